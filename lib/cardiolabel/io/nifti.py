@@ -1,0 +1,199 @@
+"""NIfTI files: ``[lateral, depth(, frame)]`` on disk, ``(T, H, W)`` in memory.
+
+Echo files carry affines that mean nothing anatomically, with any sign: only the column norms (the
+pixel size) are used; the array order is kept as it is.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError, HeaderTypeError
+from nibabel.wrapstruct import WrapStructError
+from numpy.typing import NDArray
+
+from cardiolabel.domain import Clip, Spacing
+from cardiolabel.errors import ImageContentError, ImageReadError
+from cardiolabel.io.files import atomic
+
+SUFFIXES = (".nii.gz", ".nii")
+
+_NIFTI2_STARTS = tuple((540).to_bytes(4, order) for order in ("little", "big"))
+_UNREADABLE = (ImageFileError, HeaderDataError, HeaderTypeError, WrapStructError)
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Geometry of a file: its array shape on disk and its 4x4 affine."""
+
+    shape: tuple[int, ...]
+    affine: NDArray[np.float64]
+
+    @property
+    def spacing(self) -> Spacing | None:
+        """Pixel size from the affine's column norms; None if the file declares no size."""
+        col_mm, row_mm = (float(np.linalg.norm(self.affine[:3, axis])) for axis in (0, 1))
+        if not (np.isfinite([row_mm, col_mm]).all() and row_mm > 0 and col_mm > 0):
+            return None
+        return Spacing(row_mm=row_mm, col_mm=col_mm)
+
+
+@dataclass(frozen=True, eq=False)
+class NiftiImage:
+    """A file's clip and the geometry it is written back with."""
+
+    clip: Clip
+    grid: Grid
+
+
+def read(path: Path) -> NiftiImage:
+    """Read a still ``(W, H)``, ``(W, H, 1)`` or a cine ``(W, H, T)``, ``(W, H, 1, T)``.
+
+    Raises
+    ------
+    ImageReadError
+        The file is missing, truncated or not NIfTI.
+    ImageContentError
+        Its shape, type or values (NaN, colour) cannot be an echo clip.
+    """
+    array, grid = _load(path)
+    try:
+        clip = Clip(_to_frames(array), grid.spacing)
+    except ImageContentError as error:
+        raise ImageContentError(f"{path.name}: {error}") from None
+    return NiftiImage(clip, grid)
+
+
+def read_mask(path: Path) -> NDArray[np.uint8]:
+    """Read a label file as ``(T, H, W)`` uint8.
+
+    Raises
+    ------
+    ImageReadError, ImageContentError
+        As `read`; also where values are not whole numbers in 0..255.
+    """
+    array, _ = _load(path)
+    try:
+        masks = _to_frames(array)
+    except ImageContentError as error:
+        raise ImageContentError(f"{path.name}: {error}") from None
+    if masks.dtype.kind not in "uif":
+        raise ImageContentError(f"{path.name}: a mask must be numeric, not {masks.dtype}")
+    with np.errstate(invalid="ignore"):
+        whole = masks.astype(np.uint8)
+    if not np.array_equal(whole, masks):
+        raise ImageContentError(f"{path.name}: mask values must be whole numbers in 0..255")
+    return whole
+
+
+def write_clip(clip: Clip, path: Path) -> None:
+    """Write a clip; one frame becomes a 2-D file, several ``(W, H, T)``. Without spacing: 0."""
+    frame_s = 1.0 / clip.frame_rate_hz if clip.frame_rate_hz else 0.0
+    _save(_to_disk(clip.pixels, ndim=2 if clip.shape[0] == 1 else 3), path, clip.spacing, frame_s)
+
+
+def write_mask(masks: NDArray[np.uint8], path: Path, *, spacing: Spacing | None) -> None:
+    """Write masks ``(T, H, W)`` with the layout that `write_clip` gives their clip."""
+    _save(_to_disk(masks, ndim=2 if masks.shape[0] == 1 else 3), path, spacing, 0.0)
+
+
+def write_mask_like(masks: NDArray[np.uint8], path: Path, *, grid: Grid) -> None:
+    """Write masks ``(T, H, W)`` with the shape and affine of the image that they belong to.
+
+    Raises
+    ------
+    ImageContentError
+        The masks do not have the image's shape.
+    """
+    array = to_grid(masks, grid)
+    with atomic(path) as temporary:
+        nib.save(_image(array, grid.affine), temporary)
+
+
+def to_grid(masks: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
+    """Put masks ``(T, H, W)`` into a file's array shape.
+
+    Raises
+    ------
+    ImageContentError
+        The masks do not have the image's shape.
+    """
+    array: NDArray[np.uint8] = np.ascontiguousarray(masks.transpose(2, 1, 0))
+    if array.size != np.prod(grid.shape) or array.shape[:2] != grid.shape[:2]:
+        raise ImageContentError(f"masks {masks.shape} do not fit an image of shape {grid.shape}")
+    return array.reshape(grid.shape)
+
+
+def _load(path: Path) -> tuple[NDArray[np.generic], Grid]:
+    try:
+        content = _bytes(path)
+        kind = nib.Nifti2Image if content[:4] in _NIFTI2_STARTS else nib.Nifti1Image
+        image: Any = kind.from_bytes(content)
+        declared: Any = kind.header_class.from_fileobj(io.BytesIO(content), check=False)
+        shape = image.header.get_data_shape()
+        needed = math.prod(shape) * image.header.get_data_dtype().itemsize
+        if needed > len(content):
+            raise ImageReadError(f"{path.name}: truncated, pixels {shape} need {needed} bytes; copy it again")
+        array = np.asanyarray(image.dataobj)
+    except FileNotFoundError:
+        raise ImageReadError(f"{path.name}: no such file") from None
+    except (*_UNREADABLE, OSError, EOFError, ValueError, zlib.error) as error:
+        raise ImageReadError(f"{path.name}: not a readable NIfTI file ({error})") from error
+    affine = np.asarray(image.affine, dtype=np.float64)
+    if 0 in declared["pixdim"][1:3] and not declared["sform_code"]:
+        affine = np.zeros((4, 4))
+    return array, Grid(tuple(array.shape), affine)
+
+
+def _bytes(path: Path) -> bytes:
+    """A file's content, decompressed in full, as only then gzip's checksum is verified."""
+    if not path.name.lower().endswith(SUFFIXES):
+        raise ImageReadError(f"{path.name}: expected a NIfTI file ending in .nii or .nii.gz")
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.name.lower().endswith(".gz") else content
+
+
+def _to_frames(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    shape = array.shape
+    if array.ndim == 4 and shape[2] == 1:
+        array = array[:, :, 0, :]
+    if array.ndim == 2:
+        array = array[:, :, np.newaxis]
+    if array.ndim != 3 or 0 in shape:
+        raise ImageContentError(
+            f"expected a still (W, H) or (W, H, 1) or a cine (W, H, T) or (W, H, 1, T), got {shape}"
+        )
+    return np.ascontiguousarray(array.transpose(2, 1, 0))
+
+
+def _to_disk(frames: NDArray[np.generic], *, ndim: int) -> NDArray[np.generic]:
+    array = np.ascontiguousarray(frames.transpose(2, 1, 0))
+    return array[:, :, 0] if ndim == 2 else array
+
+
+def _image(array: NDArray[np.generic], affine: NDArray[np.float64]) -> Any:
+    """An image to be saved; an affine of zeros becomes a pixel size of 0, which is "not known"."""
+    known = affine.any()
+    image: Any = nib.Nifti1Image(array, affine if known else None)
+    if not known:
+        image.header["pixdim"][1:3] = 0
+    return image
+
+
+def _save(array: NDArray[np.generic], path: Path, spacing: Spacing | None, frame_s: float) -> None:
+    affine = np.diag([-spacing.col_mm, -spacing.row_mm, 1.0, 1.0]) if spacing else np.zeros((4, 4))
+    image = _image(array, affine)
+    image.header.set_xyzt_units("mm" if spacing else "unknown", "sec")
+    if array.ndim == 3 and frame_s:
+        image.header["pixdim"][3] = frame_s
+    with atomic(path) as temporary:
+        nib.save(image, temporary)

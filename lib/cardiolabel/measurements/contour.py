@@ -1,0 +1,91 @@
+"""The endocardial contour of one mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.measure import find_contours
+
+from cardiolabel.errors import MeasurementError
+
+_MIN_PIXELS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Cavity:
+    """The largest component of a cavity mask, its holes filled.
+
+    ``contour`` is a closed polygon ``(N, 2)`` of (row, col) in pixels, half-way between inside and
+    outside pixels, without the repeated last point. ``outside`` is the mask value just outside each
+    of its points (-1 beyond the image).
+    """
+
+    contour: NDArray[np.float64]
+    outside: NDArray[np.int16]
+    pixel_count: int
+    fragment_count: int
+    fragment_share: float
+    touches_border: bool
+
+
+def trace_cavity(mask: NDArray[np.uint8], value: int) -> Cavity:
+    """Trace the largest component of ``mask == value``, ``mask (H, W)``.
+
+    Raises
+    ------
+    MeasurementError
+        No such pixel, or too few to have a shape.
+    """
+    inside = mask == value
+    rows = np.flatnonzero(inside.any(axis=1))
+    if rows.size == 0:
+        raise MeasurementError("the mask has no LV cavity")
+    cols = np.flatnonzero(inside[rows[0] : rows[-1] + 1].any(axis=0))
+    top, left = int(rows[0]), int(cols[0])
+    window = (slice(top, int(rows[-1]) + 1), slice(left, int(cols[-1]) + 1))
+    parts, count = ndimage.label(inside[window])
+    sizes = np.bincount(parts.ravel())[1:]
+    kept = int(sizes.argmax()) + 1
+    if sizes[kept - 1] < _MIN_PIXELS:
+        raise MeasurementError(f"the LV cavity has only {sizes[kept - 1]} pixels")
+    solid = ndimage.binary_fill_holes(parts == kept)
+    padded = np.pad(solid, 1)
+    polygon = max(find_contours(padded.astype(np.float32), 0.5), key=len)[:-1]  # type: ignore[no-untyped-call]
+    surround = np.full(padded.shape, -1, dtype=np.int16)
+    _paste_neighbourhood(mask, surround, top - 1, left - 1)
+    height, width = mask.shape
+    on_edge = (
+        (top == 0 and bool(solid[0].any()))
+        or (left == 0 and bool(solid[:, 0].any()))
+        or (window[0].stop == height and bool(solid[-1].any()))
+        or (window[1].stop == width and bool(solid[:, -1].any()))
+    )
+    return Cavity(
+        contour=polygon + (top - 1, left - 1),
+        outside=_outside_values(polygon, padded, surround),
+        pixel_count=int(solid.sum()),
+        fragment_count=int(count) - 1,
+        fragment_share=float(1 - sizes[kept - 1] / sizes.sum()),
+        touches_border=on_edge,
+    )
+
+
+def _paste_neighbourhood(mask: NDArray[np.uint8], target: NDArray[np.int16], top: int, left: int) -> None:
+    rows, cols = target.shape
+    source = mask[max(top, 0) : top + rows, max(left, 0) : left + cols]
+    at_row, at_col = max(-top, 0), max(-left, 0)
+    target[at_row : at_row + source.shape[0], at_col : at_col + source.shape[1]] = source
+
+
+def _outside_values(
+    polygon: NDArray[np.float64], solid: NDArray[np.bool_], values: NDArray[np.int16]
+) -> NDArray[np.int16]:
+    low = np.floor(polygon).astype(np.intp)
+    high = np.ceil(polygon).astype(np.intp)
+    low_inside = solid[low[:, 0], low[:, 1]]
+    picked = np.where(low_inside[:, None], high, low)
+    found: NDArray[np.int16] = values[picked[:, 0], picked[:, 1]]
+    return found

@@ -1,0 +1,130 @@
+"""What measuring a patient takes and gives: the images, and the rows of the two tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiolabel.domain import Convention, LabelSet, Method, Phase, Spacing, View
+from cardiolabel.errors import ImageContentError
+from cardiolabel.measurements.geometry import LVGeometry
+from cardiolabel.measurements.phases import Beat
+from cardiolabel.measurements.quality import Flag
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedImage:
+    """One image's masks and what measuring needs to know of it.
+
+    Parameters
+    ----------
+    masks : ndarray of uint8, shape (T, H, W); slices (Z, H, W) for a SAX stack
+    spacing : Spacing or None
+    ed_frame, es_frame : int or None
+        1-based frame numbers of a cine, where the dataset names them.
+    slice_spacing_mm : float or None
+        Distance between the slices of a SAX stack.
+    problem : str
+        Why there are no masks (the file is unreadable, nothing was predicted); ``masks`` is then
+        empty, shape (0, 0, 0).
+
+    Raises
+    ------
+    ImageContentError
+        The masks are not three axes.
+    """
+
+    image_id: str
+    patient: str
+    view: View
+    phase: Phase
+    masks: NDArray[np.uint8]
+    spacing: Spacing | None
+    labels: LabelSet
+    ed_frame: int | None = None
+    es_frame: int | None = None
+    frame_rate_hz: float | None = None
+    slice_spacing_mm: float | None = None
+    problem: str = ""
+
+    def __post_init__(self) -> None:
+        if self.masks.ndim != 3:
+            raise ImageContentError(f"{self.image_id}: masks must be (T, H, W), got shape {self.masks.shape}")
+
+
+@dataclass(frozen=True, eq=False)
+class FrameRow:
+    """One row of ``frames.csv``; ``frame`` counts from 0, volumes are single-plane."""
+
+    image_id: str
+    patient: str
+    view: View
+    phase: Phase
+    frame: int
+    lv_area_mm2: float | None
+    lv_length_mm: float | None
+    lv_volume_ml: float | None
+    quality: tuple[Flag, ...]
+    reason: str
+    geometry: LVGeometry | None
+
+
+@dataclass(frozen=True)
+class PatientRow:
+    """One row of ``patients.csv``: a patient, method and convention. None is "not measurable"."""
+
+    patient: str
+    method: Method
+    convention: Convention
+    edv_ml: float | None = None
+    esv_ml: float | None = None
+    sv_ml: float | None = None
+    ef_pct: float | None = None
+    ef_low_pct: float | None = None
+    ef_high_pct: float | None = None
+    length_a4c_ed_mm: float | None = None
+    length_a2c_ed_mm: float | None = None
+    length_a4c_es_mm: float | None = None
+    length_a2c_es_mm: float | None = None
+    quality: tuple[Flag, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class BeatRow:
+    """Volumes of one beat by one method, where a patient has several; frames count from 0."""
+
+    method: Method
+    convention: Convention
+    beat: int
+    edv_ml: float | None
+    esv_ml: float | None
+    ef_pct: float | None
+
+
+@dataclass(frozen=True)
+class AreaChange:
+    """Fractional area change of one view; needs no calibration."""
+
+    view: View
+    fac_pct: float | None
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Everything measured of one patient.
+
+    ``beats`` maps the image ids of cines to their beats; ``phase_frames`` the four
+    (view, phase) pairs to the frame row that the first beat's volumes come from.
+    """
+
+    patient: str
+    frames: tuple[FrameRow, ...]
+    rows: tuple[PatientRow, ...]
+    beat_rows: tuple[BeatRow, ...] = ()
+    area_changes: tuple[AreaChange, ...] = ()
+    beats: dict[str, list[Beat]] = field(default_factory=dict)
+    phase_frames: dict[tuple[View, Phase], FrameRow] = field(default_factory=dict)

@@ -1,0 +1,124 @@
+"""Measure one patient: frames, beats, then every volume method in both conventions.
+
+Nothing here raises for what an image holds: what cannot be measured is an empty value and a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cardiolabel.domain import Phase, View
+from cardiolabel.errors import MeasurementError
+from cardiolabel.measurements.cycles import ViewCycles, view_cycles
+from cardiolabel.measurements.function import fractional_area_change_pct
+from cardiolabel.measurements.geometry import measure_geometry
+from cardiolabel.measurements.phases import Beat
+from cardiolabel.measurements.quality import Flag, QualityLimits, frame_flags, temporal_outliers
+from cardiolabel.measurements.records import AreaChange, FrameRow, MaskedImage, Study
+from cardiolabel.measurements.short_axis import is_short_axis, measure_short_axis
+from cardiolabel.measurements.simpson import apical_rows
+from cardiolabel.measurements.volume import single_plane_volume_ml
+
+APICAL = (View.A4C, View.A2C)
+
+
+def measure_study(images: Sequence[MaskedImage], limits: QualityLimits | None = None) -> Study:
+    """Measure all images of one patient.
+
+    Stills labelled ED and ES give a view's cycle where both exist; otherwise its cine does, at the
+    frames that the dataset names or at the beats found in its area curve.
+
+    Parameters
+    ----------
+    images : sequence of MaskedImage
+        All of one patient.
+    limits : QualityLimits, optional
+        Where quality flags start.
+
+    Raises
+    ------
+    ValueError
+        No images, or images of several patients.
+    """
+    patients = {image.patient for image in images}
+    if len(patients) != 1:
+        raise ValueError(f"measure_study takes the images of one patient, got {sorted(patients)}")
+    patient = patients.pop()
+    limits = limits or QualityLimits()
+    stacks = [image for image in images if is_short_axis(image)]
+    clips = [image for image in images if not is_short_axis(image)]
+    rows_of = {image.image_id: _frame_rows(image, limits) for image in clips}
+    beats: dict[str, list[Beat]] = {}
+    views = {}
+    for view in APICAL:
+        views[view] = view_cycles(view, [image for image in clips if image.view is view], rows_of, beats)
+    stack_frames, stack_rows = measure_short_axis(patient, stacks, limits)
+    rows, beat_rows = apical_rows(patient, views[View.A4C], views[View.A2C], limits)
+    if stacks and not any(image.view in APICAL for image in clips):
+        rows, beat_rows = (), ()
+    phase_frames = {
+        (view, phase): frame
+        for view in APICAL
+        for cycle in views[view].cycles[:1]
+        for phase, frame in ((Phase.ED, cycle.ed), (Phase.ES, cycle.es))
+    }
+    return Study(
+        patient=patient,
+        frames=tuple(row for image in clips for row in rows_of[image.image_id]) + stack_frames,
+        rows=rows + stack_rows,
+        beat_rows=beat_rows,
+        area_changes=tuple(_area_change(view, views[view]) for view in APICAL if views[view].images),
+        beats=beats,
+        phase_frames=phase_frames,
+    )
+
+
+def _frame_rows(image: MaskedImage, limits: QualityLimits) -> list[FrameRow]:
+    rows = [_frame_row(image, index, limits) for index in range(len(image.masks))]
+    if not rows:
+        reason = image.problem or "the image has no mask"
+        return [_empty_row(image, 0, reason)]
+    if len(rows) > 1:
+        areas = np.array([row.geometry.area_mm2 if row.geometry else np.nan for row in rows])
+        for index in np.flatnonzero(temporal_outliers(areas, limits)):
+            rows[index] = replace(rows[index], quality=(*rows[index].quality, Flag.TEMPORAL_OUTLIER))
+    return rows
+
+
+def _frame_row(image: MaskedImage, index: int, limits: QualityLimits) -> FrameRow:
+    try:
+        geometry = measure_geometry(image.masks[index], image.spacing, labels=image.labels)
+    except MeasurementError as error:
+        return _empty_row(image, index, str(error))
+    area = length = volume = None
+    if geometry.calibrated:
+        area, length = geometry.area_mm2, geometry.length_mm
+        volume = single_plane_volume_ml(geometry.diameters_mm, length_mm=length)
+    return FrameRow(
+        image.image_id, image.patient, image.view, image.phase, index, area, length, volume,
+        tuple(frame_flags(geometry, limits)),
+        "" if geometry.calibrated else "the file carries no pixel spacing",
+        geometry,
+    )  # fmt: skip
+
+
+def _empty_row(image: MaskedImage, index: int, reason: str) -> FrameRow:
+    return FrameRow(
+        image.image_id, image.patient, image.view, image.phase, index,
+        None, None, None, (), reason, None,
+    )  # fmt: skip
+
+
+def _area_change(view: View, found: ViewCycles) -> AreaChange:
+    changes = []
+    try:
+        for cycle in found.cycles:
+            changes.append(fractional_area_change_pct(cycle.ed_geometry.area_mm2, cycle.es_geometry.area_mm2))
+    except MeasurementError as error:
+        return AreaChange(view, None, str(error))
+    if not changes:
+        return AreaChange(view, None, found.reason)
+    return AreaChange(view, float(np.mean(changes)), "")

@@ -1,0 +1,80 @@
+"""Random variation of echo training batches, on whole batches at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class EchoAugmentation:
+    """How far a training batch is varied; every range is drawn per image, uniformly."""
+
+    rotation_deg: float = 20.0
+    scale: tuple[float, float] = (0.75, 1.25)
+    stretch: float = 0.08
+    shift: float = 0.12
+    mirror_share: float = 0.25
+    gamma: tuple[float, float] = (0.6, 1.7)
+    gain: tuple[float, float] = (0.75, 1.25)
+    attenuation: float = 0.5
+    noise: float = 0.10
+    speckle: float = 0.15
+    blur_share: float = 0.3
+    shadow_share: float = 0.2
+
+    def __call__(
+        self, images: torch.Tensor, masks: torch.Tensor, *, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vary images ``(N, 1, S, S)`` in 0..1 together with masks ``(N, S, S)`` of integers."""
+        warped, moved = self._warp(images, masks, generator)
+        return self._regrey(warped, generator), moved
+
+    def _warp(
+        self, images: torch.Tensor, masks: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        def draw(low: float, high: float) -> torch.Tensor:
+            return low + (high - low) * torch.rand(len(images), generator=generator)
+
+        angle = torch.deg2rad(draw(-self.rotation_deg, self.rotation_deg))
+        size = draw(*self.scale)
+        aspect = draw(1 - self.stretch, 1 + self.stretch)
+        mirror = torch.where(draw(0, 1) < self.mirror_share, -1.0, 1.0)
+        cos, sin = torch.cos(angle) / size, torch.sin(angle) / size
+        theta = torch.stack(
+            [
+                torch.stack([cos * aspect * mirror, -sin, draw(-self.shift, self.shift)], 1),
+                torch.stack([sin * aspect * mirror, cos, draw(-self.shift, self.shift)], 1),
+            ],
+            1,
+        )
+        grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+        warped = functional.grid_sample(images, grid, align_corners=False)
+        moved = functional.grid_sample(
+            masks[:, None].float(), grid, mode="nearest", align_corners=False
+        )
+        return warped, moved[:, 0].long()
+
+    def _regrey(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        count, _, rows, cols = images.shape
+
+        def draw(low: float, high: float) -> torch.Tensor:
+            return low + (high - low) * torch.rand(count, 1, 1, 1, generator=generator)
+
+        lit = images > 0.004
+        depth = torch.linspace(0, 1, rows).view(1, 1, rows, 1)
+        grey = images.clamp(0, 2) ** draw(*self.gamma)
+        grey = grey * draw(*self.gain) * (1 - draw(-0.3, 1) * self.attenuation * depth)
+        coarse = torch.randn(count, 1, rows // 2, cols // 2, generator=generator)
+        grain = functional.interpolate(coarse, size=(rows, cols), mode="bilinear")
+        grey = grey * (1 + grain * draw(0, self.speckle) * 2)
+        grey = grey + torch.randn(images.shape, generator=generator) * draw(0, self.noise) * lit
+        blurred = functional.avg_pool2d(grey, 5, stride=1, padding=2)
+        grey = torch.where(draw(0, 1) < self.blur_share, blurred, grey)
+        centre, width = draw(-1, 1), draw(0.05, 0.2)
+        across = torch.linspace(-1, 1, cols).view(1, 1, 1, cols) / (0.1 + depth)
+        shadow = 1 - draw(0.3, 0.95) * torch.exp(-(((across - centre) / width) ** 2))
+        grey = torch.where(draw(0, 1) < self.shadow_share, grey * shadow, grey)
+        return grey.clamp(0, 2)
