@@ -46,6 +46,18 @@ class Grid:
             return None
         return Spacing(row_mm=row_mm, col_mm=col_mm)
 
+    @property
+    def slice_spacing_mm(self) -> float | None:
+        """Distance along the third axis, for a stack of slices; None if the file declares none."""
+        distance = float(np.linalg.norm(self.affine[:3, 2]))
+        return distance if np.isfinite(distance) and distance > 0 else None
+
+    @property
+    def frames_shape(self) -> tuple[int, int, int]:
+        """Shape ``(T, H, W)`` in memory."""
+        frames = int(np.prod(self.shape[2:]))
+        return frames, self.shape[1], self.shape[0]
+
 
 @dataclass(frozen=True, eq=False)
 class NiftiImage:
@@ -53,6 +65,11 @@ class NiftiImage:
 
     clip: Clip
     grid: Grid
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a file is NIfTI by its name, in any case."""
+    return path.name.lower().endswith(SUFFIXES)
 
 
 def read(path: Path) -> NiftiImage:
@@ -156,7 +173,7 @@ def _load(path: Path) -> tuple[NDArray[np.generic], Grid]:
 
 def _bytes(path: Path) -> bytes:
     """A file's content, decompressed in full, as only then gzip's checksum is verified."""
-    if not path.name.lower().endswith(SUFFIXES):
+    if not is_nifti(path):
         raise ImageReadError(f"{path.name}: expected a NIfTI file ending in .nii or .nii.gz")
     content = path.read_bytes()
     return gzip.decompress(content) if path.name.lower().endswith(".gz") else content

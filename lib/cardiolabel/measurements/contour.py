@@ -53,7 +53,7 @@ def trace_cavity(mask: NDArray[np.uint8], value: int) -> Cavity:
         raise MeasurementError(f"the LV cavity has only {sizes[kept - 1]} pixels")
     solid = ndimage.binary_fill_holes(parts == kept)
     padded = np.pad(solid, 1)
-    polygon = max(find_contours(padded.astype(np.float32), 0.5), key=len)[:-1]  # type: ignore[no-untyped-call]
+    polygon = max(find_contours(padded.astype(np.float32), 0.5), key=len)[:-1]
     surround = np.full(padded.shape, -1, dtype=np.int16)
     _paste_neighbourhood(mask, surround, top - 1, left - 1)
     height, width = mask.shape
@@ -64,7 +64,7 @@ def trace_cavity(mask: NDArray[np.uint8], value: int) -> Cavity:
         or (window[1].stop == width and bool(solid[:, -1].any()))
     )
     return Cavity(
-        contour=polygon + (top - 1, left - 1),
+        contour=polygon + np.array([top - 1, left - 1]),
         outside=_outside_values(polygon, padded, surround),
         pixel_count=int(solid.sum()),
         fragment_count=int(count) - 1,

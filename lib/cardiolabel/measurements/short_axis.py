@@ -61,41 +61,21 @@ def measure_short_axis(
 
 def _slices(stack: MaskedImage) -> list[FrameRow]:
     value = stack.labels.value("lv_cavity")
+    if not len(stack.masks):
+        return [_slice_row(stack, 0, None, stack.problem or "the stack has no mask")]
     rows = []
     for index, mask in enumerate(stack.masks):
         pixels = int((mask == value).sum())
         area = pixels * stack.spacing.pixel_area_mm2 if stack.spacing and pixels else None
-        reason = "" if area is not None else _missing_slice_reason(stack)
-        rows.append(
-            FrameRow(
-                stack.image_id,
-                stack.patient,
-                stack.view,
-                stack.phase,
-                index,
-                area,
-                None,
-                None,
-                (),
-                reason,
-                None,
-            )  # fmt: skip
-        )
-    return rows or [
-        FrameRow(
-            stack.image_id,
-            stack.patient,
-            stack.view,
-            stack.phase,
-            0,
-            None,
-            None,
-            None,
-            (),
-            stack.problem or "the stack has no mask",
-            None,
-        )  # fmt: skip
-    ]
+        rows.append(_slice_row(stack, index, area, "" if area is not None else _missing_slice_reason(stack)))
+    return rows
+
+
+def _slice_row(stack: MaskedImage, index: int, area_mm2: float | None, reason: str) -> FrameRow:
+    return FrameRow(
+        stack.image_id, stack.patient, stack.view, stack.phase, index,
+        area_mm2, None, None, (), reason, None,
+    )  # fmt: skip
 
 
 def _missing_slice_reason(stack: MaskedImage) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import torch
-from monai.networks.nets import DynUNet
+from monai.networks.nets.dynunet import DynUNet
 
 
-def unet(
-    out_channels: int, *, widths: tuple[int, ...] = (24, 48, 96, 160, 160, 160)
-) -> torch.nn.Module:
+def unet(out_channels: int, *, widths: tuple[int, ...] = (24, 48, 96, 160, 160, 160)) -> torch.nn.Module:
     """2-D U-Net, 3x3 convolutions, batch norm, leaky ReLU; one grey channel in.
 
     Parameters

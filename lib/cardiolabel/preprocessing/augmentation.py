@@ -52,9 +52,7 @@ class EchoAugmentation:
         )
         grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
         warped = functional.grid_sample(images, grid, align_corners=False)
-        moved = functional.grid_sample(
-            masks[:, None].float(), grid, mode="nearest", align_corners=False
-        )
+        moved = functional.grid_sample(masks[:, None].float(), grid, mode="nearest", align_corners=False)
         return warped, moved[:, 0].long()
 
     def _regrey(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.losses import DiceCELoss
+from monai.losses.dice import DiceCELoss
 
 from cardiolabel.io.files import atomic
 from cardiolabel.preprocessing.augmentation import EchoAugmentation
@@ -97,9 +97,7 @@ def fit(
         state.steps += 1
         state.loss += (float(loss.detach()) - state.loss) * max(0.02, 1 / state.steps)
         state.seconds += time.monotonic() - begun
-        on_progress(
-            FitProgress(state.seconds / budget_s, state.steps * settings.batch, state.loss)
-        )
+        on_progress(FitProgress(state.seconds / budget_s, state.steps * settings.batch, state.loss))
         if state.seconds - saved_s > save_every_s or state.seconds >= budget_s:
             saved_s = state.seconds
             _save(checkpoint, network, ema, optimizer, generator, state)
@@ -122,12 +120,10 @@ def _set_rate(optimizer: torch.optim.Optimizer, settings: FitSettings, share: fl
 
 @torch.no_grad()
 def _average(ema: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
-    current = network.state_dict()
-    for name, kept in ema.state_dict().items():
-        if kept.dtype.is_floating_point:
-            kept.lerp_(current[name], 1 - decay)
-        else:
-            kept.copy_(current[name])
+    for kept, current in zip(ema.parameters(), network.parameters(), strict=True):
+        kept.lerp_(current, 1 - decay)
+    for averaged, latest in zip(ema.buffers(), network.buffers(), strict=True):
+        averaged.copy_(latest)
 
 
 def _save(

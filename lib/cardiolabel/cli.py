@@ -1,0 +1,176 @@
+"""The ``cardiolabel`` command: thin words over the library."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cardiolabel.errors import CardiolabelError, DatasetError
+
+app = typer.Typer(
+    help="Left-ventricle masks and ejection fractions from cardiac images.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+APP = REPOSITORY / "apps" / "cardiac_echo"
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write to; created where missing.")]
+Existing = Annotated[Path, typer.Argument(help="A studies folder.")]
+
+
+class Kind(StrEnum):
+    """Datasets that `prepare` understands."""
+
+    CAMUS = "camus"
+    CAMUS_MHD = "camus-mhd"
+    FOLDER = "folder"
+
+
+@app.command()
+def sample(
+    dest: Annotated[Path, typer.Argument(help="Folder to write; created where missing.")],
+    patients: Annotated[int, typer.Option(min=1, help="How many patients.")] = 4,
+    seed: Annotated[int, typer.Option(help="Another seed gives other patients.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Write phantom echo studies with known volumes and EF (truth.csv, truth/)."""
+    from cardiolabel.datasets.phantom import write_sample
+
+    with _clear_errors():
+        write_sample(dest, patients=patients, seed=seed)
+    _say(f"{patients} phantom patients in {dest}; their truth is in {dest / 'truth.csv'}", quiet)
+
+
+@app.command()
+def prepare(
+    dataset: Annotated[Kind, typer.Argument(help="Layout of the source.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="The dataset's folder; only read.")],
+    dest: Annotated[Path, typer.Argument(help="Studies folder to write; continued where it exists.")],
+    quiet: Quiet = False,
+) -> None:
+    """Make a studies folder: images, manifest.csv and, where there are references, labels/final."""
+    from cardiolabel.datasets.prepare import prepare as run
+
+    with _clear_errors(), _bar("preparing", quiet) as progress:
+        done = run(dataset.value, source, dest, progress=progress)
+    _problems(done.skipped, quiet)
+    _say(f"{done.images} images and {done.labels} reference masks in {dest}", quiet)
+
+
+@app.command()
+def serve(
+    studies: Existing,
+    models: Annotated[str, typer.Option(help="Models to serve, comma-separated.")] = "camus",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+) -> None:
+    """Start the MONAI Label server on a studies folder."""
+    with _clear_errors():
+        if not studies.is_dir():
+            raise DatasetError(f"{studies}: no such folder; make one with: cardiolabel prepare or sample")
+        if not (APP / "main.py").is_file():
+            raise DatasetError(
+                f"{APP}: the server app is not there; install from a clone with pip install -e ."
+            )
+    arguments = ["--app", str(APP), "--studies", str(studies.resolve()), "--conf", "models", models]
+    command = [sys.executable, "-m", "monailabel.main", "start_server", *arguments]
+    os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606  no shell
+
+
+@app.command()
+def infer(
+    studies: Existing,
+    out: Out,
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "camus",
+    weights: Annotated[Path, typer.Option(help="Folder of weights and cards.")] = APP / "model",
+    resume: Annotated[bool, typer.Option("--resume", help="Keep masks that OUT already has.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Predict every image, measure every patient: labels/, frames.csv, patients.csv."""
+    from cardiolabel.inference.predictor import Predictor
+    from cardiolabel.pipeline import infer_folder
+
+    with _clear_errors():
+        predictor = Predictor.load(model, weights)
+        with _bar("predicting", quiet) as progress:
+            done = infer_folder(studies, predictor, out=out, resume=resume, on_progress=progress)
+    _problems(done.problems, quiet)
+    kept = f", {done.skipped} kept" if done.skipped else ""
+    _say(
+        f"{done.images} images of {done.patients} patients{kept}, {len(done.problems)} without a mask; "
+        f"tables in {out}",
+        quiet,
+    )
+
+
+@app.command()
+def measure(
+    studies: Existing,
+    out: Out,
+    labels: Annotated[str, typer.Option(help="final, original, or a folder of masks.")] = "final",
+    quiet: Quiet = False,
+) -> None:
+    """Measure every patient from masks that exist: frames.csv, patients.csv."""
+    from cardiolabel.pipeline import measure_folder
+
+    with _clear_errors(), _bar("measuring", quiet) as progress:
+        done = measure_folder(studies, labels, out=out, on_progress=progress)
+    _problems(done.problems, quiet)
+    _say(
+        f"{done.images} images of {done.patients} patients, {len(done.problems)} not measurable; "
+        f"tables in {out}",
+        quiet,
+    )
+
+
+@app.command()
+def bench(
+    repeats: Annotated[int, typer.Option(min=1, help="How often each step is timed.")] = 200,
+) -> None:
+    """Time measuring one 512x512 frame beside a plain NumPy read of the same mask."""
+    from cardiolabel.bench import bench_measuring
+
+    for timing in bench_measuring(repeats):
+        typer.echo(f"{timing.name:<40} median {timing.median_ms:7.3f} ms   p95 {timing.p95_ms:7.3f} ms")
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Turn what the library refuses and what the disk refuses into one line and exit code 2."""
+    try:
+        yield
+    except (CardiolabelError, OSError) as error:
+        typer.echo(f"cardiolabel: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+@contextmanager
+def _bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _problems(problems: tuple[tuple[str, str], ...], quiet: bool) -> None:
+    if not quiet:
+        for image_id, reason in problems:
+            typer.echo(f"{image_id}: {reason}", err=True)
+
+
+def _say(text: str, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(text)

@@ -1,0 +1,113 @@
+"""Any folder of NIfTI and MetaImage files: names are understood, or each file is its own patient.
+
+A reference mask lies beside its image, with ``_gt`` after the image's stem.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+from cardiolabel.datasets import manifest
+from cardiolabel.domain import Phase, Record, View
+from cardiolabel.errors import DatasetError
+
+__all__ = ["NAME", "records", "reference_path"]
+
+NAME = "folder"
+
+_EXPECTED = f"images ending in {', '.join(manifest.IMAGE_SUFFIXES)}"
+
+
+def records(root: Path) -> list[Record]:
+    """Images in a folder and the folders in it, in order of their paths.
+
+    Hidden files and folders named ``labels`` (MONAI Label's masks) are left out. Where a
+    ``manifest.csv`` lies in ``root``, its rows stand for the files that it names.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+
+    Returns
+    -------
+    list of Record
+        With ids that differ even where letters' case is ignored: where the same file name occurs
+        in several folders, every image of that patient takes its folder's name in front, in the
+        id and in the patient, because ``a/p1_4CH_ED`` and ``b/p1_4CH_ED`` are two people.
+
+    Raises
+    ------
+    DatasetError
+        No such folder, or no image in it.
+    ManifestError
+        ``root/manifest.csv`` is malformed.
+    """
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such folder; expected one that holds {_EXPECTED}")
+    known: list[Record] = []
+    if (root / manifest.MANIFEST_NAME).exists():
+        known = [record for record in manifest.read(root) if record.path.is_file()]
+    named = {record.path for record in known}
+    paths = [path for path in _images(root) if path not in named]
+    if not (known or paths):
+        raise DatasetError(f"{root}: found no image; expected {_EXPECTED}")
+    taken = {record.image_id.casefold() for record in known}
+    found = []
+    for record in _told_apart(paths, root):
+        image_id = manifest.unique_id(record.image_id, taken)
+        taken.add(image_id.casefold())
+        found.append(replace(record, image_id=image_id))
+    return known + found
+
+
+def reference_path(record: Record) -> Path | None:
+    """The mask beside a record's image, ``<stem>_gt`` with the image's suffix or another; or None."""
+    stem = manifest.image_stem(record.path) + manifest.MASK_SUFFIX
+    own = manifest.image_suffix(record.path) or record.path.suffix
+    candidates = (record.path.with_name(stem + suffix) for suffix in (own, *manifest.IMAGE_SUFFIXES))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _images(root: Path) -> list[Path]:
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name != "labels" and not name.startswith(".")]
+        found += [Path(folder, name) for name in files if manifest.is_image_name(Path(name))]
+    return sorted(found)
+
+
+def _told_apart(paths: list[Path], root: Path) -> list[Record]:
+    """Records by name, with as many folders in front as it takes to tell patients apart."""
+    parts = {path: path.parent.relative_to(root).parts for path in paths}
+    depth = {path: 0 for path in paths}
+    found: dict[Path, Record] = {}
+    unclear = set(paths)
+    while unclear:
+        for path in unclear:
+            folders = parts[path][len(parts[path]) - depth[path] :]
+            name = "_".join((*folders, manifest.image_stem(path)))
+            found[path] = manifest.record_from_name(path, NAME, name=name)
+        places: defaultdict[str, set[Path]] = defaultdict(set)
+        for path, record in found.items():
+            places[record.image_id.casefold()].add(path.parent)
+        clashing = {
+            record.patient for record in found.values() if len(places[record.image_id.casefold()]) > 1
+        }
+        unclear = {
+            path
+            for path, record in found.items()
+            if depth[path] < len(parts[path]) and (record.patient in clashing or _says_no_patient(record))
+        }
+        for path in unclear:
+            depth[path] += 1
+    return [found[path] for path in paths]
+
+
+def _says_no_patient(record: Record) -> bool:
+    """Whether a name is a view or a phase alone, as ``4CH_ED`` is."""
+    described = record.view is not View.UNKNOWN or record.phase is not Phase.CINE
+    return described and record.patient == manifest.image_stem(record.path)

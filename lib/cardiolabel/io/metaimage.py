@@ -1,0 +1,223 @@
+"""MetaImage files (``.mhd`` with its ``.raw``, or ``.mha``): ``[lateral, depth(, frame)]`` on disk.
+
+Decoded here rather than by SimpleITK, which returns arbitrary pixels for damaged compressed data,
+states a pixel size of 1 where the header has none, and follows a header to any file on the disk.
+Orientation fields are ignored, as in echo they mean nothing anatomically.
+
+References
+----------
+MetaIO documentation, https://itk.org/Wiki/ITK/MetaIO/Documentation
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiolabel.domain import Clip, Spacing
+from cardiolabel.errors import ImageContentError, ImageReadError
+
+__all__ = ["SUFFIXES", "read", "read_mask"]
+
+SUFFIXES = (".mhd", ".mha")
+
+_HEADER_BYTES = 65536
+_TYPES = {
+    "MET_UCHAR": "u1",
+    "MET_CHAR": "i1",
+    "MET_USHORT": "u2",
+    "MET_SHORT": "i2",
+    "MET_UINT": "u4",
+    "MET_INT": "i4",
+    "MET_FLOAT": "f4",
+    "MET_DOUBLE": "f8",
+}
+
+
+@dataclass(frozen=True)
+class _Header:
+    """Fields as written, and where in the file the header ends."""
+
+    path: Path
+    fields: dict[str, str]
+    end: int
+
+    def is_true(self, *names: str) -> bool:
+        return any(self.fields.get(name, "").lower() in ("true", "1") for name in names)
+
+
+def read(path: Path) -> Clip:
+    """Read a still ``(x, y)``, ``(x, y, 1)`` or a cine ``(x, y, t)``, ``(x, y, 1, t)``.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.mhd`` header beside its data, or a ``.mha`` file.
+
+    Returns
+    -------
+    Clip
+        ``pixels (T, H, W)``; ``spacing`` in mm from ``ElementSpacing``, None where it is absent.
+
+    Raises
+    ------
+    ImageReadError
+        The file or its data is missing, truncated or not MetaImage.
+    ImageContentError
+        Its shape, type or values (NaN, colour) cannot be an echo clip.
+    """
+    header = _header(path)
+    frames = _frames(header)
+    try:
+        return Clip(frames, _spacing(header))
+    except ImageContentError as error:
+        raise ImageContentError(f"{path.name}: {error}") from None
+
+
+def read_mask(path: Path) -> NDArray[np.uint8]:
+    """Read a label file.
+
+    Parameters
+    ----------
+    path : Path
+        As for `read`.
+
+    Returns
+    -------
+    ndarray of uint8, shape (T, H, W)
+
+    Raises
+    ------
+    ImageReadError, ImageContentError
+        As `read`; also where values are not whole numbers in 0..255.
+    """
+    frames = _frames(_header(path))
+    with np.errstate(invalid="ignore"):
+        masks = frames.astype(np.uint8)
+    if not np.array_equal(masks, frames):
+        raise ImageContentError(f"{path.name}: mask values must be whole numbers in 0..255")
+    return masks
+
+
+def _header(path: Path) -> _Header:
+    """Fields up to ``ElementDataFile``, which ends a MetaImage header."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise ImageReadError(f"{path.name}: expected a MetaImage file ending in .mhd or .mha")
+    with _opened(path) as file:
+        content = file.read(_HEADER_BYTES)
+    fields: dict[str, str] = {}
+    end = 0
+    for line in content.split(b"\n"):
+        end += len(line) + 1
+        key, _, value = line.decode("utf-8", errors="replace").partition("=")
+        fields[key.strip()] = value.strip()
+        if key.strip() == "ElementDataFile":
+            return _Header(path, fields, end)
+    raise ImageReadError(f"{path.name}: not a MetaImage header; expected a line ElementDataFile = ...")
+
+
+def _frames(header: _Header) -> NDArray[np.generic]:
+    """Decode the data as ``(T, H, W)``."""
+    name = header.path.name
+    size = _size(header)
+    kind = header.fields.get("ElementType", "absent")
+    if header.fields.get("ElementNumberOfChannels", "1") != "1" or kind.endswith("_ARRAY"):
+        raise ImageContentError(f"{name}: expected grey values, got several channels")
+    if kind not in _TYPES:
+        raise ImageReadError(f"{name}: ElementType is {kind}; expected one of {', '.join(_TYPES)}")
+    big_endian = header.is_true("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+    dtype = np.dtype(_TYPES[kind]).newbyteorder(">" if big_endian else "<")
+    expected = math.prod(size) * dtype.itemsize
+    data = _data(header, expected)
+    if len(data) != expected:
+        raise ImageReadError(
+            f"{name}: {len(data)} bytes of pixels, {size} of {kind} needs {expected}; copy it again"
+        )
+    return np.frombuffer(data, dtype).reshape(size[::-1]).astype(dtype.newbyteorder("="))
+
+
+def _size(header: _Header) -> tuple[int, int, int]:
+    """``(x, y, t)`` from ``DimSize``, of which the axis of slices may be 1."""
+    text = header.fields.get("DimSize", "absent")
+    words = text.split()
+    if not words or not all(word.isdecimal() for word in words):
+        raise ImageReadError(f"{header.path.name}: DimSize is {text}; expected whole numbers")
+    size = [int(word) for word in words]
+    if len(size) == 4 and size[2] == 1:
+        del size[2]
+    if len(size) == 2:
+        size.append(1)
+    if len(size) != 3 or 0 in size:
+        raise ImageContentError(
+            f"{header.path.name}: expected a still (x, y), (x, y, 1) or a cine (x, y, t), got DimSize {text}"
+        )
+    return size[0], size[1], size[2]
+
+
+def _data(header: _Header, expected: int) -> bytes:
+    """At most one byte more than expected, decompressed."""
+    name, fields = header.path.name, header.fields
+    if not header.is_true("BinaryData"):
+        raise ImageReadError(f"{name}: BinaryData is not True; save it as binary")
+    source, start = _data_file(header)
+    with _opened(source) as file:
+        length = source.stat().st_size
+        skip = int(fields["HeaderSize"]) if fields.get("HeaderSize", "").lstrip("-").isdecimal() else 0
+        file.seek(max(0, length - expected) if skip < 0 else start + skip)
+        if not header.is_true("CompressedData"):
+            return file.read(min(length, expected + 1))
+        stream = zlib.decompressobj(wbits=47)
+        try:
+            data = stream.decompress(file.read(), expected + 1)
+        except zlib.error as error:
+            raise ImageReadError(f"{source.name}: damaged data ({error}); copy it again") from error
+    if len(data) == expected and not stream.eof:
+        raise ImageReadError(f"{source.name}: damaged data (no checksum at its end); copy it again")
+    return data
+
+
+def _data_file(header: _Header) -> tuple[Path, int]:
+    """The file of pixels and where they start; only one beside the header, which may be anyone's."""
+    name = header.fields["ElementDataFile"]
+    if name.upper() == "LOCAL":
+        return header.path, header.end
+    readings = (PurePosixPath(name), PureWindowsPath(name))
+    outside = any(reading.anchor or len(reading.parts) != 1 for reading in readings) or name == ".."
+    if outside or name.upper().startswith("LIST") or "%" in name:
+        raise ImageReadError(
+            f"{header.path.name}: ElementDataFile is {name!r}; expected one file beside the header"
+        )
+    source = header.path.parent / name
+    if "\0" in name or not source.is_file():
+        raise ImageReadError(
+            f"{header.path.name}: its data file {name!r} is missing; copy it beside the header"
+        )
+    return source, 0
+
+
+def _spacing(header: _Header) -> Spacing | None:
+    text = header.fields.get("ElementSpacing", header.fields.get("ElementSize"))
+    if text is None:
+        return None
+    try:
+        col_mm, row_mm = (float(word) for word in text.split()[:2])
+    except ValueError:
+        raise ImageContentError(f"ElementSpacing is {text!r}; expected two or more lengths in mm") from None
+    if not all(math.isfinite(size_mm) and size_mm > 0 for size_mm in (row_mm, col_mm)):
+        return None
+    return Spacing(row_mm=row_mm, col_mm=col_mm)
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise ImageReadError(f"{path.name}: no such file") from None
+    except OSError as error:
+        raise ImageReadError(f"{path.name}: cannot be read ({error.strerror})") from error

@@ -1,0 +1,123 @@
+"""Weights travel with a card: ``<name>.safetensors`` (fp16) and ``<name>.json`` side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from cardiolabel.errors import CorruptWeightsError, MissingWeightsError
+from cardiolabel.io.files import atomic
+from cardiolabel.networks.registry import build
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a weights file is: how to rebuild the network, what it was trained on, how good it is.
+
+    ``network`` and ``arguments`` rebuild it, ``recipe`` names its preprocessing, ``sha256`` is of the
+    weights file. ``metrics`` hold figures on patients never trained on.
+    """
+
+    name: str
+    version: str
+    network: str
+    arguments: dict[str, Any]
+    recipe: str
+    trained_on: str
+    licence: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-safe form."""
+        return dataclasses.asdict(self)
+
+
+def save_model(network: torch.nn.Module, card: ModelCard, *, folder: Path) -> ModelCard:
+    """Write weights as fp16 and their card; returns the card with its sha256.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written; files that were there stay whole.
+    """
+    tensors = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
+        for name, tensor in _tensors(network).items()
+    }
+    blob = save(tensors)
+    card = dataclasses.replace(card, sha256=hashlib.sha256(blob).hexdigest())
+    with atomic(folder / f"{card.name}.safetensors") as temporary:
+        temporary.write_bytes(blob)
+    with atomic(folder / f"{card.name}.json") as temporary:
+        temporary.write_text(json.dumps(card.as_dict(), indent=2) + "\n", encoding="utf-8")
+    return card
+
+
+def read_card(name: str, folder: Path) -> ModelCard:
+    """Read a model's card.
+
+    Raises
+    ------
+    MissingWeightsError
+        There is no card or no weights file.
+    CorruptWeightsError
+        The card is not valid.
+    """
+    path, weights = folder / f"{name}.json", folder / f"{name}.safetensors"
+    if not (path.is_file() and weights.is_file()):
+        raise MissingWeightsError(
+            f"no weights for model {name}: expected {weights.name} and {path.name} in {folder.name}/; "
+            "train it or restore the files that ship with the app"
+        )
+    try:
+        return ModelCard(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise CorruptWeightsError(f"{path.name} is not a model card: {error}") from error
+
+
+def load_model(name: str, folder: Path) -> tuple[torch.nn.Module, ModelCard]:
+    """Rebuild a network in evaluation mode, fp32, after checking its file against the card.
+
+    Raises
+    ------
+    MissingWeightsError, CorruptWeightsError
+        As `read_card`; also where sha256, names or shapes do not match.
+    """
+    card = read_card(name, folder)
+    blob = (folder / f"{name}.safetensors").read_bytes()
+    if hashlib.sha256(blob).hexdigest() != card.sha256:
+        raise CorruptWeightsError(f"{name}.safetensors is not the file its card describes (sha256)")
+    try:
+        network = build(card.network, card.arguments)
+        _fill(network, load(blob))
+    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise CorruptWeightsError(f"{name}.safetensors does not fit its card: {error}") from error
+    return network.float().eval(), card
+
+
+def _tensors(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Every tensor once: DynUNet's state_dict names shared ones twice."""
+    return {
+        name: tensor.detach()
+        for name, tensor in (*network.named_parameters(), *network.named_buffers())
+    }
+
+
+def _fill(network: torch.nn.Module, stored: dict[str, torch.Tensor]) -> None:
+    own = _tensors(network)
+    if stored.keys() != own.keys():
+        raise RuntimeError(f"it holds {len(stored)} tensors, the network has {len(own)} of other names")
+    for name, tensor in own.items():
+        if tensor.shape != stored[name].shape:
+            raise RuntimeError(f"{name} has shape {tuple(stored[name].shape)}, not {tuple(tensor.shape)}")
+        tensor.copy_(stored[name])

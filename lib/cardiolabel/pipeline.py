@@ -1,0 +1,120 @@
+"""The one composition for whole folders: images to masks to measurements to tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardiolabel.domain import Record
+from cardiolabel.errors import DatasetError, InputError
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.io import nifti
+from cardiolabel.reporting.tables import write_tables
+from cardiolabel.studies import LABEL_TAGS, Studies
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run over a folder did; ``problems`` pairs an image id with why it has no mask."""
+
+    images: int
+    patients: int
+    skipped: int
+    problems: tuple[tuple[str, str], ...]
+
+
+def infer_folder(
+    folder: Path, predictor: Predictor, *, out: Path, resume: bool, on_progress: Progress
+) -> Summary:
+    """Predict every image of a studies folder, then measure every patient from those masks.
+
+    Writes ``labels/<image_id>.nii.gz``, ``frames.csv`` and ``patients.csv`` in ``out``. An image that
+    cannot be read costs its own row, with the reason.
+
+    Parameters
+    ----------
+    folder : Path
+        The studies folder.
+    predictor : Predictor
+    out : Path
+        Created where missing.
+    resume : bool
+        Keep masks that ``out`` already has.
+    on_progress : callable
+        Called with images done and images in all.
+
+    Raises
+    ------
+    DatasetError, ManifestError
+        The folder holds no images or its manifest is malformed.
+    OSError
+        ``out`` cannot be written.
+    """
+    studies = Studies(folder, predictor=predictor, label_folders={"predicted": out / "labels"})
+    records = _images(studies)
+    problems: list[tuple[str, str]] = []
+    skipped = 0
+    for done, record in enumerate(records, start=1):
+        target = out / "labels" / f"{record.image_id}.nii.gz"
+        if resume and target.is_file():
+            skipped += 1
+        else:
+            target.unlink(missing_ok=True)
+            try:
+                predicted = studies.predict(record.image_id)
+                nifti.write_mask_like(predicted.masks, target, grid=predicted.grid)
+            except InputError as error:
+                problems.append((record.image_id, str(error)))
+        on_progress(done, len(records))
+    measured = [studies.measure(patient, predict=False).study for patient in studies.patients()]
+    write_tables(measured, out)
+    return Summary(len(records), len(measured), skipped, tuple(problems))
+
+
+def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progress) -> Summary:
+    """Measure every patient of a studies folder from masks that exist; writes both tables.
+
+    Parameters
+    ----------
+    folder : Path
+        The studies folder.
+    labels : str
+        ``final``, ``original`` or a folder of ``<image_id>.nii.gz``.
+    out : Path
+        Created where missing.
+    on_progress : callable
+        Called with patients done and patients in all.
+
+    Raises
+    ------
+    DatasetError, ManifestError
+        As `infer_folder`; also where there is no such labels folder.
+    """
+    source = folder / "labels" / labels if labels in LABEL_TAGS else Path(labels)
+    if not source.is_dir():
+        raise DatasetError(f"{source}: no such folder of masks; expected final, original or a folder's path")
+    studies = Studies(folder, predictor=None, label_folders={labels: source})
+    records = _images(studies)
+    patients = studies.patients()
+    measured = []
+    for done, patient in enumerate(patients, start=1):
+        measured.append(studies.measure(patient, predict=False).study)
+        on_progress(done, len(patients))
+    write_tables(measured, out)
+    without = tuple(
+        (row.image_id, row.reason)
+        for study in measured
+        for row in study.frames
+        if row.reason and row.geometry is None and row.lv_area_mm2 is None and row.frame == 0
+    )
+    return Summary(len(records), len(patients), 0, without)
+
+
+def _images(studies: Studies) -> list[Record]:
+    records = studies.records()
+    if not records:
+        raise DatasetError(f"{studies.folder}: no images; expected <image_id>.nii.gz files in it")
+    return records

@@ -1,0 +1,79 @@
+"""A study as JSON: what a viewer, a page or a script reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiolabel.measurements.records import FrameRow, Study
+from cardiolabel.reporting.tables import FRAME_COLUMNS, PATIENT_COLUMNS, cells
+
+SCHEMA = "cardiolabel-result-1"
+_CONTOUR_POINTS = 128
+
+
+def study_json(
+    study: Study, *, sources: Mapping[str, str], model: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """JSON-safe view of a study: no NaN, None for what was not measured.
+
+    Parameters
+    ----------
+    study : Study
+    sources : mapping
+        Image id to where its mask came from (``final``, ``original``, ``model``, ``none``).
+    model : mapping or None
+        Name, version and sha256 of the model that predicted, if one did.
+
+    Returns
+    -------
+    dict
+        ``frames`` (areas in mm², lengths in mm, volumes in ml; contour, annulus and apex as
+        ``[row, col]`` in pixels), ``patient`` (the rows of ``patients.csv``), ``beats``,
+        ``area_change``, ``quality`` (all flags raised), ``sources``, ``model``, ``schema``.
+    """
+    flags = {flag for row in study.frames for flag in row.quality}
+    flags |= {flag for row in study.rows for flag in row.quality}
+    return {
+        "schema": SCHEMA,
+        "patient_id": study.patient,
+        "frames": [frame_json(row) for row in study.frames],
+        "patient": [cells(row, PATIENT_COLUMNS) for row in study.rows],
+        "beats": {
+            image: [{"ed_frame": beat.ed, "es_frame": beat.es} for beat in beats]
+            for image, beats in study.beats.items()
+        },
+        "beat_volumes": [
+            {
+                "method": str(row.method), "convention": str(row.convention), "beat": row.beat,
+                "edv_ml": row.edv_ml, "esv_ml": row.esv_ml, "ef_pct": row.ef_pct,
+            }
+            for row in study.beat_rows
+        ],
+        "area_change": [
+            {"view": str(change.view), "fac_pct": change.fac_pct, "reason": change.reason}
+            for change in study.area_changes
+        ],
+        "quality": sorted(str(flag) for flag in flags),
+        "sources": dict(sources),
+        "model": dict(model) if model else None,
+    }  # fmt: skip
+
+
+def frame_json(row: FrameRow) -> dict[str, Any]:
+    """One frame's numbers and its geometry; contours are thinned to at most 128 points."""
+    found: dict[str, Any] = cells(row, FRAME_COLUMNS)
+    geometry = row.geometry
+    found["contour"] = _points(geometry.contour_px) if geometry else None
+    found["annulus"] = _points(geometry.annulus_px) if geometry else None
+    found["apex"] = _points(geometry.apex_px[None])[0] if geometry else None
+    return found
+
+
+def _points(points: NDArray[np.float64]) -> list[list[float]]:
+    step = -(-len(points) // _CONTOUR_POINTS)
+    thinned: list[list[float]] = np.round(points[::step], 2).tolist()
+    return thinned

@@ -1,0 +1,56 @@
+"""``frames.csv`` and ``patients.csv``: the table contracts, written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from cardiolabel.io.files import atomic
+from cardiolabel.measurements.records import FrameRow, PatientRow, Study
+
+FRAME_COLUMNS = (
+    "image_id", "patient", "view", "phase", "frame",
+    "lv_area_mm2", "lv_length_mm", "lv_volume_ml", "quality", "reason",
+)  # fmt: skip
+PATIENT_COLUMNS = (
+    "patient", "method", "convention", "edv_ml", "esv_ml", "sv_ml", "ef_pct", "ef_low_pct",
+    "ef_high_pct", "length_a4c_ed_mm", "length_a2c_ed_mm", "length_a4c_es_mm", "length_a2c_es_mm",
+    "quality", "reason",
+)  # fmt: skip
+
+
+def write_tables(studies: Sequence[Study], folder: Path) -> None:
+    """Write both tables; a value that could not be measured is an empty cell.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written; tables that were there stay whole.
+    """
+    frames = (cells(row, FRAME_COLUMNS) for study in studies for row in study.frames)
+    patients = (cells(row, PATIENT_COLUMNS) for study in studies for row in study.rows)
+    _write(folder / "frames.csv", FRAME_COLUMNS, frames)
+    _write(folder / "patients.csv", PATIENT_COLUMNS, patients)
+
+
+def cells(row: FrameRow | PatientRow, columns: Sequence[str]) -> dict[str, Any]:
+    """A row as plain values: numbers rounded to 1e-4 of their unit, flags joined by semicolons."""
+    return {name: _plain(getattr(row, name)) for name in columns}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return ";".join(str(flag) for flag in value)
+    if isinstance(value, StrEnum):
+        return str(value)
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _write(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,344 @@
+"""A studies folder: its images, the best mask of each, and its patients measured.
+
+The best mask of an image is the annotator's (``labels/final``), else a stored prediction
+(``labels/original``), else what the model predicts now.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiolabel.cache import BoundedCache, FileState, file_state
+from cardiolabel.datasets import manifest
+from cardiolabel.domain import CAMUS_LABELS, Clip, LabelSet, Record, View
+from cardiolabel.errors import ImageContentError, InputError, UnknownImageError
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.io import nifti
+from cardiolabel.measurements.records import MaskedImage, Study
+from cardiolabel.measurements.study import measure_study
+from cardiolabel.reporting.figure import study_figure
+from cardiolabel.reporting.result import study_json
+
+LABEL_TAGS = ("final", "original")
+"""Folders under ``labels/``, the most trusted first."""
+
+_CACHE_BYTES = 192 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """An image and the masks ``(T, H, W)`` that a model gave it."""
+
+    record: Record
+    clip: Clip
+    grid: nifti.Grid
+    masks: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A patient's study and where each image's mask came from."""
+
+    study: Study
+    sources: dict[str, str]
+
+
+class Studies:
+    """Reads one studies folder; safe to use from several threads.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``<image_id>.nii.gz``, ``manifest.csv`` and ``labels/<tag>/<image_id>.nii.gz``.
+    predictor : Predictor or None
+        Fills in masks that no one has stored; None measures stored masks only.
+    label_folders : mapping of str to Path, optional
+        Names and folders of stored masks, best first; by default ``labels/final``, then
+        ``labels/original``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        predictor: Predictor | None,
+        label_folders: Mapping[str, Path] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.predictor = predictor
+        self._labels = dict(label_folders or {tag: folder / "labels" / tag for tag in LABEL_TAGS})
+        self._predictions: BoundedCache[Predicted] = BoundedCache(
+            _CACHE_BYTES, size_of=lambda kept: kept.clip.pixels.nbytes + kept.masks.nbytes
+        )
+        self._images: BoundedCache[nifti.NiftiImage] = BoundedCache(
+            _CACHE_BYTES, size_of=lambda kept: kept.clip.pixels.nbytes
+        )
+        self._studies: BoundedCache[Measured] = BoundedCache(512, size_of=lambda _: 1)
+        self._scanned: tuple[tuple[FileState | None, ...], dict[str, Record]] = ((), {})
+        self._scan_lock = threading.Lock()
+
+    def records(self) -> list[Record]:
+        """All images, scanned again whenever the folder or its manifest changed.
+
+        Raises
+        ------
+        DatasetError, ManifestError
+            The folder is not there or its manifest is malformed.
+        """
+        return list(self._by_id().values())
+
+    def record(self, image_id: str) -> Record:
+        """One image's record.
+
+        Raises
+        ------
+        UnknownImageError
+            No image of that id.
+        """
+        try:
+            return self._by_id()[image_id]
+        except KeyError:
+            raise UnknownImageError(f"no image {image_id!r} in this studies folder") from None
+
+    def patients(self) -> list[str]:
+        """Patients in the order of their first image."""
+        return list(dict.fromkeys(record.patient for record in self.records()))
+
+    def predict(self, image_id: str) -> Predicted:
+        """The model's masks for one image.
+
+        Raises
+        ------
+        UnknownImageError, ImageReadError, ImageContentError
+            The image is not there or not usable, or no model was given for its view.
+        """
+        record = self.record(image_id)
+        predictor = self.predictor
+        if predictor is None:
+            raise ImageContentError("no model is loaded")
+        if record.view is View.SAX:
+            raise ImageContentError(f"model {predictor.card.name} does not segment short-axis images")
+        key = (_state(record.path), predictor.card.sha256)
+        return self._predictions.get(key, lambda: predict_file(record.path, predictor, record=record))
+
+    def measure(self, patient: str, *, predict: bool = True) -> Measured:
+        """Measure a patient from the best mask of each image; never fails for what a file holds.
+
+        Parameters
+        ----------
+        patient : str
+        predict : bool
+            Let the model fill in masks that no one has stored, where one was given.
+
+        Raises
+        ------
+        UnknownImageError
+            No image of that patient.
+        """
+        records = [record for record in self.records() if record.patient == patient]
+        if not records:
+            raise UnknownImageError(f"no patient {patient!r} in this studies folder")
+        key = (
+            self.predictor.card.sha256 if self.predictor and predict else None,
+            *((record, _state(record.path), self._label_states(record)) for record in records),
+        )
+        return self._studies.get(key, lambda: self._measure(records, predict=predict))
+
+    def patient_json(self, patient: str) -> dict[str, Any]:
+        """A patient's study as JSON-safe values; errors as `measure`."""
+        return self._json(self.measure(patient))
+
+    def result_json(self, image_id: str) -> dict[str, Any]:
+        """The patient of a freshly predicted image, with the frames of this image only.
+
+        The prediction takes the place of any stored mask of the same image, so that the numbers
+        belong to the mask that the viewer is about to show.
+
+        Raises
+        ------
+        UnknownImageError, ImageReadError, ImageContentError
+            As `predict`.
+        """
+        predicted = self.predict(image_id)
+        patient = predicted.record.patient
+        records = [record for record in self.records() if record.patient == patient]
+        measured = self._measure(records, fresh={image_id: predicted})
+        found = self._json(measured)
+        found["frames"] = [frame for frame in found["frames"] if frame["image_id"] == image_id]
+        return found
+
+    def summary(self) -> list[dict[str, Any]]:
+        """One JSON-safe row per patient: images, labels and the best EF of stored masks.
+
+        Nothing is predicted here: an EF is None until the patient's masks are stored.
+        """
+        rows = []
+        by_patient: dict[str, list[Record]] = {}
+        for record in self.records():
+            by_patient.setdefault(record.patient, []).append(record)
+        for patient, records in by_patient.items():
+            sources = {record.image_id: self._stored(record)[0] for record in records}
+            labelled = any(source != "none" for source in sources.values())
+            rows.append(
+                {
+                    "patient": patient,
+                    "views": sorted({str(record.view) for record in records}),
+                    "images": len(records),
+                    "final": sum(source == "final" for source in sources.values()),
+                    "sources": sources,
+                    "ef": _best_ef(self.measure(patient, predict=False).study) if labelled else [],
+                }
+            )
+        return rows
+
+    def figure_png(self, patient: str) -> bytes:
+        """The patient's picture as PNG; errors as `measure`."""
+        measured = self.measure(patient)
+        needed = {row.image_id for row in measured.study.phase_frames.values()}
+        clips = {image_id: self._image(self.record(image_id)).clip for image_id in needed}
+        return study_figure(measured.study, clips, sources=measured.sources)
+
+    def _by_id(self) -> dict[str, Record]:
+        with self._scan_lock:
+            state = (_state(self.folder), _state(self.folder / manifest.MANIFEST_NAME))
+            if state != self._scanned[0] or None in state[:1]:
+                found = manifest.scan(self.folder)
+                records = {
+                    record.image_id: record
+                    for record in found
+                    if record.path.name.lower().endswith(nifti.SUFFIXES)
+                }
+                self._scanned = (state, records)
+            return self._scanned[1]
+
+    def _image(self, record: Record) -> nifti.NiftiImage:
+        return self._images.get(_state(record.path), lambda: nifti.read(record.path))
+
+    def _label_states(self, record: Record) -> tuple[FileState | None, ...]:
+        return tuple(_state(path) for _, path in self._label_paths(record))
+
+    def _label_paths(self, record: Record) -> list[tuple[str, Path]]:
+        return [(tag, folder / f"{record.image_id}.nii.gz") for tag, folder in self._labels.items()]
+
+    def _stored(self, record: Record) -> tuple[str, Path | None]:
+        for tag, path in self._label_paths(record):
+            if path.is_file():
+                return tag, path
+        return "none", None
+
+    def _measure(
+        self,
+        records: list[Record],
+        *,
+        fresh: Mapping[str, Predicted] | None = None,
+        predict: bool = True,
+    ) -> Measured:
+        sources: dict[str, str] = {}
+        images = []
+        for record in records:
+            given = (fresh or {}).get(record.image_id)
+            image, sources[record.image_id] = self._masked(record, given, predict=predict)
+            images.append(image)
+        return Measured(measure_study(images), sources)
+
+    def _masked(self, record: Record, fresh: Predicted | None, *, predict: bool) -> tuple[MaskedImage, str]:
+        tag, path = self._stored(record)
+        try:
+            if fresh is not None:
+                return masked_image(record, fresh.masks, fresh.grid, self._label_set()), "model"
+            if path is not None:
+                grid = self._image(record).grid
+                masks = nifti.read_mask(path)
+                if masks.shape != grid.frames_shape:
+                    raise ImageContentError(
+                        f"labels/{tag}/{path.name}: mask {masks.shape} (T, H, W) does not fit its "
+                        f"image {grid.frames_shape}"
+                    )
+                return masked_image(record, masks, grid, self._label_set()), tag
+            if self.predictor is None or not predict:
+                self._image(record)
+                raise ImageContentError("no mask is stored")
+            predicted = self.predict(record.image_id)
+            return masked_image(record, predicted.masks, predicted.grid, self._label_set()), "model"
+        except (InputError, OSError) as error:
+            return _without_masks(record, self._label_set(), str(error)), "none"
+
+    def _label_set(self) -> LabelSet:
+        return self.predictor.labels if self.predictor else CAMUS_LABELS
+
+    def _json(self, measured: Measured) -> dict[str, Any]:
+        model = model_json(self.predictor) if self.predictor else None
+        return study_json(measured.study, sources=measured.sources, model=model)
+
+
+def predict_file(path: Path, predictor: Predictor, *, record: Record | None = None) -> Predicted:
+    """Predict one NIfTI file; without a record, what its name tells is used.
+
+    Raises
+    ------
+    ImageReadError, ImageContentError
+        The file is not a usable echo image.
+    """
+    image = nifti.read(path)
+    record = record or manifest.record_from_name(path)
+    return Predicted(record, image.clip, image.grid, predictor.predict(image.clip))
+
+
+def file_result_json(predicted: Predicted, predictor: Predictor) -> dict[str, Any]:
+    """The result of an image that belongs to no studies folder: its own frames only."""
+    image = masked_image(predicted.record, predicted.masks, predicted.grid, predictor.labels)
+    sources = {predicted.record.image_id: "model"}
+    return study_json(measure_study([image]), sources=sources, model=model_json(predictor))
+
+
+def model_json(predictor: Predictor) -> dict[str, str]:
+    """Name, version and sha256 of a model, as every result carries them."""
+    card = predictor.card
+    return {"name": card.name, "version": card.version, "sha256": card.sha256}
+
+
+def masked_image(record: Record, masks: NDArray[np.uint8], grid: nifti.Grid, labels: LabelSet) -> MaskedImage:
+    """Join a record, its masks ``(T, H, W)`` and its file's geometry for measuring."""
+    return MaskedImage(
+        record.image_id, record.patient, record.view, record.phase, masks, grid.spacing, labels,
+        ed_frame=record.ed_frame, es_frame=record.es_frame, frame_rate_hz=record.frame_rate_hz,
+        slice_spacing_mm=grid.slice_spacing_mm if record.view is View.SAX else None,
+    )  # fmt: skip
+
+
+def _without_masks(record: Record, labels: LabelSet, problem: str) -> MaskedImage:
+    nothing = np.zeros((0, 0, 0), dtype=np.uint8)
+    return MaskedImage(
+        record.image_id, record.patient, record.view, record.phase, nothing, None, labels,
+        problem=problem,
+    )  # fmt: skip
+
+
+def _best_ef(study: Study) -> list[dict[str, Any]]:
+    """EF of the most trusted method that could be measured, in each convention."""
+    for row in study.rows:
+        if row.ef_pct is not None:
+            return [
+                {
+                    "method": str(same.method), "convention": str(same.convention),
+                    "ef_pct": round(same.ef_pct, 1),
+                    "quality": [str(flag) for flag in same.quality],
+                }
+                for same in study.rows
+                if same.method is row.method and same.ef_pct is not None
+            ]  # fmt: skip
+    return []
+
+
+def _state(path: Path) -> FileState | None:
+    try:
+        return file_state(path)
+    except OSError:
+        return None
