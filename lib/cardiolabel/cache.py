@@ -35,6 +35,10 @@ class BoundedCache(Generic[Value]):
         self._bytes = 0
         self._lock = threading.Lock()
 
+    def __contains__(self, key: Hashable) -> bool:
+        with self._lock:
+            return key in self._values
+
     def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
         """The value of ``key``, computed where it is not kept. Two threads may compute it twice."""
         with self._lock:

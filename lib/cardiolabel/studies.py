@@ -7,7 +7,7 @@ The best mask of an image is the annotator's (``labels/final``), else a stored p
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cardiolabel.cache import BoundedCache, FileState, file_state
 from cardiolabel.datasets import manifest
-from cardiolabel.domain import CAMUS_LABELS, Clip, LabelSet, Record, View
+from cardiolabel.domain import CAMUS_LABELS, Clip, LabelSet, Phase, Record, View
 from cardiolabel.errors import ImageContentError, InputError, UnknownImageError
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
@@ -73,7 +73,9 @@ class Studies:
     ) -> None:
         self.folder = folder
         self.predictor = predictor
-        self._labels = dict(label_folders or {tag: folder / "labels" / tag for tag in LABEL_TAGS})
+        if label_folders is None:
+            label_folders = {tag: folder / "labels" / tag for tag in LABEL_TAGS}
+        self._labels = dict(label_folders)
         self._predictions: BoundedCache[Predicted] = BoundedCache(
             _CACHE_BYTES, size_of=lambda kept: kept.clip.pixels.nbytes + kept.masks.nbytes
         )
@@ -125,8 +127,9 @@ class Studies:
             raise ImageContentError("no model is loaded")
         if record.view is View.SAX:
             raise ImageContentError(f"model {predictor.card.name} does not segment short-axis images")
-        key = (_state(record.path), predictor.card.sha256)
-        return self._predictions.get(key, lambda: predict_file(record.path, predictor, record=record))
+        return self._predictions.get(
+            self._prediction_key(record), lambda: predict_file(record.path, predictor, record=record)
+        )
 
     def measure(self, patient: str, *, predict: bool = True) -> Measured:
         """Measure a patient from the best mask of each image; never fails for what a file holds.
@@ -149,7 +152,7 @@ class Studies:
             self.predictor.card.sha256 if self.predictor and predict else None,
             *((record, _state(record.path), self._label_states(record)) for record in records),
         )
-        return self._studies.get(key, lambda: self._measure(records, predict=predict))
+        return self._studies.get(key, lambda: self._measure(records, may_predict=lambda _: predict))
 
     def patient_json(self, patient: str) -> dict[str, Any]:
         """A patient's study as JSON-safe values; errors as `measure`."""
@@ -159,7 +162,8 @@ class Studies:
         """The patient of a freshly predicted image, with the frames of this image only.
 
         The prediction takes the place of any stored mask of the same image, so that the numbers
-        belong to the mask that the viewer is about to show.
+        belong to the mask that the viewer is about to show. Of the patient's other images, stills
+        without a mask are predicted too; cines only where that was done before, as they take long.
 
         Raises
         ------
@@ -169,7 +173,7 @@ class Studies:
         predicted = self.predict(image_id)
         patient = predicted.record.patient
         records = [record for record in self.records() if record.patient == patient]
-        measured = self._measure(records, fresh={image_id: predicted})
+        measured = self._measure(records, may_predict=self._is_quick, fresh={image_id: predicted})
         found = self._json(measured)
         found["frames"] = [frame for frame in found["frames"] if frame["image_id"] == image_id]
         return found
@@ -218,6 +222,12 @@ class Studies:
                 self._scanned = (state, records)
             return self._scanned[1]
 
+    def _prediction_key(self, record: Record) -> Hashable:
+        return _state(record.path), self.predictor.card.sha256 if self.predictor else None
+
+    def _is_quick(self, record: Record) -> bool:
+        return record.phase is not Phase.CINE or self._prediction_key(record) in self._predictions
+
     def _image(self, record: Record) -> nifti.NiftiImage:
         return self._images.get(_state(record.path), lambda: nifti.read(record.path))
 
@@ -237,14 +247,14 @@ class Studies:
         self,
         records: list[Record],
         *,
+        may_predict: Callable[[Record], bool],
         fresh: Mapping[str, Predicted] | None = None,
-        predict: bool = True,
     ) -> Measured:
         sources: dict[str, str] = {}
         images = []
         for record in records:
             given = (fresh or {}).get(record.image_id)
-            image, sources[record.image_id] = self._masked(record, given, predict=predict)
+            image, sources[record.image_id] = self._masked(record, given, predict=may_predict(record))
             images.append(image)
         return Measured(measure_study(images), sources)
 
@@ -264,7 +274,7 @@ class Studies:
                 return masked_image(record, masks, grid, self._label_set()), tag
             if self.predictor is None or not predict:
                 self._image(record)
-                raise ImageContentError("no mask is stored")
+                raise ImageContentError("no mask is stored, and none was predicted")
             predicted = self.predict(record.image_id)
             return masked_image(record, predicted.masks, predicted.grid, self._label_set()), "model"
         except (InputError, OSError) as error:

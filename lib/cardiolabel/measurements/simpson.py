@@ -28,7 +28,8 @@ def apical_rows(
     """Rows for every apical method and convention; several beats are averaged, and listed.
 
     Biplane pairs the k-th beat of A4C with the k-th of A2C. Area-length uses both views where both
-    exist, else the one there is.
+    exist, else the one there is; it has no camus convention, since one length in its denominator for
+    both phases would turn that convention upside down.
     """
     either = tuple(view for view in (a4c, a2c) if view.cycles) or (a4c, a2c)
     plans: tuple[tuple[Method, tuple[ViewCycles, ...], VolumeAt], ...] = (
@@ -55,6 +56,9 @@ def _row(
     volume_at: VolumeAt,
     limits: QualityLimits,
 ) -> tuple[PatientRow, list[BeatRow]]:
+    if method is Method.AREA_LENGTH and convention is Convention.CAMUS:
+        reason = "the camus convention is defined for discs only"
+        return PatientRow(patient, method, convention, reason=reason), []
     missing = [view.reason for view in views if not view.cycles]
     if missing:
         return PatientRow(patient, method, convention, reason="; ".join(missing)), []

@@ -107,10 +107,7 @@ def load_model(name: str, folder: Path) -> tuple[torch.nn.Module, ModelCard]:
 
 def _tensors(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Every tensor once: DynUNet's state_dict names shared ones twice."""
-    return {
-        name: tensor.detach()
-        for name, tensor in (*network.named_parameters(), *network.named_buffers())
-    }
+    return {name: tensor.detach() for name, tensor in (*network.named_parameters(), *network.named_buffers())}
 
 
 def _fill(network: torch.nn.Module, stored: dict[str, torch.Tensor]) -> None:

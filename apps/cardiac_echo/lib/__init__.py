@@ -1,0 +1,1 @@
+"""Adapters between MONAI Label and `cardiolabel`; every number is computed there."""

@@ -1,0 +1,104 @@
+"""Mask files as viewers want them: NIfTI in the image's own shape, NRRD for 3D Slicer."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from cardiolabel.domain import LabelSet
+from cardiolabel.errors import ImageContentError, ImageReadError
+from cardiolabel.io import nifti
+
+NRRD = ".nrrd"
+SUFFIXES = (*nifti.SUFFIXES, NRRD)
+"""Mask files that are read and written; ``.nii.gz`` before ``.nii``."""
+
+
+def suffix(name: str) -> str | None:
+    """Which of `SUFFIXES` a file name ends in.
+
+    >>> suffix("patient0001_4CH_ED.nii.gz")
+    '.nii.gz'
+    """
+    return next((one for one in SUFFIXES if name.lower().endswith(one)), None)
+
+
+def write(frames: NDArray[np.uint8], grid: nifti.Grid, extension: str, *, like: Path | None = None) -> Path:
+    """Write masks to a new temporary file, which the caller removes.
+
+    Parameters
+    ----------
+    frames : ndarray, shape (T, H, W)
+        Label values.
+    grid : Grid
+        Geometry of the image's file.
+    extension : str
+        One of `SUFFIXES`. NIfTI has the image's own shape; NRRD is always three-dimensional, ``(W, H, T)``,
+        since Slicer segments nothing else.
+    like : Path, optional
+        The image's file. NRRD takes its geometry as ITK reads it, which is how Slicer shows the image.
+    """
+    handle, name = tempfile.mkstemp(prefix="cardiolabel-", suffix=extension)
+    os.close(handle)
+    path = Path(name)
+    if extension == NRRD:
+        sitk.WriteImage(_image(frames, grid, like), name, useCompression=True)
+    else:
+        nifti.write_mask_like(frames, path, grid=grid)
+    return path
+
+
+def read(path: Path, labels: LabelSet) -> NDArray[np.uint8]:
+    """Read a mask file as ``(T, H, W)``.
+
+    Raises
+    ------
+    ImageReadError
+        Not a readable file of one of `SUFFIXES`.
+    ImageContentError
+        Not a mask: wrong axes, or values that the label set does not have.
+    """
+    frames = _read_nrrd(path) if suffix(path.name) == NRRD else nifti.read_mask(path)
+    unknown = sorted(set(np.unique(frames).tolist()) - labels.known)
+    if unknown:
+        known = ", ".join(f"{value} {name}" for name, value in labels.values)
+        shown = ", ".join(str(value) for value in unknown[:5])
+        raise ImageContentError(f"{path.name}: label values {shown} are not known; expected 0 and {known}")
+    return frames.astype(np.uint8)
+
+
+def _image(frames: NDArray[np.uint8], grid: nifti.Grid, like: Path | None) -> sitk.Image:
+    image = sitk.GetImageFromArray(frames)
+    if like is not None and len(grid.shape) > 2:
+        source = sitk.ImageFileReader()
+        source.SetFileName(str(like))
+        source.ReadImageInformation()
+        axes = source.GetDimension()
+        image.SetSpacing(source.GetSpacing()[:3])
+        image.SetOrigin(source.GetOrigin()[:3])
+        image.SetDirection(np.reshape(source.GetDirection(), (axes, axes))[:3, :3].ravel().tolist())
+        return image
+    # SimpleITK reads a still without its third axis; ITK's axes point left and posterior, NIfTI's do not.
+    to_lps = np.diag([-1.0, -1.0, 1.0]) @ grid.affine[:3]
+    spacing = np.linalg.norm(to_lps[:, :3], axis=0)
+    if (spacing > 0).all():
+        image.SetSpacing(spacing.tolist())
+        image.SetDirection((to_lps[:, :3] / spacing).ravel().tolist())
+        image.SetOrigin(to_lps[:, 3].tolist())
+    return image
+
+
+def _read_nrrd(path: Path) -> NDArray[np.generic]:
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise ImageReadError(f"{path.name}: not a readable NRRD file") from error
+    frames = sitk.GetArrayFromImage(image)
+    if image.GetNumberOfComponentsPerPixel() != 1 or frames.ndim not in (2, 3):
+        raise ImageContentError(f"{path.name}: expected one label map (W, H) or (W, H, T)")
+    return frames if frames.ndim == 3 else frames[np.newaxis]

@@ -1,0 +1,154 @@
+"""The MONAI Label app for apical echocardiography: wiring only, the work is in ``lib`` and `cardiolabel`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from monailabel.config import settings
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.tasks.batch_infer import BatchInferTask
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from cardiolabel.errors import InputError
+from lib import routes
+from lib.activelearning.first import First
+from lib.activelearning.random import Random
+from lib.configs.camus import Camus
+from lib.datastore import StudiesDatastore
+from lib.engine import Engine
+from lib.errors import refused
+
+logger = logging.getLogger(__name__)
+
+CONFIGS = {"camus": Camus}
+
+SETTINGS = {
+    # MLflow 3 refuses the file store that monailabel would write to.
+    "MONAI_LABEL_TRACKING_ENABLED": False,
+    # Otherwise a process of several seconds starts at every next sample.
+    "MONAI_LABEL_AUTO_UPDATE_SCORING": False,
+}
+
+
+class CardiacEchoApp(MONAILabelApp):
+    """Masks, volumes and ejection fractions of a folder of apical echo studies."""
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        _settle()
+        if studies.startswith(("http://", "https://")):
+            raise refused(
+                422, "unsupported_studies", f"{studies}: expected a folder; DICOMweb is not served yet"
+            )
+        self.configs = {name: CONFIGS[name]() for name in _wanted(conf)}
+        for name, config in self.configs.items():
+            config.init(name, str(Path(app_dir) / "model"), conf, None)
+        self.engine = Engine(Path(studies), weights=Path(app_dir) / "model", model=next(iter(self.configs)))
+        super().__init__(
+            app_dir=app_dir,
+            studies=studies,
+            conf=conf,
+            name="Cardiac echo",
+            description="Left ventricle in apical echo: masks, volumes and ejection fraction",
+        )
+
+    def init_datastore(self) -> Datastore:
+        """The studies folder, with every file checked before it is stored."""
+        return StudiesDatastore(
+            self.studies,
+            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
+        )
+
+    def init_infers(self) -> dict[str, InferTask]:
+        """One task per model."""
+        return {name: config.infer(self.engine) for name, config in self.configs.items()}
+
+    def init_strategies(self) -> dict[str, Strategy]:
+        """Ways to choose the next image; they share the note of what was served."""
+        first = First(self.engine)
+        return {"first": first, "random": Random(self.engine, first.served)}
+
+    def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Predict one image.
+
+        ``request["image"]`` is the id of an image of this datastore or, for an upload only, a `Path`:
+        no JSON can hold one, so that a client cannot have the server read a file of its own.
+        """
+        task = self._infers.get(request.get("model"))
+        if task is None:
+            raise refused(
+                404, "unknown_model", f"no model {request.get('model')!r}; there are: {_names(self._infers)}"
+            )
+        datastore = datastore or self.datastore()
+        image = request.get("image")
+        stored = not isinstance(image, Path)
+        if stored and not datastore.get_image_uri(str(image)):
+            raise refused(404, "unknown_image", f"no image {image!r} in this studies folder")
+        file, params = task(request)
+        label, tag = file, request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
+        if stored and request.get("save_label"):
+            label = datastore.save_label(image, file, tag, {"model": request["model"], "params": params})
+        return {"label": label, "tag": tag, "file": file, "params": params}
+
+    def infer_wsi(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Refused: there are no whole-slide models, and the stock method reads any path it is given."""
+        raise refused(404, "unknown_model", "this app has no whole-slide models")
+
+    def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Predict many images; one that cannot be read gets a reason and does not end the batch."""
+        task = BatchInferTask()
+        # Without a GPU the stock task divides by the number of GPUs.
+        return task({**request, "multi_gpu": False}, datastore or self.datastore(), self._infer_or_reason)
+
+    def _infer_or_reason(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
+        try:
+            return self.infer(request, datastore)
+        except InputError as error:
+            return {"label": None, "params": {"reason": str(error)}}
+
+    def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Choose the next image to correct; empty when every image has a final label."""
+        strategy = request.get("strategy")
+        if strategy not in self._strategies:
+            message = f"no strategy {strategy!r}; there are: {_names(self._strategies)}"
+            raise refused(404, "unknown_strategy", message)
+        return super().next_sample(request)
+
+    def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
+        """Measure the patient anew; the values, or the reason, go with the label and to the client."""
+        measured = {"measurement": self.engine.remeasured(image_id)}
+        self.datastore().update_label_info(label_id, self.datastore().newest_tag(image_id), measured)
+        return measured
+
+    def on_init_complete(self) -> None:
+        """Once per server: the routes beside MONAI Label's own, and a first prediction."""
+        super().on_init_complete()
+        routes.install()
+        self.engine.warm_up()
+
+
+def _settle() -> None:
+    """Set what this app needs where neither the environment nor ``.env`` says otherwise."""
+    for name, value in SETTINGS.items():
+        if name not in settings.model_fields_set:
+            setattr(settings, name, value)
+            os.environ[name] = str(value)  # for the processes that train and batch start
+
+
+def _wanted(conf: dict[str, str]) -> list[str]:
+    names = [name.strip() for name in conf.get("models", "camus").split(",") if name.strip()]
+    unknown = [name for name in names if name not in CONFIGS]
+    if unknown or not names:
+        raise refused(
+            404, "unknown_model", f"no model {', '.join(unknown) or 'given'}; there are: {_names(CONFIGS)}"
+        )
+    return names
+
+
+def _names(known: dict[str, Any]) -> str:
+    return ", ".join(known) or "none"

@@ -1,0 +1,128 @@
+"""A real server on a free port of this machine, started as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+
+from cardiolabel.datasets.phantom import write_sample
+from cardiolabel.domain import Clip, Spacing
+from cardiolabel.io import nifti
+
+ROOT = Path(__file__).parents[2]
+APP = ROOT / "apps" / "cardiac_echo"
+WEIGHTS = APP / "model" / "camus.safetensors"
+START_S, STOP_S, ANSWER_S = 120, 10, 120
+
+needs_weights = pytest.mark.skipif(
+    not WEIGHTS.exists(), reason=f"needs the shipped weights, {WEIGHTS.relative_to(ROOT)}"
+)
+
+
+class Server:
+    """Requests to a running server."""
+
+    def __init__(self, url: str, studies: Path, log: Path) -> None:
+        self.url, self.studies, self.log = url, studies, log
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        return requests.request(method, self.url + path, timeout=ANSWER_S, **options)
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> requests.Response:
+        return self.request("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> requests.Response:
+        return self.request("PUT", path, **options)
+
+
+@contextmanager
+def running(command: Sequence[str], studies: Path) -> Iterator[Server]:
+    """Start a server, wait until it answers, and end it and its children whatever happens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    path = os.pathsep.join(filter(None, (str(ROOT / "lib"), os.environ.get("PYTHONPATH"))))
+    home = tempfile.mkdtemp(prefix="cardiolabel-home-")  # MONAI Label keeps uploads of sessions in ~/.cache
+    log = studies.parent / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": path, "HOME": home, "MONAI_LABEL_SESSION_PATH": home},
+            cwd=studies.parent,
+            start_new_session=True,
+        )
+    try:
+        server = Server(f"http://127.0.0.1:{port}", studies, log)
+        _wait_until_ready(server, process)
+        yield server
+    finally:
+        _end(process)
+
+
+def _wait_until_ready(server: Server, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            if requests.get(f"{server.url}/info/", timeout=ANSWER_S).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.2)
+    tail = server.log.read_text(errors="replace")[-3000:]
+    pytest.fail(f"the server did not start (exit code {process.poll()}):\n{tail}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, kind)
+            process.wait(STOP_S)
+        except ProcessLookupError:
+            process.wait(STOP_S)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def start_server_command(app: Path, studies: Path) -> list[str]:
+    """MONAI Label's own way to start an app."""
+    return [
+        *(sys.executable, "-m", "monailabel.main", "start_server"),
+        *("--app", str(app), "--studies", str(studies), "--host", "127.0.0.1"),
+    ]
+
+
+def make_studies(folder: Path) -> Path:
+    """Two phantom patients: one of stills, one with cines as well."""
+    write_sample(folder, patients=2, seed=1)
+    return folder
+
+
+def true_masks(studies: Path, image_id: str) -> np.ndarray:
+    """What the phantom's masks are, ``(T, H, W)``."""
+    return nifti.read_mask(studies / "truth" / f"{image_id}.nii.gz")
+
+
+def write_still(path: Path, pixels: np.ndarray) -> Path:
+    """One frame ``(H, W)`` as a file."""
+    nifti.write_clip(Clip(pixels[np.newaxis], Spacing(row_mm=0.3, col_mm=0.3)), path)
+    return path

@@ -1,0 +1,89 @@
+"""Imports go one way, and the two folders named ``lib`` stay apart."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "lib" / "cardiolabel"
+LEVELS = (
+    ("errors", "cache"),
+    ("domain",),
+    ("io",),
+    ("datasets",),
+    ("preprocessing",),
+    ("networks",),
+    ("inference",),
+    ("measurements",),
+    ("reporting", "active_learning"),
+    ("training",),
+    ("studies",),
+    ("pipeline", "bench"),
+    ("cli",),
+)
+"""A module may import from its own room and from those of earlier levels."""
+
+LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+NOT_IN_MEASUREMENTS = {"torch", "monai", "monailabel", "pydicom", "nibabel"}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in it."""
+    package = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: -node.level]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            # `from cardiolabel import studies` names a room in its second half.
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def room(module: str) -> str | None:
+    """Room of one of this package's modules; None for another package's."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "cardiolabel" and len(parts) > 1 else None
+
+
+def own_room(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def test_every_room_has_a_level() -> None:
+    assert {own_room(path) for path in MODULES} <= LEVEL.keys()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_only_from_the_left(path: Path) -> None:
+    own = own_room(path)
+    others = {other for module in imported(path) if (other := room(module)) and other != own}
+    assert not {other for other in others if other not in LEVEL or LEVEL[other] >= LEVEL[own]}
+
+
+def test_measuring_needs_no_deep_learning_and_no_file_format() -> None:
+    measuring = [path for path in MODULES if own_room(path) == "measurements"]
+    found = {module.split(".")[0] for path in measuring for module in imported(path)}
+    assert not found & NOT_IN_MEASUREMENTS
+    assert "numpy" in found  # the test reads what it thinks it reads
+
+
+def test_only_the_command_line_knows_the_server() -> None:
+    for path in MODULES:
+        found = {module.split(".")[0] for module in imported(path)}
+        allowed = {"monailabel"} if own_room(path) == "cli" else set()
+        assert not (found & {"lib", "apps", "monailabel"}) - allowed, path
+
+
+def test_the_source_root_is_no_package_and_the_apps_lib_is_one() -> None:
+    assert not (ROOT / "lib" / "__init__.py").exists()
+    packages = {path.name for path in (ROOT / "lib").iterdir() if path.is_dir() and not _made(path)}
+    assert packages == {"cardiolabel"}
+    assert (ROOT / "apps" / "cardiac_echo" / "lib" / "__init__.py").is_file()
+
+
+def _made(path: Path) -> bool:
+    return path.name.endswith(".egg-info") or path.name.startswith((".", "__"))
