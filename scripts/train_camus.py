@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +27,22 @@ from cardiolabel.io import nifti
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.weights import ModelCard, save_model
 from cardiolabel.preprocessing.recipes import CAMUS
+from cardiolabel.reporting.model_card import model_card_markdown
 from cardiolabel.studies import Studies
 from cardiolabel.training.evaluation import agreement, dice
 from cardiolabel.training.fit import FitProgress, FitSettings, fit
 
 VERSION = "1.0.0"
 NETWORK, ARGUMENTS = "unet", {"out_channels": 1 + len(CAMUS.labels.values)}
+NOTES = """
+Dice is the mean over stills, measured at the images' own resolution on patients held back; the epicardium
+is cavity and myocardium together. EF is biplane, in percentage points, predicted masks against the EF of
+the reference masks, both measured by this project in the convention named. The patients held back took no
+part in training or in choosing the weights.
+
+Intended for research on apical two- and four-chamber echo of adults. Not a medical device. Data: CAMUS,
+Leclerc et al. 2019, doi 10.1109/TMI.2019.2900516. Made by `python scripts/train_camus.py`.
+"""
 STRUCTURES = {"lv_cavity": (1,), "epicardium": (1, 2), "left_atrium": (3,)}
 
 
@@ -67,7 +77,8 @@ def main() -> int:
     )  # fmt: skip
     save_model(network, card, folder=options.out)
     metrics = evaluate(Predictor.load(CAMUS.name, options.out), options.camus, held_back, options.run)
-    save_model(network, ModelCard(**{**card.as_dict(), "metrics": metrics}), folder=options.out)
+    final = save_model(network, replace(card, metrics=metrics), folder=options.out)
+    (options.out / "README.md").write_text(model_card_markdown(final.as_dict()) + NOTES, encoding="utf-8")
     for name, value in metrics.items():
         Console().print(f"{name}: {value}")
     return 0

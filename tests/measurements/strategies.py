@@ -1,1 +1,26 @@
-X = 1
+"""What property tests of measuring draw from."""
+
+from hypothesis import strategies as st
+
+from cardiolabel.domain import Spacing
+
+from .shapes import Heart, Ventricle
+
+spacings = st.builds(Spacing, row_mm=st.floats(0.3, 0.8), col_mm=st.floats(0.3, 0.8))
+
+hearts = st.builds(
+    Heart.posed,
+    length_mm=st.floats(65, 95),
+    cut=st.floats(0, 0.5),
+    rotation_deg=st.floats(-30, 30),
+    shift_mm=st.tuples(st.floats(-1, 1), st.floats(-1, 1)),
+)
+
+ventricles = st.builds(
+    Ventricle,
+    semi_axis_mm=st.floats(45, 62),
+    radius_mm=st.floats(14, 26),
+    cut=st.floats(0, 0.45),
+    rotation_deg=st.floats(-30, 30),
+    centre_mm=st.tuples(st.floats(80, 90), st.floats(60, 80)),
+)

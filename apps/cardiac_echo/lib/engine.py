@@ -70,9 +70,13 @@ class Engine:
         masks.write(frames, Grid((64, 64), np.eye(4)), masks.NRRD).unlink()
 
     def remeasured(self, image_id: str) -> dict[str, Any]:
-        """The patient of an image measured from the masks as they are now, or ``{"reason": …}``."""
+        """The patient of an image measured from the masks as they are now, or ``{"reason": …}``.
+
+        Without the frames, whose contours would fill MONAI Label's index.
+        """
         try:
-            return self.studies.patient_json(self.studies.record(image_id).patient)
+            measured = self.studies.patient_json(self.studies.record(image_id).patient)
+            return {key: value for key, value in measured.items() if key != "frames"}
         except CardiolabelError as error:
             return {"reason": str(error)}
         except Exception as error:  # the label is stored already; the client must learn that

@@ -14,6 +14,7 @@ from cardiolabel.errors import MeasurementError
 _SHORTEST_BEAT_S = 0.35
 _SWING = 0.4
 _MIN_CHANGE = 0.05
+_WHOLE_SWING = 0.8
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ def find_beats(areas: NDArray[np.float64], frame_rate_hz: float | None) -> list[
 
     End-systoles are minima of the lightly smoothed curve that swing by at least 40 % of its range;
     each beat's end-diastole is the maximum since the end-systole before. A clip without a maximum
-    before a minimum (it starts in systole and ends in diastole) is one beat of its extremes.
+    before a minimum (it starts in systole and ends in diastole) is one beat of its extremes. A beat
+    that the clip cuts, so that it swings by less than 80 % of the range, counts only where no other
+    does.
 
     Parameters
     ----------
@@ -54,7 +57,7 @@ def find_beats(areas: NDArray[np.float64], frame_rate_hz: float | None) -> list[
     curve = np.interp(np.arange(len(areas)), known, areas[known])
     smooth = gaussian_filter1d(curve, 0.8, mode="nearest") if len(curve) >= 8 else curve
     swing = float(smooth.max() - smooth.min())
-    if swing < _MIN_CHANGE * float(smooth.max()):
+    if swing <= _MIN_CHANGE * float(smooth.max()):
         raise MeasurementError("the LV area changes by less than 5 % over the cine")
     gap = max(2, int(_SHORTEST_BEAT_S * frame_rate_hz)) if frame_rate_hz else 2
     framed = np.concatenate([[smooth.max()], smooth, [smooth.max()]])
@@ -65,11 +68,16 @@ def find_beats(areas: NDArray[np.float64], frame_rate_hz: float | None) -> list[
         if es > start:
             ed = start + int(smooth[start : es + 1].argmax())
             if smooth[ed] - smooth[es] >= _SWING * swing:
-                beats.append(Beat(_snap(ed, known), _snap(es, known)))
+                beats.append(Beat(ed, es))
         start = es
-    if not beats:
-        beats.append(Beat(_snap(int(smooth.argmax()), known), _snap(int(smooth.argmin()), known)))
-    return beats
+    last = len(smooth) - 1
+    whole = [
+        beat
+        for beat in beats
+        if (beat.ed > 0 and beat.es < last) or smooth[beat.ed] - smooth[beat.es] >= _WHOLE_SWING * swing
+    ]
+    found = whole or beats or [Beat(int(smooth.argmax()), int(smooth.argmin()))]
+    return [Beat(_snap(beat.ed, known), _snap(beat.es, known)) for beat in found]
 
 
 def _snap(frame: int, known: NDArray[np.intp]) -> int:
