@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.cache import BoundedCache, FileState, file_state
-from cardiolabel.datasets import manifest
+from cardiolabel.datasets import file_names, manifest
 from cardiolabel.domain import CAMUS_LABELS, Clip, LabelSet, Phase, Record, View
 from cardiolabel.errors import ImageContentError, InputError, UnknownImageError
 from cardiolabel.inference.predictor import Predictor
@@ -297,7 +297,7 @@ def predict_file(path: Path, predictor: Predictor, *, record: Record | None = No
         The file is not a usable echo image.
     """
     image = nifti.read(path)
-    record = record or manifest.record_from_name(path)
+    record = record or file_names.record_from_name(path)
     return Predicted(record, image.clip, image.grid, predictor.predict(image.clip))
 
 

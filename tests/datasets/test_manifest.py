@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardiolabel.datasets import manifest
+from cardiolabel.datasets import file_names, manifest
 from cardiolabel.domain import Convention, Phase, Record, View
 from cardiolabel.errors import DatasetError, ManifestError
 
@@ -43,7 +43,7 @@ def written(folder: Path, text: str, encoding: str = "utf-8") -> Path:
 
 
 def named(*names: str) -> list[Record]:
-    return [manifest.record_from_name(Path(name)) for name in names]
+    return [file_names.record_from_name(Path(name)) for name in names]
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -219,15 +219,15 @@ def test_what_read_would_refuse_is_not_written(tmp_path: Path, fault: str) -> No
     ],
 )
 def test_names(name: str, patient: str, view: View, phase: Phase) -> None:
-    understood = manifest.record_from_name(Path(name))
+    understood = file_names.record_from_name(Path(name))
     assert (understood.patient, understood.view, understood.phase) == (patient, view, phase)
     assert (understood.dataset, understood.path) == ("folder", Path(name))
 
 
 @given(st.text(min_size=1).filter(lambda text: "/" not in text))
 def test_any_name_gives_an_id_that_the_manifest_takes(name: str) -> None:
-    understood = manifest.record_from_name(Path("f") / f"{name}.nii")
-    assert manifest.clean_id(understood.image_id) == understood.image_id
+    understood = file_names.record_from_name(Path("f") / f"{name}.nii")
+    assert file_names.clean_id(understood.image_id) == understood.image_id
     assert understood.image_id.isascii() and understood.image_id[0].isalnum()
 
 

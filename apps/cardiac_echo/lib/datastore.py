@@ -11,7 +11,7 @@ from typing import Any
 from monailabel.datastore.local import LocalDatastore
 from monailabel.interfaces.exception import ImageNotFoundException
 
-from cardiolabel.datasets import manifest
+from cardiolabel.datasets import file_names
 from cardiolabel.domain import CAMUS_LABELS
 from cardiolabel.errors import ImageContentError
 from cardiolabel.io import nifti
@@ -88,7 +88,7 @@ class StudiesDatastore(LocalDatastore):
     def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
         """As stock, without hidden files and reference masks that lie beside their images."""
         files = super()._list_files(path, patterns)
-        return {name: file for name, file in files.items() if manifest.is_image_name(Path(name))}
+        return {name: file for name, file in files.items() if file_names.is_image_name(Path(name))}
 
 
 def _axes(shape: tuple[int, ...]) -> str:

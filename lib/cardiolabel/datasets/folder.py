@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from cardiolabel.datasets import manifest
+from cardiolabel.datasets import file_names, manifest
 from cardiolabel.domain import Phase, Record, View
 from cardiolabel.errors import DatasetError
 
@@ -18,7 +18,7 @@ __all__ = ["NAME", "records", "reference_path"]
 
 NAME = "folder"
 
-_EXPECTED = f"images ending in {', '.join(manifest.IMAGE_SUFFIXES)}"
+_EXPECTED = f"images ending in {', '.join(file_names.IMAGE_SUFFIXES)}"
 
 
 def records(root: Path) -> list[Record]:
@@ -58,7 +58,7 @@ def records(root: Path) -> list[Record]:
     taken = {record.image_id.casefold() for record in known}
     found = []
     for record in _told_apart(paths, root):
-        image_id = manifest.unique_id(record.image_id, taken)
+        image_id = file_names.unique_id(record.image_id, taken)
         taken.add(image_id.casefold())
         found.append(replace(record, image_id=image_id))
     return known + found
@@ -66,9 +66,9 @@ def records(root: Path) -> list[Record]:
 
 def reference_path(record: Record) -> Path | None:
     """The mask beside a record's image, ``<stem>_gt`` with the image's suffix or another; or None."""
-    stem = manifest.image_stem(record.path) + manifest.MASK_SUFFIX
-    own = manifest.image_suffix(record.path) or record.path.suffix
-    candidates = (record.path.with_name(stem + suffix) for suffix in (own, *manifest.IMAGE_SUFFIXES))
+    stem = file_names.image_stem(record.path) + file_names.MASK_SUFFIX
+    own = file_names.image_suffix(record.path) or record.path.suffix
+    candidates = (record.path.with_name(stem + suffix) for suffix in (own, *file_names.IMAGE_SUFFIXES))
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -76,7 +76,7 @@ def _images(root: Path) -> list[Path]:
     found = []
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name != "labels" and not name.startswith(".")]
-        found += [Path(folder, name) for name in files if manifest.is_image_name(Path(name))]
+        found += [Path(folder, name) for name in files if file_names.is_image_name(Path(name))]
     return sorted(found)
 
 
@@ -89,8 +89,8 @@ def _told_apart(paths: list[Path], root: Path) -> list[Record]:
     while unclear:
         for path in unclear:
             folders = parts[path][len(parts[path]) - depth[path] :]
-            name = "_".join((*folders, manifest.image_stem(path)))
-            found[path] = manifest.record_from_name(path, NAME, name=name)
+            name = "_".join((*folders, file_names.image_stem(path)))
+            found[path] = file_names.record_from_name(path, NAME, name=name)
         places: defaultdict[str, set[Path]] = defaultdict(set)
         for path, record in found.items():
             places[record.image_id.casefold()].add(path.parent)
@@ -110,4 +110,4 @@ def _told_apart(paths: list[Path], root: Path) -> list[Record]:
 def _says_no_patient(record: Record) -> bool:
     """Whether a name is a view or a phase alone, as ``4CH_ED`` is."""
     described = record.view is not View.UNKNOWN or record.phase is not Phase.CINE
-    return described and record.patient == manifest.image_stem(record.path)
+    return described and record.patient == file_names.image_stem(record.path)

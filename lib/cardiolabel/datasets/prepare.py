@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiolabel.datasets import READERS, manifest
+from cardiolabel.datasets import READERS, file_names, manifest
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import DatasetError, ImageContentError, InputError
 from cardiolabel.io import metaimage, nifti
@@ -130,7 +130,7 @@ def _place_label(source: Path, label: Path, image: Path) -> None:
 
 def _copy(source: Path, target: Path, convert: Callable[[], None]) -> None:
     """Copy NIfTI bytes, compressed if they are not, so that the header stays; convert the rest."""
-    suffix = manifest.image_suffix(source)
+    suffix = file_names.image_suffix(source)
     if suffix in metaimage.SUFFIXES:
         convert()
         return
@@ -142,7 +142,7 @@ def _copy(source: Path, target: Path, convert: Callable[[], None]) -> None:
 
 
 def _same_bytes(source: Path, image: Path) -> bool:
-    same_kind = manifest.image_suffix(source) == ".nii.gz"
+    same_kind = file_names.image_suffix(source) == ".nii.gz"
     return same_kind and filecmp.cmp(source, image, shallow=False)
 
 
@@ -161,10 +161,10 @@ def _read_if_readable(image: Path) -> Clip | None:
 
 
 def _read(path: Path) -> Clip:
-    is_metaimage = manifest.image_suffix(path) in metaimage.SUFFIXES
+    is_metaimage = file_names.image_suffix(path) in metaimage.SUFFIXES
     return metaimage.read(path) if is_metaimage else nifti.read(path).clip
 
 
 def _read_mask(path: Path) -> NDArray[np.uint8]:
-    is_metaimage = manifest.image_suffix(path) in metaimage.SUFFIXES
+    is_metaimage = file_names.image_suffix(path) in metaimage.SUFFIXES
     return metaimage.read_mask(path) if is_metaimage else nifti.read_mask(path)
