@@ -154,9 +154,9 @@ class Studies:
         )
         return self._studies.get(key, lambda: self._measure(records, may_predict=lambda _: predict))
 
-    def patient_json(self, patient: str) -> dict[str, Any]:
-        """A patient's study as JSON-safe values; errors as `measure`."""
-        return self._json(self.measure(patient))
+    def patient_json(self, patient: str, *, geometry: bool = True) -> dict[str, Any]:
+        """A patient's study as JSON-safe values, with or without contours; errors as `measure`."""
+        return self._json(self.measure(patient), geometry=geometry)
 
     def result_json(self, image_id: str) -> dict[str, Any]:
         """The patient of a freshly predicted image, with the frames of this image only.
@@ -283,9 +283,9 @@ class Studies:
     def _label_set(self) -> LabelSet:
         return self.predictor.labels if self.predictor else CAMUS_LABELS
 
-    def _json(self, measured: Measured) -> dict[str, Any]:
+    def _json(self, measured: Measured, *, geometry: bool = True) -> dict[str, Any]:
         model = model_json(self.predictor) if self.predictor else None
-        return study_json(measured.study, sources=measured.sources, model=model)
+        return study_json(measured.study, sources=measured.sources, model=model, geometry=geometry)
 
 
 def predict_file(path: Path, predictor: Predictor, *, record: Record | None = None) -> Predicted:

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -58,7 +57,7 @@ def running(command: Sequence[str], studies: Path) -> Iterator[Server]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     path = os.pathsep.join(filter(None, (str(ROOT / "lib"), os.environ.get("PYTHONPATH"))))
-    home = tempfile.mkdtemp(prefix="cardiolabel-home-")  # MONAI Label keeps uploads of sessions in ~/.cache
+    home = str(studies.parent / "home")  # MONAI Label keeps the uploads of sessions in ~/.cache
     log = studies.parent / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -72,11 +72,10 @@ class Engine:
     def remeasured(self, image_id: str) -> dict[str, Any]:
         """The patient of an image measured from the masks as they are now, or ``{"reason": …}``.
 
-        Without the frames, whose contours would fill MONAI Label's index.
+        Without contours, which would fill MONAI Label's index.
         """
         try:
-            measured = self.studies.patient_json(self.studies.record(image_id).patient)
-            return {key: value for key, value in measured.items() if key != "frames"}
+            return self.studies.patient_json(self.studies.record(image_id).patient, geometry=False)
         except CardiolabelError as error:
             return {"reason": str(error)}
         except Exception as error:  # the label is stored already; the client must learn that

@@ -207,10 +207,9 @@ def _image(array: NDArray[np.generic], affine: NDArray[np.float64]) -> Any:
 
 
 def _save(array: NDArray[np.generic], path: Path, spacing: Spacing | None, frame_s: float) -> None:
-    affine = np.diag([-spacing.col_mm, -spacing.row_mm, 1.0, 1.0]) if spacing else np.zeros((4, 4))
+    third = frame_s or 1.0
+    affine = np.diag([-spacing.col_mm, -spacing.row_mm, third, 1.0]) if spacing else np.zeros((4, 4))
     image = _image(array, affine)
     image.header.set_xyzt_units("mm" if spacing else "unknown", "sec")
-    if array.ndim == 3 and frame_s:
-        image.header["pixdim"][3] = frame_s
     with atomic(path) as temporary:
         nib.save(image, temporary)

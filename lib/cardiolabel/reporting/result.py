@@ -16,7 +16,11 @@ _CONTOUR_POINTS = 128
 
 
 def study_json(
-    study: Study, *, sources: Mapping[str, str], model: Mapping[str, Any] | None
+    study: Study,
+    *,
+    sources: Mapping[str, str],
+    model: Mapping[str, Any] | None,
+    geometry: bool = True,
 ) -> dict[str, Any]:
     """JSON-safe view of a study: no NaN, None for what was not measured.
 
@@ -27,6 +31,8 @@ def study_json(
         Image id to where its mask came from (``final``, ``original``, ``model``, ``none``).
     model : mapping or None
         Name, version and sha256 of the model that predicted, if one did.
+    geometry : bool
+        Whether frames carry their contour, annulus and apex.
 
     Returns
     -------
@@ -40,7 +46,7 @@ def study_json(
     return {
         "schema": SCHEMA,
         "patient_id": study.patient,
-        "frames": [frame_json(row) for row in study.frames],
+        "frames": [frame_json(row, geometry=geometry) for row in study.frames],
         "patient": [cells(row, PATIENT_COLUMNS) for row in study.rows],
         "beats": {
             image: [{"ed_frame": beat.ed, "es_frame": beat.es} for beat in beats]
@@ -63,13 +69,14 @@ def study_json(
     }  # fmt: skip
 
 
-def frame_json(row: FrameRow) -> dict[str, Any]:
-    """One frame's numbers and its geometry; contours are thinned to at most 128 points."""
+def frame_json(row: FrameRow, *, geometry: bool) -> dict[str, Any]:
+    """One frame's numbers and, if asked for, its geometry; contours have at most 128 points."""
     found: dict[str, Any] = cells(row, FRAME_COLUMNS)
-    geometry = row.geometry
-    found["contour"] = _points(geometry.contour_px) if geometry else None
-    found["annulus"] = _points(geometry.annulus_px) if geometry else None
-    found["apex"] = _points(geometry.apex_px[None])[0] if geometry else None
+    if geometry:
+        shape = row.geometry
+        found["contour"] = _points(shape.contour_px) if shape else None
+        found["annulus"] = _points(shape.annulus_px) if shape else None
+        found["apex"] = _points(shape.apex_px[None])[0] if shape else None
     return found
 
 
