@@ -8,7 +8,8 @@
     │   ├── ImageContentError        decoded, but not a usable image or mask
     │   ├── DatasetError             a dataset folder is incomplete or not of this layout
     │   ├── ManifestError            manifest.csv is malformed
-    │   └── UnknownImageError        no image of that id
+    │   ├── UnknownImageError        no image of that id
+    │   └── UnknownPatientError      no image of that patient
     ├── MeasurementError             a quantity cannot be measured; the message is the reason
     └── ModelError                   weights cannot be used
         ├── MissingWeightsError      no weights file for the model
@@ -44,6 +45,10 @@ class ManifestError(InputError):
 
 class UnknownImageError(InputError):
     """No image of that id exists."""
+
+
+class UnknownPatientError(InputError):
+    """No image of that patient exists."""
 
 
 class MeasurementError(CardiolabelError):

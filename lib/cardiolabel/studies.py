@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cardiolabel.cache import BoundedCache, FileState, file_state
 from cardiolabel.datasets import file_names, manifest
 from cardiolabel.domain import CAMUS_LABELS, Clip, LabelSet, Phase, Record, View
-from cardiolabel.errors import ImageContentError, InputError, UnknownImageError
+from cardiolabel.errors import ImageContentError, InputError, UnknownImageError, UnknownPatientError
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.measurements.records import MaskedImage, Study
@@ -142,12 +142,12 @@ class Studies:
 
         Raises
         ------
-        UnknownImageError
+        UnknownPatientError
             No image of that patient.
         """
         records = [record for record in self.records() if record.patient == patient]
         if not records:
-            raise UnknownImageError(f"no patient {patient!r} in this studies folder")
+            raise UnknownPatientError(f"no patient {patient!r} in this studies folder")
         key = (
             self.predictor.card.sha256 if self.predictor and predict else None,
             *((record, _state(record.path), self._label_states(record)) for record in records),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,15 @@ def test_slicer_gets_an_nrrd_with_the_images_geometry(server: Server, client: MO
 
 
 @needs_weights
+def test_a_client_on_the_servers_machine_keeps_its_result(server: Server) -> None:
+    file, _ = MONAILabelClient(server.url).infer("camus", STILL, {"result_extension": ".nrrd"})
+    server.get("/info/")
+    time.sleep(0.3)  # the server removes its own file after it has answered
+    assert Path(file).is_file()
+    Path(file).unlink()
+
+
+@needs_weights
 def test_a_still_is_three_dimensional_for_slicer(server: Server, client: MONAILabelClient) -> None:
     file, _ = client.infer("camus", STILL, {"result_extension": ".nrrd"})
     image = sitk.ReadImage(str(server.studies / f"{STILL}.nii.gz"))
@@ -243,7 +253,7 @@ def test_patients_are_listed_and_drawn(server: Server) -> None:
 
 @pytest.mark.parametrize("path", ["/cardiac/patients/nobody", "/cardiac/patients/nobody/figure.png"])
 def test_an_unknown_patient(server: Server, path: str) -> None:
-    assert "nobody" in refusal(server.get(path), 404, "unknown_image")
+    assert "nobody" in refusal(server.get(path), 404, "unknown_patient")
 
 
 @needs_weights

@@ -21,6 +21,7 @@ from cardiolabel import errors
 
 STATUS: tuple[tuple[type[errors.CardiolabelError], int, str], ...] = (
     (errors.UnknownImageError, 404, "unknown_image"),
+    (errors.UnknownPatientError, 404, "unknown_patient"),
     (errors.ImageReadError, 422, "unreadable_image"),
     (errors.ImageContentError, 422, "unusable_image"),
     (errors.ManifestError, 422, "bad_manifest"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def write(frames: NDArray[np.uint8], grid: nifti.Grid, extension: str, *, like: 
     like : Path, optional
         The image's file. NRRD takes its geometry as ITK reads it, which is how Slicer shows the image.
     """
-    handle, name = tempfile.mkstemp(prefix="cardiolabel-", suffix=extension)
+    handle, name = tempfile.mkstemp(dir=_results_folder().name, suffix=extension)
     os.close(handle)
     path = Path(name)
     if extension == NRRD:
@@ -51,6 +52,16 @@ def write(frames: NDArray[np.uint8], grid: nifti.Grid, extension: str, *, like: 
     else:
         nifti.write_mask_like(frames, path, grid=grid)
     return path
+
+
+@cache
+def _results_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder of this process's own, removed at its end.
+
+    MONAI Label's client saves a result under the server's file name in the temporary folder. Were that
+    the same file, as on one machine it would be, the server's clean-up would delete what the client saved.
+    """
+    return tempfile.TemporaryDirectory(prefix="cardiolabel-results-")
 
 
 def read(path: Path, labels: LabelSet) -> NDArray[np.uint8]:

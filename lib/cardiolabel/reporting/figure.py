@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,11 +12,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cardiolabel.domain import Clip, Convention, Method, Phase, View
+from cardiolabel.domain import Clip, Method, Phase, View
 from cardiolabel.measurements.geometry import LVGeometry
 from cardiolabel.measurements.records import FrameRow, PatientRow, Study
 
 _CONTOUR, _AXIS, _DISC, _INK = "#ffd23f", "#3bceac", "#ee4266", "#e8e8e8"
+_LINE_CHARACTERS, _REASON_LINES = 50, 2
 
 
 def study_figure(study: Study, clips: Mapping[str, Clip], *, sources: Mapping[str, str]) -> bytes:
@@ -43,7 +45,7 @@ def study_figure(study: Study, clips: Mapping[str, Clip], *, sources: Mapping[st
             _draw_phase(axes, study, view, phase, clips, sources)
     _draw_curve(figure.add_subplot(grid[0, 2]), study)
     _draw_numbers(figure.add_subplot(grid[1, 2]), study)
-    figure.suptitle(f"Patient {study.patient}", color=_INK, fontsize=13)
+    figure.suptitle(f"Patient {study.patient}", color=_INK, fontsize=13, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     return buffer.getvalue()
@@ -71,7 +73,7 @@ def _draw_phase(
     axes.imshow(clip.pixels[frame.frame], cmap="gray", aspect=aspect)
     _draw_geometry(axes, frame.geometry)
     source = sources.get(frame.image_id, "none")
-    axes.set_xlabel(f"{_frame_text(frame)}\nmask: {source}", color=_INK, fontsize=8.5)
+    axes.set_xlabel(f"{_frame_text(frame)}\nmask: {source}", color=_INK, fontsize=8.5, parse_math=False)
 
 
 def _draw_geometry(axes: Axes, geometry: LVGeometry) -> None:
@@ -105,6 +107,8 @@ def _draw_curve(axes: Axes, study: Study) -> None:
         if len(rows) < 2 or rows[0].view is View.SAX:
             continue
         areas = [row.geometry.area_mm2 if row.geometry else np.nan for row in rows]
+        if np.isnan(areas).all():
+            continue
         calibrated = all(row.geometry.calibrated for row in rows if row.geometry)
         line = axes.plot(np.arange(len(rows)), areas, linewidth=1.5, label=str(rows[0].view))[0]
         for beat in study.beats.get(image_id, []):
@@ -117,7 +121,9 @@ def _draw_curve(axes: Axes, study: Study) -> None:
     if drawn:
         axes.legend(fontsize=8)
     else:
-        axes.text(0.5, 0.5, "no cine: ED and ES stills", color=_INK, ha="center", transform=axes.transAxes)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "no cine measured", color=_INK, ha="center", transform=axes.transAxes)
 
 
 def _draw_numbers(axes: Axes, study: Study) -> None:
@@ -126,23 +132,40 @@ def _draw_numbers(axes: Axes, study: Study) -> None:
     for method in Method:
         of_method = [row for row in study.rows if row.method is method]
         if of_method:
-            lines += [str(method), *(f"  {_row_text(row)}" for row in of_method)]
+            lines += [str(method), *_method_lines(of_method)]
     flags = sorted({str(flag) for row in study.rows for flag in row.quality})
-    lines += ["", "flags: " + (", ".join(flags) if flags else "none")]
-    axes.text(
+    lines += ["", *_wrapped("flags: ", ", ".join(flags) if flags else "none")]
+    text = axes.text(
         0.0, 1.0, "\n".join(lines), color=_INK, va="top", fontsize=8.5, family="monospace",
-        transform=axes.transAxes, wrap=True,
+        transform=axes.transAxes, parse_math=False,
     )  # fmt: skip
+    text.set_in_layout(False)
 
 
-def _row_text(row: PatientRow) -> str:
-    name = "guideline" if row.convention is Convention.GUIDELINE else "camus"
+def _method_lines(rows: list[PatientRow]) -> list[str]:
+    """A line per convention; a reason that all of them share is given once."""
+    reasons = {row.reason for row in rows}
+    if len(reasons) == 1 and all(row.ef_pct is None for row in rows):
+        return _wrapped("  not measurable: ", reasons.pop())
+    return [line for row in rows for line in _row_lines(row)]
+
+
+def _row_lines(row: PatientRow) -> list[str]:
+    name = f"  {row.convention:<10}"
     if row.ef_pct is None:
-        return f"{name:<10}not measurable, because\n    {row.reason}"
+        return _wrapped(f"{name}none: ", row.reason)
     volumes = ""
     if row.edv_ml is not None and row.esv_ml is not None:
         volumes = f"  EDV {row.edv_ml:4.0f}  ESV {row.esv_ml:4.0f} ml"
-    return f"{name:<10}EF {row.ef_pct:4.1f} %{volumes}"
+    return [f"{name}EF {row.ef_pct:4.1f} %{volumes}"]
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    """A head and a text in at most two lines; the tables carry it whole."""
+    return textwrap.wrap(
+        head + text, _LINE_CHARACTERS, subsequent_indent="    ", max_lines=_REASON_LINES,
+        placeholder=" …", break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def _style(axes: Axes) -> None:
