@@ -43,7 +43,7 @@ class Kind(StrEnum):
 def sample(
     dest: Annotated[Path, typer.Argument(help="Folder to write; created where missing.")],
     patients: Annotated[int, typer.Option(min=1, help="How many patients.")] = 4,
-    seed: Annotated[int, typer.Option(help="Another seed gives other patients.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other patients.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Write phantom echo studies with known volumes and EF (truth.csv, truth/)."""
@@ -160,9 +160,18 @@ def _clear_errors() -> Iterator[None]:
 @contextmanager
 def _bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
+    task = progress.add_task(what, total=None)
+
+    def report(done: int, total: int) -> None:
+        progress.start()  # not before: input that is refused leaves its one line alone on stderr
+        progress.update(task, completed=done, total=total)
+
+    try:
+        yield report
+    finally:
+        if progress.live.is_started:
+            progress.stop()
 
 
 def _problems(problems: tuple[tuple[str, str], ...], quiet: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +127,10 @@ class Studies:
             raise ImageContentError("no model is loaded")
         if record.view is View.SAX:
             raise ImageContentError(f"model {predictor.card.name} does not segment short-axis images")
-        return self._predictions.get(
+        kept = self._predictions.get(
             self._prediction_key(record), lambda: predict_file(record.path, predictor, record=record)
         )
+        return replace(kept, record=record)  # the manifest may have changed since
 
     def measure(self, patient: str, *, predict: bool = True) -> Measured:
         """Measure a patient from the best mask of each image; never fails for what a file holds.

@@ -18,9 +18,9 @@ hearts = st.builds(
 
 ventricles = st.builds(
     Ventricle,
-    semi_axis_mm=st.floats(45, 62),
-    radius_mm=st.floats(14, 26),
-    cut=st.floats(0, 0.45),
+    semi_axis_mm=st.floats(58, 75),
+    radius_mm=st.floats(14, 24),
+    cut=st.floats(0, 0.4),
     rotation_deg=st.floats(-30, 30),
-    centre_mm=st.tuples(st.floats(80, 90), st.floats(60, 80)),
+    centre_mm=st.tuples(st.floats(86, 92), st.floats(66, 76)),
 )

@@ -30,9 +30,7 @@ MASKS = {
 def biplane(heart: Heart, spacing: Spacing, labels: LabelSet, *, neighbours: bool) -> PatientRow:
     study = measure_study(heart.images(spacing, labels=labels, neighbours=neighbours))
     (row,) = [
-        row
-        for row in study.rows
-        if row.method is Method.BIPLANE and row.convention is Convention.GUIDELINE
+        row for row in study.rows if row.method is Method.BIPLANE and row.convention is Convention.GUIDELINE
     ]
     return row
 

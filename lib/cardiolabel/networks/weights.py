@@ -100,7 +100,7 @@ def load_model(name: str, folder: Path) -> tuple[torch.nn.Module, ModelCard]:
     try:
         network = build(card.network, card.arguments)
         _fill(network, load(blob))
-    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise CorruptWeightsError(f"{name}.safetensors does not fit its card: {error}") from error
     return network.float().eval(), card
 

@@ -66,13 +66,16 @@ class Recipe:
         The clip's own minimum maps to 0 and its 99.5th percentile to 1, above which values are
         kept, so a bright annotation cannot darken the tissue.
         """
-        pixels = torch.from_numpy(np.array(clip.pixels, dtype=np.float32))
+        floor = float(clip.pixels.min())  # subtracted first: large offsets do not fit float32
+        above = [(frame.astype(np.float64) - floor).astype(np.float32) for frame in clip.pixels]
+        pixels = torch.from_numpy(np.stack(above))
         if place.flipped:
             pixels = pixels.flip(1)
         fitted = _resize(pixels[:, None], place.inner_rows, place.inner_cols)
         low = float(fitted.min())
         high = float(np.percentile(fitted.numpy(), 99.5))
-        fitted = (fitted - low) / max(high - low, 1e-6)
+        # Almost black frames have their 99.5th percentile at the minimum.
+        fitted = (fitted - low) / ((high - low) or (float(fitted.max()) - low) or 1.0)
         return _pad(fitted, place, self.size_px).numpy()
 
     def masks(self, masks: NDArray[np.uint8], place: Placement) -> NDArray[np.uint8]:

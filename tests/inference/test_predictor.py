@@ -1,0 +1,84 @@
+"""A clip in, masks of the clip's own shape out; from any thread."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cardiolabel.domain import CAMUS_LABELS, Clip, Spacing
+from cardiolabel.errors import CorruptWeightsError, MissingWeightsError
+from cardiolabel.inference.postprocess import clean_mask
+from cardiolabel.inference.predictor import Predictor
+
+from .models import noise_clip, save_tiny_model
+
+ANISOTROPIC = Spacing(row_mm=0.4, col_mm=0.9)
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    folder = tmp_path_factory.mktemp("model")
+    save_tiny_model(folder)
+    return Predictor.load("tiny", folder)
+
+
+@pytest.mark.parametrize(
+    ("frames", "rows", "cols", "spacing"),
+    [(1, 200, 120, ANISOTROPIC), (1, 61, 300, None), (11, 90, 70, ANISOTROPIC), (1, 1, 1, None)],
+)
+def test_masks_have_the_clips_shape(
+    predictor: Predictor, frames: int, rows: int, cols: int, spacing: Spacing | None
+) -> None:
+    masks = predictor.predict(noise_clip(frames, rows, cols, spacing))
+    assert masks.shape == (frames, rows, cols)
+    assert masks.dtype == np.uint8
+    assert set(np.unique(masks)) <= CAMUS_LABELS.known
+
+
+def test_frames_of_a_cine_are_predicted_in_chunks_and_in_order(predictor: Predictor) -> None:
+    # Every frame has the same extremes, so that a still is scaled as its cine is.
+    clip = noise_clip(9, 80, 80, None)
+    pixels = clip.pixels.copy()
+    pixels[:, 0, :60], pixels[:, -1, :60] = 0, 255
+    together = predictor.predict(Clip(pixels, None))
+    high = np.percentile(pixels, 99.5)
+    assert high == 255
+    for index in (0, 7, 8):
+        alone = predictor.predict(Clip(pixels[index : index + 1], None))[0]
+        assert (alone == together[index]).mean() > 0.99
+    assert (together[0] != together[8]).any()
+
+
+def test_masks_are_clean(predictor: Predictor) -> None:
+    for mask in predictor.predict(noise_clip(3, 100, 100, None)):
+        assert np.array_equal(clean_mask(mask, CAMUS_LABELS), mask)
+
+
+def test_the_answer_is_always_the_same(predictor: Predictor) -> None:
+    clip = noise_clip(2, 64, 64, None)
+    assert np.array_equal(predictor.predict(clip), predictor.predict(clip))
+
+
+def test_two_threads_at_once(predictor: Predictor) -> None:
+    clips = [noise_clip(3, 70 + k, 90, None, seed=k) for k in range(6)]
+    expected = [predictor.predict(clip) for clip in clips]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(predictor.predict, clips))
+    for one, other in zip(found, expected, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_what_cannot_be_loaded(tmp_path: Path) -> None:
+    with pytest.raises(MissingWeightsError):
+        Predictor.load("tiny", tmp_path)
+    save_tiny_model(tmp_path, recipe="ultrasound of 1970")
+    with pytest.raises(CorruptWeightsError, match=r"unknown recipe 'ultrasound of 1970'"):
+        Predictor.load("tiny", tmp_path)
+
+
+def test_labels_are_the_recipes(predictor: Predictor) -> None:
+    assert predictor.labels is CAMUS_LABELS
+    assert len(predictor.card.sha256) == 64

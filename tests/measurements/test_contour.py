@@ -1,0 +1,80 @@
+"""Tracing: half-way between pixels, the largest piece, what lies outside."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cardiolabel.errors import MeasurementError
+from cardiolabel.measurements.contour import trace_cavity
+
+
+def square(size: int = 12, low: int = 3, high: int = 9) -> np.ndarray:
+    mask = np.zeros((size, size), np.uint8)
+    mask[low:high, low:high] = 1
+    return mask
+
+
+def test_the_contour_runs_half_way_between_inside_and_outside() -> None:
+    found = trace_cavity(square(), 1)
+    assert found.contour.min(axis=0) == pytest.approx([2.5, 2.5])
+    assert found.contour.max(axis=0) == pytest.approx([8.5, 8.5])
+    assert len(np.unique(found.contour, axis=0)) == len(found.contour)
+    assert found.pixel_count == 36
+
+
+def test_the_polygon_holds_the_area_but_for_its_corners() -> None:
+    found = trace_cavity(square(), 1)
+    row, col = found.contour.T
+    area = 0.5 * abs(float((row * np.roll(col, -1) - np.roll(row, -1) * col).sum()))
+    assert area == pytest.approx(36 - 4 * 0.125)
+
+
+def test_only_the_wanted_value_is_traced() -> None:
+    mask = square()
+    mask[0:2] = 3
+    assert trace_cavity(mask, 1).pixel_count == 36
+    assert trace_cavity(mask, 3).pixel_count == 24
+
+
+def test_values_outside_each_point_are_the_neighbours() -> None:
+    mask = square()
+    mask[9:] = 3
+    mask[:3] = 2
+    found = trace_cavity(mask, 1)
+    on_top, below = found.contour[:, 0] == 2.5, found.contour[:, 0] == 8.5
+    assert set(found.outside[on_top]) == {2}
+    assert set(found.outside[below]) == {3}
+    assert set(found.outside[found.contour[:, 1] == 2.5]) == {0}
+
+
+def test_beyond_the_image_is_no_label() -> None:
+    found = trace_cavity(np.ones((6, 8), np.uint8), 1)
+    assert found.touches_border
+    assert set(found.outside) == {-1}
+    assert found.contour.min() == -0.5
+
+
+def test_the_largest_of_several_pieces_is_kept() -> None:
+    mask = square()
+    mask[0, 0:2] = 1
+    mask[11, 11] = 1
+    found = trace_cavity(mask, 1)
+    assert (found.pixel_count, found.fragment_count) == (36, 2)
+    assert found.fragment_share == pytest.approx(3 / 39)
+    assert not found.touches_border  # only crumbs do
+
+
+def test_pieces_that_meet_at_a_corner_are_two() -> None:
+    mask = np.zeros((12, 12), np.uint8)
+    mask[0:5, 0:5] = 1
+    mask[5:9, 5:9] = 1
+    assert trace_cavity(mask, 1).fragment_count == 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 11])
+def test_too_little_to_have_a_shape(count: int) -> None:
+    mask = np.zeros((12, 12), np.uint8)
+    mask[0, :count] = 1
+    with pytest.raises(MeasurementError):
+        trace_cavity(mask, 1)

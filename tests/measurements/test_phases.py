@@ -1,0 +1,128 @@
+"""ED and ES found in area curves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from cardiolabel.errors import MeasurementError
+from cardiolabel.measurements.phases import Beat, find_beats
+
+PERIOD_S = 0.9
+
+
+def curve(
+    *, beats: float, rate_hz: float = 30.0, start: float = 0.0, noise: float = 0.0
+) -> NDArray[np.float64]:
+    """Areas of a heart that starts at ``start`` of its cycle: 0 at ED, 0.5 at ES."""
+    time_s = np.arange(round(beats * PERIOD_S * rate_hz) + 1) / rate_hz
+    rng = np.random.default_rng(3)
+    areas = 2000 + 600 * np.cos(2 * np.pi * (time_s / PERIOD_S + start))
+    return areas + noise * rng.standard_normal(len(areas))
+
+
+def near(found: list[Beat], expected: list[tuple[float, float]], frames: float = 1.5) -> bool:
+    return len(found) == len(expected) and all(
+        abs(beat.ed - ed) <= frames and abs(beat.es - es) <= frames
+        for beat, (ed, es) in zip(found, expected, strict=True)
+    )
+
+
+@pytest.mark.parametrize("rate_hz", [20.0, 50.0, 120.0])
+def test_several_beats(rate_hz: float) -> None:
+    period = PERIOD_S * rate_hz
+    found = find_beats(curve(beats=3, rate_hz=rate_hz), rate_hz)
+    assert near(found, [(k * period, (k + 0.5) * period) for k in range(3)])
+
+
+def test_a_clip_that_starts_at_end_systole() -> None:
+    found = find_beats(curve(beats=2, start=0.5), 30.0)
+    assert near(found, [(13.5, 27), (40.5, 54)])
+
+
+def test_one_beat_that_starts_at_end_systole_and_ends_in_diastole() -> None:
+    assert find_beats(np.linspace(1000, 1600, 9), 30.0) == [Beat(ed=8, es=0)]
+
+
+def test_a_half_sequence() -> None:
+    assert find_beats(np.linspace(1600, 1000, 9), None) == [Beat(ed=0, es=8)]
+
+
+def test_two_frames() -> None:
+    assert find_beats(np.array([1600.0, 1000.0]), None) == [Beat(0, 1)]
+
+
+@pytest.mark.parametrize("start", [0.25, 0.3])
+def test_a_beat_whose_end_diastole_is_cut_off_does_not_count(start: float) -> None:
+    found = find_beats(curve(beats=2.4, start=start), 30.0)
+    assert all(beat.ed > 0 for beat in found) and len(found) == 2
+
+
+def test_a_cut_beat_counts_where_it_is_the_only_one() -> None:
+    areas = curve(beats=0.7, start=0.25)  # from mid-systole into diastole
+    (beat,) = find_beats(areas, 30.0)
+    assert areas[beat.es] == areas.min()
+
+
+def test_noise_makes_no_beats() -> None:
+    found = find_beats(curve(beats=3, noise=40), 30.0)
+    assert near(found, [(k * 27, (k + 0.5) * 27) for k in range(3)], frames=4)
+
+
+def test_the_shortest_beat_is_a_time_not_a_number_of_frames() -> None:
+    areas = curve(beats=2, rate_hz=100.0)
+    areas[48:56] += 900  # the valve is taken for the wall, for 80 ms
+    assert near(find_beats(areas, 100.0), [(0, 46), (90, 135)], frames=14)
+    assert len(find_beats(areas, None)) == 3
+    slow = curve(beats=4, rate_hz=8.0)  # frames 125 ms apart: every beat is still seen
+    assert len(find_beats(slow, 8.0)) == 4
+
+
+def test_missing_frames_are_bridged_and_never_picked() -> None:
+    areas = curve(beats=2)
+    areas[[0, 1, 13, 14]] = np.nan
+    for beat in find_beats(areas, 30.0):
+        assert np.isfinite(areas[beat.ed]) and np.isfinite(areas[beat.es])
+
+
+@pytest.mark.parametrize(
+    ("areas", "reason"),
+    [
+        ([1000.0], "at least two frames"),
+        ([], "at least two frames"),
+        ([np.nan] * 12, "at least two frames"),
+        ([np.nan, 1000.0, np.nan], "at least two frames"),
+        ([1000.0] * 12, "changes by less than 5 %"),
+        ([0.0] * 12, "changes by less than 5 %"),
+        ([1000.0, 980.0] * 8, "changes by less than 5 %"),
+    ],
+)
+def test_curves_without_a_beat(areas: list[float], reason: str) -> None:
+    with pytest.raises(MeasurementError, match=reason):
+        find_beats(np.array(areas), 30.0)
+
+
+@settings(max_examples=100)
+@given(
+    areas=st.lists(st.one_of(st.floats(1, 5000), st.just(float("nan"))), min_size=0, max_size=60),
+    rate_hz=st.one_of(st.none(), st.floats(0.5, 300)),
+)
+def test_any_curve_gives_frames_of_it_or_a_reason(areas: list[float], rate_hz: float | None) -> None:
+    curve = np.array(areas, dtype=np.float64)
+    try:
+        beats = find_beats(curve, rate_hz)
+    except MeasurementError:
+        return
+    assert beats
+    for beat in beats:
+        assert np.isfinite(curve[[beat.ed, beat.es]]).all()
+
+
+@given(factor=st.floats(1e-3, 1e3))
+@settings(max_examples=10)
+def test_the_unit_of_the_area_does_not_matter(factor: float) -> None:
+    areas = curve(beats=2.4, noise=20)
+    assert find_beats(areas * factor, 30.0) == find_beats(areas, 30.0)

@@ -1,0 +1,131 @@
+"""Every flag is raised where it should be, and not where it should not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cardiolabel.domain import CAMUS_LABELS, Method, Phase, View
+from cardiolabel.measurements.geometry import LVGeometry, measure_geometry
+from cardiolabel.measurements.quality import (
+    Flag,
+    QualityLimits,
+    frame_flags,
+    is_foreshortened,
+    temporal_outliers,
+)
+from cardiolabel.measurements.records import MaskedImage, PatientRow, Study
+from cardiolabel.measurements.study import measure_study
+
+from .shapes import MM, Heart, Ventricle, beating, cine, still
+
+LIMITS = QualityLimits()
+
+
+@pytest.fixture(scope="module")
+def sound() -> LVGeometry:
+    return measure_geometry(Ventricle().mask(MM), MM, labels=CAMUS_LABELS)
+
+
+def row(study: Study, method: Method = Method.BIPLANE) -> PatientRow:
+    return next(row for row in study.rows if row.method is method)
+
+
+def test_a_sound_frame_raises_none(sound: LVGeometry) -> None:
+    assert frame_flags(sound, LIMITS) == []
+
+
+@pytest.mark.parametrize(
+    ("flag", "bad", "good"),
+    [
+        (Flag.ANNULUS_TILT, {"annulus_tilt_deg": 20.1}, {"annulus_tilt_deg": 20.0}),
+        (Flag.ANNULUS_FROM_SHAPE, {"annulus_from_shape": True}, {"annulus_from_shape": False}),
+        (Flag.BORDER_CONTACT, {"touches_border": True}, {"touches_border": False}),
+        (Flag.FRAGMENTS, {"fragment_share": 0.011}, {"fragment_share": 0.01}),
+        (Flag.UNCALIBRATED, {"calibrated": False}, {"calibrated": True}),
+    ],
+)
+def test_flags_of_one_frame(
+    sound: LVGeometry, flag: Flag, bad: dict[str, float], good: dict[str, float]
+) -> None:
+    assert frame_flags(replace(sound, **bad), LIMITS) == [flag]
+    assert frame_flags(replace(sound, **good), LIMITS) == []
+
+
+def test_limits_can_be_moved(sound: LVGeometry) -> None:
+    tilted = replace(sound, annulus_tilt_deg=12.0)
+    assert frame_flags(tilted, QualityLimits(annulus_tilt_deg=10)) == [Flag.ANNULUS_TILT]
+
+
+@pytest.mark.parametrize(("a4c", "a2c", "short"), [(90, 81.5, False), (90, 80.5, True), (80.5, 90, True)])
+def test_foreshortening_is_a_share_of_the_longer_view(a4c: float, a2c: float, short: bool) -> None:
+    assert is_foreshortened(a4c, a2c, LIMITS) is short
+
+
+def test_foreshortening_reaches_the_biplane_row_only() -> None:
+    heart = Heart()
+    short = replace(heart, a2c_es=replace(heart.a2c_es, semi_axis_mm=60.0))
+    assert Flag.FORESHORTENING not in row(measure_study(heart.images(MM))).quality
+    study = measure_study(short.images(MM))
+    assert Flag.FORESHORTENING in row(study).quality
+    assert Flag.FORESHORTENING not in row(study, Method.SINGLE_PLANE_A4C).quality
+
+
+def test_flags_of_frames_reach_the_rows_that_use_them() -> None:
+    images = Heart().images(MM)
+    crumbs = images[0].masks.copy()
+    crumbs[0, :5, :20] = 1
+    images[0] = replace(images[0], masks=crumbs)
+    study = measure_study(images)
+    assert row(study).quality == (Flag.FRAGMENTS,)
+    assert row(study, Method.SINGLE_PLANE_A2C).quality == ()
+
+
+@pytest.mark.parametrize(("radius", "unusual"), [(23.5, True), (5.0, True), (17.0, False)])
+def test_unusual_ef(radius: float, unusual: bool) -> None:
+    ed = Ventricle()
+    es = replace(ed, radius_mm=radius)
+    images = [still(plane.mask(MM), View.A4C, phase) for plane, phase in ((ed, Phase.ED), (es, Phase.ES))]
+    found = row(measure_study(images), Method.SINGLE_PLANE_A4C)
+    assert found.ef_pct is not None
+    assert (Flag.UNUSUAL_EF in found.quality) is unusual
+
+
+def cine_of(sizes: list[float], **known: int) -> MaskedImage:
+    return cine(beating(sizes), **known)
+
+
+def test_temporal_outlier_marks_the_frame_that_jumps() -> None:
+    sizes = [1.0, 0.98, 0.94, 0.9, 0.86, 0.85, 0.88, 0.92]
+    smooth = measure_study([cine_of(sizes)])
+    assert all(Flag.TEMPORAL_OUTLIER not in frame.quality for frame in smooth.frames)
+    sizes[3] = 0.6
+    jumped = measure_study([cine_of(sizes)])
+    marked = [frame.frame for frame in jumped.frames if Flag.TEMPORAL_OUTLIER in frame.quality]
+    assert marked == [3]
+
+
+def test_phases_from_area_says_that_no_one_named_them() -> None:
+    sizes = [1.0, 0.95, 0.85, 0.95]
+    guessed = row(measure_study([cine_of(sizes)]), Method.SINGLE_PLANE_A4C)
+    named = row(measure_study([cine_of(sizes, ed_frame=1, es_frame=3)]), Method.SINGLE_PLANE_A4C)
+    assert guessed.quality == (Flag.PHASES_FROM_AREA,)
+    assert named.quality == ()
+    assert guessed.ef_pct == named.ef_pct
+
+
+@pytest.mark.parametrize(
+    ("areas", "marked"),
+    [
+        ([100, 100, 150, 100, 100, 100], [2]),
+        ([100, np.nan, 100, 100, 40, 100, 100], [4]),
+        ([100, 100, 500, 100], []),  # too few to judge
+        ([np.nan] * 6, []),
+        ([], []),
+        (list(100 + 30 * np.cos(np.arange(40) / 4)), []),
+    ],
+)
+def test_outliers_of_area_curves(areas: list[float], marked: list[int]) -> None:
+    assert np.flatnonzero(temporal_outliers(np.array(areas, float), LIMITS)).tolist() == marked

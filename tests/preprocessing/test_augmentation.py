@@ -1,0 +1,78 @@
+"""Training batches are varied, image and mask together, the same way for the same generator."""
+
+from __future__ import annotations
+
+import torch
+
+from cardiolabel.preprocessing.augmentation import EchoAugmentation
+
+PLAIN_GREY = {
+    "gamma": (1.0, 1.0), "gain": (1.0, 1.0), "attenuation": 0.0, "noise": 0.0, "speckle": 0.0,
+    "blur_share": 0.0, "shadow_share": 0.0,
+}  # fmt: skip
+STILL = {"rotation_deg": 0.0, "scale": (1.0, 1.0), "stretch": 0.0, "shift": 0.0, "mirror_share": 0.0}
+
+
+def batch(count: int = 6, size: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+    rows, cols = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    blob = ((rows - 24) / 16) ** 2 + ((cols - 36) / 9) ** 2 < 1
+    masks = blob.long().expand(count, -1, -1).clone()
+    return masks[:, None].float(), masks
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_image_and_mask_move_together() -> None:
+    images, masks = batch()
+    moved_images, moved_masks = EchoAugmentation(**PLAIN_GREY)(images, masks, generator=seeded())
+    assert moved_masks.dtype == torch.int64 and moved_images.shape == images.shape
+    for image, mask, before in zip(moved_images[:, 0] > 0.5, moved_masks == 1, masks == 1, strict=True):
+        overlap = 2 * (image & mask).sum() / (image.sum() + mask.sum())
+        assert overlap > 0.95
+        assert not torch.equal(mask, before)
+
+
+def test_grey_is_varied_and_the_mask_is_not() -> None:
+    images, masks = batch()
+    varied, same = EchoAugmentation(**STILL)(images, masks, generator=seeded())
+    assert torch.equal(same, masks)
+    assert (varied - images).abs().amax(dim=(1, 2, 3)).min() > 0.02
+    assert varied.min() >= 0 and varied.max() <= 2 and torch.isfinite(varied).all()
+
+
+def test_mirroring_is_drawn_per_image() -> None:
+    images, masks = batch(count=32)
+    mirrored = {**STILL, "mirror_share": 0.5}
+    _, moved = EchoAugmentation(**mirrored, **PLAIN_GREY)(images, masks, generator=seeded())
+    flipped = [torch.equal(one, other.flip(1)) for one, other in zip(moved, masks, strict=True)]
+    kept = [torch.equal(one, other) for one, other in zip(moved, masks, strict=True)]
+    assert 4 < sum(flipped) < 28 and sum(flipped) + sum(kept) == 32
+
+
+def test_the_generator_decides_everything() -> None:
+    images, masks = batch()
+    augment = EchoAugmentation()
+    torch.manual_seed(1)
+    one = augment(images, masks, generator=seeded(7))
+    torch.manual_seed(2)
+    again = augment(images, masks, generator=seeded(7))
+    other = augment(images, masks, generator=seeded(8))
+    assert torch.equal(one[0], again[0]) and torch.equal(one[1], again[1])
+    assert not torch.equal(one[0], other[0])
+
+
+def test_the_batch_given_is_not_changed() -> None:
+    images, masks = batch()
+    before = images.clone(), masks.clone()
+    EchoAugmentation()(images, masks, generator=seeded())
+    assert torch.equal(images, before[0]) and torch.equal(masks, before[1])
+
+
+def test_black_stays_black() -> None:
+    images, masks = batch(size=32)
+    varied, _ = EchoAugmentation(**{**STILL, "shadow_share": 0.0, "blur_share": 0.0})(
+        images, masks, generator=seeded()
+    )
+    assert not varied[images == 0].any()

@@ -1,0 +1,78 @@
+"""The patient's picture: a PNG of one size whatever was measured, nothing cut off or overlapping."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from numpy.typing import NDArray
+
+from cardiolabel.measurements.records import Study
+from cardiolabel.reporting.figure import study_figure
+
+from .studies import Reported, measured, nothing_measured, phantom
+
+
+def picture(found: Reported) -> NDArray[np.float32]:
+    png = study_figure(found.study, found.clips, sources=found.sources)
+    assert png.startswith(b"\x89PNG")
+    return np.asarray(imread(io.BytesIO(png)))
+
+
+@pytest.mark.parametrize("cine", [False, True], ids=["stills", "cines"])
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_a_measured_patient(cine: bool, calibrated: bool) -> None:
+    found = measured(phantom(cine=cine), cine=cine)
+    if not calibrated:
+        found = measured(phantom(cine=cine), cine=cine, spacing=None)
+    pixels = picture(found)
+    assert pixels.shape == (720, 1200, 4)
+    yellow = np.array([0xFF, 0xD2, 0x3F]) / 255
+    drawn = np.abs(pixels[..., :3] - yellow).max(axis=-1) < 0.1
+    for rows, cols in ((slice(0, 380), slice(0, 380)), (slice(380, None), slice(380, 780))):
+        assert drawn[rows, cols].sum() > 200  # the contour is there
+
+
+EMPTY = Reported(nothing_measured(), {}, {})
+
+
+def test_an_empty_patient_with_long_reasons_keeps_its_layout() -> None:
+    pixels = picture(EMPTY)
+    assert pixels.shape == (720, 1200, 4)
+    lit = pixels[..., :3].max(axis=-1) > 0.5
+    assert lit[:, 800:].any()
+    assert not lit[-4:].any() and not lit[:, -4:].any()  # nothing runs off
+    black = (pixels[..., :3] == 0).all(axis=-1)
+    assert black[:350].any() and black[400:].any()  # panels keep their places
+    assert black.sum() > 0.35 * black.size
+
+
+@pytest.mark.parametrize("patient", ["a_b", r"$\frac$", "100 % $x", ""])
+def test_a_name_is_text_and_not_a_formula(patient: str) -> None:
+    study: Study = replace(EMPTY.study, patient=patient)
+    assert picture(replace(EMPTY, study=study)).shape == (720, 1200, 4)
+
+
+def test_a_frame_whose_image_is_gone_is_said_to_be_missing() -> None:
+    found = measured(phantom(cine=False), cine=False)
+    assert picture(replace(found, clips={})).shape == (720, 1200, 4)
+
+
+def test_reasons_are_read_in_full_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+    saved = Figure.savefig
+
+    def spy(self: Figure, *args: object, **options: object) -> None:
+        texts.extend(text.get_text() for axes in self.axes for text in axes.texts)
+        saved(self, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", spy)
+    picture(EMPTY)
+    numbers = max(texts, key=len).splitlines()
+    assert max(len(line) for line in numbers) <= 50
+    assert len(numbers) <= 24
+    assert any("not measurable: A4C ED:" in line for line in numbers)

@@ -1,0 +1,100 @@
+"""The two tables: their columns, their empty cells, written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cardiolabel.domain import Convention, Method
+from cardiolabel.measurements.quality import Flag
+from cardiolabel.measurements.records import PatientRow, Study
+from cardiolabel.reporting import tables
+from cardiolabel.reporting.tables import FRAME_COLUMNS, PATIENT_COLUMNS, cells, write_tables
+
+from .studies import measured, nothing_measured, phantom
+
+FRAMES_HEADER = "image_id,patient,view,phase,frame,lv_area_mm2,lv_length_mm,lv_volume_ml,quality,reason"
+PATIENTS_HEADER = (
+    "patient,method,convention,edv_ml,esv_ml,sv_ml,ef_pct,ef_low_pct,ef_high_pct,"
+    "length_a4c_ed_mm,length_a2c_ed_mm,length_a4c_es_mm,length_a2c_es_mm,quality,reason"
+)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_columns_are_the_contract(tmp_path: Path) -> None:
+    write_tables([], tmp_path)
+    assert (tmp_path / "frames.csv").read_text() == FRAMES_HEADER + "\n"
+    assert (tmp_path / "patients.csv").read_text() == PATIENTS_HEADER + "\n"
+
+
+def test_a_measured_study(tmp_path: Path) -> None:
+    study = measured(phantom(cine=False), cine=False).study
+    write_tables([study], tmp_path)
+    frames, patients = table(tmp_path / "frames.csv"), table(tmp_path / "patients.csv")
+    assert [row["image_id"] for row in frames] == [frame.image_id for frame in study.frames]
+    assert (frames[0]["view"], frames[0]["phase"], frames[0]["frame"]) == ("A4C", "ED", "0")
+    assert float(frames[0]["lv_volume_ml"]) == pytest.approx(study.frames[0].lv_volume_ml, abs=1e-4)
+    assert [(row["method"], row["convention"]) for row in patients] == [
+        (method, convention)
+        for method in ("biplane", "single-plane-A4C", "single-plane-A2C", "area-length")
+        for convention in ("guideline", "camus")
+    ]
+    assert float(patients[0]["ef_pct"]) == pytest.approx(study.rows[0].ef_pct, abs=1e-4)
+
+
+def test_what_was_not_measured_is_empty_with_a_reason(tmp_path: Path) -> None:
+    write_tables([nothing_measured()], tmp_path)
+    for row in table(tmp_path / "frames.csv"):
+        assert (row["lv_area_mm2"], row["lv_length_mm"], row["lv_volume_ml"]) == ("", "", "")
+        assert row["reason"]
+    for row in table(tmp_path / "patients.csv"):
+        numbers = {value for name, value in row.items() if name.endswith(("_ml", "_pct", "_mm"))}
+        assert numbers == {""}
+        assert row["reason"]
+
+
+def test_flags_are_joined_by_semicolons_and_text_is_quoted() -> None:
+    row = PatientRow(
+        "a, b", Method.BIPLANE, Convention.CAMUS, ef_pct=1 / 3,
+        quality=(Flag.FRAGMENTS, Flag.UNUSUAL_EF), reason='says "no"',
+    )  # fmt: skip
+    found = cells(row, PATIENT_COLUMNS)
+    assert tuple(found) == PATIENT_COLUMNS
+    assert (found["quality"], found["ef_pct"], found["edv_ml"]) == ("fragments;unusual_ef", 0.3333, None)
+    assert type(found["method"]) is str
+
+
+def test_names_with_commas_and_quotes_come_back(tmp_path: Path) -> None:
+    study = replace(nothing_measured(), rows=(PatientRow('é, "x"', Method.BIPLANE, Convention.CAMUS),))
+    write_tables([study], tmp_path)
+    assert table(tmp_path / "patients.csv")[0]["patient"] == 'é, "x"'
+
+
+def test_a_failure_leaves_the_old_tables_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tables([nothing_measured()], tmp_path)
+    before = (tmp_path / "frames.csv").read_bytes()
+
+    def full(*_: object) -> dict[str, object]:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(tables, "cells", full)
+    study = measured(phantom(cine=False), cine=False).study
+    with pytest.raises(OSError, match="disk full"):
+        write_tables([study], tmp_path)
+    assert (tmp_path / "frames.csv").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frames.csv", "patients.csv"]
+
+
+def test_several_patients_share_the_tables(tmp_path: Path) -> None:
+    studies: list[Study] = [nothing_measured(), measured(phantom(cine=False), cine=False).study]
+    write_tables(studies, tmp_path)
+    assert {row["patient"] for row in table(tmp_path / "patients.csv")} == {"long", "phantom"}
+    assert len(table(tmp_path / "frames.csv")) == sum(len(study.frames) for study in studies)
+    assert len(FRAME_COLUMNS) == len(set(FRAME_COLUMNS)) == 10

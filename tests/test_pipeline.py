@@ -1,0 +1,143 @@
+"""Whole folders: images to masks to tables, one bad file costing one row."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cardiolabel.datasets import manifest
+from cardiolabel.datasets.phantom import make_study
+from cardiolabel.domain import Record, Spacing
+from cardiolabel.errors import DatasetError
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.io import nifti
+from cardiolabel.pipeline import Summary, infer_folder, measure_folder
+
+from .inference.models import save_tiny_model
+
+SPACING = Spacing(row_mm=1.0, col_mm=1.15)
+IMAGES = ("p_4CH_ED", "p_4CH_ES", "p_2CH_ED", "p_2CH_ES")
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    folder = tmp_path_factory.mktemp("model")
+    save_tiny_model(folder)
+    return Predictor.load("tiny", folder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    study = make_study("p", seed=5, shape=(140, 150), spacing=SPACING, cine=False)
+    records = []
+    for image in study.images:
+        path = tmp_path / "studies" / f"{image.image_id}.nii.gz"
+        nifti.write_clip(image.clip, path)
+        nifti.write_mask(image.masks, tmp_path / "masks" / path.name, spacing=SPACING)
+        records.append(Record(image.image_id, "p", image.view, image.phase, "phantom", path))
+    manifest.write(records, tmp_path / "studies")
+    return tmp_path / "studies"
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def infer(folder: Path, predictor: Predictor, out: Path, *, resume: bool = False) -> Summary:
+    seen: list[tuple[int, int]] = []
+    found = infer_folder(
+        folder, predictor, out=out, resume=resume, on_progress=lambda done, total: seen.append((done, total))
+    )
+    assert seen == [(done, found.images) for done in range(1, found.images + 1)]
+    return found
+
+
+def test_infer_writes_masks_on_the_images_grid_and_both_tables(
+    folder: Path, predictor: Predictor, tmp_path: Path
+) -> None:
+    found = infer(folder, predictor, tmp_path / "out")
+    assert found == Summary(images=4, patients=1, skipped=0, problems=())
+    for name in IMAGES:
+        mask = tmp_path / "out" / "labels" / f"{name}.nii.gz"
+        image = nifti.read(folder / mask.name)
+        assert nifti.read_mask(mask).shape == image.clip.shape
+        assert np.array_equal(nifti.read(mask).grid.affine, image.grid.affine)
+    assert [row["image_id"] for row in rows(tmp_path / "out" / "frames.csv")] == list(IMAGES)
+    assert len(rows(tmp_path / "out" / "patients.csv")) == 8
+    assert not (folder / "labels").exists()  # the studies folder itself is only read
+
+
+def test_infers_tables_are_those_of_its_own_masks(folder: Path, predictor: Predictor, tmp_path: Path) -> None:
+    infer(folder, predictor, tmp_path / "out")
+    measure_folder(
+        folder, str(tmp_path / "out" / "labels"), out=tmp_path / "again", on_progress=lambda *_: None
+    )
+    for name in ("frames.csv", "patients.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_resume_keeps_masks_that_are_there_and_a_fresh_run_does_not(
+    folder: Path, predictor: Predictor, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    infer(folder, predictor, out)
+    complete = (out / "frames.csv").read_bytes()
+    shutil.copy(tmp_path / "masks" / "p_4CH_ED.nii.gz", out / "labels" / "p_4CH_ED.nii.gz")
+    kept = (out / "labels" / "p_4CH_ED.nii.gz").read_bytes()
+    (out / "labels" / "p_2CH_ES.nii.gz").unlink()
+    found = infer(folder, predictor, out, resume=True)
+    assert (found.skipped, found.problems) == (3, ())
+    assert (out / "labels" / "p_4CH_ED.nii.gz").read_bytes() == kept
+    area = float(rows(out / "frames.csv")[0]["lv_area_mm2"])
+    pixels = int((nifti.read_mask(tmp_path / "masks" / "p_4CH_ED.nii.gz") == 1).sum())
+    assert area == pytest.approx(pixels * SPACING.pixel_area_mm2, abs=1e-3)
+    infer(folder, predictor, out)
+    assert (out / "frames.csv").read_bytes() == complete
+
+
+def test_a_corrupt_image_costs_its_own_row(folder: Path, predictor: Predictor, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    infer(folder, predictor, out)
+    (folder / "p_2CH_ED.nii.gz").write_bytes(b"\x1f\x8b\x08torn")
+    found = infer(folder, predictor, out)
+    ((image_id, reason),) = found.problems
+    assert image_id == "p_2CH_ED" and "p_2CH_ED.nii.gz" in reason
+    assert not (out / "labels" / "p_2CH_ED.nii.gz").exists()  # nor the mask of an earlier run
+    frames = {row["image_id"]: row for row in rows(out / "frames.csv")}
+    assert frames["p_2CH_ED"]["lv_area_mm2"] == "" and "p_2CH_ED.nii.gz" in frames["p_2CH_ED"]["reason"]
+    biplane = rows(out / "patients.csv")[0]
+    assert biplane["ef_pct"] == "" and "p_2CH_ED.nii.gz" in biplane["reason"]
+
+
+@pytest.mark.parametrize("labels", ["final", "original", "DIR"])
+def test_measure_reads_the_masks_it_is_told(folder: Path, tmp_path: Path, labels: str) -> None:
+    if labels != "DIR":
+        shutil.copytree(tmp_path / "masks", folder / "labels" / labels)
+    source = str(tmp_path / "masks") if labels == "DIR" else labels
+    found = measure_folder(folder, source, out=tmp_path / "out", on_progress=lambda *_: None)
+    assert found == Summary(images=4, patients=1, skipped=0, problems=())
+    biplane = rows(tmp_path / "out" / "patients.csv")[0]
+    truth = make_study("p", seed=5, shape=(140, 150), spacing=SPACING, cine=False).truth
+    assert float(biplane["ef_pct"]) == pytest.approx(truth.ef_pct, abs=1.5)
+    assert float(biplane["edv_ml"]) == pytest.approx(truth.edv_ml, rel=0.03)
+
+
+def test_measure_names_images_without_a_mask(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "masks" / "p_4CH_ES.nii.gz").unlink()
+    found = measure_folder(folder, str(tmp_path / "masks"), out=tmp_path / "out", on_progress=lambda *_: None)
+    assert [image_id for image_id, reason in found.problems if reason] == ["p_4CH_ES"]
+
+
+def test_nothing_to_do_is_said(folder: Path, predictor: Predictor, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DatasetError, match="no images"):
+        infer(empty, predictor, tmp_path / "out")
+    with pytest.raises(DatasetError, match="no such folder of masks"):
+        measure_folder(folder, "final", out=tmp_path / "out", on_progress=lambda *_: None)
+    assert not (tmp_path / "out").exists()

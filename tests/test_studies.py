@@ -1,0 +1,244 @@
+"""A studies folder: the best mask of each image, and measurements that follow the files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cardiolabel.datasets import manifest
+from cardiolabel.datasets.phantom import make_study
+from cardiolabel.domain import Convention, Method, Phase, Record, Spacing, View
+from cardiolabel.errors import (
+    DatasetError,
+    ImageContentError,
+    ManifestError,
+    UnknownImageError,
+    UnknownPatientError,
+)
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.io import nifti
+from cardiolabel.measurements.records import PatientRow
+from cardiolabel.studies import Measured, Studies, file_result_json, predict_file
+
+from .inference.models import save_tiny_model
+
+SPACING = Spacing(row_mm=1.0, col_mm=1.15)
+IMAGES = ("p_4CH_ED", "p_4CH_ES", "p_2CH_ED", "p_2CH_ES")
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    folder = tmp_path_factory.mktemp("model")
+    save_tiny_model(folder)
+    return Predictor.load("tiny", folder)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One phantom patient's stills with true masks in labels/final, and a manifest."""
+    folder = tmp_path_factory.mktemp("original")
+    study = make_study("p", seed=5, shape=(140, 150), spacing=SPACING, cine=False)
+    records = []
+    for image in study.images:
+        path = folder / f"{image.image_id}.nii.gz"
+        nifti.write_clip(image.clip, path)
+        nifti.write_mask(image.masks, folder / "labels" / "final" / path.name, spacing=SPACING)
+        records.append(Record(image.image_id, "p", image.view, image.phase, "phantom", path))
+    manifest.write(records, folder)
+    return folder
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "studies"))
+
+
+def label(folder: Path, image_id: str, tag: str = "final") -> Path:
+    return folder / "labels" / tag / f"{image_id}.nii.gz"
+
+
+def biplane(measured: Measured) -> PatientRow:
+    return next(
+        row
+        for row in measured.study.rows
+        if (row.method, row.convention) == (Method.BIPLANE, Convention.GUIDELINE)
+    )
+
+
+def shrink(path: Path) -> None:
+    """Take away the left half of the cavity, as a correction might."""
+    masks = nifti.read_mask(path)
+    cols = np.flatnonzero((masks == 1).any(axis=(0, 1)))
+    masks[:, :, : int(cols.mean())] = 0
+    nifti.write_mask(masks, path, spacing=SPACING)
+
+
+def test_records_and_patients(folder: Path) -> None:
+    studies = Studies(folder, predictor=None)
+    assert [record.image_id for record in studies.records()] == list(IMAGES)
+    assert studies.record("p_2CH_ES").view is View.A2C
+    assert studies.patients() == ["p"]
+
+
+def test_unknown_images_and_patients(folder: Path) -> None:
+    studies = Studies(folder, predictor=None)
+    with pytest.raises(UnknownImageError, match="'nobody'"):
+        studies.record("nobody")
+    with pytest.raises(UnknownPatientError, match="no patient 'nobody'"):
+        studies.measure("nobody")
+    with pytest.raises(UnknownPatientError):
+        studies.figure_png("nobody")
+
+
+def test_no_folder_and_a_bad_manifest(folder: Path) -> None:
+    with pytest.raises(DatasetError, match="no such folder"):
+        Studies(folder / "gone", predictor=None).records()
+    (folder / "manifest.csv").write_text("image_id\np\n")
+    with pytest.raises(ManifestError):
+        Studies(folder, predictor=None).records()
+
+
+def test_a_new_image_and_a_changed_manifest_are_noticed(folder: Path) -> None:
+    studies = Studies(folder, predictor=None)
+    assert studies.patients() == ["p"]
+    shutil.copy(folder / "p_4CH_ED.nii.gz", folder / "q_4CH_ED.nii.gz")
+    assert studies.patients() == ["p", "q"]
+    before = studies.measure("p")
+    manifest.write([replace(r, view=View.UNKNOWN) for r in manifest.read(folder)], folder)
+    assert studies.record("p_4CH_ED").view is View.UNKNOWN
+    assert biplane(before).ef_pct is not None and biplane(studies.measure("p")).ef_pct is None
+
+
+def test_final_before_original_before_model(folder: Path, predictor: Predictor) -> None:
+    for name in ("p_4CH_ED", "p_4CH_ES"):
+        shutil.copy(label(folder, name), _made(label(folder, name, "original")))
+    label(folder, "p_4CH_ES").unlink()
+    label(folder, "p_2CH_ED").unlink()
+    shrink(label(folder, "p_4CH_ED", "original"))
+    studies = Studies(folder, predictor=predictor)
+    found = studies.measure("p")
+    assert found.sources == dict(zip(IMAGES, ("final", "original", "model", "final"), strict=True))
+    areas = {frame.image_id: frame.lv_area_mm2 for frame in found.study.frames}
+    pixels = int((nifti.read_mask(label(folder, "p_4CH_ED")) == 1).sum())
+    assert areas["p_4CH_ED"] == pytest.approx(pixels * SPACING.pixel_area_mm2)
+    stored_only = studies.measure("p", predict=False)
+    assert stored_only.sources["p_2CH_ED"] == "none"
+    assert stored_only.study.frames[2].reason.startswith("no mask is stored")
+
+
+def _made(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def test_a_replaced_label_is_measured_anew(folder: Path) -> None:
+    studies = Studies(folder, predictor=None)
+    before = studies.measure("p")
+    assert studies.measure("p") is before  # nothing changed: nothing is done
+    shrink(label(folder, "p_4CH_ES"))
+    after = studies.measure("p")
+    assert biplane(after).ef_pct > biplane(before).ef_pct + 5  # type: ignore[operator]
+    label(folder, "p_4CH_ES").unlink()
+    assert biplane(studies.measure("p")).ef_pct is None
+
+
+def test_a_replaced_image_is_predicted_anew(folder: Path, predictor: Predictor) -> None:
+    studies = Studies(folder, predictor=predictor)
+    before = studies.predict("p_4CH_ED")
+    assert studies.predict("p_4CH_ED").masks is before.masks
+    clip = nifti.read(folder / "p_2CH_ES.nii.gz").clip
+    nifti.write_clip(replace(clip, pixels=clip.pixels[:, :120, :90]), folder / "p_4CH_ED.nii.gz")
+    assert studies.predict("p_4CH_ED").masks.shape == (1, 120, 90)
+    found = studies.measure("p", predict=False)  # the old label does not fit the new image
+    assert "does not fit its image (1, 120, 90)" in found.study.frames[0].reason
+
+
+def test_a_prediction_follows_its_images_manifest_row(folder: Path, predictor: Predictor) -> None:
+    studies = Studies(folder, predictor=predictor)
+    assert studies.predict("p_4CH_ED").record.patient == "p"
+    manifest.write([replace(r, patient="renamed") for r in manifest.read(folder)], folder)
+    assert studies.predict("p_4CH_ED").record.patient == "renamed"
+    assert studies.result_json("p_4CH_ED")["patient_id"] == "renamed"
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x1f\x8b\x08\x00torn"])
+def test_a_corrupt_image_costs_its_own_row(folder: Path, predictor: Predictor, content: bytes) -> None:
+    (folder / "p_2CH_ED.nii.gz").write_bytes(content)
+    found = Studies(folder, predictor=predictor).measure("p")
+    assert found.sources["p_2CH_ED"] == "none"
+    bad = found.study.frames[2]
+    assert bad.lv_area_mm2 is None and "p_2CH_ED.nii.gz" in bad.reason
+    assert "p_2CH_ED.nii.gz" in biplane(found).reason
+    single = [row for row in found.study.rows if row.method is Method.SINGLE_PLANE_A4C]
+    assert all(row.ef_pct is not None for row in single)
+
+
+def test_a_corrupt_label_is_a_reason_too(folder: Path) -> None:
+    label(folder, "p_4CH_ED").write_bytes(b"torn")
+    studies = Studies(folder, predictor=None)
+    assert "p_4CH_ED.nii.gz" in studies.measure("p").study.frames[0].reason
+    assert studies.figure_png("p").startswith(b"\x89PNG")
+    json.dumps(studies.patient_json("p"), allow_nan=False)
+
+
+def test_the_result_of_a_fresh_prediction(folder: Path, predictor: Predictor) -> None:
+    studies = Studies(folder, predictor=predictor)
+    found = studies.result_json("p_4CH_ED")
+    json.dumps(found, allow_nan=False)
+    assert [frame["image_id"] for frame in found["frames"]] == ["p_4CH_ED"]
+    # The prediction, not the stored correction, is what the viewer shows.
+    assert found["sources"] == {**dict.fromkeys(IMAGES, "final"), "p_4CH_ED": "model"}
+    assert found["model"] == {"name": "tiny", "version": "0", "sha256": predictor.card.sha256}
+    assert len(found["patient"]) == 8
+
+
+def test_what_a_model_does_not_predict(folder: Path, predictor: Predictor) -> None:
+    with pytest.raises(ImageContentError, match="no model is loaded"):
+        Studies(folder, predictor=None).predict("p_4CH_ED")
+    manifest.write([replace(r, view=View.SAX) for r in manifest.read(folder)], folder)
+    with pytest.raises(ImageContentError, match="does not segment short-axis"):
+        Studies(folder, predictor=predictor).predict("p_4CH_ED")
+
+
+def test_the_summary_tells_what_is_stored_and_predicts_nothing(folder: Path, predictor: Predictor) -> None:
+    studies = Studies(folder, predictor=predictor)
+    (row,) = studies.summary()
+    assert (row["patient"], row["views"], row["images"], row["final"]) == ("p", ["A2C", "A4C"], 4, 4)
+    assert [(ef["method"], ef["convention"]) for ef in row["ef"]] == [
+        ("biplane", "guideline"),
+        ("biplane", "camus"),
+    ]
+    json.dumps(row, allow_nan=False)
+    shutil.rmtree(folder / "labels")
+    (row,) = studies.summary()
+    assert row["ef"] == [] and row["final"] == 0 and set(row["sources"].values()) == {"none"}
+
+
+def test_short_axis_stacks_use_the_files_slice_distance(tmp_path: Path) -> None:
+    grid = nifti.Grid((40, 40, 6), np.diag([1.5, 1.5, 8.0, 1.0]))
+    records = []
+    for phase, radius in ((Phase.ED, 14), (Phase.ES, 9)):
+        rows, cols = np.mgrid[:40, :40] - 19.5
+        masks = np.stack([(np.hypot(rows, cols) < radius).astype(np.uint8)] * 6)
+        path = tmp_path / f"s_SAX_{phase}.nii.gz"
+        nifti.write_mask_like(masks * 50, path, grid=grid)
+        nifti.write_mask_like(masks, _made(label(tmp_path, f"s_SAX_{phase}")), grid=grid)
+        records.append(Record(f"s_SAX_{phase}", "s", View.SAX, phase, "x", path))
+    manifest.write(records, tmp_path)
+    (row,) = Studies(tmp_path, predictor=None).measure("s").study.rows
+    assert row.method is Method.SLICE_SUMMATION
+    assert row.edv_ml == pytest.approx(np.pi * 21**2 * 48 / 1000, rel=0.02)
+
+
+def test_a_file_outside_any_folder(folder: Path, predictor: Predictor, tmp_path: Path) -> None:
+    loose = Path(shutil.copy(folder / "p_4CH_ED.nii.gz", tmp_path / "scan.nii.gz"))
+    predicted = predict_file(loose, predictor)
+    assert predicted.record.view is View.UNKNOWN
+    found = file_result_json(predicted, predictor)
+    json.dumps(found, allow_nan=False)
+    assert [frame["image_id"] for frame in found["frames"]] == ["scan"]
