@@ -19,6 +19,7 @@ LEVELS = (
     ("measurements",),
     ("reporting", "active_learning"),
     ("training",),
+    ("predicted",),
     ("studies",),
     ("pipeline", "bench"),
     ("cli",),

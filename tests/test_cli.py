@@ -186,3 +186,21 @@ def test_bench_prints_measuring_beside_a_plain_read() -> None:
     lines = found.stdout.splitlines()
     assert len(lines) == 4 and lines[0].startswith("numpy.load")
     assert all("median" in line and "p95" in line and line.endswith("ms") for line in lines)
+
+
+def test_sample_never_writes_over_a_studies_folder(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("mine")
+    refused(run("sample", tmp_path), "studies folder already")
+    assert (tmp_path / "manifest.csv").read_text() == "mine"
+
+
+def test_measure_where_no_image_has_a_mask(studies: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    refused(
+        run("measure", studies, "--labels", tmp_path / "none", "--out", tmp_path / "out"),
+        "no image has a mask",
+    )
+
+
+def test_serve_names_the_models_there_are(studies: Path) -> None:
+    refused(run("serve", studies, "--models", "nonsense"), "nonsense", "camus")

@@ -23,7 +23,8 @@ from cardiolabel.errors import (
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.measurements.records import PatientRow
-from cardiolabel.studies import Measured, Studies, file_result_json, predict_file
+from cardiolabel.predicted import file_result_json, predict_file
+from cardiolabel.studies import Measured, Studies
 
 from .inference.models import save_tiny_model
 
@@ -163,7 +164,7 @@ def test_a_prediction_follows_its_images_manifest_row(folder: Path, predictor: P
     assert studies.predict("p_4CH_ED").record.patient == "p"
     manifest.write([replace(r, patient="renamed") for r in manifest.read(folder)], folder)
     assert studies.predict("p_4CH_ED").record.patient == "renamed"
-    assert studies.result_json("p_4CH_ED")["patient_id"] == "renamed"
+    assert studies.result_json(studies.predict("p_4CH_ED"))["patient_id"] == "renamed"
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x1f\x8b\x08\x00torn"])
@@ -188,7 +189,7 @@ def test_a_corrupt_label_is_a_reason_too(folder: Path) -> None:
 
 def test_the_result_of_a_fresh_prediction(folder: Path, predictor: Predictor) -> None:
     studies = Studies(folder, predictor=predictor)
-    found = studies.result_json("p_4CH_ED")
+    found = studies.result_json(studies.predict("p_4CH_ED"))
     json.dumps(found, allow_nan=False)
     assert [frame["image_id"] for frame in found["frames"]] == ["p_4CH_ED"]
     # The prediction, not the stored correction, is what the viewer shows.
@@ -242,3 +243,12 @@ def test_a_file_outside_any_folder(folder: Path, predictor: Predictor, tmp_path:
     found = file_result_json(predicted, predictor)
     json.dumps(found, allow_nan=False)
     assert [frame["image_id"] for frame in found["frames"]] == ["scan"]
+
+
+def test_unknown_mask_values_are_named_not_measured(folder: Path) -> None:
+    path = label(folder, "p_4CH_ED")
+    masks = nifti.read_mask(path)
+    nifti.write_mask(np.where(masks == 1, 255, 0).astype(np.uint8), path, spacing=SPACING)
+    study = Studies(folder, predictor=None).measure("p").study
+    (reason,) = [row.reason for row in study.frames if row.image_id == "p_4CH_ED"]
+    assert "mask values [255] are not known" in reason

@@ -120,9 +120,13 @@ class CardiacEchoApp(MONAILabelApp):
         return super().next_sample(request)
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
+        """Called where MONAI Label names no tag: what a client submits there is a final label."""
+        return self.measure_saved(image_id, label_id, DefaultLabelTag.FINAL.value)
+
+    def measure_saved(self, image_id: str, label_id: str, tag: str) -> dict[str, Any]:
         """Measure the patient anew; the values, or the reason, go with the label and to the client."""
         measured = {"measurement": self.engine.remeasured(image_id)}
-        self.datastore().update_label_info(label_id, self.datastore().newest_tag(image_id), measured)
+        self.datastore().update_label_info(label_id, tag, measured)
         return measured
 
     def on_init_complete(self) -> None:

@@ -28,12 +28,15 @@ class Timing:
     p95_ms: float
 
 
-def bench_measuring(repeats: int = 200) -> list[Timing]:
+def bench_measuring(repeats: int, *, on_progress: Callable[[int, int], None]) -> list[Timing]:
     """Time measuring one 512x512 mask, with and without wall and atrium, and reading it.
 
-    Returns
-    -------
-    list of Timing
+    Parameters
+    ----------
+    repeats : int
+        How often each step is timed.
+    on_progress : callable
+        Called with steps done and steps in all.
     """
     mask = _mask()
     cavity_only = LabelSet("cavity", (("lv_cavity", 1),))
@@ -41,20 +44,23 @@ def bench_measuring(repeats: int = 200) -> list[Timing]:
         plain, packed = Path(folder) / "mask.npy", Path(folder) / "mask.nii.gz"
         np.save(plain, mask)
         nifti.write_mask(mask[None], packed, spacing=_SPACING)
-        return [
-            _time("numpy.load of the mask", lambda: np.load(plain), repeats),
-            _time("NIfTI read of the mask", lambda: nifti.read_mask(packed), repeats),
-            _time(
+        steps: tuple[tuple[str, Callable[[], object]], ...] = (
+            ("numpy.load of the mask", lambda: np.load(plain)),
+            ("NIfTI read of the mask", lambda: nifti.read_mask(packed)),
+            (
                 "measure, annulus from wall and atrium",
                 lambda: measure_geometry(mask, _SPACING, labels=CAMUS_LABELS),
-                repeats,
             ),
-            _time(
+            (
                 "measure, annulus from shape",
                 lambda: measure_geometry(mask, _SPACING, labels=cavity_only),
-                repeats,
             ),
-        ]
+        )
+        timings = []
+        for done, (name, work) in enumerate(steps, start=1):
+            timings.append(_time(name, work, repeats))
+            on_progress(done, len(steps))
+        return timings
 
 
 def _time(name: str, work: Callable[[], object], repeats: int) -> Timing:

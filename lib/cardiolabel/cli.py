@@ -49,8 +49,8 @@ def sample(
     """Write phantom echo studies with known volumes and EF (truth.csv, truth/)."""
     from cardiolabel.datasets.phantom import write_sample
 
-    with _clear_errors():
-        write_sample(dest, patients=patients, seed=seed)
+    with _clear_errors(), _bar("drawing", quiet) as progress:
+        write_sample(dest, patients=patients, seed=seed, progress=progress)
     _say(f"{patients} phantom patients in {dest}; their truth is in {dest / 'truth.csv'}", quiet)
 
 
@@ -76,15 +76,22 @@ def serve(
     models: Annotated[str, typer.Option(help="Models to serve, comma-separated.")] = "camus",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+    quiet: Quiet = False,
 ) -> None:
     """Start the MONAI Label server on a studies folder."""
     with _clear_errors():
         if not studies.is_dir():
             raise DatasetError(f"{studies}: no such folder; make one with: cardiolabel prepare or sample")
+        for model in models.split(","):
+            if not (APP / "lib" / "configs" / f"{model.strip()}.py").is_file():
+                known = sorted(path.stem for path in (APP / "lib" / "configs").glob("[a-z]*.py"))
+                raise DatasetError(f"no model {model.strip()!r} to serve; there are: {', '.join(known)}")
         if not (APP / "main.py").is_file():
             raise DatasetError(
                 f"{APP}: the server app is not there; install from a clone with pip install -e ."
             )
+    _say(f"serving {studies} on http://{host}:{port} (patients: /cardiac/patients)", quiet)
+    sys.stdout.flush()
     arguments = ["--app", str(APP), "--studies", str(studies.resolve()), "--conf", "models", models]
     command = [sys.executable, "-m", "monailabel.main", "start_server", *arguments]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606  no shell
@@ -139,11 +146,14 @@ def measure(
 @app.command()
 def bench(
     repeats: Annotated[int, typer.Option(min=1, help="How often each step is timed.")] = 200,
+    quiet: Quiet = False,
 ) -> None:
     """Time measuring one 512x512 frame beside a plain NumPy read of the same mask."""
     from cardiolabel.bench import bench_measuring
 
-    for timing in bench_measuring(repeats):
+    with _bar("timing", quiet) as progress:
+        timings = bench_measuring(repeats, on_progress=progress)
+    for timing in timings:
         typer.echo(f"{timing.name:<40} median {timing.median_ms:7.3f} ms   p95 {timing.p95_ms:7.3f} ms")
 
 
@@ -160,7 +170,8 @@ def _clear_errors() -> Iterator[None]:
 @contextmanager
 def _bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
+    console = Console(stderr=True)
+    progress = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
     task = progress.add_task(what, total=None)
 
     def report(done: int, total: int) -> None:

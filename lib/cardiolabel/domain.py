@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cardiolabel.errors import ImageContentError
 
 __all__ = [
+    "ACDC_LABELS",
     "CAMUS_LABELS",
     "Clip",
     "Convention",
@@ -124,6 +125,10 @@ class LabelSet:
 
 CAMUS_LABELS = LabelSet("camus", (("lv_cavity", 1), ("myocardium", 2), ("left_atrium", 3)))
 """CAMUS: LV cavity inside the endocardium, myocardium, left atrium."""
+
+
+ACDC_LABELS = LabelSet("acdc", (("right_ventricle", 1), ("myocardium", 2), ("lv_cavity", 3)))
+"""ACDC short-axis MR: right-ventricular cavity, myocardium, LV cavity."""
 
 
 def _checked_pixels(pixels: NDArray[np.generic], what: str) -> NDArray[np.generic]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError, InputError
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
+from cardiolabel.measurements.records import FrameRow, Study
 from cardiolabel.reporting.tables import write_tables
 from cardiolabel.studies import LABEL_TAGS, Studies
 
@@ -69,6 +70,7 @@ def infer_folder(
             except InputError as error:
                 problems.append((record.image_id, str(error)))
         on_progress(done, len(records))
+    _refuse_nothing(len(records) - len(problems), folder, problems)
     measured = [studies.measure(patient, predict=False).study for patient in studies.patients()]
     write_tables(measured, out)
     return Summary(len(records), len(measured), skipped, tuple(problems))
@@ -99,18 +101,34 @@ def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progres
     studies = Studies(folder, predictor=None, label_folders={labels: source})
     records = _images(studies)
     patients = studies.patients()
-    measured = []
+    measured, with_mask = [], 0
     for done, patient in enumerate(patients, start=1):
-        measured.append(studies.measure(patient, predict=False).study)
+        found = studies.measure(patient, predict=False)
+        measured.append(found.study)
+        with_mask += sum(source != "none" for source in found.sources.values())
         on_progress(done, len(patients))
-    write_tables(measured, out)
     without = tuple(
-        (row.image_id, row.reason)
+        (frames[0].image_id, frames[0].reason)
         for study in measured
-        for row in study.frames
-        if row.reason and row.geometry is None and row.lv_area_mm2 is None and row.frame == 0
+        for frames in _by_image(study)
+        if all(row.geometry is None and row.lv_area_mm2 is None for row in frames)
     )
+    _refuse_nothing(with_mask, source, without)
+    write_tables(measured, out)
     return Summary(len(records), len(patients), 0, without)
+
+
+def _by_image(study: Study) -> list[list[FrameRow]]:
+    grouped: dict[str, list[FrameRow]] = {}
+    for row in study.frames:
+        grouped.setdefault(row.image_id, []).append(row)
+    return list(grouped.values())
+
+
+def _refuse_nothing(usable: int, folder: Path, problems: Sequence[tuple[str, str]]) -> None:
+    if usable == 0:
+        image_id, reason = problems[0]
+        raise DatasetError(f"{folder}: no image has a mask; the first, {image_id}: {reason}")
 
 
 def _images(studies: Studies) -> list[Record]:

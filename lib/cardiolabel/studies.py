@@ -16,30 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.cache import BoundedCache, FileState, file_state
-from cardiolabel.datasets import file_names, manifest
-from cardiolabel.domain import CAMUS_LABELS, Clip, LabelSet, Phase, Record, View
+from cardiolabel.datasets import manifest
+from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS, LabelSet, Phase, Record, View
 from cardiolabel.errors import ImageContentError, InputError, UnknownImageError, UnknownPatientError
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.measurements.records import MaskedImage, Study
 from cardiolabel.measurements.study import measure_study
+from cardiolabel.predicted import Predicted, masked_image, model_json, predict_file, without_masks
 from cardiolabel.reporting.figure import study_figure
 from cardiolabel.reporting.result import study_json
+
+LABELS_OF = {"acdc": ACDC_LABELS}
+"""Label sets of stored masks by their dataset; `CAMUS_LABELS` for all others."""
 
 LABEL_TAGS = ("final", "original")
 """Folders under ``labels/``, the most trusted first."""
 
-_CACHE_BYTES = 192 * 2**20
-
-
-@dataclass(frozen=True, eq=False)
-class Predicted:
-    """An image and the masks ``(T, H, W)`` that a model gave it."""
-
-    record: Record
-    clip: Clip
-    grid: nifti.Grid
-    masks: NDArray[np.uint8]
+_CACHE_BYTES = 128 * 2**20
+_STUDY_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +77,7 @@ class Studies:
         self._images: BoundedCache[nifti.NiftiImage] = BoundedCache(
             _CACHE_BYTES, size_of=lambda kept: kept.clip.pixels.nbytes
         )
-        self._studies: BoundedCache[Measured] = BoundedCache(512, size_of=lambda _: 1)
+        self._studies: BoundedCache[Measured] = BoundedCache(_STUDY_BYTES, size_of=_study_bytes)
         self._scanned: tuple[tuple[FileState | None, ...], dict[str, Record]] = ((), {})
         self._scan_lock = threading.Lock()
 
@@ -159,20 +154,19 @@ class Studies:
         """A patient's study as JSON-safe values, with or without contours; errors as `measure`."""
         return self._json(self.measure(patient), geometry=geometry)
 
-    def result_json(self, image_id: str) -> dict[str, Any]:
+    def result_json(self, predicted: Predicted) -> dict[str, Any]:
         """The patient of a freshly predicted image, with the frames of this image only.
 
         The prediction takes the place of any stored mask of the same image, so that the numbers
         belong to the mask that the viewer is about to show. Of the patient's other images, stills
         without a mask are predicted too; cines only where that was done before, as they take long.
 
-        Raises
-        ------
-        UnknownImageError, ImageReadError, ImageContentError
-            As `predict`.
+        Parameters
+        ----------
+        predicted : Predicted
+            As `predict` gave it.
         """
-        predicted = self.predict(image_id)
-        patient = predicted.record.patient
+        image_id, patient = predicted.record.image_id, predicted.record.patient
         records = [record for record in self.records() if record.patient == patient]
         measured = self._measure(records, may_predict=self._is_quick, fresh={image_id: predicted})
         found = self._json(measured)
@@ -214,7 +208,7 @@ class Studies:
         with self._scan_lock:
             state = (_state(self.folder), _state(self.folder / manifest.MANIFEST_NAME))
             if state != self._scanned[0] or None in state[:1]:
-                found = manifest.scan(self.folder)
+                found = manifest.scan(self.folder, suffixes=nifti.SUFFIXES)
                 records = {
                     record.image_id: record
                     for record in found
@@ -261,9 +255,10 @@ class Studies:
 
     def _masked(self, record: Record, fresh: Predicted | None, *, predict: bool) -> tuple[MaskedImage, str]:
         tag, path = self._stored(record)
+        labels = LABELS_OF.get(record.dataset, CAMUS_LABELS)
         try:
             if fresh is not None:
-                return masked_image(record, fresh.masks, fresh.grid, self._label_set()), "model"
+                return masked_image(record, fresh.masks, fresh.grid, fresh.labels), "model"
             if path is not None:
                 grid = self._image(record).grid
                 masks = nifti.read_mask(path)
@@ -272,64 +267,31 @@ class Studies:
                         f"labels/{tag}/{path.name}: mask {masks.shape} (T, H, W) does not fit its "
                         f"image {grid.frames_shape}"
                     )
-                return masked_image(record, masks, grid, self._label_set()), tag
+                _check_values(masks, labels, f"labels/{tag}/{path.name}")
+                return masked_image(record, masks, grid, labels), tag
             if self.predictor is None or not predict:
                 self._image(record)
                 raise ImageContentError("no mask is stored, and none was predicted")
             predicted = self.predict(record.image_id)
-            return masked_image(record, predicted.masks, predicted.grid, self._label_set()), "model"
+            return masked_image(record, predicted.masks, predicted.grid, predicted.labels), "model"
         except (InputError, OSError) as error:
-            return _without_masks(record, self._label_set(), str(error)), "none"
-
-    def _label_set(self) -> LabelSet:
-        return self.predictor.labels if self.predictor else CAMUS_LABELS
+            return without_masks(record, labels, str(error)), "none"
 
     def _json(self, measured: Measured, *, geometry: bool = True) -> dict[str, Any]:
         model = model_json(self.predictor) if self.predictor else None
         return study_json(measured.study, sources=measured.sources, model=model, geometry=geometry)
 
 
-def predict_file(path: Path, predictor: Predictor, *, record: Record | None = None) -> Predicted:
-    """Predict one NIfTI file; without a record, what its name tells is used.
-
-    Raises
-    ------
-    ImageReadError, ImageContentError
-        The file is not a usable echo image.
-    """
-    image = nifti.read(path)
-    record = record or file_names.record_from_name(path)
-    return Predicted(record, image.clip, image.grid, predictor.predict(image.clip))
+def _check_values(masks: NDArray[np.uint8], labels: LabelSet, name: str) -> None:
+    unknown = sorted(set(np.unique(masks).tolist()) - labels.known)
+    if unknown:
+        known = ", ".join(f"{value} {structure}" for structure, value in labels.values)
+        raise ImageContentError(f"{name}: mask values {unknown[:5]} are not known; expected 0, {known}")
 
 
-def file_result_json(predicted: Predicted, predictor: Predictor) -> dict[str, Any]:
-    """The result of an image that belongs to no studies folder: its own frames only."""
-    image = masked_image(predicted.record, predicted.masks, predicted.grid, predictor.labels)
-    sources = {predicted.record.image_id: "model"}
-    return study_json(measure_study([image]), sources=sources, model=model_json(predictor))
-
-
-def model_json(predictor: Predictor) -> dict[str, str]:
-    """Name, version and sha256 of a model, as every result carries them."""
-    card = predictor.card
-    return {"name": card.name, "version": card.version, "sha256": card.sha256}
-
-
-def masked_image(record: Record, masks: NDArray[np.uint8], grid: nifti.Grid, labels: LabelSet) -> MaskedImage:
-    """Join a record, its masks ``(T, H, W)`` and its file's geometry for measuring."""
-    return MaskedImage(
-        record.image_id, record.patient, record.view, record.phase, masks, grid.spacing, labels,
-        ed_frame=record.ed_frame, es_frame=record.es_frame, frame_rate_hz=record.frame_rate_hz,
-        slice_spacing_mm=grid.slice_spacing_mm if record.view is View.SAX else None,
-    )  # fmt: skip
-
-
-def _without_masks(record: Record, labels: LabelSet, problem: str) -> MaskedImage:
-    nothing = np.zeros((0, 0, 0), dtype=np.uint8)
-    return MaskedImage(
-        record.image_id, record.patient, record.view, record.phase, nothing, None, labels,
-        problem=problem,
-    )  # fmt: skip
+def _study_bytes(measured: Measured) -> int:
+    shapes = (row.geometry for row in measured.study.frames)
+    return sum(2000 + (shape.contour_px.nbytes if shape else 0) for shape in shapes)
 
 
 def _best_ef(study: Study) -> list[dict[str, Any]]:

@@ -224,6 +224,24 @@ def test_a_label_drawn_in_slicer_as_nrrd_is_stored_as_the_images_nifti(
     assert nib.load(stored).shape == nib.load(server.studies / f"{image_id}.nii.gz").shape
 
 
+@pytest.mark.parametrize("extension", [".nii.gz", ".nrrd"])
+def test_a_label_written_in_the_other_direction_is_turned(
+    server: Server, client: MONAILabelClient, tmp_path: Path, extension: str
+) -> None:
+    image_id = "phantom02_2CH_ES"
+    masks = true_masks(server.studies, image_id)
+    affine = nib.load(server.studies / f"{image_id}.nii.gz").affine
+    turned = affine @ np.diag([-1.0, -1.0, 1.0, 1.0])
+    turned[:3, 3] = (affine @ [masks.shape[2] - 1, masks.shape[1] - 1, 0, 1])[:3]
+    path = tmp_path / f"label{extension}"
+    nib.save(nib.Nifti1Image(masks[:, ::-1, ::-1].transpose(2, 1, 0), turned), tmp_path / "label.nii.gz")
+    if extension == ".nrrd":
+        sitk.WriteImage(sitk.ReadImage(str(tmp_path / "label.nii.gz")), str(path))
+    client.save_label(image_id, str(path), tag="final")
+    stored = server.studies / "labels" / "final" / f"{image_id}.nii.gz"
+    np.testing.assert_array_equal(nifti.read_mask(stored), masks)
+
+
 @pytest.mark.parametrize("kind", ["text", "empty", "grey values", "another image's"])
 def test_what_is_no_mask_of_the_image_is_not_stored(server: Server, tmp_path: Path, kind: str) -> None:
     image_id = "phantom02_4CH_ES"

@@ -295,3 +295,16 @@ def test_both_versions_and_byte_orders(tmp_path: Path, kind: Any, endianness: st
 )
 def test_a_name_tells_whether_a_file_is_nifti(name: str, answer: bool) -> None:
     assert nifti.is_nifti(Path(name)) is answer
+
+
+@pytest.mark.parametrize(("unit", "size_mm"), [("meter", 1000.0), ("micron", 0.001), ("mm", 1.0)])
+def test_the_headers_unit_of_length_counts(tmp_path: Path, unit: str, size_mm: float) -> None:
+    pixel = 0.3 / size_mm
+    image = nib.Nifti1Image(np.ones((8, 6), np.uint8), np.diag([pixel, pixel, 1.0, 1.0]))
+    image.header.set_xyzt_units(unit)
+    nib.save(image, tmp_path / "image.nii.gz")
+    read = nifti.read(tmp_path / "image.nii.gz")
+    assert read.grid.spacing is not None
+    assert read.grid.spacing.row_mm == pytest.approx(0.3, rel=1e-5)
+    nifti.write_mask_like(np.ones((1, 6, 8), np.uint8), tmp_path / "mask.nii.gz", grid=read.grid)
+    assert nifti.read(tmp_path / "mask.nii.gz").grid.spacing == read.grid.spacing

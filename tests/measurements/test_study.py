@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardiolabel.domain import CAMUS_LABELS, Convention, Method, Phase, Spacing, View
+from cardiolabel.domain import CAMUS_LABELS, Convention, LabelSet, Method, Phase, Spacing, View
 from cardiolabel.errors import ImageContentError
 from cardiolabel.measurements.phases import Beat
 from cardiolabel.measurements.quality import Flag
@@ -143,6 +143,7 @@ def test_an_unknown_view_has_frames_and_no_rows_of_its_own() -> None:
     study = measure_study([still(ED, View.UNKNOWN), still(ES, View.UNKNOWN, Phase.ES)])
     assert all(frame.lv_area_mm2 for frame in study.frames)
     assert all(r.ef_pct is None and r.reason for r in study.rows)
+    assert "set it in manifest.csv" in row(study, Method.BIPLANE).reason
 
 
 def test_an_unreadable_image_is_a_row_with_its_problem() -> None:
@@ -254,3 +255,34 @@ def test_nothing_that_an_image_holds_raises(given_images: list[MaskedImage]) -> 
             assert value is None or (np.isfinite(value) and value != 0)
     for frame in study.frames:
         assert frame.lv_area_mm2 is not None or frame.reason
+
+
+def test_ed_and_es_of_different_calibration_give_no_ef() -> None:
+    images = [still(ED, spacing=None), still(ES, phase=Phase.ES)]
+    study = measure_study(images)
+    found = row(study, Method.SINGLE_PLANE_A4C)
+    assert values(found) == [None] * len(values(found))
+    assert "pixel spacing" in found.reason
+    assert study.area_changes[0].fac_pct is None
+
+
+def test_one_bad_frame_of_a_cine_is_not_its_end_systole() -> None:
+    image = cine(beating(1 - 0.12 * (1 - np.cos(np.linspace(0, 2 * np.pi, 24)))))
+    clean = row(measure_study([image]), Method.SINGLE_PLANE_A4C).ef_pct
+    masks = image.masks.copy()
+    masks[3] = 0
+    masks[3, 60:75, 60:75] = 1
+    spoilt = measure_study([replace(image, masks=masks)])
+    assert Flag.TEMPORAL_OUTLIER in spoilt.frames[3].quality
+    assert row(spoilt, Method.SINGLE_PLANE_A4C).ef_pct == pytest.approx(clean)
+
+
+def test_of_two_stills_of_a_phase_the_one_with_a_cavity_counts() -> None:
+    empty = replace(still(ED * 0), image_id="first")
+    images = [empty, still(ED), still(ES, phase=Phase.ES)]
+    assert row(measure_study(images), Method.SINGLE_PLANE_A4C).ef_pct is not None
+
+
+def test_a_label_set_must_name_the_cavity() -> None:
+    with pytest.raises(ValueError, match="lv_cavity"):
+        replace(still(ED), labels=LabelSet("x", (("myocardium", 1),)))

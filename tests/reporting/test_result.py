@@ -36,7 +36,7 @@ def test_keys_are_the_contract(cine: Study) -> None:
     assert (found["schema"], found["patient_id"], found["model"]) == (SCHEMA, "phantom", MODEL)
     assert [tuple(row) for row in found["patient"]] == [PATIENT_COLUMNS] * len(cine.rows)
     assert found["beats"] == {
-        f"phantom_{view}_cine": [{"ed_frame": 0, "es_frame": cine.beats[f"phantom_{view}_cine"][0].es}]
+        f"phantom_{view}_cine": [{"ed_index": 0, "es_index": cine.beats[f"phantom_{view}_cine"][0].es}]
         for view in ("4CH", "2CH")
     }
     assert [change["view"] for change in found["area_change"]] == ["A4C", "A2C"]

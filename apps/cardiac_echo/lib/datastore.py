@@ -57,8 +57,8 @@ class StudiesDatastore(LocalDatastore):
         uri = self.get_image_uri(image_id)
         if not uri:
             raise ImageNotFoundException(f"no image {image_id!r} in this studies folder")
-        frames = masks.read(Path(label_filename), CAMUS_LABELS)
         image = nifti.read(Path(uri))
+        frames = masks.read(Path(label_filename), CAMUS_LABELS, grid=image.grid)
         if frames.shape != image.clip.shape:
             raise ImageContentError(
                 f"a label of {_axes(frames.shape)} for {image_id}; expected {_axes(image.clip.shape)}"
@@ -73,17 +73,6 @@ class StudiesDatastore(LocalDatastore):
         """As stock, from one thread at a time."""
         with self._writing:
             super().update_label_info(label_id, label_tag, info)
-
-    def newest_tag(self, image_id: str) -> str:
-        """Tag of the image's label that was written last.
-
-        Raises
-        ------
-        ValueError
-            The image has no label.
-        """
-        tags = self.get_labels_by_image_id(image_id)
-        return max(tags, key=lambda tag: Path(self.get_label_uri(image_id, tag)).stat().st_mtime_ns)
 
     def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
         """As stock, without hidden files and reference masks that lie beside their images."""

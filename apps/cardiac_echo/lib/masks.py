@@ -64,8 +64,20 @@ def _results_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="cardiolabel-results-")
 
 
-def read(path: Path, labels: LabelSet) -> NDArray[np.uint8]:
-    """Read a mask file as ``(T, H, W)``.
+def read(path: Path, labels: LabelSet, *, grid: nifti.Grid) -> NDArray[np.uint8]:
+    """Read a mask file as ``(T, H, W)``, in the order of the image that it belongs to.
+
+    A viewer may write the rows or columns of a mask in the other direction and say so in the affine; they
+    are then turned. Any other difference between the affines is no statement about echo and is ignored.
+
+    Parameters
+    ----------
+    path : Path
+        A file of one of `SUFFIXES`.
+    labels : LabelSet
+        Values that it may hold.
+    grid : Grid
+        Geometry of the image.
 
     Raises
     ------
@@ -74,13 +86,30 @@ def read(path: Path, labels: LabelSet) -> NDArray[np.uint8]:
     ImageContentError
         Not a mask: wrong axes, or values that the label set does not have.
     """
-    frames = _read_nrrd(path) if suffix(path.name) == NRRD else nifti.read_mask(path)
+    if suffix(path.name) == NRRD:
+        frames, affine = _read_nrrd(path)
+    else:
+        frames, affine = nifti.read_mask(path), nifti.read(path).grid.affine
     unknown = sorted(set(np.unique(frames).tolist()) - labels.known)
     if unknown:
         known = ", ".join(f"{value} {name}" for name, value in labels.values)
         shown = ", ".join(str(value) for value in unknown[:5])
         raise ImageContentError(f"{path.name}: label values {shown} are not known; expected 0 and {known}")
-    return frames.astype(np.uint8)
+    return _turned(frames.astype(np.uint8), affine, grid)
+
+
+def _turned(frames: NDArray[np.uint8], affine: NDArray[np.float64], grid: nifti.Grid) -> NDArray[np.uint8]:
+    """The frames with columns and rows reversed where the affine is the image's, reversed."""
+    ours, corner = affine[:3, :2], affine[:3, 3]
+    flips = [bool(ours[:, axis] @ grid.affine[:3, axis] < 0) for axis in (0, 1)]
+    for axis, flip in enumerate(flips):
+        if flip:
+            corner = corner + ours[:, axis] * (grid.shape[axis] - 1)
+    pixel = np.linalg.norm(grid.affine[:3, :2], axis=0).max()
+    if not any(flips) or np.linalg.norm(corner - grid.affine[:3, 3]) > pixel:
+        return frames
+    across, down = (-1 if flip else 1 for flip in flips)
+    return np.ascontiguousarray(frames[:, ::down, ::across])
 
 
 def _image(frames: NDArray[np.uint8], grid: nifti.Grid, like: Path | None) -> sitk.Image:
@@ -104,7 +133,8 @@ def _image(frames: NDArray[np.uint8], grid: nifti.Grid, like: Path | None) -> si
     return image
 
 
-def _read_nrrd(path: Path) -> NDArray[np.generic]:
+def _read_nrrd(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    """Frames, and an affine as NIfTI would have it."""
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -112,4 +142,9 @@ def _read_nrrd(path: Path) -> NDArray[np.generic]:
     frames = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() != 1 or frames.ndim not in (2, 3):
         raise ImageContentError(f"{path.name}: expected one label map (W, H) or (W, H, T)")
-    return frames if frames.ndim == 3 else frames[np.newaxis]
+    axes = frames.ndim
+    lps = np.eye(4)
+    lps[:axes, :axes] = np.reshape(image.GetDirection(), (axes, axes)) * image.GetSpacing()
+    lps[:axes, 3] = image.GetOrigin()
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
+    return (frames if axes == 3 else frames[np.newaxis]), affine

@@ -122,8 +122,9 @@ def save_label(
     info = _object(params)
     with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
         path = _received(label, Path(folder))
-        label_id = app.datastore().save_label(image, path, tag or DefaultLabelTag.FINAL.value, info)
-    return {**app.on_save_label(image, label_id), "image": image, "label": label_id}
+        tag = tag or DefaultLabelTag.FINAL.value
+        label_id = app.datastore().save_label(image, path, tag, info)
+    return {**app.measure_saved(image, label_id, tag), "image": image, "label": label_id}
 
 
 def _object(params: str) -> dict[str, Any]:

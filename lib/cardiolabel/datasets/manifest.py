@@ -19,7 +19,13 @@ from enum import Enum
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
-from cardiolabel.datasets.file_names import is_image_name, record_from_name, unique_id
+from cardiolabel.datasets.file_names import (
+    IMAGE_SUFFIXES,
+    image_suffix,
+    is_image_name,
+    record_from_name,
+    unique_id,
+)
 from cardiolabel.domain import Convention, Phase, Record, View
 from cardiolabel.errors import DatasetError, ManifestError
 from cardiolabel.io.files import atomic
@@ -91,7 +97,7 @@ def read(folder: Path) -> list[Record]:
     return _parse(text, folder)
 
 
-def scan(folder: Path, *, strict: bool = False) -> list[Record]:
+def scan(folder: Path, *, strict: bool = False, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Record]:
     """Every image of a studies folder: the manifest's first, then root files it does not name.
 
     Parameters
@@ -100,6 +106,8 @@ def scan(folder: Path, *, strict: bool = False) -> list[Record]:
         The studies folder.
     strict : bool
         Raise where the manifest names a file that is not there; otherwise such rows are left out.
+    suffixes : tuple of str
+        Files without a row in the manifest are taken where they end in one of these.
 
     Returns
     -------
@@ -128,7 +136,8 @@ def scan(folder: Path, *, strict: bool = False) -> list[Record]:
     ids = {record.image_id.casefold() for record in named}
     found = [record for record in named if record.path not in set(missing)]
     for path in sorted(folder.iterdir()):
-        if path not in paths and is_image_name(path) and path.is_file():
+        wanted = is_image_name(path) and image_suffix(path) in suffixes
+        if wanted and path not in paths and path.is_file():
             record = record_from_name(path)
             record = replace(record, image_id=unique_id(record.image_id, ids))
             ids.add(record.image_id.casefold())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom_geometry import Beat, Heart, Sector
 from cardiolabel.datasets.phantom_scanner import Scanner
 from cardiolabel.domain import Clip, Phase, Record, Spacing, View
+from cardiolabel.errors import DatasetError
 from cardiolabel.io.nifti import write_clip, write_mask
 
 __all__ = ["PhantomImage", "PhantomStudy", "PhantomTruth", "make_study", "write_sample"]
@@ -125,7 +127,13 @@ def make_study(
     return PhantomStudy(PhantomTruth(patient, edv_ml, esv_ml, heart.ef_pct, *lengths_mm), tuple(images))
 
 
-def write_sample(dest: Path, *, patients: int = 4, seed: int = 0) -> None:
+def write_sample(
+    dest: Path,
+    *,
+    patients: int = 4,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
     """Write a studies folder of phantoms, with ``truth.csv`` and the true masks in ``truth/``.
 
     The second patient has cines beside the stills, the third cines only, the others stills only.
@@ -143,11 +151,15 @@ def write_sample(dest: Path, *, patients: int = 4, seed: int = 0) -> None:
     ------
     ValueError
         Fewer than one patient.
+    DatasetError
+        ``dest`` already is a studies folder.
     OSError
         The folder cannot be written.
     """
     if patients < 1:
         raise ValueError(f"patients must be 1 or more, got {patients}")
+    if (dest / manifest.MANIFEST_NAME).exists():
+        raise DatasetError(f"{dest} is a studies folder already; choose a new folder")
     records, truths = [], []
     for index, study_seed in enumerate(np.random.SeedSequence(seed).generate_state(patients)):
         shape, spacing = SAMPLE_GRIDS[index % len(SAMPLE_GRIDS)]
@@ -163,6 +175,8 @@ def write_sample(dest: Path, *, patients: int = 4, seed: int = 0) -> None:
             name = (image.image_id, patient, image.view, image.phase)
             rate_hz = image.clip.frame_rate_hz
             records.append(Record(*name, "phantom", path, image.ed_frame, image.es_frame, rate_hz))
+        if progress is not None:
+            progress(index + 1, patients)
     manifest.write(records, dest)
     with (dest / "truth.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [field.name for field in fields(PhantomTruth)], lineterminator="\n")

@@ -26,6 +26,7 @@ from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io.files import atomic
 
 SUFFIXES = (".nii.gz", ".nii")
+_UNITS_MM = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 
 _NIFTI2_STARTS = tuple((540).to_bytes(4, order) for order in ("little", "big"))
 _UNREADABLE = (ImageFileError, HeaderDataError, HeaderTypeError, WrapStructError)
@@ -33,15 +34,16 @@ _UNREADABLE = (ImageFileError, HeaderDataError, HeaderTypeError, WrapStructError
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Geometry of a file: its array shape on disk and its 4x4 affine."""
+    """Geometry of a file: its array shape on disk, its 4x4 affine, and how many mm its unit has."""
 
     shape: tuple[int, ...]
     affine: NDArray[np.float64]
+    unit_mm: float = 1.0
 
     @property
     def spacing(self) -> Spacing | None:
         """Pixel size from the affine's column norms; None if the file declares no size."""
-        col_mm, row_mm = (float(np.linalg.norm(self.affine[:3, axis])) for axis in (0, 1))
+        col_mm, row_mm = (self.unit_mm * float(np.linalg.norm(self.affine[:3, axis])) for axis in (0, 1))
         if not (np.isfinite([row_mm, col_mm]).all() and row_mm > 0 and col_mm > 0):
             return None
         return Spacing(row_mm=row_mm, col_mm=col_mm)
@@ -49,7 +51,7 @@ class Grid:
     @property
     def slice_spacing_mm(self) -> float | None:
         """Distance along the third axis, for a stack of slices; None if the file declares none."""
-        distance = float(np.linalg.norm(self.affine[:3, 2]))
+        distance = self.unit_mm * float(np.linalg.norm(self.affine[:3, 2]))
         return distance if np.isfinite(distance) and distance > 0 else None
 
     @property
@@ -132,8 +134,10 @@ def write_mask_like(masks: NDArray[np.uint8], path: Path, *, grid: Grid) -> None
         The masks do not have the image's shape.
     """
     array = to_grid(masks, grid)
+    image = _image(array, grid.affine)
+    image.header.set_xyzt_units(next(unit for unit, size in _UNITS_MM.items() if size == grid.unit_mm))
     with atomic(path) as temporary:
-        nib.save(_image(array, grid.affine), temporary)
+        nib.save(image, temporary)
 
 
 def to_grid(masks: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
@@ -168,7 +172,7 @@ def _load(path: Path) -> tuple[NDArray[np.generic], Grid]:
     affine = np.asarray(image.affine, dtype=np.float64)
     if 0 in declared["pixdim"][1:3] and not declared["sform_code"]:
         affine = np.zeros((4, 4))
-    return array, Grid(tuple(array.shape), affine)
+    return array, Grid(tuple(array.shape), affine, _UNITS_MM[image.header.get_xyzt_units()[0]])
 
 
 def _bytes(path: Path) -> bytes:

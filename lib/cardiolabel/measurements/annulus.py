@@ -10,6 +10,7 @@ from cardiolabel.errors import MeasurementError
 _SAMPLES = 160
 _DEVIATION_COST = 5.0
 _ACROSS = 0.7
+_ELONGATED = 1.25
 _MIN_BASE_SHARE = 0.08
 _GAP_SHARE = 0.03
 
@@ -60,8 +61,8 @@ def hinges_from_neighbours(
 def hinges_from_shape(contour_mm: NDArray[np.float64]) -> tuple[int, int]:
     """Hinge points as the ends of the cavity's flat side.
 
-    Among arcs that cross the principal axis, the one with the longest chord is taken, each mm by
-    which the arc leaves its chord costing five of length.
+    Among arcs that cross the principal axis (any arc, where the cavity is about as wide as long), the
+    one with the longest chord is taken, each mm by which the arc leaves its chord costing five of length.
 
     Parameters
     ----------
@@ -80,7 +81,8 @@ def hinges_from_shape(contour_mm: NDArray[np.float64]) -> tuple[int, int]:
     """
     points, index = _resample(contour_mm, _SAMPLES)
     centred = points - points.mean(axis=0)
-    axis = np.linalg.svd(centred, full_matrices=False)[2][0]
+    _, spread, axes = np.linalg.svd(centred, full_matrices=False)
+    axis = axes[0] if spread[0] > _ELONGATED * spread[1] else None
     coarse = _flattest_arc(
         points, np.arange(0, _SAMPLES, 2), range(_SAMPLES // 20, _SAMPLES * 2 // 5, 2), axis=axis
     )
@@ -93,7 +95,7 @@ def hinges_from_shape(contour_mm: NDArray[np.float64]) -> tuple[int, int]:
 
 
 def _flattest_arc(
-    points: NDArray[np.float64], starts: NDArray[np.intp], spans: range, *, axis: NDArray[np.float64]
+    points: NDArray[np.float64], starts: NDArray[np.intp], spans: range, *, axis: NDArray[np.float64] | None
 ) -> tuple[int, int] | None:
     """Start and span of the arc with the best score; None where none crosses the axis."""
     best: tuple[float, int, int] | None = None
@@ -101,7 +103,7 @@ def _flattest_arc(
         begin = points[starts]
         chord = points[(starts + span) % len(points)] - begin
         length = np.linalg.norm(chord, axis=1)
-        across = np.abs(chord @ axis) < _ACROSS * length
+        across = np.abs(chord @ axis) < _ACROSS * length if axis is not None else length > 0
         arc = points[(starts[:, None] + np.arange(1, span, 2)) % len(points)] - begin[:, None]
         leave = arc[..., 1] * chord[:, :1] - arc[..., 0] * chord[:, 1:]
         deviation = np.abs(leave).max(axis=1) / np.maximum(length, 1e-9)

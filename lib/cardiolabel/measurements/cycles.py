@@ -60,7 +60,8 @@ def view_cycles(
     """Find a view's beats among its images; those of cines are also noted in ``beats``.
 
     Stills labelled ED and ES where both exist; otherwise cines, at the frames that the dataset names
-    or at the beats of their area curve.
+    or at the beats of their area curve, temporal outliers left out. Of several stills of one phase the
+    first with a cavity counts.
     """
     stills = {
         phase: [row for image in images if image.phase is phase for row in rows_of[image.image_id]]
@@ -69,8 +70,10 @@ def view_cycles(
     cines = [image for image in images if image.phase is Phase.CINE]
     cine_cycles, cine_reasons, guessed = _cine_cycles(cines, rows_of, beats)
     if stills[Phase.ED] and stills[Phase.ES]:
-        ed, es = stills[Phase.ED][0], stills[Phase.ES][0]
+        ed, es = (_first_measured(stills[phase]) for phase in (Phase.ED, Phase.ES))
         broken = [f"{row.phase}: {row.reason}" for row in (ed, es) if row.geometry is None]
+        if ed.geometry and es.geometry and ed.geometry.calibrated != es.geometry.calibrated:
+            broken = ["only one of ED and ES carries a pixel spacing, so their sizes cannot be compared"]
         if not broken:
             return ViewCycles(view, (Cycle(ed, es),), "", (), len(images))
         if not cine_cycles:
@@ -112,8 +115,17 @@ def _cine_beats(image: MaskedImage, rows: list[FrameRow]) -> tuple[list[Beat], b
         named = Beat(image.ed_frame - 1, image.es_frame - 1)
         if max(named.ed, named.es) < len(rows) and rows[named.ed].geometry and rows[named.es].geometry:
             return [named], True
-    areas = np.array([row.geometry.area_mm2 if row.geometry else np.nan for row in rows])
+    areas = np.array(
+        [
+            row.geometry.area_mm2 if row.geometry and Flag.TEMPORAL_OUTLIER not in row.quality else np.nan
+            for row in rows
+        ]
+    )
     return find_beats(areas, image.frame_rate_hz), False
+
+
+def _first_measured(rows: list[FrameRow]) -> FrameRow:
+    return next((row for row in rows if row.geometry), rows[0])
 
 
 def _known(row: FrameRow) -> LVGeometry:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from cardiolabel.measurements.geometry import LVGeometry
 
@@ -33,7 +33,7 @@ class QualityLimits:
     ``length_difference``: share of the longer view by which A4C and A2C lengths may differ (10 % is
     common practice). ``annulus_tilt_deg``: between annulus and the perpendicular of the long axis.
     ``fragment_share``: of the cavity's pixels outside its largest component. ``temporal_share``: of
-    the local median area by which one frame may leave it. ``ef_low_pct``, ``ef_high_pct``: outside,
+    the neighbours' area, by which a frame may leave their range. ``ef_low_pct``, ``ef_high_pct``: outside,
     an EF is seldom physiological.
     """
 
@@ -67,13 +67,16 @@ def is_foreshortened(a4c_mm: float, a2c_mm: float, limits: QualityLimits) -> boo
 
 
 def temporal_outliers(areas: NDArray[np.float64], limits: QualityLimits) -> NDArray[np.bool_]:
-    """Frames of a cine whose area leaves the median of its five neighbours; NaN is never one."""
+    """Frames of a cine whose area leaves the range of the two frames before and after; never NaN."""
     if len(areas) < 5:
         return np.zeros(len(areas), dtype=bool)
     known = np.isfinite(areas)
     if not known.any():
         return np.zeros(len(areas), dtype=bool)
     filled = np.interp(np.arange(len(areas)), np.flatnonzero(known), areas[known])
-    local = median_filter(filled, size=5, mode="nearest")
-    outliers: NDArray[np.bool_] = known & (np.abs(filled - local) > limits.temporal_share * local)
+    around = np.array([1, 1, 0, 1, 1], dtype=bool)
+    low = minimum_filter(filled, footprint=around, mode="nearest")
+    high = maximum_filter(filled, footprint=around, mode="nearest")
+    outside = np.maximum(low - filled, filled - high)
+    outliers: NDArray[np.bool_] = known & (outside > limits.temporal_share * (low + high) / 2)
     return outliers

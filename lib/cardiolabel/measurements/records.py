@@ -34,6 +34,8 @@ class MaskedImage:
     ------
     ImageContentError
         The masks are not three axes.
+    ValueError
+        The label set has no ``lv_cavity``.
     """
 
     image_id: str
@@ -50,6 +52,8 @@ class MaskedImage:
     problem: str = ""
 
     def __post_init__(self) -> None:
+        if not self.labels.has("lv_cavity"):
+            raise ValueError(f"label set {self.labels.name} names no lv_cavity: nothing can be measured")
         if self.masks.ndim != 3:
             raise ImageContentError(f"{self.image_id}: masks must be (T, H, W), got shape {self.masks.shape}")
 

@@ -52,9 +52,10 @@ def measure_study(images: Sequence[MaskedImage], limits: QualityLimits | None = 
     clips = [image for image in images if not is_short_axis(image)]
     rows_of = {image.image_id: _frame_rows(image, limits) for image in clips}
     beats: dict[str, list[Beat]] = {}
-    views = {}
-    for view in APICAL:
-        views[view] = view_cycles(view, [image for image in clips if image.view is view], rows_of, beats)
+    views = {
+        view: _view(view, [image for image in clips if image.view is view], rows_of, beats, clips)
+        for view in APICAL
+    }
     stack_frames, stack_rows = measure_short_axis(patient, stacks, limits)
     rows, beat_rows = apical_rows(patient, views[View.A4C], views[View.A2C], limits)
     if stacks and not any(image.view in APICAL for image in clips):
@@ -74,6 +75,21 @@ def measure_study(images: Sequence[MaskedImage], limits: QualityLimits | None = 
         beats=beats,
         phase_frames=phase_frames,
     )
+
+
+def _view(
+    view: View,
+    images: list[MaskedImage],
+    rows_of: dict[str, list[FrameRow]],
+    beats: dict[str, list[Beat]],
+    clips: list[MaskedImage],
+) -> ViewCycles:
+    found = view_cycles(view, images, rows_of, beats)
+    unknown = [image.image_id for image in clips if image.view is View.UNKNOWN]
+    if images or not unknown:
+        return found
+    hint = f"{found.reason} (the view of {', '.join(unknown)} is unknown: set it in manifest.csv)"
+    return replace(found, reason=hint)
 
 
 def _frame_rows(image: MaskedImage, limits: QualityLimits) -> list[FrameRow]:

@@ -67,11 +67,11 @@ class Recipe:
         kept, so a bright annotation cannot darken the tissue.
         """
         floor = float(clip.pixels.min())  # subtracted first: large offsets do not fit float32
-        above = [(frame.astype(np.float64) - floor).astype(np.float32) for frame in clip.pixels]
-        pixels = torch.from_numpy(np.stack(above))
-        if place.flipped:
-            pixels = pixels.flip(1)
-        fitted = _resize(pixels[:, None], place.inner_rows, place.inner_cols)
+        fitted = torch.empty(len(clip.pixels), 1, place.inner_rows, place.inner_cols)
+        for index, frame in enumerate(clip.pixels):  # one by one: a long cine is large in float
+            above = torch.from_numpy((frame.astype(np.float64) - floor).astype(np.float32))[None, None]
+            upright = above.flip(2) if place.flipped else above
+            fitted[index] = _resize(upright, place.inner_rows, place.inner_cols)[0]
         low = float(fitted.min())
         high = float(np.percentile(fitted.numpy(), 99.5))
         # Almost black frames have their 99.5th percentile at the minimum.

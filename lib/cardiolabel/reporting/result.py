@@ -38,8 +38,9 @@ def study_json(
     -------
     dict
         ``frames`` (areas in mm², lengths in mm, volumes in ml; contour, annulus and apex as
-        ``[row, col]`` in pixels), ``patient`` (the rows of ``patients.csv``), ``beats``,
-        ``area_change``, ``quality`` (all flags raised), ``sources``, ``model``, ``schema``.
+        ``[row, col]`` in pixels), ``patient`` (the rows of ``patients.csv``), ``beats`` (frames
+        counted from 0, as in ``frames``), ``area_change``,
+        ``quality`` (all flags raised), ``sources``, ``model``, ``schema``.
     """
     flags = {flag for row in study.frames for flag in row.quality}
     flags |= {flag for row in study.rows for flag in row.quality}
@@ -49,7 +50,7 @@ def study_json(
         "frames": [frame_json(row, geometry=geometry) for row in study.frames],
         "patient": [cells(row, PATIENT_COLUMNS) for row in study.rows],
         "beats": {
-            image: [{"ed_frame": beat.ed, "es_frame": beat.es} for beat in beats]
+            image: [{"ed_index": beat.ed, "es_index": beat.es} for beat in beats]
             for image, beats in study.beats.items()
         },
         "beat_volumes": [

@@ -8,7 +8,7 @@ from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from cardiolabel import studies
+from cardiolabel.predicted import file_result_json, predict_file
 from lib import masks
 from lib.engine import Engine
 from lib.errors import refused
@@ -54,11 +54,11 @@ class CamusInfer(InferTask):
         path = image if isinstance(image, Path) else self._engine.studies.record(image).path
         extension = _extension(request.get("result_extension"), path)
         if isinstance(image, Path):
-            predicted = studies.predict_file(image, predictor)
-            params = studies.file_result_json(predicted, predictor)
+            predicted = predict_file(image, predictor)
+            params = file_result_json(predicted, predictor)
         else:
             predicted = self._engine.studies.predict(image)
-            params = self._engine.studies.result_json(image)
+            params = self._engine.studies.result_json(predicted)
         inferred = time.monotonic()
         file = masks.write(predicted.masks, predicted.grid, extension, like=path)
         written = time.monotonic()
