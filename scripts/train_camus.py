@@ -10,6 +10,7 @@ choice is made by looking at them, and the card's figures are of them.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -59,7 +60,7 @@ def main() -> int:
     training = _patients(options.camus / "database_split" / "subgroup_training.txt")
     settings = FitSettings(budget_minutes=options.minutes)
     torch.manual_seed(settings.seed)
-    images, masks = _arrays(options.camus, training, options.run / "train.pt")
+    images, masks = _arrays(options.camus, training, options.run)
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("training", total=1.0)
 
@@ -125,8 +126,10 @@ def _patients(path: Path) -> set[str]:
     return set(path.read_text(encoding="utf-8").split())
 
 
-def _arrays(root: Path, patients: set[str], cache: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    """Network inputs (fp16) and targets of the stills of these patients, computed once."""
+def _arrays(root: Path, patients: set[str], run: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """Network inputs (fp16) and targets of the stills of these patients, computed once per recipe."""
+    key = hashlib.sha256(repr((CAMUS, sorted(patients))).encode()).hexdigest()[:12]
+    cache = run / f"train-{key}.pt"
     if cache.exists():
         images, masks = torch.load(cache, weights_only=True)
         return images, masks

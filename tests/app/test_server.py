@@ -136,6 +136,17 @@ def test_a_client_on_the_servers_machine_keeps_its_result(server: Server) -> Non
 
 
 @needs_weights
+def test_a_sheared_cine_still_gets_its_nrrd(server: Server, client: MONAILabelClient) -> None:
+    source = nib.load(server.studies / f"{CINE}.nii.gz")
+    sheared = source.affine.copy()
+    sheared[0, 1] = 0.2
+    nib.save(nib.Nifti1Image(np.asarray(source.dataobj), sheared), server.studies / "sheared_4CH_cine.nii.gz")
+    file, _ = client.infer("camus", "sheared_4CH_cine", {"result_extension": ".nrrd"})
+    assert sitk.ReadImage(file).GetSize() == source.shape
+    (server.studies / "sheared_4CH_cine.nii.gz").unlink()
+
+
+@needs_weights
 def test_a_still_is_three_dimensional_for_slicer(server: Server, client: MONAILabelClient) -> None:
     file, _ = client.infer("camus", STILL, {"result_extension": ".nrrd"})
     image = sitk.ReadImage(str(server.studies / f"{STILL}.nii.gz"))

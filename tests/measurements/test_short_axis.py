@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cardiolabel.domain import CAMUS_LABELS, Convention, Method, Phase, Spacing, View
+from cardiolabel.measurements.quality import Flag
 from cardiolabel.measurements.records import MaskedImage, PatientRow
 from cardiolabel.measurements.study import measure_study
 
@@ -87,3 +88,12 @@ def test_slices_and_apical_views_of_one_patient_both_get_rows() -> None:
     apical = replace(ED, image_id="p_4CH", view=View.A4C)
     methods = {row.method for row in measure_study([apical, ED, ES]).rows}
     assert methods == set(Method)
+
+
+def test_without_pixel_size_there_is_an_ef_but_no_volume() -> None:
+    stacks = stack([20.0, 18.0], Phase.ED), stack([15.0, 12.0], Phase.ES)
+    calibrated = row_of(*stacks)
+    found = row_of(*(replace(one, spacing=None) for one in stacks))
+    assert (found.edv_ml, found.esv_ml) == (None, None)
+    assert found.ef_pct == pytest.approx(calibrated.ef_pct)
+    assert Flag.UNCALIBRATED in found.quality and "pixel spacing" in found.reason

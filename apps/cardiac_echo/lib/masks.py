@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from functools import cache
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from cardiolabel.domain import LabelSet
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io import nifti
+
+logger = logging.getLogger(__name__)
 
 NRRD = ".nrrd"
 SUFFIXES = (*nifti.SUFFIXES, NRRD)
@@ -115,22 +118,30 @@ def _turned(frames: NDArray[np.uint8], affine: NDArray[np.float64], grid: nifti.
 def _image(frames: NDArray[np.uint8], grid: nifti.Grid, like: Path | None) -> sitk.Image:
     image = sitk.GetImageFromArray(frames)
     if like is not None and len(grid.shape) > 2:
-        source = sitk.ImageFileReader()
-        source.SetFileName(str(like))
-        source.ReadImageInformation()
-        axes = source.GetDimension()
-        image.SetSpacing(source.GetSpacing()[:3])
-        image.SetOrigin(source.GetOrigin()[:3])
-        image.SetDirection(np.reshape(source.GetDirection(), (axes, axes))[:3, :3].ravel().tolist())
-        return image
+        try:
+            _copy_geometry(like, image)
+            return image
+        except RuntimeError:  # ITK refuses sheared affines; what it would show is then up to us
+            logger.warning("ITK cannot read the geometry of an image; its NRRD mask follows the affine")
     # SimpleITK reads a still without its third axis; ITK's axes point left and posterior, NIfTI's do not.
     to_lps = np.diag([-1.0, -1.0, 1.0]) @ grid.affine[:3]
     spacing = np.linalg.norm(to_lps[:, :3], axis=0)
     if (spacing > 0).all():
         image.SetSpacing(spacing.tolist())
-        image.SetDirection((to_lps[:, :3] / spacing).ravel().tolist())
+        left, _, right = np.linalg.svd(to_lps[:, :3] / spacing)
+        image.SetDirection((left @ right).ravel().tolist())
         image.SetOrigin(to_lps[:, 3].tolist())
     return image
+
+
+def _copy_geometry(source: Path, image: sitk.Image) -> None:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(source))
+    reader.ReadImageInformation()
+    axes = reader.GetDimension()
+    image.SetSpacing(reader.GetSpacing()[:3])
+    image.SetOrigin(reader.GetOrigin()[:3])
+    image.SetDirection(np.reshape(reader.GetDirection(), (axes, axes))[:3, :3].ravel().tolist())
 
 
 def _read_nrrd(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:

@@ -48,6 +48,8 @@ def measure_short_axis(
         except MeasurementError as error:
             reasons.append(str(error))
     flags: list[Flag] = []
+    if not volumes and (ef := _uncalibrated_ef(stacks)) is not None:
+        flags.append(Flag.UNCALIBRATED)
     if ef is not None and not limits.ef_low_pct <= ef <= limits.ef_high_pct:
         flags.append(Flag.UNUSUAL_EF)
     row = PatientRow(
@@ -57,6 +59,19 @@ def measure_short_axis(
         ef_pct=ef, quality=tuple(flags), reason="; ".join(reasons),
     )  # fmt: skip
     return frames, (row,)
+
+
+def _uncalibrated_ef(stacks: Sequence[MaskedImage]) -> float | None:
+    """EF from pixel counts, where both phases lack a pixel size but share one grid."""
+    phases = {stack.phase: stack for stack in reversed(stacks)}
+    ed, es = phases.get(Phase.ED), phases.get(Phase.ES)
+    if ed is None or es is None or ed.spacing or es.spacing or ed.masks.shape != es.masks.shape:
+        return None
+    edv, esv = (float((stack.masks == stack.labels.value("lv_cavity")).sum()) for stack in (ed, es))
+    try:
+        return ejection_fraction_pct(edv, esv)
+    except MeasurementError:
+        return None
 
 
 def _slices(stack: MaskedImage) -> list[FrameRow]:
