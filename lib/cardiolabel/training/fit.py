@@ -34,7 +34,7 @@ class FitSettings:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     warmup: float = 0.02
-    ema_decay: float = 0.998
+    ema_decay: float = 0.996
     seed: int = 0
 
 
