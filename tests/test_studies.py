@@ -220,6 +220,16 @@ def test_the_summary_tells_what_is_stored_and_predicts_nothing(folder: Path, pre
     assert row["ef"] == [] and row["final"] == 0 and set(row["sources"].values()) == {"none"}
 
 
+def test_the_summary_shows_an_ef_once_everything_was_predicted(folder: Path, predictor: Predictor) -> None:
+    studies = Studies(folder, predictor=predictor)
+    for path in (folder / "labels" / "final").iterdir():
+        path.unlink()
+    assert studies.summary()[0]["ef"] == []
+    study = studies.measure("p").study
+    shown = {value["ef_pct"] for value in studies.summary()[0]["ef"]}
+    assert shown == {round(row.ef_pct, 1) for row in study.rows[:2] if row.ef_pct is not None}
+
+
 def test_short_axis_stacks_use_the_files_slice_distance(tmp_path: Path) -> None:
     grid = nifti.Grid((40, 40, 6), np.diag([1.5, 1.5, 8.0, 1.0]))
     records = []

@@ -174,9 +174,10 @@ class Studies:
         return found
 
     def summary(self) -> list[dict[str, Any]]:
-        """One JSON-safe row per patient: images, labels and the best EF of stored masks.
+        """One JSON-safe row per patient: images, labels, and the EF by the best method.
 
-        Nothing is predicted here: an EF is None until the patient's masks are stored.
+        Nothing is predicted here: ``ef`` stays empty until masks are stored, or were predicted for
+        every image that has none.
         """
         rows = []
         by_patient: dict[str, list[Record]] = {}
@@ -185,6 +186,10 @@ class Studies:
         for patient, records in by_patient.items():
             sources = {record.image_id: self._stored(record)[0] for record in records}
             labelled = any(source != "none" for source in sources.values())
+            predicted = all(
+                sources[record.image_id] != "none" or self._prediction_key(record) in self._predictions
+                for record in records
+            )
             rows.append(
                 {
                     "patient": patient,
@@ -192,7 +197,9 @@ class Studies:
                     "images": len(records),
                     "final": sum(source == "final" for source in sources.values()),
                     "sources": sources,
-                    "ef": _best_ef(self.measure(patient, predict=False).study) if labelled else [],
+                    "ef": _best_ef(self.measure(patient, predict=predicted).study)
+                    if labelled or predicted
+                    else [],
                 }
             )
         return rows
