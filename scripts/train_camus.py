@@ -39,8 +39,8 @@ NOTES = """
 Dice is the mean over stills, measured at the images' own resolution on patients held back; the epicardium
 is cavity and myocardium together. EF is biplane, in percentage points, predicted masks against the EF of
 the reference masks, both measured by this project in the convention named. The patients held back took no
-part in training or in choosing the weights. The run was planned for 85 minutes on two CPU cores (`--minutes 85`)
-and continued once to 100 (`--minutes 100`); run times of another machine give other figures.
+part in training or in choosing the weights. The run was planned for 85 minutes on two CPU cores
+(`--minutes 85`) and continued once to 100 (`--minutes 100`); another machine gives other figures.
 
 Intended for research on apical two- and four-chamber echo of adults. Not a medical device. Data: CAMUS,
 Leclerc et al. 2019, doi 10.1109/TMI.2019.2900516. Made by `python scripts/train_camus.py`.
