@@ -9,7 +9,6 @@ Leclerc et al. 2019, doi 10.1109/TMI.2019.2900516
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cardiolabel.datasets.folder import reference_path
+from cardiolabel.datasets.numbers_in_text import real, whole
 from cardiolabel.domain import Convention, Phase, Record, View
 from cardiolabel.errors import DatasetError
 
@@ -144,17 +144,17 @@ def read_info(path: Path, ef_key: str) -> ViewInfo:
         values[key.strip()] = (value.strip(), where)
     if not values:
         raise DatasetError(f"{path}, line 1: empty; expected lines like 'ED: 1'")
-    frames = _value(values, "NbFrame", _whole(1), "a number of frames, 1 or more")
-    frame = _whole(1, frames), f"a frame number, 1 to {frames or 'NbFrame'}"
+    frames = _value(values, "NbFrame", whole(1), "a number of frames, 1 or more")
+    frame = whole(1, frames), f"a frame number, 1 to {frames or 'NbFrame'}"
     return ViewInfo(
         ed_frame=_value(values, "ED", *frame),
         es_frame=_value(values, "ES", *frame),
         frames=frames,
-        frame_rate_hz=_value(values, "FrameRate", _real(1e-3, 1e5), "frames per second"),
+        frame_rate_hz=_value(values, "FrameRate", real(1e-3, 1e5), "frames per second"),
         sex=_value(values, "Sex", str, "text"),
-        age_years=_value(values, "Age", _whole(0, 150), "whole years"),
+        age_years=_value(values, "Age", whole(0, 150), "whole years"),
         image_quality=_value(values, "ImageQuality", str, "text"),
-        ef_pct=_value(values, ef_key, _real(0, 100), "a percentage, 0 to 100"),
+        ef_pct=_value(values, ef_key, real(0, 100), "a percentage, 0 to 100"),
     )
 
 
@@ -247,23 +247,3 @@ def _value(
         return understand(text)
     except ValueError as error:
         raise DatasetError(f"{where}: {key} is {text!r}; expected {expected}") from error
-
-
-def _real(low: float, high: float) -> Callable[[str], float]:
-    def understand(text: str) -> float:
-        value = float(text)
-        if not (math.isfinite(value) and low <= value <= high):
-            raise ValueError(text)
-        return value
-
-    return understand
-
-
-def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    def understand(text: str) -> int:
-        value = float(text)
-        if not (value.is_integer() and low <= value <= (math.inf if high is None else high)):
-            raise ValueError(text)
-        return int(value)
-
-    return understand

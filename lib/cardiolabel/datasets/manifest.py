@@ -11,7 +11,6 @@ import csv
 import hashlib
 import io
 import logging
-import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
@@ -26,6 +25,7 @@ from cardiolabel.datasets.file_names import (
     record_from_name,
     unique_id,
 )
+from cardiolabel.datasets.numbers_in_text import real, whole
 from cardiolabel.domain import Convention, Phase, Record, View
 from cardiolabel.errors import DatasetError, ManifestError
 from cardiolabel.io.files import atomic
@@ -275,26 +275,6 @@ def _path(cell: str) -> Path:
     return Path(cell)
 
 
-def _real(low: float, high: float) -> Callable[[str], float]:
-    def understand(cell: str) -> float:
-        value = float(cell)
-        if not (math.isfinite(value) and low <= value <= high):
-            raise ValueError(cell)
-        return value
-
-    return understand
-
-
-def _whole(low: int) -> Callable[[str], int]:
-    def understand(cell: str) -> int:
-        value = float(cell)
-        if not (value.is_integer() and value >= low):
-            raise ValueError(cell)
-        return int(value)
-
-    return understand
-
-
 def _one_of(kind: type[_Kind]) -> tuple[Callable[[str], _Kind], str]:
     members = {str(member.value).lower(): member for member in kind}
 
@@ -311,11 +291,11 @@ _CELLS: dict[str, tuple[Callable[[str], object], str]] = {
     "view": _one_of(View),
     "phase": _one_of(Phase),
     "path": (_path, "a file in the manifest's own folder"),
-    "ed_frame": (_whole(1), "a frame number, 1 or more"),
-    "es_frame": (_whole(1), "a frame number, 1 or more"),
-    "frame_rate_hz": (_real(1e-3, 1e5), "frames per second"),
-    "age_years": (_whole(0), "whole years"),
-    "reference_ef_pct": (_real(0, 100), "a percentage, 0 to 100"),
+    "ed_frame": (whole(1), "a frame number, 1 or more"),
+    "es_frame": (whole(1), "a frame number, 1 or more"),
+    "frame_rate_hz": (real(1e-3, 1e5), "frames per second"),
+    "age_years": (whole(0), "whole years"),
+    "reference_ef_pct": (real(0, 100), "a percentage, 0 to 100"),
     "reference_convention": _one_of(Convention),
 }
 """How a column is understood, and what a person should have typed; other columns are text."""
