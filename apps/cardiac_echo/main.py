@@ -15,9 +15,9 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from cardiolabel.errors import InputError
-from lib import routes
 from lib.activelearning.first import First
 from lib.activelearning.random import Random
+from lib.api.install import install
 from lib.configs.camus import Camus
 from lib.datastore import StudiesDatastore
 from lib.engine import Engine
@@ -132,7 +132,7 @@ class CardiacEchoApp(MONAILabelApp):
     def on_init_complete(self) -> None:
         """Once per server: the routes beside MONAI Label's own, and a first prediction."""
         super().on_init_complete()
-        routes.install()
+        install()
         self.engine.warm_up()
 
 

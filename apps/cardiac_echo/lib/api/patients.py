@@ -1,0 +1,32 @@
+"""Patients: their volumes, EF and picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Response
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC
+from monailabel.interfaces.utils.app import app_instance
+
+router = APIRouter(dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
+
+
+@router.get(
+    "/cardiac/patients", tags=["Cardiac"], summary="Every patient, with what is known without inference"
+)
+def patients() -> list[dict[str, Any]]:
+    """Rows of the patient table."""
+    return app_instance().engine.studies.summary()
+
+
+@router.get("/cardiac/patients/{patient}", tags=["Cardiac"], summary="One patient's volumes and EF")
+def patient(patient: str) -> dict[str, Any]:
+    """Measured from each image's best mask: final label, else original, else the model's."""
+    return app_instance().engine.studies.patient_json(patient)
+
+
+@router.get("/cardiac/patients/{patient}/figure.png", tags=["Cardiac"], summary="One patient's report figure")
+def figure(patient: str) -> Response:
+    """The figure that goes with `patient`."""
+    return Response(app_instance().engine.studies.figure_png(patient), media_type="image/png")
