@@ -25,12 +25,12 @@ from cardiolabel.datasets.prepare import prepare
 from cardiolabel.domain import Convention, Method, Phase, Record
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
+from cardiolabel.measurements.agreement import agreement, dice, structure_values
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.weights import ModelCard, save_model
 from cardiolabel.preprocessing.recipes import CAMUS
 from cardiolabel.reporting.model_card import model_card_markdown
 from cardiolabel.studies import Studies
-from cardiolabel.training.evaluation import agreement, dice
 from cardiolabel.training.fit import FitProgress, FitSettings, fit
 
 VERSION = "1.0.0"
@@ -45,7 +45,7 @@ part in training or in choosing the weights. The run was planned for 85 minutes 
 Intended for research on apical two- and four-chamber echo of adults. Not a medical device. Data: CAMUS,
 Leclerc et al. 2019, doi 10.1109/TMI.2019.2900516. Made by `python scripts/train_camus.py`.
 """
-STRUCTURES = {"lv_cavity": (1,), "epicardium": (1, 2), "left_atrium": (3,)}
+STRUCTURES = ("lv_cavity", "epicardium", "left_atrium")
 
 
 def main() -> int:
@@ -99,13 +99,14 @@ def evaluate(predictor: Predictor, root: Path, patients: set[str], run: Path) ->
     references = Studies(folder, predictor=None)
     predicted = Studies(folder, predictor=predictor, label_folders={})
     found: dict[str, list[float]] = {}
+    values = structure_values(predictor.labels)
     for record in references.records():
         ours = predicted.predict(record.image_id).masks
         theirs = nifti.read_mask(folder / "labels" / "final" / record.path.name)
-        for name, values in STRUCTURES.items():
-            found.setdefault(f"dice_{name}_{record.phase}", []).append(dice(ours, theirs, values))
+        for name in STRUCTURES:
+            found.setdefault(f"dice_{name}_{record.phase}", []).append(dice(ours, theirs, values[name]))
     metrics: dict[str, object] = {"patients": len(patients)}
-    metrics |= {name: round(float(np.nanmean(values)), 4) for name, values in sorted(found.items())}
+    metrics |= {name: round(float(np.nanmean(dices)), 4) for name, dices in sorted(found.items())}
     for convention in Convention:
         pairs = np.array([
             (ours, theirs)
@@ -114,7 +115,9 @@ def evaluate(predictor: Predictor, root: Path, patients: set[str], run: Path) ->
             and (theirs := _biplane_ef(references, patient, convention)) is not None
         ])  # fmt: skip
         found_ef = asdict(agreement(pairs[:, 0], pairs[:, 1]))
-        metrics[f"biplane_ef_{convention}_pct"] = {key: round(value, 3) for key, value in found_ef.items()}
+        metrics[f"biplane_ef_{convention}_pct"] = {
+            key: None if value is None else round(value, 3) for key, value in found_ef.items()
+        }
     return metrics
 
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from cardiolabel.domain import Clip, Method, Phase, View
 from cardiolabel.measurements.geometry import LVGeometry
 from cardiolabel.measurements.records import FrameRow, PatientRow, Study
+from cardiolabel.reporting.theme import BACKGROUND, INK, style
 
-_CONTOUR, _AXIS, _DISC, _INK = "#ffd23f", "#3bceac", "#ee4266", "#e8e8e8"
+_CONTOUR, _AXIS, _DISC = "#ffd23f", "#3bceac", "#ee4266"
 _LINE_CHARACTERS, _REASON_LINES = 50, 2
 
 
@@ -36,7 +37,7 @@ def study_figure(study: Study, clips: Mapping[str, Clip], *, sources: Mapping[st
     bytes
         A PNG file.
     """
-    figure = Figure(figsize=(12, 7.2), facecolor="#15181c", layout="constrained")
+    figure = Figure(figsize=(12, 7.2), facecolor=BACKGROUND, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(2, 3, width_ratios=[1, 1, 0.95])
     for row, view in enumerate((View.A4C, View.A2C)):
@@ -45,7 +46,7 @@ def study_figure(study: Study, clips: Mapping[str, Clip], *, sources: Mapping[st
             _draw_phase(axes, study, view, phase, clips, sources)
     _draw_curve(figure.add_subplot(grid[0, 2]), study)
     _draw_numbers(figure.add_subplot(grid[1, 2]), study)
-    figure.suptitle(f"Patient {study.patient}", color=_INK, fontsize=13, parse_math=False)
+    figure.suptitle(f"Patient {study.patient}", color=INK, fontsize=13, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     return buffer.getvalue()
@@ -63,9 +64,9 @@ def _draw_phase(
     axes.set_xticks([])
     axes.set_yticks([])
     frame = study.phase_frames.get((view, phase))
-    axes.set_title(f"{view} {phase}", color=_INK, fontsize=11)
+    axes.set_title(f"{view} {phase}", color=INK, fontsize=11)
     if frame is None or frame.geometry is None or frame.image_id not in clips:
-        axes.text(0.5, 0.5, "not measurable", color=_INK, ha="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, "not measurable", color=INK, ha="center", transform=axes.transAxes)
         return
     clip = clips[frame.image_id]
     spacing = clip.spacing
@@ -73,7 +74,7 @@ def _draw_phase(
     axes.imshow(clip.pixels[frame.frame], cmap="gray", aspect=aspect)
     _draw_geometry(axes, frame.geometry)
     source = sources.get(frame.image_id, "none")
-    axes.set_xlabel(f"{_frame_text(frame)}\nmask: {source}", color=_INK, fontsize=8.5, parse_math=False)
+    axes.set_xlabel(f"{_frame_text(frame)}\nmask: {source}", color=INK, fontsize=8.5, parse_math=False)
 
 
 def _draw_geometry(axes: Axes, geometry: LVGeometry) -> None:
@@ -100,7 +101,7 @@ def _frame_text(frame: FrameRow) -> str:
 
 
 def _draw_curve(axes: Axes, study: Study) -> None:
-    _style(axes)
+    style(axes)
     drawn = False
     for image_id in dict.fromkeys(row.image_id for row in study.frames):
         rows = [row for row in study.frames if row.image_id == image_id]
@@ -114,16 +115,16 @@ def _draw_curve(axes: Axes, study: Study) -> None:
         for beat in study.beats.get(image_id, []):
             for index, marker in ((beat.ed, "^"), (beat.es, "v")):
                 axes.plot(index, areas[index], marker, color=line.get_color(), markersize=8)
-        axes.set_ylabel("LV area, mm²" if calibrated else "LV area, px", color=_INK, fontsize=9)
+        axes.set_ylabel("LV area, mm²" if calibrated else "LV area, px", color=INK, fontsize=9)
         drawn = True
-    axes.set_title("Area curve (▲ ED, ▼ ES)", color=_INK, fontsize=11)
-    axes.set_xlabel("frame", color=_INK, fontsize=9)
+    axes.set_title("Area curve (▲ ED, ▼ ES)", color=INK, fontsize=11)
+    axes.set_xlabel("frame", color=INK, fontsize=9)
     if drawn:
         axes.legend(fontsize=8)
     else:
         axes.set_xticks([])
         axes.set_yticks([])
-        axes.text(0.5, 0.5, "no cine measured", color=_INK, ha="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, "no cine measured", color=INK, ha="center", transform=axes.transAxes)
 
 
 def _draw_numbers(axes: Axes, study: Study) -> None:
@@ -136,7 +137,7 @@ def _draw_numbers(axes: Axes, study: Study) -> None:
     flags = sorted({str(flag) for row in study.rows for flag in row.quality})
     lines += ["", *_wrapped("flags: ", ", ".join(flags) if flags else "none")]
     text = axes.text(
-        0.0, 1.0, "\n".join(lines), color=_INK, va="top", fontsize=8.5, family="monospace",
+        0.0, 1.0, "\n".join(lines), color=INK, va="top", fontsize=8.5, family="monospace",
         transform=axes.transAxes, parse_math=False,
     )  # fmt: skip
     text.set_in_layout(False)
@@ -166,10 +167,3 @@ def _wrapped(head: str, text: str) -> list[str]:
         head + text, _LINE_CHARACTERS, subsequent_indent="    ", max_lines=_REASON_LINES,
         placeholder=" …", break_on_hyphens=False,
     )  # fmt: skip
-
-
-def _style(axes: Axes) -> None:
-    axes.set_facecolor("#1d2126")
-    axes.tick_params(colors=_INK, labelsize=8)
-    for spine in axes.spines.values():
-        spine.set_color("#555555")
