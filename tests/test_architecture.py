@@ -20,7 +20,9 @@ LEVELS = (
     ("reporting", "active_learning"),
     ("training",),
     ("predicted",),
-    ("studies",),
+    ("studies", "store"),
+    ("annotators",),
+    ("corrections",),
     ("pipeline", "bench"),
     ("cli",),
 )

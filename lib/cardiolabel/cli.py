@@ -23,6 +23,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
+export = typer.Typer(help="Write what is kept in the form that other programs read.", no_args_is_help=True)
+app.add_typer(export, name="export")
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 APP = REPOSITORY / "apps" / "cardiac_echo"
 
@@ -91,6 +94,8 @@ def serve(
                 f"{APP}: the server app is not there; install from a clone with pip install -e ."
             )
     _say(f"serving {studies} on http://{host}:{port} (patients: /cardiac/patients)", quiet)
+    if host not in {"127.0.0.1", "localhost", "::1"}:
+        _say("without login only this machine is answered; see docs/security.md", quiet)
     sys.stdout.flush()
     arguments = ["--app", str(APP), "--studies", str(studies.resolve()), "--conf", "models", models]
     command = [sys.executable, "-m", "monailabel.main", "start_server", *arguments]
@@ -141,6 +146,33 @@ def measure(
         f"tables in {out}",
         quiet,
     )
+
+
+@export.command("datastore")
+def export_datastore(
+    studies: Existing,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; by default STUDIES/datastore_v2.json.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write MONAI Label's datastore_v2.json from the records."""
+    from cardiolabel.store import datastore_v2
+    from cardiolabel.store.database import URL_VARIABLE
+    from cardiolabel.store.store import Store
+    from cardiolabel.studies import Studies
+
+    target = out or studies / datastore_v2.NAME
+    with _clear_errors():
+        folder = Studies(studies, predictor=None)
+        records = folder.records()
+        store = Store(studies, records=folder.by_id, url=os.environ.get(URL_VARIABLE), watch=False)
+        document = datastore_v2.document(
+            studies.resolve().name, records, store.all_labels(), store.all_image_info()
+        )
+        images, labels = datastore_v2.write(target, document)
+        store.close()
+    _say(f"{images} images and {labels} labels in {target}", quiet)
 
 
 @app.command()

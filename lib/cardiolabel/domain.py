@@ -122,6 +122,14 @@ class LabelSet:
         """All values that a mask may hold, background included."""
         return frozenset({0, *(value for _, value in self.values)})
 
+    def check(self, masks: NDArray[np.generic], name: str) -> None:
+        """Raise `ImageContentError` where masks hold values that the set does not have."""
+        unknown = sorted(set(np.unique(masks).tolist()) - self.known)
+        if unknown:
+            known = ", ".join(f"{value} {structure}" for structure, value in self.values)
+            shown = ", ".join(str(value) for value in unknown[:5])
+            raise ImageContentError(f"{name}: label values {shown} are not known; expected 0 and {known}")
+
 
 CAMUS_LABELS = LabelSet("camus", (("lv_cavity", 1), ("myocardium", 2), ("left_atrium", 3)))
 """CAMUS: LV cavity inside the endocardium, myocardium, left atrium."""

@@ -6,17 +6,28 @@
     ├── InputError                   what was given cannot be used
     │   ├── ImageReadError           a file cannot be opened or decoded
     │   ├── ImageContentError        decoded, but not a usable image or mask
+    │   │   └── EmptyMaskError       a mask without any labelled pixel, and nobody said that this is meant
     │   ├── DatasetError             a dataset folder is incomplete or not of this layout
     │   ├── ManifestError            manifest.csv is malformed
+    │   ├── BadNameError             an id or a tag that could not be a file's name
     │   ├── UnknownImageError        no image of that id
-    │   └── UnknownPatientError      no image of that patient
+    │   ├── UnknownLabelError        no label, or no version of it
+    │   ├── UnknownPatientError      no image of that patient
+    │   ├── ConflictError            somebody else changed it in the meantime
+    │   └── LeasedError              somebody else is working on it
     ├── MeasurementError             a quantity cannot be measured; the message is the reason
+    ├── StoreError                   the records of a studies folder cannot be read or written
+    │   └── DiskFullError            there is no room; nothing was stored
     └── ModelError                   weights cannot be used
         ├── MissingWeightsError      no weights file for the model
         └── CorruptWeightsError      the file is not what its card says
 
 A message names the file or frame, what was expected and what to do.
 """
+
+from __future__ import annotations
+
+from typing import Any
 
 
 class CardiolabelError(Exception):
@@ -35,6 +46,10 @@ class ImageContentError(InputError):
     """A decoded file is not a usable image or mask."""
 
 
+class EmptyMaskError(ImageContentError):
+    """A mask without any labelled pixel, where nobody said that this is meant."""
+
+
 class DatasetError(InputError):
     """A dataset folder is incomplete or not of the expected layout."""
 
@@ -43,12 +58,40 @@ class ManifestError(InputError):
     """``manifest.csv`` is malformed."""
 
 
+class BadNameError(InputError):
+    """An id or a tag that could not be a file's name."""
+
+
 class UnknownImageError(InputError):
     """No image of that id exists."""
 
 
+class UnknownLabelError(InputError):
+    """No such label, or no such version of it, exists."""
+
+
 class UnknownPatientError(InputError):
     """No image of that patient exists."""
+
+
+class ConflictError(InputError):
+    """Somebody else changed it in the meantime; ``details`` say what both sides have."""
+
+    def __init__(self, message: str, details: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class LeasedError(InputError):
+    """Somebody else is working on it."""
+
+
+class StoreError(CardiolabelError):
+    """The records of a studies folder cannot be read or written."""
+
+
+class DiskFullError(StoreError):
+    """There is no room on the disk; nothing was stored."""
 
 
 class MeasurementError(CardiolabelError):

@@ -7,13 +7,11 @@ The best mask of an image is the annotator's (``labels/final``), else a stored p
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from cardiolabel.cache import BoundedCache, FileState, file_state
 from cardiolabel.datasets import manifest
@@ -35,6 +33,16 @@ LABEL_TAGS = ("final", "original")
 
 _CACHE_BYTES = 128 * 2**20
 _STUDY_BYTES = 64 * 2**20
+_CLOCK_NS = 50_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class _Scan:
+    """The folder's records, and the state of folder and manifest that they belong to."""
+
+    state: tuple[FileState | None, FileState | None]
+    by_id: dict[str, Record]
+    by_patient: dict[str, list[Record]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +51,11 @@ class Measured:
 
     study: Study
     sources: dict[str, str]
+
+
+def labels_of(record: Record) -> LabelSet:
+    """What the values of a record's masks mean."""
+    return LABELS_OF.get(record.dataset, CAMUS_LABELS)
 
 
 class Studies:
@@ -78,7 +91,7 @@ class Studies:
             _CACHE_BYTES, size_of=lambda kept: kept.clip.pixels.nbytes
         )
         self._studies: BoundedCache[Measured] = BoundedCache(_STUDY_BYTES, size_of=_study_bytes)
-        self._scanned: tuple[tuple[FileState | None, ...], dict[str, Record]] = ((), {})
+        self._scanned = _Scan((None, None), {}, {})
         self._scan_lock = threading.Lock()
 
     def records(self) -> list[Record]:
@@ -89,7 +102,24 @@ class Studies:
         DatasetError, ManifestError
             The folder is not there or its manifest is malformed.
         """
-        return list(self._by_id().values())
+        return list(self.by_id().values())
+
+    def by_id(self) -> Mapping[str, Record]:
+        """As `records`, by image id; the very same mapping as before while nothing changed."""
+        return self._scan().by_id
+
+    def of_patient(self, patient: str) -> list[Record]:
+        """A patient's records.
+
+        Raises
+        ------
+        UnknownPatientError
+            No image of that patient.
+        """
+        try:
+            return list(self._scan().by_patient[patient])
+        except KeyError:
+            raise UnknownPatientError(f"no patient {patient!r} in this studies folder") from None
 
     def record(self, image_id: str) -> Record:
         """One image's record.
@@ -100,13 +130,38 @@ class Studies:
             No image of that id.
         """
         try:
-            return self._by_id()[image_id]
+            return self.by_id()[image_id]
         except KeyError:
             raise UnknownImageError(f"no image {image_id!r} in this studies folder") from None
 
     def patients(self) -> list[str]:
         """Patients in the order of their first image."""
-        return list(dict.fromkeys(record.patient for record in self.records()))
+        return list(self._scan().by_patient)
+
+    def masked(self, record: Record, masks_file: Path, *, name: str) -> MaskedImage:
+        """Join an image with the masks of any file that was drawn on it.
+
+        Parameters
+        ----------
+        record : Record
+        masks_file : Path
+        name : str
+            What messages call the masks.
+
+        Raises
+        ------
+        ImageReadError, ImageContentError
+            The image or the masks are unreadable or not usable, or do not fit each other.
+        """
+        labels = labels_of(record)
+        grid = self.image(record).grid
+        masks = nifti.read_mask(masks_file)
+        if masks.shape != grid.frames_shape:
+            raise ImageContentError(
+                f"{name}: mask {masks.shape} (T, H, W) does not fit its image {grid.frames_shape}"
+            )
+        labels.check(masks, name)
+        return masked_image(record, masks, grid, labels)
 
     def predict(self, image_id: str) -> Predicted:
         """The model's masks for one image.
@@ -141,9 +196,7 @@ class Studies:
         UnknownPatientError
             No image of that patient.
         """
-        records = [record for record in self.records() if record.patient == patient]
-        if not records:
-            raise UnknownPatientError(f"no patient {patient!r} in this studies folder")
+        records = self.of_patient(patient)
         key = (
             self.predictor.card.sha256 if self.predictor and predict else None,
             *((record, _state(record.path), self._label_states(record)) for record in records),
@@ -166,8 +219,8 @@ class Studies:
         predicted : Predicted
             As `predict` gave it.
         """
-        image_id, patient = predicted.record.image_id, predicted.record.patient
-        records = [record for record in self.records() if record.patient == patient]
+        image_id = predicted.record.image_id
+        records = self.of_patient(predicted.record.patient)
         measured = self._measure(records, may_predict=self._is_quick, fresh={image_id: predicted})
         found = self._json(measured)
         found["frames"] = [frame for frame in found["frames"] if frame["image_id"] == image_id]
@@ -180,10 +233,7 @@ class Studies:
         every image that has none.
         """
         rows = []
-        by_patient: dict[str, list[Record]] = {}
-        for record in self.records():
-            by_patient.setdefault(record.patient, []).append(record)
-        for patient, records in by_patient.items():
+        for patient, records in self._scan().by_patient.items():
             sources = {record.image_id: self._stored(record)[0] for record in records}
             labelled = any(source != "none" for source in sources.values())
             predicted = all(
@@ -197,7 +247,7 @@ class Studies:
                     "images": len(records),
                     "final": sum(source == "final" for source in sources.values()),
                     "sources": sources,
-                    "ef": _best_ef(self.measure(patient, predict=predicted).study)
+                    "ef": best_ef(self.measure(patient, predict=predicted).study)
                     if labelled or predicted
                     else [],
                 }
@@ -208,21 +258,23 @@ class Studies:
         """The patient's picture as PNG; errors as `measure`."""
         measured = self.measure(patient)
         needed = {row.image_id for row in measured.study.phase_frames.values()}
-        clips = {image_id: self._image(self.record(image_id)).clip for image_id in needed}
+        clips = {image_id: self.image(self.record(image_id)).clip for image_id in needed}
         return study_figure(measured.study, clips, sources=measured.sources)
 
-    def _by_id(self) -> dict[str, Record]:
+    def _scan(self) -> _Scan:
         with self._scan_lock:
-            state = (_state(self.folder), _state(self.folder / manifest.MANIFEST_NAME))
-            if state != self._scanned[0] or None in state[:1]:
+            state: tuple[FileState | None, FileState | None]
+            state = _state(self.folder), _state(self.folder / manifest.MANIFEST_NAME)
+            if state != self._scanned.state or state[0] is None:
                 found = manifest.scan(self.folder, suffixes=nifti.SUFFIXES)
-                records = {
-                    record.image_id: record
-                    for record in found
-                    if record.path.name.lower().endswith(nifti.SUFFIXES)
-                }
-                self._scanned = (state, records)
-            return self._scanned[1]
+                readable = [one for one in found if one.path.name.lower().endswith(nifti.SUFFIXES)]
+                by_patient: dict[str, list[Record]] = {}
+                for record in readable:
+                    by_patient.setdefault(record.patient, []).append(record)
+                if any(known and time.time_ns() - known[1] < _CLOCK_NS for known in state):
+                    state = None, None  # another change within the clock's grain would look the same
+                self._scanned = _Scan(state, {record.image_id: record for record in readable}, by_patient)
+            return self._scanned
 
     def _prediction_key(self, record: Record) -> Hashable:
         return _state(record.path), self.predictor.card.sha256 if self.predictor else None
@@ -230,7 +282,8 @@ class Studies:
     def _is_quick(self, record: Record) -> bool:
         return record.phase is not Phase.CINE or self._prediction_key(record) in self._predictions
 
-    def _image(self, record: Record) -> nifti.NiftiImage:
+    def image(self, record: Record) -> nifti.NiftiImage:
+        """A record's image, read once while it stays the same; errors as `nifti.read`."""
         return self._images.get(_state(record.path), lambda: nifti.read(record.path))
 
     def _label_states(self, record: Record) -> tuple[FileState | None, ...]:
@@ -262,22 +315,14 @@ class Studies:
 
     def _masked(self, record: Record, fresh: Predicted | None, *, predict: bool) -> tuple[MaskedImage, str]:
         tag, path = self._stored(record)
-        labels = LABELS_OF.get(record.dataset, CAMUS_LABELS)
+        labels = labels_of(record)
         try:
             if fresh is not None:
                 return masked_image(record, fresh.masks, fresh.grid, fresh.labels), "model"
             if path is not None:
-                grid = self._image(record).grid
-                masks = nifti.read_mask(path)
-                if masks.shape != grid.frames_shape:
-                    raise ImageContentError(
-                        f"labels/{tag}/{path.name}: mask {masks.shape} (T, H, W) does not fit its "
-                        f"image {grid.frames_shape}"
-                    )
-                _check_values(masks, labels, f"labels/{tag}/{path.name}")
-                return masked_image(record, masks, grid, labels), tag
+                return self.masked(record, path, name=f"labels/{tag}/{path.name}"), tag
             if self.predictor is None or not predict:
-                self._image(record)
+                self.image(record)
                 raise ImageContentError("no mask is stored, and none was predicted")
             predicted = self.predict(record.image_id)
             return masked_image(record, predicted.masks, predicted.grid, predicted.labels), "model"
@@ -289,19 +334,12 @@ class Studies:
         return study_json(measured.study, sources=measured.sources, model=model, geometry=geometry)
 
 
-def _check_values(masks: NDArray[np.uint8], labels: LabelSet, name: str) -> None:
-    unknown = sorted(set(np.unique(masks).tolist()) - labels.known)
-    if unknown:
-        known = ", ".join(f"{value} {structure}" for structure, value in labels.values)
-        raise ImageContentError(f"{name}: mask values {unknown[:5]} are not known; expected 0, {known}")
-
-
 def _study_bytes(measured: Measured) -> int:
     shapes = (row.geometry for row in measured.study.frames)
     return sum(2000 + (shape.contour_px.nbytes if shape else 0) for shape in shapes)
 
 
-def _best_ef(study: Study) -> list[dict[str, Any]]:
+def best_ef(study: Study) -> list[dict[str, Any]]:
     """EF of the most trusted method that could be measured, in each convention."""
     for row in study.rows:
         if row.ef_pct is not None:

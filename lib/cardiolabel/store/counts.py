@@ -1,0 +1,55 @@
+"""How many images and labels there are, kept up to date instead of counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from cardiolabel.store.tables import counts, images, labels
+
+IMAGES = "images"
+
+
+def of_tag(tag: str) -> str:
+    """Name of the count of a tag's labels."""
+    return f"labels:{tag}"
+
+
+def read(connection: Connection) -> tuple[int, dict[str, int]]:
+    """Images, and labels by tag."""
+    found = {row.name: row.total for row in connection.execute(select(counts))}
+    total = found.pop(IMAGES, 0)
+    return total, {name.removeprefix(of_tag("")): n for name, n in sorted(found.items()) if n}
+
+
+def add(connection: Connection, name: str, change: int) -> None:
+    """Add to a count."""
+    new = _insert(connection).values(name=name, total=change)
+    connection.execute(_or_update(new, total=counts.c.total + change))
+
+
+def recount(connection: Connection) -> None:
+    """Count anew, after images came or went."""
+    connection.execute(delete(counts))
+    total = connection.execute(select(func.count()).select_from(images).where(images.c.present)).scalar()
+    rows = [{"name": IMAGES, "total": total or 0}]
+    per_tag = (
+        select(labels.c.tag, func.count().label("labels"))
+        .join(images, images.c.image_id == labels.c.image_id)
+        .where(labels.c.present, images.c.present)
+        .group_by(labels.c.tag)
+    )
+    rows += [{"name": of_tag(row.tag), "total": row.labels} for row in connection.execute(per_tag)]
+    new = _insert(connection)
+    connection.execute(_or_update(new, total=new.excluded.total), rows)
+
+
+def _insert(connection: Connection) -> Any:
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(counts)
+
+
+def _or_update(new: Any, **values: Any) -> Any:
+    """Two transactions may be the first to count the same thing; then the second one updates."""
+    return new.on_conflict_do_update(index_elements=[counts.c.name], set_=values)

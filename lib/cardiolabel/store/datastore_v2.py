@@ -1,0 +1,169 @@
+"""MONAI Label's ``datastore_v2.json``: taken over once, and written back for whoever needs it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cardiolabel.domain import Record
+from cardiolabel.errors import StoreError
+from cardiolabel.io.files import atomic
+from cardiolabel.store import images, versions
+from cardiolabel.store.database import Database, fact, set_fact
+from cardiolabel.store.label_files import SUFFIX, LabelFiles
+from cardiolabel.store.names import is_name
+from cardiolabel.store.versions import LAST_S, Origin, Version, iso_time
+
+NAME = "datastore_v2.json"
+
+_IMPORTED = "imported datastore_v2.json"
+_OURS = frozenset({"name", "ts", "version", "origin", "author", "saved_at", "model", "ef_before", "ef_after"})
+
+logger = logging.getLogger(__name__)
+
+
+def image_info(record: Record) -> dict[str, Any]:
+    """What an image's entry says besides the notes of clients."""
+    return {
+        "name": record.path.name,
+        "patient": record.patient,
+        "view": str(record.view),
+        "phase": str(record.phase),
+    }
+
+
+def label_info(version: Version) -> dict[str, Any]:
+    """What a label's entry says: the notes of clients, then what is known of the version."""
+    return {
+        **version.info,
+        "name": f"{version.image_id}{SUFFIX}",
+        "ts": int(version.saved_at),
+        "version": version.number,
+        "origin": str(version.origin),
+        "author": version.author,
+        "saved_at": iso_time(version.saved_at),
+        "model": version.model,
+        "ef_before": version.ef_before,
+        "ef_after": version.ef_after,
+    }
+
+
+def document(
+    name: str, records: Iterable[Record], labels: Iterable[Version], notes: Mapping[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """The whole datastore as MONAI Label's local datastore would write it.
+
+    Parameters
+    ----------
+    name : str
+    records : iterable of Record
+        The folder's images.
+    labels : iterable of Version
+        The current versions.
+    notes : mapping
+        Notes of clients by image id.
+    """
+    objects: dict[str, Any] = {}
+    for record in records:
+        extension = SUFFIX if record.path.name.lower().endswith(SUFFIX) else record.path.suffix
+        info = {**image_info(record), **notes.get(record.image_id, {})}
+        objects[record.image_id] = {"image": {"ext": extension, "info": info}, "labels": {}}
+    for version in labels:
+        if version.image_id in objects:
+            entry = {"ext": SUFFIX, "info": label_info(version)}
+            objects[version.image_id]["labels"][version.tag] = entry
+    return {
+        "name": name, "description": "Written by cardiolabel", "images_dir": ".", "labels_dir": "labels",
+        "objects": objects,
+    }  # fmt: skip
+
+
+def write(path: Path, written: Mapping[str, Any]) -> tuple[int, int]:
+    """Write a `document`, whole or not at all; returns how many images and labels it has."""
+    with atomic(path) as draft:
+        draft.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+    objects = written["objects"].values()
+    return len(objects), sum(len(one["labels"]) for one in objects)
+
+
+def import_once(folder: Path, database: Database, files: LabelFiles) -> None:
+    """Take over notes, authors and times from a ``datastore_v2.json``, the first time it is seen.
+
+    Raises
+    ------
+    StoreError
+        The file is there and cannot be understood.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return
+    with database.reading() as connection:
+        if fact(connection, _IMPORTED):
+            return
+    try:
+        objects = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)["objects"]
+        entries = [
+            (str(image_id), _info(one["image"]), dict(one.get("labels") or {}))
+            for image_id, one in objects.items()
+        ]
+        labels = [
+            (image_id, str(tag), str(label.get("ext", "")), _info(label))
+            for image_id, _, tags in entries
+            for tag, label in tags.items()
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreError(
+            f"{path}: not MONAI Label's datastore ({type(error).__name__}: {error}); restore it or move it"
+            " away"
+        ) from error
+    left_out = 0
+    with database.writing() as connection:
+        database.alone(connection)
+        if fact(connection, _IMPORTED):
+            return
+        wanted = sorted(image_id for image_id, *_ in entries if is_name(image_id))
+        there = {image_id for image_id in wanted if images.locked(connection, image_id)}
+        for image_id, notes, _ in entries:
+            if image_id in there:
+                known = {key: value for key, value in notes.items() if key not in _OURS}
+                images.update_info(connection, image_id, known)
+        for image_id, tag, extension, notes in labels:
+            state = files.state(image_id, tag) if image_id in there and is_name(tag) else None
+            if state is None or extension != SUFFIX:
+                left_out += 1
+                continue
+            if versions.has_state(connection, image_id, tag, state):
+                continue  # a version of this store, of which it knows more
+            version = Version(
+                image_id, tag, versions.next_number(connection, image_id, tag), Origin.IMPORTED,
+                author=str(notes.get("author") or notes.get("client_id") or ""),
+                saved_at=_time(notes.get("ts"), otherwise=state[0] / 1e9),
+                modified_ns=state[0], size=state[1],
+                info={key: value for key, value in notes.items() if key not in _OURS},
+            )  # fmt: skip
+            versions.add(connection, version, make_current=True)
+        set_fact(connection, _IMPORTED, iso_time(time.time()))
+    logger.info("took over %d labels from %s", len(labels) - left_out, NAME)
+    if left_out:
+        logger.warning(
+            "%d labels of %s are left out: no image, no file, or a file that is not %s",
+            left_out,
+            NAME,
+            SUFFIX,
+        )
+
+
+def _time(said: object, *, otherwise: float) -> float:
+    """Seconds since 1970 that an entry says, if a calendar has them."""
+    if isinstance(said, int | float) and math.isfinite(said) and 0 <= said <= LAST_S:
+        return float(said)
+    return otherwise
+
+
+def _info(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(entry.get("info") or {})

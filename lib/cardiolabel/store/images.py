@@ -1,0 +1,123 @@
+"""Images of the studies folder, as the store knows them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, exists, select, text, update
+
+from cardiolabel.domain import Record
+from cardiolabel.store import counts
+from cardiolabel.store.tables import images, labels
+from cardiolabel.store.versions import FINAL
+
+_DERIVED = ("patient", "present", "patient_rank", "rank", "shuffle")
+_MANY = 100
+
+
+def sync(connection: Connection, records: Sequence[Record], *, writing: bool) -> bool:
+    """Bring the table to the folder's records; returns whether it differs (before, where not ``writing``).
+
+    Images that are gone keep their row and their labels' history, in case they come back. No two transactions
+    may write at a time; see `Database.alone`.
+    """
+    wanted = _rows(records)
+    columns = [images.c[name] for name in ("image_id", *_DERIVED)]
+    known = {row.image_id: row._mapping for row in connection.execute(select(*columns))}
+    new = [row for image_id, row in wanted.items() if image_id not in known]
+    gone = [image_id for image_id, row in known.items() if row["present"] and image_id not in wanted]
+    moved = [
+        row
+        for image_id, row in wanted.items()
+        if image_id in known and any(row[name] != known[image_id][name] for name in _DERIVED)
+    ]
+    differs = bool(new or gone or moved)
+    if differs and writing:
+        if new:
+            connection.execute(images.insert(), [{**row, "open": True, "info": {}} for row in new])
+            if len(new) >= _MANY:
+                connection.execute(text("ANALYZE images"))  # or queries are planned for an empty table
+        if moved:
+            values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _DERIVED}
+            changes = [{f"new_{name}": row[name] for name in ("image_id", *_DERIVED)} for row in moved]
+            chosen = update(images).where(images.c.image_id == bindparam("new_image_id"))
+            connection.execute(chosen.values(values), changes)
+        if gone:
+            chosen = update(images).where(images.c.image_id == bindparam("gone"))
+            connection.execute(chosen.values(present=False), [{"gone": image_id} for image_id in gone])
+        _set_open(connection)
+        counts.recount(connection)
+    return differs
+
+
+def is_there(connection: Connection, image_id: str) -> bool:
+    """Whether the folder has an image."""
+    return bool(connection.execute(select(images.c.present).where(images.c.image_id == image_id)).scalar())
+
+
+def locked(connection: Connection, image_id: str) -> bool:
+    """Hold an image's row until the transaction ends; whether the image is there."""
+    row = select(images.c.present).where(images.c.image_id == image_id).with_for_update()
+    return bool(connection.execute(row).scalar())
+
+
+def ids(connection: Connection, *, is_open: bool | None = None) -> list[str]:
+    """Images that are there, in the folder's order; only those with or without a final label if wanted."""
+    chosen = [images.c.present] if is_open is None else [images.c.present, images.c.open == is_open]
+    order = (images.c.patient_rank, images.c.rank)
+    return list(connection.execute(select(images.c.image_id).where(*chosen).order_by(*order)).scalars())
+
+
+def info(connection: Connection, image_id: str) -> dict[str, Any]:
+    """What clients and this program noted about an image."""
+    found = connection.execute(select(images.c.info).where(images.c.image_id == image_id)).scalar()
+    return dict(found or {})
+
+
+def all_info(connection: Connection) -> dict[str, dict[str, Any]]:
+    """`info` of every image that is there, in the folder's order."""
+    rows = select(images.c.image_id, images.c.info).where(images.c.present)
+    return {
+        row.image_id: dict(row.info)
+        for row in connection.execute(rows.order_by(images.c.patient_rank, images.c.rank))
+    }
+
+
+def update_info(connection: Connection, image_id: str, changes: dict[str, Any]) -> None:
+    """Add to an image's notes; call `locked` before."""
+    merged = {**info(connection, image_id), **changes}
+    connection.execute(update(images).where(images.c.image_id == image_id).values(info=merged))
+
+
+def pivot(seed: object) -> int:
+    """Where in the shuffled order of patients a seed begins."""
+    return _hash(f"seed:{seed}")
+
+
+def _rows(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
+    patients: dict[str, int] = {}
+    return {
+        record.image_id: {
+            "image_id": record.image_id,
+            "patient": record.patient,
+            "present": True,
+            "patient_rank": patients.setdefault(record.patient, len(patients)),
+            "rank": rank,
+            "shuffle": _hash(record.patient),
+        }
+        for rank, record in enumerate(records)
+    }
+
+
+def _hash(text: str) -> int:
+    """63 bits that look random."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def _set_open(connection: Connection) -> None:
+    labelled = exists().where(labels.c.image_id == images.c.image_id, labels.c.tag == FINAL, labels.c.present)
+    is_open = images.c.present & ~labelled
+    # Rows that hold already are not touched: others may be labelling them, and hand_out passes over them.
+    connection.execute(update(images).where(images.c.open != is_open).values(open=is_open))

@@ -1,0 +1,212 @@
+"""Label files: the current ones under ``labels/``, every version under ``.cardiolabel/versions``.
+
+A new version is first archived and staged beside its final name; only when its record is on disk is the
+staged file renamed. A process killed in between leaves the staged file, and whoever looks next renames it.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardiolabel.errors import DiskFullError, StoreError, UnknownLabelError
+from cardiolabel.io.files import copy_synced, sync_folder
+from cardiolabel.store.versions import Version
+
+SUFFIX = ".nii.gz"
+STAGED = ".staged-"
+PARTIAL = ".partial-"
+"""What `cardiolabel.io.files.atomic` begins its temporary names with."""
+HOME = ".cardiolabel"
+_ABANDONED_S = 3600
+_MAX_NS = 2**63 - 1
+
+FileState = tuple[int, int]
+"""Modification time in ns and size in bytes."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An archived and staged version that no record names yet."""
+
+    image_id: str
+    tag: str
+    key: str
+    state: FileState
+
+
+class LabelFiles:
+    """The label files of one studies folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The studies folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._labels = folder / "labels"
+        self._versions = folder / HOME / "versions"
+        self._drafts = folder / HOME / "drafts"
+
+    def published(self, image_id: str, tag: str) -> Path:
+        """Where everybody looks for a label."""
+        return self._labels / tag / f"{image_id}{SUFFIX}"
+
+    def archived(self, image_id: str, tag: str, key: str) -> Path:
+        """Where one version stays."""
+        return self._versions / tag / image_id / f"{key}{SUFFIX}"
+
+    def of_version(self, version: Version) -> Path:
+        """The file of a version.
+
+        Raises
+        ------
+        UnknownLabelError
+            Something else had written it and replaced it since, or removed it from the archive.
+        """
+        image_id, tag = version.image_id, version.tag
+        if version.key:
+            path = self.archived(image_id, tag, version.key)
+            there = path.is_file()
+        else:
+            path = self.published(image_id, tag)
+            there = _state(path) == (version.modified_ns, version.size)
+        if not there:
+            raise UnknownLabelError(
+                f"{image_id}: version {version.number} of label {tag!r} was replaced or removed in the folder"
+                " by another program and is gone"
+            )
+        return path
+
+    def state(self, image_id: str, tag: str) -> FileState | None:
+        """State of the published label; None where there is none."""
+        return _state(self.published(image_id, tag))
+
+    @contextmanager
+    def draft(self, image_id: str, tag: str, write: Callable[[Path], object]) -> Iterator[Draft]:
+        """Archive and stage what ``write`` writes to the path it is given; undone if the block raises.
+
+        It is not undone where the records cannot be reached any more, or the process is told to end: nobody
+        knows then whether they name the version already.
+
+        Raises
+        ------
+        OSError
+            The disk is full, the folder is not writable or a folder has the label's name.
+        """
+        if self.published(image_id, tag).is_dir():
+            reason = f"labels/{tag}/{image_id}{SUFFIX} is a folder; move it away"
+            raise IsADirectoryError(errno.EISDIR, reason)
+        key = uuid.uuid4().hex
+        draft, archived = self._drafts / f"{key}{SUFFIX}", self.archived(image_id, tag, key)
+        staged = self._staged(tag, key)
+        for path in (draft, archived, staged):
+            _make_folder(path.parent)
+        try:
+            write(draft)
+            draft.replace(archived)
+            sync_folder(archived.parent)
+            copy_synced(archived, staged)
+            status = staged.stat()
+            yield Draft(image_id, tag, key, (status.st_mtime_ns, status.st_size))
+        except Exception as error:
+            if not isinstance(error, StoreError) or isinstance(error, DiskFullError):
+                for path in (draft, archived, staged):
+                    path.unlink(missing_ok=True)
+            raise
+
+    def preserve(self, image_id: str, tag: str) -> str:
+        """Archive the published label, which something else wrote; returns the key."""
+        key = uuid.uuid4().hex
+        archived = self.archived(image_id, tag, key)
+        _make_folder(archived.parent)
+        copy_synced(self.published(image_id, tag), archived)
+        sync_folder(archived.parent)
+        return key
+
+    def publish(self, image_id: str, tag: str, key: str) -> bool:
+        """Rename the staged file of a version, if it is still there, to where everybody looks."""
+        published = self.published(image_id, tag)
+        try:
+            self._staged(tag, key).replace(published)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return False
+        sync_folder(published.parent)
+        return True
+
+    def unstage(self, tag: str, key: str) -> None:
+        """Give up publishing a version; its archived file stays."""
+        self._staged(tag, key).unlink(missing_ok=True)
+
+    def unpublish(self, image_id: str, tag: str) -> None:
+        """Remove the published label."""
+        published = self.published(image_id, tag)
+        published.unlink(missing_ok=True)
+        if published.parent.is_dir():
+            sync_folder(published.parent)
+
+    def tags(self) -> list[str]:
+        """Folders under ``labels/``."""
+        if not self._labels.is_dir():
+            return []
+        return sorted(path.name for path in self._labels.iterdir() if path.is_dir())
+
+    def states(self, tag: str) -> dict[str, FileState]:
+        """Image id and state of every published label of a tag."""
+        try:
+            paths = list((self._labels / tag).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        labels = (path for path in paths if path.name.endswith(SUFFIX) and not path.name.startswith("."))
+        states = ((path.name.removesuffix(SUFFIX), _state(path)) for path in labels)
+        return {image_id: state for image_id, state in states if state is not None}
+
+    def clear_abandoned(self) -> None:
+        """Remove drafts and staged files of processes that were killed before their record was written.
+
+        Call it once every label's file was compared with its record, which puts in place what has a record.
+        """
+        before = time.time() - _ABANDONED_S
+        found = list(self._drafts.glob("*"))
+        for tag in self.tags():
+            found += [path for start in (STAGED, PARTIAL) for path in (self._labels / tag).glob(f"{start}*")]
+        for path in found:
+            try:
+                if path.is_file() and path.stat().st_mtime < before:
+                    path.unlink()
+            except FileNotFoundError:  # another server cleared it
+                continue
+
+    def _staged(self, tag: str, key: str) -> Path:
+        return self._labels / tag / f"{STAGED}{key}{SUFFIX}"
+
+
+def _state(path: Path) -> FileState | None:
+    """State of a file; None where there is none, or something that is no file."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a link to itself
+            return None
+        raise
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    # A file from after the year 2262 is one of a broken clock, and its time more than a database takes.
+    return min(max(status.st_mtime_ns, -_MAX_NS), _MAX_NS), status.st_size
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that a power cut does not take their content with them."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)

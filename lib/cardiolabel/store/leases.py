@@ -1,0 +1,174 @@
+"""Leases: an image that was handed to one annotator is handed to nobody else until the lease ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, exists, select, update
+
+from cardiolabel.errors import LeasedError, UnknownImageError
+from cardiolabel.store import versions
+from cardiolabel.store.tables import images, leases, openings
+from cardiolabel.store.versions import FINAL, iso_time
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who works on an image until when, in seconds since 1970, UTC."""
+
+    image_id: str
+    patient: str
+    annotator: str
+    taken_at: float
+    expires_at: float
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-safe form."""
+        return {
+            "image": self.image_id,
+            "patient": self.patient,
+            "annotator": self.annotator,
+            "taken_at": iso_time(self.taken_at),
+            "expires_at": iso_time(self.expires_at),
+        }
+
+
+def hand_out(
+    connection: Connection, annotator: str, *, now: float, seconds: float, pivot: int | None
+) -> Lease | None:
+    """Lease the next image without a final label to an annotator; None where nothing is left for them.
+
+    A patient's images follow one another, and a patient that somebody works on is left to them while
+    there are others. Whoever asks again without submitting gets another image, and the first one again
+    only at the end; an annotator without a name, whom nothing tells apart from others, never does.
+
+    Parameters
+    ----------
+    now, seconds : float
+        Time in seconds since 1970, and for how long.
+    pivot : int or None
+        Where in the shuffled order of patients to begin; None for the folder's order.
+    """
+    connection.execute(delete(leases).where(leases.c.expires_at <= now))
+    for query in _candidates(annotator, pivot):
+        locking = query.limit(1).with_for_update(of=images, skip_locked=True)
+        while row := connection.execute(locking).first():
+            # On PostgreSQL another server may have leased it just before its row was locked here.
+            if of_image(connection, row.image_id, now=now) is None:
+                return _take(connection, row.image_id, row.patient, annotator, now=now, seconds=seconds)
+    if not annotator:
+        return None
+    oldest = (
+        select(leases.c.image_id, leases.c.patient)
+        .join(images, images.c.image_id == leases.c.image_id)
+        .where(leases.c.annotator == annotator, images.c.open)
+        .order_by(leases.c.taken_at)
+        .limit(1)
+        .with_for_update(of=images)  # the same annotator may ask twice at once
+    )
+    row = connection.execute(oldest).first()
+    return _take(connection, row.image_id, row.patient, annotator, now=now, seconds=seconds) if row else None
+
+
+def any_free(connection: Connection) -> bool:
+    """Whether an open image has no lease, though `hand_out` passed over it as another transaction held it."""
+    leased = exists().where(leases.c.image_id == images.c.image_id)
+    free = select(images.c.image_id).where(images.c.open, ~leased).limit(1)
+    return connection.execute(free).first() is not None
+
+
+def take(connection: Connection, image_id: str, annotator: str, *, now: float, seconds: float) -> Lease:
+    """Lease one image, or renew its lease.
+
+    Raises
+    ------
+    UnknownImageError
+        No such image.
+    LeasedError
+        Somebody else has it.
+    """
+    row = connection.execute(
+        select(images.c.patient).where(images.c.image_id == image_id, images.c.present).with_for_update()
+    ).first()
+    if row is None:
+        raise UnknownImageError(f"no image {image_id!r} in this studies folder")
+    held = of_image(connection, image_id, now=now)
+    if held and held.annotator != annotator:
+        raise LeasedError(
+            f"{image_id}: {held.annotator or 'somebody'} works on it until {iso_time(held.expires_at)};"
+            " take another one or ask them to release it"
+        )
+    return _take(connection, image_id, row.patient, annotator, now=now, seconds=seconds)
+
+
+def release(connection: Connection, image_id: str) -> None:
+    """End a lease, if there is one."""
+    connection.execute(delete(leases).where(leases.c.image_id == image_id))
+
+
+def of_image(connection: Connection, image_id: str, *, now: float) -> Lease | None:
+    """An image's lease; None where it ended."""
+    row = connection.execute(
+        select(leases).where(leases.c.image_id == image_id, leases.c.expires_at > now)
+    ).first()
+    return Lease(**row._mapping) if row else None
+
+
+def running(connection: Connection, *, now: float) -> list[Lease]:
+    """Leases of images that still have no final label, the oldest first."""
+    rows = connection.execute(
+        select(leases)
+        .join(images, images.c.image_id == leases.c.image_id)
+        .where(leases.c.expires_at > now, images.c.open)
+        .order_by(leases.c.taken_at)
+    )
+    return [Lease(**row._mapping) for row in rows]
+
+
+def opened(connection: Connection, image_id: str, annotator: str) -> int | None:
+    """Version of the final label (0: none) that an annotator last opened, where known."""
+    if not annotator:
+        return None
+    chosen = (openings.c.image_id == image_id, openings.c.annotator == annotator)
+    return connection.execute(select(openings.c.number).where(*chosen)).scalar()
+
+
+def note_opened(connection: Connection, image_id: str, annotator: str, number: int) -> None:
+    """Note which version an annotator has before them."""
+    if not annotator:
+        return
+    chosen = (openings.c.image_id == image_id, openings.c.annotator == annotator)
+    known = connection.execute(update(openings).where(*chosen).values(number=number))
+    if not known.rowcount:
+        connection.execute(openings.insert().values(image_id=image_id, annotator=annotator, number=number))
+
+
+def _candidates(annotator: str, pivot: int | None) -> Iterator[Select[Any]]:
+    """Queries to try one after the other: own patients, patients that nobody works on, any."""
+    leased = exists().where(leases.c.image_id == images.c.image_id)
+    free = select(images.c.image_id, images.c.patient).where(images.c.open, ~leased)
+    of_patient = leases.c.patient == images.c.patient
+    own = exists().where(of_patient, leases.c.annotator == annotator)
+    others = exists().where(of_patient, leases.c.annotator != annotator)
+    mine = select(leases.c.patient).where(leases.c.annotator == annotator)
+    yield free.where(images.c.patient.in_(mine)).order_by(images.c.patient_rank, images.c.rank)
+    for query in (free.where(~others, ~own), free):
+        if pivot is None:
+            yield query.order_by(images.c.patient_rank, images.c.rank)
+        else:
+            shuffled = query.order_by(images.c.shuffle, images.c.rank)
+            yield shuffled.where(images.c.shuffle >= pivot)
+            yield shuffled.where(images.c.shuffle < pivot)
+
+
+def _take(
+    connection: Connection, image_id: str, patient: str, annotator: str, *, now: float, seconds: float
+) -> Lease:
+    lease = Lease(image_id, patient, annotator, now, now + seconds)
+    release(connection, image_id)
+    connection.execute(leases.insert().values(vars(lease)))
+    current = versions.current(connection, image_id, FINAL)
+    note_opened(connection, image_id, annotator, current.number if current else 0)
+    return lease

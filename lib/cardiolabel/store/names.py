@@ -1,0 +1,37 @@
+"""Names that become files and folders."""
+
+from __future__ import annotations
+
+import re
+
+from cardiolabel.errors import BadNameError
+
+_LONGEST = 248  # 255, which file systems take, less ".nii.gz"
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_LONGEST - 1}}}")
+
+
+def is_name(name: object) -> bool:
+    """Whether a name can be a file's or a folder's anywhere."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def check_name(what: str, name: str) -> str:
+    """A name that can be a file's or a folder's anywhere, as given.
+
+    Raises
+    ------
+    BadNameError
+        It could lead elsewhere, or is too long.
+
+    Examples
+    --------
+    >>> check_name("tag", "final")
+    'final'
+    """
+    if not is_name(name):
+        shown = str(name)[:80]
+        raise BadNameError(
+            f"{what} {shown!r}: expected up to {_LONGEST} letters, digits and ._-, beginning with a letter or"
+            " digit"
+        )
+    return name

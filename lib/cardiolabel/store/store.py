@@ -1,0 +1,254 @@
+"""The store of one studies folder: what MONAI Label calls a datastore, with transactions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection
+
+from cardiolabel.domain import Record
+from cardiolabel.errors import StoreError, UnknownImageError, UnknownLabelError
+from cardiolabel.io.files import atomic
+from cardiolabel.store import counts, datastore_v2, images, leases, versions
+from cardiolabel.store.database import Database, fact, set_fact, sqlite_url
+from cardiolabel.store.label_files import HOME, LabelFiles
+from cardiolabel.store.leases import Lease
+from cardiolabel.store.names import check_name
+from cardiolabel.store.sync import FolderSync
+from cardiolabel.store.versions import Version
+from cardiolabel.store.watch import LabelWatch
+from cardiolabel.store.writer import LabelWriter
+
+LEASE_S = 3600.0
+"""How long an image stays with an annotator who does not submit it."""
+
+_FOLDER = "folder"
+_PATIENCE_S = 1.0
+"""How long the only image that is free may be in another transaction, as on PostgreSQL."""
+
+
+class Store:
+    """Images, labels with all their versions, and leases; safe between threads and processes.
+
+    Parameters
+    ----------
+    folder : Path
+        The studies folder.
+    records : callable
+        Gives the folder's records by image id; the same mapping as before while nothing changed.
+    url : str, optional
+        Database; by default a SQLite file within the folder.
+    watch : bool
+        Notice label files that something else writes or removes.
+
+    Attributes
+    ----------
+    writer : LabelWriter
+        Saves, rolls back and removes labels.
+    sync : FolderSync
+        Takes in what something else did to the files.
+
+    Raises
+    ------
+    StoreError
+        The database cannot be used, or belongs to another studies folder.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        records: Callable[[], Mapping[str, Record]],
+        url: str | None = None,
+        watch: bool = True,
+    ) -> None:
+        self._files = LabelFiles(folder)
+        home = folder / HOME
+        try:
+            home.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{home}: cannot be made ({error.strerror}); the studies folder must be writable"
+            ) from error
+        self.database = Database(url or sqlite_url(home / "store.sqlite"))
+        self._watch = LabelWatch(folder) if watch else None
+        self.sync = FolderSync(self.database, self._files, records=records, watch=self._watch)
+        self.writer = LabelWriter(self.database, self._files, self.sync)
+        try:
+            self._check_owner(home / "id")
+            if self._watch:
+                self._watch.start()
+            self.sync.sync_images()
+            datastore_v2.import_once(folder, self.database, self._files)
+            self.sync.refresh()
+            self._files.clear_abandoned()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Stop watching and close the database."""
+        if self._watch:
+            self._watch.stop()
+        self.database.close()
+
+    def counted(self) -> tuple[int, dict[str, int]]:
+        """Number of images, and of labels by tag."""
+        with self._current() as connection:
+            return counts.read(connection)
+
+    def image_ids(self, *, is_open: bool | None = None) -> list[str]:
+        """Images in the folder's order; ``is_open`` chooses those without (or with) a final label."""
+        with self._current() as connection:
+            return images.ids(connection, is_open=is_open)
+
+    def image_info(self, image_id: str) -> dict[str, Any]:
+        """Notes on an image; empty for an unknown one."""
+        with self._current() as connection:
+            return images.info(connection, image_id)
+
+    def all_image_info(self) -> dict[str, dict[str, Any]]:
+        """Notes on every image."""
+        with self._current() as connection:
+            return images.all_info(connection)
+
+    def labels(self, image_id: str) -> list[Version]:
+        """Current versions of an image's labels."""
+        with self._current() as connection:
+            return versions.of_image(connection, image_id)
+
+    def all_labels(self, tag: str | None = None) -> list[Version]:
+        """Current version of every label, or of those of one tag."""
+        with self._current() as connection:
+            return versions.all_current(connection, tag)
+
+    def label(self, image_id: str, tag: str) -> Version | None:
+        """Current version of a label; None without one."""
+        self.sync.reconcile([(image_id, tag)])
+        with self._current() as connection:
+            return versions.current(connection, image_id, tag)
+
+    def label_path(self, image_id: str, tag: str) -> Path:
+        """Where a label's current file is, or would be."""
+        return self._files.published(check_name("image id", image_id), check_name("tag", tag))
+
+    def history(self, image_id: str, tag: str) -> list[Version]:
+        """Every version of a label, the oldest first."""
+        with self._current() as connection:
+            return versions.history(connection, image_id, tag)
+
+    def version(self, image_id: str, tag: str, number: int) -> tuple[Version, Path]:
+        """One version and its file.
+
+        Raises
+        ------
+        UnknownLabelError
+            No such version, or its file was replaced by something else before it could be kept.
+        """
+        with self._current() as connection:
+            found = versions.find(connection, image_id, tag, number)
+        return found, self._files.of_version(found)
+
+    def readings(self) -> list[tuple[Version, Path]]:
+        """The last mask that each named annotator saved of each image, and its file, where that was kept."""
+        with self._current() as connection:
+            found = versions.readings(connection)
+        kept = []
+        for one in found:
+            with suppress(UnknownLabelError):
+                kept.append((one, self._files.of_version(one)))
+        return kept
+
+    # Writing
+
+    def note_ef(self, version: Version, ef_after: list[dict[str, Any]]) -> None:
+        """Add to a version what the patient's EF became with it."""
+        with self.database.writing() as connection:
+            versions.set_values(connection, version, ef_after=ef_after)
+
+    def update_image_info(self, image_id: str, changes: dict[str, Any]) -> None:
+        """Add notes to an image.
+
+        Raises
+        ------
+        UnknownImageError
+            There is no such image.
+        """
+        self.sync.catch_up()
+        with self.database.writing() as connection:
+            if not images.locked(connection, image_id):
+                raise UnknownImageError(f"no image {image_id!r} in this studies folder")
+            images.update_info(connection, image_id, changes)
+
+    def update_label_info(self, image_id: str, tag: str, changes: dict[str, Any]) -> None:
+        """Add notes to the current version of a label.
+
+        Raises
+        ------
+        UnknownLabelError
+            There is no such label.
+        """
+        self.sync.catch_up()
+        with self.database.writing() as connection:
+            images.locked(connection, image_id)
+            current = versions.current(connection, image_id, tag)
+            if current is None:
+                raise UnknownLabelError(f"{image_id}: there is no label {tag!r}")
+            versions.set_values(connection, current, info={**current.info, **changes})
+
+    def hand_out(self, annotator: str, *, seed: object = None, seconds: float = LEASE_S) -> Lease | None:
+        """Lease the next image to an annotator, in the folder's order or, with a seed, shuffled.
+
+        See `cardiolabel.store.leases.hand_out`.
+        """
+        self.sync.catch_up()
+        pivot = None if seed is None else images.pivot(seed)
+        patience = time.monotonic() + _PATIENCE_S
+        while True:
+            with self.database.writing() as connection:
+                lease = leases.hand_out(connection, annotator, now=time.time(), seconds=seconds, pivot=pivot)
+                if lease or not leases.any_free(connection) or time.monotonic() > patience:
+                    return lease
+            time.sleep(_PATIENCE_S / 50)
+
+    def take(self, image_id: str, annotator: str, *, seconds: float = LEASE_S) -> Lease:
+        """Lease one image, or renew its lease; errors as `cardiolabel.store.leases.take`."""
+        self.sync.catch_up()
+        with self.database.writing() as connection:
+            return leases.take(connection, image_id, annotator, now=time.time(), seconds=seconds)
+
+    def release(self, image_id: str) -> None:
+        """End a lease, if there is one."""
+        with self.database.writing() as connection:
+            leases.release(connection, image_id)
+
+    def leases(self) -> list[Lease]:
+        """Running leases, the oldest first."""
+        with self._current() as connection:
+            return leases.running(connection, now=time.time())
+
+    def _current(self) -> AbstractContextManager[Connection]:
+        self.sync.catch_up()
+        return self.database.reading()
+
+    def _check_owner(self, path: Path) -> None:
+        """Two folders in one database would mix their patients."""
+        with self.database.writing() as connection:
+            self.database.alone(connection)  # or two servers that start at once would each make an id
+            if not path.exists():
+                with atomic(path) as draft:
+                    draft.write_text(f"{uuid4()}\n", encoding="ascii")
+            own = path.read_text(encoding="ascii").strip()
+            owner = fact(connection, _FOLDER)
+            if owner is None:
+                set_fact(connection, _FOLDER, own)
+            elif owner != own:
+                raise StoreError(
+                    f"the database belongs to another studies folder (its id is {owner}, {path} says {own});"
+                    " give every folder a database of its own"
+                )

@@ -1,0 +1,142 @@
+"""Files of the studies folder compared with their records: what came, went or was changed by others."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+
+from sqlalchemy import Connection
+
+from cardiolabel.domain import Record
+from cardiolabel.store import images, versions
+from cardiolabel.store.database import Database
+from cardiolabel.store.label_files import LabelFiles
+from cardiolabel.store.names import is_name
+from cardiolabel.store.versions import Origin, Version
+from cardiolabel.store.watch import LabelWatch
+
+
+class FolderSync:
+    """Keeps the records of one studies folder true to its files.
+
+    Parameters
+    ----------
+    database : Database
+    files : LabelFiles
+    records : callable
+        Gives the folder's records by image id; the same mapping as before while nothing changed.
+    watch : LabelWatch or None
+        Says which labels changed; None where only `refresh` is to look.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        files: LabelFiles,
+        *,
+        records: Callable[[], Mapping[str, Record]],
+        watch: LabelWatch | None,
+    ) -> None:
+        self._database, self._files, self._records, self._watch = database, files, records, watch
+        self._synced: Mapping[str, Record] | None = None
+        self._lock = threading.Lock()
+
+    def catch_up(self) -> None:
+        """Take in what happened to the folder since the last call; cheap where nothing did."""
+        if self._records() is not self._synced:
+            with self._lock:
+                if self._records() is not self._synced and self.sync_images():
+                    self._compare_labels()  # those of an image may have been there before it
+        if not self._watch:
+            return
+        changed = self._watch.changes()
+        try:
+            if changed is None:
+                self._compare_labels()
+            else:
+                self.reconcile(changed)
+        except BaseException:
+            self._watch.put_back(changed)
+            raise
+
+    def refresh(self) -> None:
+        """Compare every file with its record."""
+        self.sync_images()
+        self._compare_labels()
+
+    def sync_images(self) -> bool:
+        """Compare the images, not their labels, with their records; whether anything differed."""
+        records = self._records()
+        with self._database.reading() as connection:
+            differs = images.sync(connection, list(records.values()), writing=False)
+        if differs:
+            with self._database.writing() as connection:
+                self._database.alone(connection)
+                records = self._records()  # another server may have recorded what is newer than the above
+                images.sync(connection, list(records.values()), writing=True)
+        self._synced = records
+        return differs
+
+    def _compare_labels(self) -> None:
+        with self._database.reading() as connection:
+            recorded = versions.tags(connection)
+        for tag in sorted({*self._files.tags(), *recorded}):
+            if not is_name(tag):
+                continue
+            found = self._files.states(tag)
+            with self._database.reading() as connection:
+                known = versions.states(connection, tag)
+            differ = [
+                image_id
+                for image_id in found.keys() | known.keys()
+                if found.get(image_id) != known.get(image_id)
+            ]
+            self._reconcile_all([(image_id, tag) for image_id in differ if is_name(image_id)])
+
+    def reconcile(self, changed: Iterable[tuple[str, str]]) -> None:
+        """Compare the files of some labels with their records."""
+        differ = []
+        for image_id, tag in changed:
+            if is_name(image_id) and is_name(tag):
+                with self._database.reading() as connection:
+                    current = versions.current(connection, image_id, tag)
+                known = (current.modified_ns, current.size) if current else None
+                if self._files.state(image_id, tag) != known:
+                    differ.append((image_id, tag))
+        self._reconcile_all(differ)
+
+    def _reconcile_all(self, differ: list[tuple[str, str]]) -> None:
+        if differ:
+            with self._database.writing() as connection:
+                self._database.alone(connection)
+                # All rows before the first count, or this and a save could wait for each other.
+                wanted = sorted({image_id for image_id, _ in differ})
+                there = {image_id for image_id in wanted if images.locked(connection, image_id)}
+                for image_id, tag in differ:
+                    if image_id in there:
+                        self.reconcile_locked(connection, image_id, tag)
+
+    def reconcile_locked(self, connection: Connection, image_id: str, tag: str) -> None:
+        """Compare one label's file with its record, within a transaction that holds the image's row."""
+        found = versions.last_current(connection, image_id, tag)
+        last, present = found or (None, False)
+        state = self._files.state(image_id, tag)
+        known = (last.modified_ns, last.size) if last else None
+        if present and state == known:
+            return
+        if last and present and last.key:
+            # Its process was killed, or has not come to it yet; another program may have come before it.
+            expected = state is None or versions.has_state(connection, image_id, tag, state)
+            if expected and self._files.publish(image_id, tag, last.key):
+                return
+            self._files.unstage(tag, last.key)
+        if state is None:
+            versions.set_present(connection, image_id, tag, present=False)
+        elif state == known:
+            versions.set_present(connection, image_id, tag, present=True)
+        else:
+            version = Version(
+                image_id, tag, versions.next_number(connection, image_id, tag), Origin.FOLDER,
+                author="", saved_at=state[0] / 1e9, modified_ns=state[0], size=state[1],
+            )  # fmt: skip
+            versions.add(connection, version, make_current=True)

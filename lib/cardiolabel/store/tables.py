@@ -1,0 +1,108 @@
+"""The tables. Times are seconds since 1970 in UTC; a file's state is its modification time and size."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+)
+
+metadata = MetaData()
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+"""What holds for the whole store: its schema, the folder it belongs to, what was imported."""
+
+images = Table(
+    "images",
+    metadata,
+    Column("image_id", String, primary_key=True),
+    Column("patient", String, nullable=False),
+    Column("present", Boolean, nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("patient_rank", Integer, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("shuffle", BigInteger, nullable=False),
+    Column("info", JSON, nullable=False),
+    Index("images_of_patient", "patient", "open"),
+    Index("images_in_order", "open", "patient_rank", "rank"),
+    Index("images_shuffled", "open", "shuffle", "rank"),
+)
+"""Every image that was ever seen. ``open``: present, and without a final label. ``rank`` is the folder's
+order, ``patient_rank`` that of the patient's first image; ``shuffle`` is the hash of the patient."""
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("image_id", String, nullable=False),
+    Column("tag", String, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("present", Boolean, nullable=False),
+    PrimaryKeyConstraint("image_id", "tag"),
+)
+"""Which version of a label is the current one, or was, before the label was removed."""
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("image_id", String, nullable=False),
+    Column("tag", String, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("origin", String, nullable=False),
+    Column("author", String, nullable=False),
+    Column("saved_at", Float, nullable=False),
+    Column("base", Integer),
+    Column("model", JSON),
+    Column("ef_before", JSON),
+    Column("ef_after", JSON),
+    Column("info", JSON, nullable=False),
+    Column("key", String),
+    Column("modified_ns", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    PrimaryKeyConstraint("image_id", "tag", "number"),
+)
+"""Every version of every label. ``key`` names its archived file; without one it is only in ``labels/``."""
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("image_id", String, primary_key=True),
+    Column("patient", String, nullable=False),
+    Column("annotator", String, nullable=False),
+    Column("taken_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Index("leases_of_patient", "patient"),
+    Index("leases_of_annotator", "annotator"),
+)
+"""Who works on which image until when."""
+
+openings = Table(
+    "openings",
+    metadata,
+    Column("image_id", String, nullable=False),
+    Column("annotator", String, nullable=False),
+    Column("number", Integer, nullable=False),
+    PrimaryKeyConstraint("image_id", "annotator"),
+)
+"""Version of the final label (0: none) that an annotator last opened; it outlives the lease."""
+
+counts = Table(
+    "counts",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("total", Integer, nullable=False),
+)
+"""Images present, and labels present per tag, so that a status costs the same for any number of images."""

@@ -1,0 +1,203 @@
+"""Saving, rolling back and removing labels, so that nothing acknowledged is ever lost."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from cardiolabel.errors import (
+    ConflictError,
+    DiskFullError,
+    StoreError,
+    UnknownImageError,
+    UnknownLabelError,
+)
+from cardiolabel.io.files import copy_synced
+from cardiolabel.store import images, leases, versions
+from cardiolabel.store.database import Database
+from cardiolabel.store.label_files import Draft, LabelFiles
+from cardiolabel.store.names import check_name
+from cardiolabel.store.sync import FolderSync
+from cardiolabel.store.versions import FINAL, Origin, Version
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class Save:
+    """What goes with a saved label.
+
+    ``base`` is the version that its author had opened (0: there was none), None where the client does not
+    say; then the version that the author was handed last counts.
+    """
+
+    author: str = ""
+    base: int | None = None
+    model: dict[str, Any] | None = None
+    ef_before: list[dict[str, Any]] | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+class LabelWriter:
+    """Writes the labels of one studies folder; safe between threads and processes."""
+
+    def __init__(self, database: Database, files: LabelFiles, sync: FolderSync) -> None:
+        self._database, self._files, self._sync = database, files, sync
+
+    def save(self, image_id: str, tag: str, write: Callable[[Path], object], save: Save) -> Version:
+        """Store a new version of a label; once this returns, it survives a kill and a power cut.
+
+        Parameters
+        ----------
+        write : callable
+            Writes the checked mask to the path that it is given, and waits until it is on the disk.
+
+        Raises
+        ------
+        UnknownImageError, BadNameError
+            Nothing is stored.
+        ConflictError
+            The label changed since its author opened it; the mask is kept as a version beside it.
+        DiskFullError, StoreError
+            Nothing is stored.
+        """
+        return self._put(image_id, tag, write, save, Origin.SAVED)
+
+    def roll_back(self, image_id: str, tag: str, number: int, save: Save) -> Version:
+        """Make an earlier version the current one again, as a new version; errors as `save`.
+
+        A conflict with what the author was handed is none here, as nothing was drawn on it; one with
+        ``save.base`` is.
+
+        Raises
+        ------
+        UnknownLabelError
+            There is no such version.
+        """
+        check_name("image id", image_id)
+        check_name("tag", tag)
+        self._sync.catch_up()
+        with self._database.reading() as connection:
+            path = self._files.of_version(versions.find(connection, image_id, tag, number))
+        info = {**save.info, "rolled_back_to": number}
+        return self._put(
+            image_id, tag, lambda target: copy_synced(path, target), replace(save, info=info), Origin.ROLLBACK
+        )
+
+    def remove_label(self, image_id: str, tag: str) -> None:
+        """Remove a label; its versions are kept.
+
+        Raises
+        ------
+        UnknownLabelError
+            There is no such label.
+        """
+        check_name("image id", image_id)
+        check_name("tag", tag)
+        self._sync.reconcile([(image_id, tag)])
+        try:
+            with self._database.writing() as connection:
+                # On its own, so that the kept file is recorded even if removing the label fails.
+                self._keep_current(connection, image_id, tag)
+            with self._database.writing() as connection:
+                self._keep_current(connection, image_id, tag)
+                versions.set_present(connection, image_id, tag, present=False)
+                # Before the end of the transaction: later it could be the file of somebody's next save.
+                self._files.unpublish(image_id, tag)
+        except OSError as error:
+            raise StoreError(f"{image_id}: label {tag!r} was not removed ({error.strerror})") from error
+
+    def _put(
+        self, image_id: str, tag: str, write: Callable[[Path], object], save: Save, origin: Origin
+    ) -> Version:
+        check_name("image id", image_id)
+        check_name("tag", tag)
+        self._sync.catch_up()
+        with self._database.reading() as connection:
+            _check_there(images.is_there(connection, image_id), image_id)
+        try:
+            with self._files.draft(image_id, tag, write) as draft:
+                version, current = self._record(draft, save, origin)
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise DiskFullError(
+                    "the disk is full: nothing was stored; make room and save again"
+                ) from error
+            raise StoreError(f"the label was not stored ({error.strerror})") from error
+        if version.origin is Origin.CONFLICT:
+            self._files.unstage(tag, draft.key)
+            raise _conflict(version, current)
+        self._publish(version)
+        return version
+
+    def _record(self, draft: Draft, save: Save, origin: Origin) -> tuple[Version, Version | None]:
+        image_id, tag = draft.image_id, draft.tag
+        with self._database.writing() as connection:
+            _check_there(images.locked(connection, image_id), image_id)
+            self._sync.reconcile_locked(connection, image_id, tag)
+            current = versions.current(connection, image_id, tag)
+            base = save.base
+            if base is None and tag == FINAL and origin is Origin.SAVED:
+                base = leases.opened(connection, image_id, save.author)
+            conflict = base is not None and base != (current.number if current else 0)
+            version = Version(
+                image_id, tag, versions.next_number(connection, image_id, tag),
+                Origin.CONFLICT if conflict else origin, save.author, time.time(), *draft.state,
+                key=draft.key, base=base, model=save.model, ef_before=save.ef_before, info=save.info,
+            )  # fmt: skip
+            if current and not conflict:
+                self._keep(connection, current)
+            versions.add(connection, version, make_current=not conflict)
+            if tag == FINAL and not conflict:
+                leases.note_opened(connection, image_id, save.author, version.number)
+        return version, current
+
+    def _keep_current(self, connection: Connection, image_id: str, tag: str) -> None:
+        images.locked(connection, image_id)
+        current = versions.current(connection, image_id, tag)
+        if current is None:
+            raise UnknownLabelError(f"{image_id}: there is no label {tag!r}")
+        self._keep(connection, current)
+
+    def _keep(self, connection: Connection, current: Version) -> None:
+        """Archive a version that so far is only in ``labels/``, before it is replaced."""
+        if current.key is None:
+            key = self._files.preserve(current.image_id, current.tag)
+            versions.set_values(connection, current, key=key)
+
+    def _publish(self, version: Version) -> None:
+        image_id, tag = version.image_id, version.tag
+        try:
+            with self._database.writing() as connection:
+                images.locked(connection, image_id)
+                self._sync.reconcile_locked(connection, image_id, tag)
+            self._files.unstage(tag, version.key or "")  # still there where a later save overtook this one
+        except OSError as error:
+            raise StoreError(
+                f"{image_id}: stored as version {version.number}, but labels/{tag} cannot be written"
+                f" ({error.strerror}); once it can, the label is put there by itself"
+            ) from error
+
+
+def _check_there(there: bool, image_id: str) -> None:
+    if not there:
+        raise UnknownImageError(f"no image {image_id!r} in this studies folder")
+
+
+def _conflict(version: Version, current: Version | None) -> ConflictError:
+    there = f"version {current.number} of {current.author or 'somebody'}" if current else "no label any more"
+    return ConflictError(
+        f"{version.image_id}: the label changed since you opened it ({there} is current now); yours is kept"
+        f" as version {version.number}: look at both and save again with base_version"
+        f" {current.number if current else 0}, or roll back",
+        {
+            "current": current.as_json(current=True) if current else None,
+            "yours": version.as_json(current=False),
+        },
+    )
