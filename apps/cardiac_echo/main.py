@@ -15,6 +15,8 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from cardiolabel.errors import InputError
+from cardiolabel.store.database import URL_VARIABLE
+from cardiolabel.store.store import LEASE_S
 from lib.activelearning.first import First
 from lib.activelearning.random import Random
 from lib.api.install import install
@@ -47,7 +49,14 @@ class CardiacEchoApp(MONAILabelApp):
         self.configs = {name: CONFIGS[name]() for name in _wanted(conf)}
         for name, config in self.configs.items():
             config.init(name, str(Path(app_dir) / "model"), conf, None)
-        self.engine = Engine(Path(studies), weights=Path(app_dir) / "model", model=next(iter(self.configs)))
+        self.lease_s = 60 * _minutes(conf.get("lease_minutes", str(LEASE_S / 60)))
+        self.engine = Engine(
+            Path(studies),
+            weights=Path(app_dir) / "model",
+            model=next(iter(self.configs)),
+            database_url=os.environ.get(URL_VARIABLE),
+            watch=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+        )
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -58,20 +67,16 @@ class CardiacEchoApp(MONAILabelApp):
 
     def init_datastore(self) -> Datastore:
         """The studies folder, with every file checked before it is stored."""
-        return StudiesDatastore(
-            self.studies,
-            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
-            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
-        )
+        return StudiesDatastore(self.engine, read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY)
 
     def init_infers(self) -> dict[str, InferTask]:
         """One task per model."""
         return {name: config.infer(self.engine) for name, config in self.configs.items()}
 
     def init_strategies(self) -> dict[str, Strategy]:
-        """Ways to choose the next image; they share the note of what was served."""
-        first = First(self.engine)
-        return {"first": first, "random": Random(self.engine, first.served)}
+        """Ways to choose the next image."""
+        store = self.engine.store
+        return {"first": First(store, lease_s=self.lease_s), "random": Random(store, lease_s=self.lease_s)}
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Predict one image.
@@ -92,7 +97,7 @@ class CardiacEchoApp(MONAILabelApp):
         file, params = task(request)
         label, tag = file, request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
         if stored and request.get("save_label"):
-            label = datastore.save_label(image, file, tag, {"model": request["model"], "params": params})
+            label = datastore.save_label(image, file, tag, {"model": params["model"], "allow_empty": True})
         return {"label": label, "tag": tag, "file": file, "params": params}
 
     def infer_wsi(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
@@ -112,22 +117,29 @@ class CardiacEchoApp(MONAILabelApp):
             return {"label": None, "params": {"reason": str(error)}}
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Choose the next image to correct; empty when every image has a final label."""
-        strategy = request.get("strategy")
-        if strategy not in self._strategies:
-            message = f"no strategy {strategy!r}; there are: {_names(self._strategies)}"
+        """Choose the next image to correct; without an ``id`` when nothing is left for this annotator."""
+        strategy = self._strategies.get(request.get("strategy"))
+        if strategy is None:
+            message = f"no strategy {request.get('strategy')!r}; there are: {_names(self._strategies)}"
             raise refused(404, "unknown_strategy", message)
-        return super().next_sample(request)
+        chosen = strategy(request, self.datastore())
+        if "id" not in chosen:
+            return chosen
+        image_id = chosen["id"]
+        return {
+            **chosen,
+            "path": self.datastore().get_image_uri(image_id),
+            **self.datastore().get_image_info(image_id),
+        }
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
-        """Called where MONAI Label names no tag: what a client submits there is a final label."""
-        return self.measure_saved(image_id, label_id, DefaultLabelTag.FINAL.value)
+        """The patient as measured now, for whoever saved through MONAI Label's own code."""
+        patient = self.engine.studies.record(image_id).patient
+        return {"measurement": self.engine.studies.patient_json(patient, geometry=False)}
 
-    def measure_saved(self, image_id: str, label_id: str, tag: str) -> dict[str, Any]:
-        """Measure the patient anew; the values, or the reason, go with the label and to the client."""
-        measured = {"measurement": self.engine.remeasured(image_id)}
-        self.datastore().update_label_info(label_id, tag, measured)
-        return measured
+    def reload(self) -> None:
+        """Load the model and compare the studies folder with its records anew."""
+        self.engine.reload()
 
     def on_init_complete(self) -> None:
         """Once per server: the routes beside MONAI Label's own, and a first prediction."""
@@ -152,6 +164,16 @@ def _wanted(conf: dict[str, str]) -> list[str]:
             404, "unknown_model", f"no model {', '.join(unknown) or 'given'}; there are: {_names(CONFIGS)}"
         )
     return names
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0
+    if not 0 < minutes <= 7 * 24 * 60:
+        raise refused(422, "bad_setting", f"lease_minutes {text!r}: expected minutes, at most a week")
+    return minutes
 
 
 def _names(known: dict[str, Any]) -> str:

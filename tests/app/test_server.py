@@ -99,7 +99,7 @@ def test_info_tells_the_model_its_labels_and_the_strategies(client: MONAILabelCl
 def test_next_samples_go_patient_by_patient_and_come_again_only_at_the_end(tmp_path: Path) -> None:
     studies = make_studies(tmp_path / "studies")
     with running(start_server_command(APP, studies), studies) as server:
-        client = MONAILabelClient(server.url, tmpdir=str(tmp_path))
+        client = MONAILabelClient(server.url, tmpdir=str(tmp_path), client_id="alice")
         images = json.loads(server.get("/datastore/?output=all").text)["objects"]
         served = [client.next_sample("first", {})["id"] for _ in range(len(images) + 1)]
         patients = [image_id.split("_")[0] for image_id in served[:-1]]

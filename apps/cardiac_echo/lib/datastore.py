@@ -1,85 +1,259 @@
-"""MONAI Label's local datastore, with every image and label checked before it is stored."""
+"""MONAI Label's datastore, kept by `cardiolabel.store`."""
 
 from __future__ import annotations
 
-import re
+import hashlib
+import json
 import tempfile
-import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
-from monailabel.datastore.local import LocalDatastore
-from monailabel.interfaces.exception import ImageNotFoundException
+from monailabel.interfaces.datastore import Datastore
 
-from cardiolabel.datasets import file_names
-from cardiolabel.domain import CAMUS_LABELS
-from cardiolabel.errors import ImageContentError
+from cardiolabel.corrections import Correction
+from cardiolabel.errors import ConflictError, UnknownLabelError
 from cardiolabel.io import nifti
+from cardiolabel.io.files import atomic
+from cardiolabel.store import datastore_v2
+from cardiolabel.store.names import check_name
+from cardiolabel.store.versions import FINAL
+from cardiolabel.store.writer import Save
+from cardiolabel.studies import labels_of
 from lib import masks
+from lib.engine import Engine
 from lib.errors import refused
 
-IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
-
-class StudiesDatastore(LocalDatastore):
-    """A studies folder.
+class StudiesDatastore(Datastore):
+    """A studies folder: plain files, with records in a database.
 
     Parameters
     ----------
-    folder : str
-        The studies folder; MONAI Label's index and ``labels/`` are made in it.
-    auto_reload, read_only : bool
-        As `LocalDatastore`.
+    engine : Engine
+        The studies and their store.
+    read_only : bool
+        Refuse every change.
     """
 
-    def __init__(self, folder: str, *, auto_reload: bool, read_only: bool) -> None:
-        extensions = [f"*{suffix}" for suffix in nifti.SUFFIXES]
-        self._writing = threading.RLock()
-        super().__init__(folder, extensions=extensions, auto_reload=auto_reload, read_only=read_only)
+    def __init__(self, engine: Engine, *, read_only: bool = False) -> None:
+        self._engine, self._store, self._studies = engine, engine.store, engine.studies
+        self._read_only = read_only
 
-    def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
-        """Store a new image under an id that can be a file name anywhere."""
-        if not IMAGE_ID.fullmatch(image_id or ""):
-            raise refused(422, "bad_name", f"image id {image_id!r}: expected letters, digits and ._-")
-        nifti.read(Path(image_filename))
-        return str(super().add_image(image_id, image_filename, image_info))
+    def name(self) -> str:
+        """The studies folder's name."""
+        return self._studies.folder.name
+
+    def set_name(self, name: str) -> None:
+        """Refused: the folder has its name."""
+        raise refused(422, "unsupported", "the datastore has its folder's name; rename the folder")
+
+    def description(self) -> str:
+        """What this datastore is."""
+        return "Cardiac studies"
+
+    def set_description(self, description: str) -> None:
+        """Refused, as nothing shows it."""
+        raise refused(422, "unsupported", "the datastore has no description of its own")
+
+    def datalist(self) -> list[dict[str, Any]]:
+        """``image`` and ``label`` paths of every image with a final label."""
+        records = self._studies.by_id()
+        return [
+            {
+                "image": str(records[one.image_id].path),
+                "label": str(self._store.label_path(one.image_id, FINAL)),
+            }
+            for one in self._store.all_labels(FINAL)
+            if one.image_id in records
+        ]
+
+    def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
+        """Tags of an image's labels, each with the label's id, which is the image's."""
+        return {one.tag: image_id for one in self._store.labels(image_id)}
+
+    def get_label_by_image_id(self, image_id: str, tag: str) -> str:
+        """The label's id, which is the image's, or nothing."""
+        return image_id if tag in self.get_labels_by_image_id(image_id) else ""
+
+    def get_image(self, image_id: str, params: Any = None) -> bytes:
+        """The image's file."""
+        return self._studies.record(image_id).path.read_bytes()
+
+    def get_image_uri(self, image_id: str) -> str:
+        """The image's path; nothing for an unknown id."""
+        record = self._studies.by_id().get(image_id)
+        return str(record.path) if record else ""
+
+    def get_label(self, label_id: str, label_tag: str, params: Any = None) -> bytes:
+        """The label's file."""
+        return Path(self._label_uri(label_id, label_tag)).read_bytes()
+
+    def get_label_uri(self, label_id: str, label_tag: str) -> str:
+        """The label's path; nothing where there is no such label."""
+        current = self._store.label(label_id, label_tag)
+        return str(self._store.label_path(label_id, label_tag)) if current else ""
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        """What is known of an image and what clients noted."""
+        record = self._studies.record(image_id)
+        return {**datastore_v2.image_info(record), **self._store.image_info(image_id)}
+
+    def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
+        """Author, time, version and EF of a label, and what clients noted."""
+        current = self._store.label(label_id, label_tag)
+        if current is None:
+            raise UnknownLabelError(f"{label_id}: there is no label {label_tag!r}")
+        return datastore_v2.label_info(current)
+
+    def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
+        """Images with a final label."""
+        return self._store.image_ids(is_open=False)
+
+    def get_unlabeled_images(
+        self, label_tag: str | None = None, labels: list[str] | None = None
+    ) -> list[str]:
+        """Images without a final label."""
+        return self._store.image_ids(is_open=True)
+
+    def list_images(self) -> list[str]:
+        """All images."""
+        return self._store.image_ids()
+
+    def get_dataset_archive(self, limit_cases: int | None) -> str:
+        """A ZIP file of every labelled image, its label and the records; the caller removes it."""
+        cases = self.datalist()
+        if not cases:
+            raise refused(404, "no_labels", "no image has a final label yet")
+        handle = tempfile.NamedTemporaryFile(prefix="cardiolabel-", suffix=".zip", delete=False)
+        with handle, zipfile.ZipFile(handle, mode="w") as archive:
+            for case in cases[: limit_cases if limit_cases and limit_cases > 0 else None]:
+                for kind, path in case.items():
+                    archive.write(path, arcname=f"{kind}/{Path(path).name}")
+            archive.writestr("metadata.json", json.dumps(self.json(), default=str))
+        return handle.name
+
+    def refresh(self) -> None:
+        """Compare every file with its record."""
+        self._store.sync.refresh()
+
+    def add_image(self, image_id: str, image_filename: str | Path, image_info: dict[str, Any]) -> str:
+        """Store a new image under an id that can be a file name anywhere.
+
+        Raises
+        ------
+        BadNameError, ImageReadError, ImageContentError, ConflictError
+            Nothing is stored; the last where another image has the id.
+        """
+        self._refuse_changes()
+        check_name("image id", image_id)
+        source = Path(image_filename)
+        nifti.read(source)
+        known = self._studies.by_id().get(image_id)
+        if known is None:
+            target = self._studies.folder / f"{image_id}{masks.suffix(source.name)}"
+            with atomic(target) as temporary:
+                temporary.write_bytes(source.read_bytes())
+        elif _sha256(known.path) != _sha256(source):
+            raise ConflictError(f"there is another image {image_id}; upload this one under another id", {})
+        self._store.update_image_info(image_id, image_info or {})
+        return image_id
+
+    def remove_image(self, image_id: str) -> None:
+        """Remove an image and its labels; the labels' versions are kept."""
+        self._refuse_changes()
+        record = self._studies.record(image_id)
+        for label in self._store.labels(image_id):
+            self._store.writer.remove_label(image_id, label.tag)
+        record.path.unlink(missing_ok=True)
+        self._store.sync.catch_up()
 
     def save_label(
         self, image_id: str, label_filename: str | Path, label_tag: str, label_info: dict[str, Any]
     ) -> str:
-        """Store a label as ``.nii.gz`` with the shape and the affine of its image.
+        """As `save`, with what MONAI Label passes; returns the label's id, which is the image's."""
+        self.save(image_id, Path(label_filename), label_tag, info=label_info or {})
+        return image_id
+
+    def save(
+        self,
+        image_id: str,
+        file: Path,
+        tag: str,
+        *,
+        info: dict[str, Any],
+        author: str = "",
+        base: int | None = None,
+    ) -> Correction:
+        """Check a mask file, store it as ``.nii.gz`` with its image's shape and affine, and measure.
+
+        Parameters
+        ----------
+        info : dict
+            What the client says of the label; ``allow_empty`` in it takes a mask without labelled pixels.
+        author : str
+            Who drew it; else the client's ``client_id``.
+        base : int or None
+            Version that the author had opened; else the client's ``base_version``.
 
         Raises
         ------
-        ImageReadError, ImageContentError
-            The label is not a mask of this image; nothing is stored.
+        As `cardiolabel.corrections.Corrections.save`.
         """
-        uri = self.get_image_uri(image_id)
-        if not uri:
-            raise ImageNotFoundException(f"no image {image_id!r} in this studies folder")
-        image = nifti.read(Path(uri))
-        frames = masks.read(Path(label_filename), CAMUS_LABELS, grid=image.grid)
-        if frames.shape != image.clip.shape:
-            raise ImageContentError(
-                f"a label of {_axes(frames.shape)} for {image_id}; expected {_axes(image.clip.shape)}"
-            )
-        with tempfile.TemporaryDirectory() as folder:
-            stored = Path(folder) / f"{image_id}.nii.gz"
-            nifti.write_mask_like(frames, stored, grid=image.grid)
-            with self._writing:
-                return str(super().save_label(image_id, str(stored), label_tag, label_info))
+        self._refuse_changes()
+        record = self._studies.record(image_id)
+        check_name("tag", tag)
+        frames = masks.read(file, labels_of(record), grid=self._studies.image(record).grid)
+        notes = dict(info)
+        allow_empty = notes.pop("allow_empty", False) is True
+        said = _version(notes.pop("base_version", None))
+        author = author or str(notes.get("client_id") or "")[:200]
+        save = Save(author=author, base=said if base is None else base, info=notes)
+        return self._engine.corrections.save(image_id, frames, tag=tag, save=save, allow_empty=allow_empty)
+
+    def remove_label(self, label_id: str, label_tag: str) -> None:
+        """Remove a label; its versions are kept."""
+        self._refuse_changes()
+        self._store.writer.remove_label(label_id, label_tag)
+
+    def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
+        """Add notes to an image."""
+        self._refuse_changes()
+        self._store.update_image_info(image_id, info)
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
-        """As stock, from one thread at a time."""
-        with self._writing:
-            super().update_label_info(label_id, label_tag, info)
+        """Add notes to a label."""
+        self._refuse_changes()
+        self._store.update_label_info(label_id, label_tag, info)
 
-    def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
-        """As stock, without hidden files and reference masks that lie beside their images."""
-        files = super()._list_files(path, patterns)
-        return {name: file for name, file in files.items() if file_names.is_image_name(Path(name))}
+    def status(self) -> dict[str, Any]:
+        """Number of images, of those with a final label, and of labels by tag."""
+        total, tags = self._store.counted()
+        return {"total": total, "completed": tags.get(FINAL, 0), "label_tags": tags}
+
+    def json(self) -> dict[str, Any]:
+        """The whole datastore in the form of MONAI Label's ``datastore_v2.json``."""
+        records = self._studies.records()
+        return datastore_v2.document(
+            self.name(), records, self._store.all_labels(), self._store.all_image_info()
+        )
+
+    def _refuse_changes(self) -> None:
+        if self._read_only:
+            raise refused(403, "read_only", "this server only reads its studies folder")
+
+    def _label_uri(self, label_id: str, label_tag: str) -> str:
+        uri = self.get_label_uri(label_id, label_tag)
+        if not uri:
+            raise UnknownLabelError(f"{label_id}: there is no label {label_tag!r}")
+        return uri
 
 
-def _axes(shape: tuple[int, ...]) -> str:
-    frames, rows, cols = shape
-    return f"{frames} frames of {rows} x {cols}"
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _version(said: object) -> int | None:
+    if said is None or (isinstance(said, int) and not isinstance(said, bool) and said >= 0):
+        return said
+    raise refused(422, "bad_params", f"base_version {said!r}: expected a version's number, or 0 for none")

@@ -1,4 +1,4 @@
-"""The studies folder and the model that reads it, shared by inference, strategies and routes."""
+"""The studies folder, its records and the model, shared by inference, strategies and routes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from cardiolabel.annotators import agreement_json
+from cardiolabel.cache import BoundedCache
+from cardiolabel.corrections import Corrections
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import CardiolabelError, ModelError
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io.nifti import Grid
+from cardiolabel.store.store import Store
 from cardiolabel.studies import Studies
 from lib import masks
 
@@ -20,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class Engine:
-    """One studies folder, and the model once its weights are there.
+    """One studies folder with its records, and the model once its weights are there.
 
     Without weights the studies are still listed and measured from their labels; each request for the model
     looks for the weights again, so that putting them back needs no new start.
@@ -33,13 +37,21 @@ class Engine:
         Folder of weights files.
     model : str
         Name of the model.
+    database_url : str or None
+        Where the records are; None for a file within the studies folder.
+    watch : bool
+        Notice label files that something else writes or removes.
     """
 
-    def __init__(self, folder: Path, *, weights: Path, model: str) -> None:
-        self._folder, self._weights, self._model = folder, weights, model
-        self._predictor: Predictor | None = None
+    def __init__(
+        self, folder: Path, *, weights: Path, model: str, database_url: str | None, watch: bool
+    ) -> None:
+        self._weights, self._model = weights, model
         self._lock = threading.Lock()
         self.studies = Studies(folder, predictor=None)
+        self.store = Store(folder, records=self.studies.by_id, url=database_url, watch=watch)
+        self.corrections = Corrections(self.studies, self.store)
+        self._agreement: BoundedCache[dict[str, Any]] = BoundedCache(1, size_of=lambda _: 1)
         try:
             self.predictor()
         except ModelError as error:
@@ -54,10 +66,15 @@ class Engine:
             It cannot be used; nothing is predicted instead.
         """
         with self._lock:
-            if self._predictor is None:
-                self._predictor = Predictor.load(self._model, self._weights)
-                self.studies = Studies(self._folder, predictor=self._predictor)
-            return self._predictor
+            if self.studies.predictor is None:
+                self.studies.predictor = Predictor.load(self._model, self._weights)
+            return self.studies.predictor
+
+    def reload(self) -> None:
+        """Load the model's weights anew, and compare every file of the folder with its record."""
+        with self._lock:
+            self.studies.predictor = Predictor.load(self._model, self._weights)
+        self.store.sync.refresh()
 
     def warm_up(self) -> None:
         """Predict an empty frame and write it, so that the first request does not wait for libraries."""
@@ -69,15 +86,7 @@ class Engine:
             return
         masks.write(frames, Grid((64, 64), np.eye(4)), masks.NRRD).unlink()
 
-    def remeasured(self, image_id: str) -> dict[str, Any]:
-        """The patient of an image measured from the masks as they are now, or ``{"reason": …}``.
-
-        Without contours, which would fill MONAI Label's index.
-        """
-        try:
-            return self.studies.patient_json(self.studies.record(image_id).patient, geometry=False)
-        except CardiolabelError as error:
-            return {"reason": str(error)}
-        except Exception as error:  # the label is stored already; the client must learn that
-            logger.exception("measuring after a saved label failed")
-            return {"reason": f"the measurement failed ({type(error).__name__}); the server's log says where"}
+    def agreement(self) -> dict[str, Any]:
+        """How well annotators agree, compared anew where somebody has saved since."""
+        readings = self.corrections.readings()
+        return self._agreement.get(tuple(readings), lambda: agreement_json(readings, self.studies))

@@ -1,4 +1,4 @@
-"""Corrected masks."""
+"""Corrected masks: saving them, their history, and back to an earlier one."""
 
 from __future__ import annotations
 
@@ -6,30 +6,112 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Header, Query, Response, UploadFile
+from fastapi import Path as PathParameter
+from fastapi.responses import FileResponse
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
-from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.utils.app import app_instance
 
+from cardiolabel.corrections import Correction
+from cardiolabel.store.versions import FINAL
+from cardiolabel.store.writer import Save
 from lib.api import received
+from lib.errors import refused
 
-router = APIRouter()
+router = APIRouter(tags=["Labels"])
+
+Reader = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))]
+Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
+Number = Annotated[int, Query(ge=1, le=2**31 - 1)]
 
 
 @router.put("/datastore/label", tags=["Datastore"], summary="Save a corrected mask and measure its patient")
 def save_label(
     image: str,
     label: Annotated[UploadFile, File()],
-    user: Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))],
+    user: Annotator,
+    response: Response,
     params: Annotated[str, Form()] = "{}",
-    tag: str = DefaultLabelTag.FINAL.value,
+    tag: str = FINAL,
+    if_match: Annotated[str | None, Header()] = None,
 ) -> dict[str, Any]:
-    """As MONAI Label's endpoint; the answer carries the patient's new measurement."""
-    app = app_instance()
+    """As MONAI Label's endpoint; the answer carries the new version and the patient's new measurement.
+
+    Answers 409 where the label changed since it was opened: since ``base_version`` in the params or the
+    version in ``If-Match``, else since the annotator was handed the image. Both masks are kept then.
+    ``allow_empty`` in the params takes a mask without labelled pixels.
+    """
     info = received.json_object(params)
     with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
         path = received.upload(label, Path(folder))
-        tag = tag or DefaultLabelTag.FINAL.value
-        label_id = app.datastore().save_label(image, path, tag, info)
-    return {**app.measure_saved(image, label_id, tag), "image": image, "label": label_id}
+        saved = (
+            app_instance()
+            .datastore()
+            .save(image, path, tag or FINAL, info=info, author=author(user), base=_version(if_match))
+        )
+    return _answer(saved, response)
+
+
+@router.get("/datastore/label", tags=["Datastore"], summary="Download a mask")
+def label_file(label: str, tag: str, user: Reader) -> FileResponse:
+    """As MONAI Label's endpoint; ``ETag`` is the version, to be sent back as ``If-Match`` when saving."""
+    store = app_instance().engine.store
+    current = store.label(label, tag)
+    if current is None:
+        raise refused(404, "unknown_label", f"{label}: there is no label {tag!r}")
+    path = store.label_path(label, tag)
+    headers = {"ETag": f'"{current.number}"'}
+    return FileResponse(path, media_type="application/gzip", filename=path.name, headers=headers)
+
+
+@router.get("/cardiac/labels/{image}/versions", summary="Every version of a label")
+def versions(image: str, user: Reader, tag: str = FINAL) -> list[dict[str, Any]]:
+    """The oldest first: author, time, how it came to be, model, EF before and after."""
+    engine = app_instance().engine
+    engine.studies.record(image)
+    current = engine.store.label(image, tag)
+    number = current.number if current else None
+    return [one.as_json(current=one.number == number) for one in engine.store.history(image, tag)]
+
+
+@router.get("/cardiac/labels/{image}/versions/{version}", summary="Download one version of a label")
+def version_file(
+    image: str, version: Annotated[int, PathParameter(ge=1, le=2**31 - 1)], user: Reader, tag: str = FINAL
+) -> FileResponse:
+    """The mask as it was."""
+    _, path = app_instance().engine.store.version(image, tag, version)
+    name = f"{image}.{tag}.{version}.nii.gz"
+    return FileResponse(path, media_type="application/gzip", filename=name)
+
+
+@router.post("/cardiac/labels/{image}/rollback", summary="Make an earlier version of a label the current one")
+def roll_back(
+    image: str, version: Number, user: Annotator, response: Response, tag: str = FINAL
+) -> dict[str, Any]:
+    """As a new version, so that nothing is lost; the answer is that of saving."""
+    save = Save(author=author(user))
+    return _answer(app_instance().engine.corrections.roll_back(image, version, tag=tag, save=save), response)
+
+
+def author(user: User) -> str:
+    """Who sends a request: the login's name; without login nobody is known by name."""
+    return str(user.username) if settings.MONAI_LABEL_AUTH_ENABLE else ""
+
+
+def _answer(saved: Correction, response: Response) -> dict[str, Any]:
+    version = saved.version
+    response.headers["ETag"] = f'"{version.number}"'
+    return {
+        "image": version.image_id, "label": version.image_id, "tag": version.tag, "version": version.number,
+        "measurement": saved.measurement,
+    }  # fmt: skip
+
+
+def _version(if_match: str | None) -> int | None:
+    if if_match is None:
+        return None
+    number = if_match.strip().removeprefix("W/").strip('"')
+    if not number.isascii() or not number.isdigit() or len(number) > 9:
+        raise refused(422, "bad_version", f"If-Match {if_match!r}: expected a version's number in quotes")
+    return int(number)

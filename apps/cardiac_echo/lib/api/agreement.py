@@ -1,0 +1,28 @@
+"""Agreement between annotators who read the same images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Response
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC
+from monailabel.interfaces.utils.app import app_instance
+
+from cardiolabel.annotators import agreement_png
+
+router = APIRouter(dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
+
+
+@router.get("/cardiac/agreement", tags=["Cardiac"], summary="How well annotators agree, in mm and EF points")
+def agreement() -> dict[str, Any]:
+    """Every two annotators compared on the images that both read."""
+    return app_instance().engine.agreement()
+
+
+@router.get(
+    "/cardiac/agreement/figure.png", tags=["Cardiac"], summary="Bland-Altman plot of the annotators' EF"
+)
+def figure() -> Response:
+    """The figure that goes with `agreement`."""
+    return Response(agreement_png(agreement()), media_type="image/png")
