@@ -7,9 +7,23 @@ from typing import Any
 
 import torch
 
+from cardiolabel.networks.attention_unet import attention_unet
+from cardiolabel.networks.deeplabv3 import deeplabv3
+from cardiolabel.networks.dynunet import dynunet
+from cardiolabel.networks.efficientnet_unet import efficientnet_unet
+from cardiolabel.networks.spatial_attention_unet import SpatialAttentionUNet
 from cardiolabel.networks.unet import unet
 
-NETWORKS: dict[str, Callable[..., torch.nn.Module]] = {"unet": unet}
+NETWORKS: dict[str, Callable[..., torch.nn.Module]] = {
+    "attention_unet": attention_unet,
+    "deeplabv3": deeplabv3,
+    "dynunet": dynunet,
+    "efficientnet_unet": efficientnet_unet,
+    "spatial_attention_unet": SpatialAttentionUNet,
+    "unet": unet,
+}
+"""Every network takes ``(N, 1, S, S)`` and gives logits ``(N, C, S, S)``; in training possibly a list of
+them, the finest first."""
 
 
 def build(name: str, arguments: dict[str, Any]) -> torch.nn.Module:
