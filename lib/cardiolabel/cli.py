@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -39,6 +40,9 @@ class Kind(StrEnum):
 
     CAMUS = "camus"
     CAMUS_MHD = "camus-mhd"
+    ACDC = "acdc"
+    SUNNYBROOK = "sunnybrook"
+    ECHONET = "echonet"
     FOLDER = "folder"
 
 
@@ -148,6 +152,46 @@ def measure(
     )
 
 
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or a .toml file.")],
+    studies: Existing,
+    out: Out,
+    labels: Annotated[str, typer.Option(help="final, original, or a folder of masks.")] = "final",
+    images: Annotated[int | None, typer.Option(min=1, help="Budget in images; else the recipe's.")] = None,
+    version: Annotated[str, typer.Option(help="Version of the model, for its card.")] = "1.0.0",
+    licence: Annotated[str, typer.Option(help="Licence of the data, for the card.")] = "as the training data",
+    quiet: Quiet = False,
+) -> None:
+    """Train a model on masks that exist; run again to go on after an interruption."""
+    from cardiolabel.studies import Studies
+    from cardiolabel.training import training_recipe
+    from cardiolabel.training.fit import FitProgress
+    from cardiolabel.training.train import train as run
+
+    with _clear_errors():
+        chosen = training_recipe.read(recipe)
+        chosen = replace(chosen, images=images or chosen.images)
+        masks = studies / "labels" / labels if labels in {"final", "original"} else Path(labels)
+        records = Studies(studies, predictor=None).records()
+        with _bar("reading", quiet) as reading, _bar("training", quiet) as training:
+
+            def show(progress: FitProgress) -> None:
+                best = f", best Dice {progress.best_dice:.4f}" if progress.best_dice is not None else ""
+                training(progress.images, progress.budget, f"training, loss {progress.loss:.3f}{best}")
+
+            done = run(
+                chosen, records, masks, out=out, version=version, licence=licence,
+                trained_on=studies.resolve().name, on_reading=reading, on_progress=show,
+            )  # fmt: skip
+    _problems(done.skipped, quiet)
+    _say(
+        f"{done.card.name} {done.card.version} in {out}: {len(done.split.training)} patients in training,"
+        f" {len(done.split.selection)} to select by, {len(done.split.held_back)} held back",
+        quiet,
+    )
+
+
 @export.command("datastore")
 def export_datastore(
     studies: Existing,
@@ -200,15 +244,15 @@ def _clear_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+def _bar(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     progress = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
     task = progress.add_task(what, total=None)
 
-    def report(done: int, total: int) -> None:
+    def report(done: int, total: int, description: str = what) -> None:
         progress.start()  # not before: input that is refused leaves its one line alone on stderr
-        progress.update(task, completed=done, total=total)
+        progress.update(task, completed=done, total=total, description=description)
 
     try:
         yield report

@@ -139,6 +139,10 @@ ACDC_LABELS = LabelSet("acdc", (("right_ventricle", 1), ("myocardium", 2), ("lv_
 """ACDC short-axis MR: right-ventricular cavity, myocardium, LV cavity."""
 
 
+SAX_LABELS = LabelSet("sax", (("myocardium", 2), ("lv_cavity", 3)))
+"""Left ventricle in short-axis MR, with ACDC's values."""
+
+
 def _checked_pixels(pixels: NDArray[np.generic], what: str) -> NDArray[np.generic]:
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise ImageContentError(f"{what} must be three non-empty axes, got shape {pixels.shape}")
@@ -189,16 +193,41 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Parallel slices at one phase: ``pixels (Z, H, W)``, slices ``slice_spacing_mm`` apart."""
+    """Parallel slices at one phase.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (Z, H, W)
+        Grey values, finite; kept read-only.
+    spacing : Spacing
+    slice_spacing_mm : float
+        Distance between neighbouring slices.
+    affine : ndarray, shape (4, 4), optional
+        From (column, row, slice) indices to patient coordinates in mm (right, anterior, superior),
+        where the file places its slices in the patient.
+
+    Raises
+    ------
+    ImageContentError
+        Pixels as for `Clip`; no distance, or an affine of other lengths than the spacings.
+    """
 
     pixels: NDArray[np.generic]
     spacing: Spacing
     slice_spacing_mm: float
+    affine: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pixels", _checked_pixels(self.pixels, "a stack (Z, H, W)"))
         if not (math.isfinite(self.slice_spacing_mm) and self.slice_spacing_mm > 0):
             raise ImageContentError(f"slice spacing must be > 0 mm, got {self.slice_spacing_mm}")
+        if self.affine is not None:
+            lengths_mm = np.linalg.norm(self.affine[:3, :3], axis=0)
+            spacings_mm = (self.spacing.col_mm, self.spacing.row_mm, self.slice_spacing_mm)
+            if not np.allclose(lengths_mm, spacings_mm, rtol=1e-3, atol=0):
+                raise ImageContentError(
+                    f"an affine of {lengths_mm} mm does not fit spacings of {spacings_mm}"
+                )
 
 
 @dataclass(frozen=True)
@@ -206,7 +235,8 @@ class Record:
     """One image file and what is known about it.
 
     ``ed_frame`` and ``es_frame`` are 1-based frame numbers within a cine. ``reference_ef_pct`` is
-    the dataset's own EF and ``reference_convention`` how it was computed.
+    the dataset's own EF and ``reference_convention`` how it was computed. ``split`` is the image's
+    part in the dataset's official split: TRAIN, VAL or TEST.
     """
 
     image_id: str
@@ -223,3 +253,4 @@ class Record:
     image_quality: str | None = None
     reference_ef_pct: float | None = None
     reference_convention: Convention | None = None
+    split: str | None = None

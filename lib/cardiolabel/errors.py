@@ -27,7 +27,10 @@ A message names the file or frame, what was expected and what to do.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class CardiolabelError(Exception):

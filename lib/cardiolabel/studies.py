@@ -25,7 +25,7 @@ from cardiolabel.predicted import Predicted, masked_image, model_json, predict_f
 from cardiolabel.reporting.figure import study_figure
 from cardiolabel.reporting.result import study_json
 
-LABELS_OF = {"acdc": ACDC_LABELS}
+LABELS_OF = {"acdc": ACDC_LABELS, "sunnybrook": ACDC_LABELS}
 """Label sets of stored masks by their dataset; `CAMUS_LABELS` for all others."""
 
 LABEL_TAGS = ("final", "original")

@@ -209,3 +209,26 @@ def test_real_images_and_masks_fit(patient: str) -> None:
         assert spacing is not None
         depth_mm = spacing.row_mm * image.clip.shape[1]
         assert 80 < depth_mm < 300
+
+
+def test_the_official_split_is_taken_from_its_lists(tmp_path: Path) -> None:
+    images, lists = tmp_path / "database_nifti", tmp_path / "database_split"
+    lists.mkdir()
+    for number, name in ((1, "training"), (2, "validation"), (3, "testing"), (4, None)):
+        make(images, f"patient000{number}")
+        if name:
+            (lists / f"subgroup_{name}.txt").write_text(f"patient000{number}\n")
+    for root in (tmp_path, images):
+        found = {item.patient: item.split for item in camus.records(root)}
+        assert list(found.values()) == ["TRAIN", "VAL", "TEST", None]
+    (lists / "subgroup_testing.txt").write_text("patient0001\n")
+    with pytest.raises(DatasetError, match="patient0001 is in another list"):
+        camus.records(tmp_path)
+
+
+@real_data
+def test_the_real_split(tmp_path: Path) -> None:
+    records = camus.records(REAL)
+    patients = {item.patient: item.split for item in records}
+    assert sum(split == "VAL" for split in patients.values()) == 50
+    assert None not in patients.values()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from cardiolabel.cli import Kind
 from cardiolabel.datasets import READERS, camus, manifest
 from cardiolabel.datasets.prepare import Prepared, prepare
 from cardiolabel.domain import Clip, Phase, Spacing, View
@@ -298,8 +299,8 @@ def test_a_full_disk_is_not_a_skipped_image(tmp_path: Path, monkeypatch: pytest.
         prepare("camus", make_camus(tmp_path / "camus"), tmp_path / "studies")
 
 
-def test_every_registered_reader_has_its_name() -> None:
-    assert {"camus", "camus-mhd", "folder"} <= set(READERS)
+def test_every_registered_reader_is_a_kind_of_the_command() -> None:
+    assert set(READERS) == {kind.value for kind in Kind}
 
 
 @pytest.mark.skipif(not (SHARED / "camus_mhd").is_dir(), reason="CAMUS (.mhd) is not in ../shared/data")

@@ -10,12 +10,12 @@ Leclerc et al. 2019, doi 10.1109/TMI.2019.2900516
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from cardiolabel.datasets.folder import reference_path
+from cardiolabel.datasets.info_cfg import read_info_cfg
 from cardiolabel.datasets.numbers_in_text import real, whole
 from cardiolabel.domain import Convention, Phase, Record, View
 from cardiolabel.errors import DatasetError
@@ -24,8 +24,9 @@ __all__ = ["LAYOUT", "NAME", "Layout", "ViewInfo", "read_info", "records", "reco
 
 NAME = "camus"
 
+SPLIT_FOLDER = "database_split"
+_SPLITS = {"training": "TRAIN", "validation": "VAL", "testing": "TEST"}
 _VIEWS = {"2CH": View.A2C, "4CH": View.A4C}
-_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def records(root: Path) -> list[Record]:
     -------
     list of Record
         Sex, age and EF are the patient's: a view without an ``Info_*.cfg`` takes them from the
-        other view's. Frame numbers and frame rate are given for half sequences only.
+        other view's. Frame numbers and frame rate are given for half sequences only. The official split
+        is taken from ``database_split/subgroup_*.txt`` in the folder or beside it, where it is there.
 
     Raises
     ------
@@ -108,7 +110,12 @@ def records(root: Path) -> list[Record]:
 def records_of(root: Path, layout: Layout) -> list[Record]:
     """As `records`, for any release of CAMUS."""
     patients = _patients(root, layout)
-    found = [record for patient in patients for record in _patient_records(patient, layout)]
+    splits = _splits(patients[0].parent)
+    found = [
+        replace(record, split=splits.get(record.patient))
+        for patient in patients
+        for record in _patient_records(patient, layout)
+    ]
     if not found:
         raise DatasetError(f"{patients[0]}: found {_content(patients[0])}; {_expected(layout)}")
     return found
@@ -133,28 +140,18 @@ def read_info(path: Path, ef_key: str) -> ViewInfo:
     DatasetError
         A line or a value that cannot be understood; the file and line are named.
     """
-    values: dict[str, tuple[str, str]] = {}
-    for number, line in _lines(path):
-        key, colon, value = line.partition(":")
-        where = f"{path}, line {number}"
-        if not colon or not key.strip():
-            raise DatasetError(f"{where}: {line!r}; expected a line like 'ED: 1'")
-        if key.strip() in values:
-            raise DatasetError(f"{where}: a second {key.strip()}; expected one")
-        values[key.strip()] = (value.strip(), where)
-    if not values:
-        raise DatasetError(f"{path}, line 1: empty; expected lines like 'ED: 1'")
-    frames = _value(values, "NbFrame", whole(1), "a number of frames, 1 or more")
+    cfg = read_info_cfg(path)
+    frames = cfg.value("NbFrame", whole(1), "a number of frames, 1 or more")
     frame = whole(1, frames), f"a frame number, 1 to {frames or 'NbFrame'}"
     return ViewInfo(
-        ed_frame=_value(values, "ED", *frame),
-        es_frame=_value(values, "ES", *frame),
+        ed_frame=cfg.value("ED", *frame),
+        es_frame=cfg.value("ES", *frame),
         frames=frames,
-        frame_rate_hz=_value(values, "FrameRate", real(1e-3, 1e5), "frames per second"),
-        sex=_value(values, "Sex", str, "text"),
-        age_years=_value(values, "Age", whole(0, 150), "whole years"),
-        image_quality=_value(values, "ImageQuality", str, "text"),
-        ef_pct=_value(values, ef_key, real(0, 100), "a percentage, 0 to 100"),
+        frame_rate_hz=cfg.value("FrameRate", real(1e-3, 1e5), "frames per second"),
+        sex=cfg.value("Sex", str, "text"),
+        age_years=cfg.value("Age", whole(0, 150), "whole years"),
+        image_quality=cfg.value("ImageQuality", str, "text"),
+        ef_pct=cfg.value(ef_key, real(0, 100), "a percentage, 0 to 100"),
     )
 
 
@@ -170,6 +167,25 @@ def _patients(root: Path, layout: Layout) -> list[Path]:
         if patients:
             return sorted(patients)
     raise DatasetError(f"{root}: found {_content(root)}; {_expected(layout)}")
+
+
+def _splits(folder: Path) -> dict[str, str]:
+    """Part of the official split of each patient that a list in ``database_split`` names."""
+    lists = next(
+        (near / SPLIT_FOLDER for near in (folder, folder.parent) if (near / SPLIT_FOLDER).is_dir()), None
+    )
+    found: dict[str, str] = {}
+    for name, split in _SPLITS.items():
+        path = lists / f"subgroup_{name}.txt" if lists else None
+        if path and path.is_file():
+            try:
+                patients = path.read_text(encoding="utf-8-sig").split()
+            except (OSError, UnicodeDecodeError) as error:
+                raise DatasetError(f"{path}: cannot be read as a list of patients") from error
+            for patient in patients:
+                if found.setdefault(patient, split) != split:
+                    raise DatasetError(f"{path}: {patient} is in another list as well; expected one")
+    return found
 
 
 def _content(folder: Path) -> str:
@@ -221,29 +237,3 @@ def _with_patient_facts(info: ViewInfo, infos: Mapping[str, ViewInfo]) -> ViewIn
             ef_pct=other.ef_pct if info.ef_pct is None else info.ef_pct,
         )
     return info
-
-
-def _lines(path: Path) -> list[tuple[int, str]]:
-    """Lines that are not blank, numbered from 1."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DatasetError(f"{path}, line {line}: expected plain text") from error
-    return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-
-
-def _value(
-    values: Mapping[str, tuple[str, str]], key: str, understand: Callable[[str], _Value], expected: str
-) -> _Value | None:
-    text, where = values.get(key, ("", ""))
-    if not text:
-        return None
-    try:
-        return understand(text)
-    except ValueError as error:
-        raise DatasetError(f"{where}: {key} is {text!r}; expected {expected}") from error

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.datasets import READERS, file_names, manifest
-from cardiolabel.domain import Clip, Spacing
+from cardiolabel.datasets.listing import Shape
+from cardiolabel.domain import Clip, Spacing, Stack
 from cardiolabel.errors import DatasetError, ImageContentError, InputError
 from cardiolabel.io import metaimage, nifti
 from cardiolabel.io.files import atomic
@@ -29,7 +30,8 @@ class Prepared:
     """What a studies folder now holds of a dataset.
 
     ``images`` and ``labels`` count files that are in place, those of an earlier run included.
-    ``skipped`` pairs an image's id with the reason why it or its mask was left out.
+    ``skipped`` pairs an image's id, or a patient or file of the dataset, with the reason why it or its
+    mask was left out.
     """
 
     images: int
@@ -73,8 +75,7 @@ def prepare(
         raise DatasetError(f"unknown dataset {kind!r}; expected one of {', '.join(READERS)}")
     if dest.resolve().is_relative_to(source.resolve()):
         raise DatasetError(f"{dest} is inside {source}; choose a folder outside it")
-    reader = READERS[kind]
-    records = reader.records(source)
+    listing = READERS[kind](source)
     try:
         dest.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -82,57 +83,58 @@ def prepare(
     rows = manifest.read(dest) if (dest / manifest.MANIFEST_NAME).exists() else []
     listed = {row.image_id for row in rows} | {row.path.name for row in rows}
     images = labels = 0
-    skipped: list[tuple[str, str]] = []
-    for done, record in enumerate(records, start=1):
-        image = dest / f"{record.image_id}.nii.gz"
+    skipped = list(listing.problems)
+    for done, entry in enumerate(listing.entries, start=1):
+        image_id = entry.record.image_id
+        image = dest / f"{image_id}.nii.gz"
         try:
-            _place_image(record.path, image)
+            _place_image(entry.image, image)
             images += 1
-            if listed.isdisjoint((record.image_id, image.name)):
-                rows.append(replace(record, path=image))
-            mask = reader.reference_path(record)
-            if mask is not None:
-                _place_label(mask, dest / LABELS / image.name, image)
+            if listed.isdisjoint((image_id, image.name)):
+                rows.append(replace(entry.record, path=image))
+            if entry.masks is not None:
+                _place_label(entry.masks, dest / LABELS / image.name, image)
                 labels += 1
         except InputError as error:
-            skipped.append((record.image_id, str(error)))
+            skipped.append((image_id, str(error)))
         if progress is not None:
-            progress(done, len(records))
+            progress(done, len(listing.entries))
     manifest.write(rows, dest)
     return Prepared(images=images, labels=labels, skipped=tuple(skipped))
 
 
-def _place_image(source: Path, image: Path) -> None:
+def _place_image(source: Path | Callable[[], Clip | Stack], image: Path) -> None:
     """Put an image into the studies folder, unless it is there."""
-    if image.exists() and _same_bytes(source, image):
+    if isinstance(source, Path) and image.exists() and _same_bytes(source, image):
         return
-    clip = _read(source)
+    content = _read(source) if isinstance(source, Path) else source()
     there = _read_if_readable(image)
     if there is None:
-        _copy(source, image, lambda: nifti.write_clip(clip, image))
-    elif not (_same_size(there.spacing, clip.spacing) and np.array_equal(there.pixels, clip.pixels)):
+        _copy_or_write(source, image, lambda: _write(content, image))
+    elif not _same(there, content):
         raise ImageContentError(f"another image named {image.name} is there already; move or rename one")
 
 
-def _place_label(source: Path, label: Path, image: Path) -> None:
+def _place_label(source: Path | Callable[[Shape], NDArray[np.uint8]], label: Path, image: Path) -> None:
     """Put a mask into ``labels/final``, unless the image has one there."""
     if label.exists():
         return
-    masks = _read_mask(source)
     there = nifti.read(image)
+    masks = _read_mask(source) if isinstance(source, Path) else source(there.clip.shape)
     if masks.shape != there.clip.shape:
+        name = source.name if isinstance(source, Path) else image.name
         raise ImageContentError(
-            f"{source.name}: a mask of (T, H, W) {masks.shape} does not fit its image, {there.clip.shape}"
+            f"{name}: a mask of (T, H, W) {masks.shape} does not fit its image, {there.clip.shape}"
         )
     label.parent.mkdir(parents=True, exist_ok=True)
-    _copy(source, label, lambda: nifti.write_mask_like(masks, label, grid=there.grid))
+    _copy_or_write(source, label, lambda: nifti.write_mask_like(masks, label, grid=there.grid))
 
 
-def _copy(source: Path, target: Path, convert: Callable[[], None]) -> None:
-    """Copy NIfTI bytes, compressed if they are not, so that the header stays; convert the rest."""
-    suffix = file_names.image_suffix(source)
-    if suffix in metaimage.SUFFIXES:
-        convert()
+def _copy_or_write(source: Path | Callable[..., object], target: Path, write: Callable[[], None]) -> None:
+    """Copy NIfTI bytes, compressed if they are not, so that the header stays; write the rest."""
+    suffix = file_names.image_suffix(source) if isinstance(source, Path) else None
+    if not isinstance(source, Path) or suffix in metaimage.SUFFIXES:
+        write()
         return
     with atomic(target) as draft:
         if suffix == ".nii.gz":
@@ -141,21 +143,36 @@ def _copy(source: Path, target: Path, convert: Callable[[], None]) -> None:
             draft.write_bytes(gzip.compress(source.read_bytes(), mtime=0))
 
 
+def _write(content: Clip | Stack, image: Path) -> None:
+    if isinstance(content, Stack):
+        nifti.write_stack(content, image)
+    else:
+        nifti.write_clip(content, image)
+
+
 def _same_bytes(source: Path, image: Path) -> bool:
     same_kind = file_names.image_suffix(source) == ".nii.gz"
     return same_kind and filecmp.cmp(source, image, shallow=False)
 
 
+def _same(there: nifti.NiftiImage, content: Clip | Stack) -> bool:
+    """Whether pixels and sizes are equal, these to the precision of a NIfTI header's 32 bits."""
+    apart = isinstance(content, Stack) and not np.isclose(
+        there.grid.slice_spacing_mm or 0.0, content.slice_spacing_mm, rtol=1e-5, atol=0
+    )
+    same_size = _same_size(there.clip.spacing, content.spacing) and not apart
+    return same_size and np.array_equal(there.clip.pixels, content.pixels)
+
+
 def _same_size(one: Spacing | None, other: Spacing | None) -> bool:
-    """Equal to the precision of a NIfTI header, whose sizes are 32-bit."""
     if one is None or other is None:
         return one is other
     return bool(np.allclose((one.row_mm, one.col_mm), (other.row_mm, other.col_mm), rtol=1e-5, atol=0))
 
 
-def _read_if_readable(image: Path) -> Clip | None:
+def _read_if_readable(image: Path) -> nifti.NiftiImage | None:
     try:
-        return nifti.read(image).clip
+        return nifti.read(image)
     except InputError:
         return None
 

@@ -1,0 +1,51 @@
+"""What a dataset gives to be prepared: its images, where pixels and masks come from, what is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiolabel.domain import Clip, Record, Stack
+
+Shape = tuple[int, int, int]
+"""(T, H, W) of a clip, (Z, H, W) of a stack."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of a dataset.
+
+    Parameters
+    ----------
+    record : Record
+        Its ``path`` is the file or the folder that the image comes from.
+    image : Path or callable
+        A NIfTI or MetaImage file, or what decodes the image from anything else.
+    masks : Path or callable, optional
+        The reference masks: such a file, or what makes them as uint8 of the image's shape.
+
+    Notes
+    -----
+    The callables raise `cardiolabel.errors.InputError` where a file is missing or broken.
+    """
+
+    record: Record
+    image: Path | Callable[[], Clip | Stack]
+    masks: Path | Callable[[Shape], NDArray[np.uint8]] | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A dataset's images, and its patients or files that cannot be used, each with the reason."""
+
+    entries: tuple[Entry, ...]
+    problems: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def records(self) -> list[Record]:
+        """Records of the images."""
+        return [entry.record for entry in self.entries]
