@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from cardiolabel.preprocessing.augmentation import EchoAugmentation
+from cardiolabel.preprocessing.augmentation import AUGMENTATIONS, Augmentation
 
 PLAIN_GREY = {
     "gamma": (1.0, 1.0), "gain": (1.0, 1.0), "attenuation": 0.0, "noise": 0.0, "speckle": 0.0,
@@ -26,7 +26,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def test_image_and_mask_move_together() -> None:
     images, masks = batch()
-    moved_images, moved_masks = EchoAugmentation(**PLAIN_GREY)(images, masks, generator=seeded())
+    moved_images, moved_masks = Augmentation(**PLAIN_GREY)(images, masks, generator=seeded())
     assert moved_masks.dtype == torch.int64 and moved_images.shape == images.shape
     for image, mask, before in zip(moved_images[:, 0] > 0.5, moved_masks == 1, masks == 1, strict=True):
         overlap = 2 * (image & mask).sum() / (image.sum() + mask.sum())
@@ -36,7 +36,7 @@ def test_image_and_mask_move_together() -> None:
 
 def test_grey_is_varied_and_the_mask_is_not() -> None:
     images, masks = batch()
-    varied, same = EchoAugmentation(**STILL)(images, masks, generator=seeded())
+    varied, same = Augmentation(**STILL)(images, masks, generator=seeded())
     assert torch.equal(same, masks)
     assert (varied - images).abs().amax(dim=(1, 2, 3)).min() > 0.02
     assert varied.min() >= 0 and varied.max() <= 2 and torch.isfinite(varied).all()
@@ -45,7 +45,7 @@ def test_grey_is_varied_and_the_mask_is_not() -> None:
 def test_mirroring_is_drawn_per_image() -> None:
     images, masks = batch(count=32)
     mirrored = {**STILL, "mirror_share": 0.5}
-    _, moved = EchoAugmentation(**mirrored, **PLAIN_GREY)(images, masks, generator=seeded())
+    _, moved = Augmentation(**mirrored, **PLAIN_GREY)(images, masks, generator=seeded())
     flipped = [torch.equal(one, other.flip(1)) for one, other in zip(moved, masks, strict=True)]
     kept = [torch.equal(one, other) for one, other in zip(moved, masks, strict=True)]
     assert 4 < sum(flipped) < 28 and sum(flipped) + sum(kept) == 32
@@ -53,7 +53,7 @@ def test_mirroring_is_drawn_per_image() -> None:
 
 def test_the_generator_decides_everything() -> None:
     images, masks = batch()
-    augment = EchoAugmentation()
+    augment = Augmentation()
     torch.manual_seed(1)
     one = augment(images, masks, generator=seeded(7))
     torch.manual_seed(2)
@@ -66,13 +66,30 @@ def test_the_generator_decides_everything() -> None:
 def test_the_batch_given_is_not_changed() -> None:
     images, masks = batch()
     before = images.clone(), masks.clone()
-    EchoAugmentation()(images, masks, generator=seeded())
+    Augmentation()(images, masks, generator=seeded())
     assert torch.equal(images, before[0]) and torch.equal(masks, before[1])
 
 
 def test_black_stays_black() -> None:
     images, masks = batch(size=32)
-    varied, _ = EchoAugmentation(**{**STILL, "shadow_share": 0.0, "blur_share": 0.0})(
+    varied, _ = Augmentation(**{**STILL, "shadow_share": 0.0, "blur_share": 0.0})(
         images, masks, generator=seeded()
     )
     assert not varied[images == 0].any()
+
+
+def test_no_augmentation_changes_nothing() -> None:
+    images, masks = batch()
+    same_images, same_masks = AUGMENTATIONS["none"](images, masks, generator=seeded())
+    torch.testing.assert_close(same_images, images, atol=1e-4, rtol=0)
+    assert torch.equal(same_masks, masks)
+
+
+def test_a_cropped_sector_is_black_at_one_side_only() -> None:
+    images = torch.ones(16, 1, 64, 64)
+    crop = Augmentation(**STILL, **PLAIN_GREY, crop_share=1.0)
+    cropped, _ = crop(images, torch.zeros(16, 64, 64, dtype=torch.long), generator=seeded())
+    dark = (cropped == 0).float().mean(dim=(1, 2, 3))
+    assert 0.02 < dark.mean() < 0.2
+    assert (cropped[:, :, :, 24:40] == 1).all()
+    assert (cropped[:, :, :, 0] == 0).any() and (cropped[:, :, :, -1] == 0).any()

@@ -1,70 +1,92 @@
-"""Fitting lowers the loss, and goes on after an interruption where it stopped."""
+"""Fitting lowers the loss, keeps the best average, and goes on after an interruption where it stopped."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from cardiolabel.networks.registry import build
-from cardiolabel.training import fit as module
-from cardiolabel.training.fit import FitProgress, FitSettings, fit
+from cardiolabel.training.fit import FitProgress, FitState, fit
+from cardiolabel.training.samples import Samples
+from cardiolabel.training.training_recipe import TrainingRecipe
 
-STEP_S = 1.0
 ARGUMENTS = {"out_channels": 2, "widths": (4, 6, 8)}
+BATCH = 4
 
 
-@pytest.fixture(autouse=True)
-def a_clock_that_ticks_once_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time is read at the start and at the end of a step."""
-    ticks = itertools.count(step=STEP_S)
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+def recipe(steps: int, **changes: object) -> TrainingRecipe:
+    known = {"name": "tiny", "source": "test", "input": "camus", "network": "unet", "learning_rate": 1e-2}
+    return TrainingRecipe(**{**known, "images": steps * BATCH, "batch": BATCH, **changes})  # type: ignore[arg-type]
 
 
-def data() -> tuple[torch.Tensor, torch.Tensor]:
+def discs(*centres: int) -> Samples:
     rows, cols = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
-    masks = torch.stack([((rows - c) ** 2 + (cols - 16) ** 2 < 64).long() for c in (13, 15, 17, 19)])
-    return 0.2 + 0.6 * masks[:, None].float(), masks
+    classes = torch.stack([((rows - c) ** 2 + (cols - 16) ** 2 < 64).byte() for c in centres])
+    return Samples((0.2 + 0.6 * classes[:, None].float()).half(), classes)
+
+
+NOTHING = Samples(torch.zeros(0, 1, 32, 32).half(), torch.zeros(0, 32, 32, dtype=torch.uint8))
 
 
 def run(
     checkpoint: Path,
     steps: int,
     *,
+    selection: Samples = NOTHING,
     on_progress: Callable[[FitProgress], None] = lambda _: None,
     save_every_s: float = 1e9,
-) -> torch.nn.Module:
+    **changes: object,
+) -> tuple[torch.nn.Module, FitState]:
     torch.manual_seed(0)
-    images, masks = data()
     return fit(
-        build("unet", ARGUMENTS), images, masks=masks,
-        settings=FitSettings(budget_minutes=steps * STEP_S / 60, batch=4, learning_rate=1e-2),
+        build("unet", ARGUMENTS), discs(13, 15, 17, 19), selection, recipe=recipe(steps, **changes),
         checkpoint=checkpoint, on_progress=on_progress, save_every_s=save_every_s,
     )  # fmt: skip
 
 
+def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    return all(
+        torch.allclose(a.float(), b.float(), atol=1e-5)
+        for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+
+
 def test_a_few_steps_lower_the_loss(tmp_path: Path) -> None:
     seen: list[FitProgress] = []
-    ema = run(tmp_path / "fit.pt", 30, on_progress=seen.append)
-    assert len(seen) == 30 and seen[-1].share == pytest.approx(1) and seen[-1].images == 120
+    network, _ = run(tmp_path / "fit.pt", 40, on_progress=seen.append)
+    assert len(seen) == 40 and (seen[-1].images, seen[-1].budget) == (160, 160)
     assert seen[-1].loss < 0.8 * seen[0].loss
-    images, masks = data()
-    assert not ema.training
-    found = ema(images).argmax(1)
-    assert 2 * ((found == 1) & (masks == 1)).sum() / ((found == 1).sum() + (masks == 1).sum()) > 0.8
+    assert not network.training
+    samples = discs(13, 15, 17, 19)
+    found, truth = network(samples.images.float()).argmax(1) == 1, samples.classes == 1
+    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.8
 
 
-def test_the_last_state_is_written(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "fit.pt"
-    ema = run(path, 3)
-    saved = torch.load(path, weights_only=True)
-    assert saved["progress"]["steps"] == 3
-    assert all(torch.equal(saved["ema"][name], tensor) for name, tensor in ema.state_dict().items())
-    assert [file.name for file in path.parent.iterdir()] == ["fit.pt"]
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "dice"}, {"loss": "ce"}, {"optimizer": "sgd"}, {"optimizer": "sgd0.9"},
+        {"optimizer": "adam", "schedule": "step"}, {"schedule": "polynomial", "warmup": 0},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_loss_optimizer_and_schedule_learns(tmp_path: Path, changes: dict[str, object]) -> None:
+    seen: list[FitProgress] = []
+    run(tmp_path / "fit.pt", 30, on_progress=seen.append, **changes)
+    assert seen[-1].loss < seen[0].loss
+
+
+def test_the_best_average_is_kept_and_not_the_last(tmp_path: Path) -> None:
+    network, state = run(tmp_path / "fit.pt", 60, selection=discs(14, 18), learning_rate=2e-2)
+    assert len(state.curve) >= 20
+    dice = [row[2] for row in state.curve]
+    assert state.best_dice == max(dice)
+    assert state.best_images == next(row[0] for row in reversed(state.curve) if row[2] == max(dice))
+    saved = torch.load(tmp_path / "fit.pt", weights_only=True)
+    assert all(torch.equal(saved["best"][name], one) for name, one in network.state_dict().items())
 
 
 class KilledError(Exception):
@@ -72,40 +94,41 @@ class KilledError(Exception):
 
 
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
-    whole = run(tmp_path / "whole.pt", 8)
+    whole, _ = run(tmp_path / "whole.pt", 8, selection=discs(14))
 
     def kill(progress: FitProgress) -> None:
-        if progress.images == 6 * 4:
+        if progress.images == 6 * BATCH:
             raise KilledError
 
     path = tmp_path / "fit.pt"
     with pytest.raises(KilledError):
-        run(path, 8, on_progress=kill, save_every_s=1.5 * STEP_S)
-    assert torch.load(path, weights_only=True)["progress"]["steps"] == 4
+        run(path, 8, selection=discs(14), on_progress=kill, save_every_s=0)
+    assert torch.load(path, weights_only=True)["state"]["steps"] == 5
     seen: list[FitProgress] = []
-    resumed = run(path, 8, on_progress=seen.append)
-    assert [progress.images for progress in seen] == [20, 24, 28, 32]
-    for one, other in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
-        assert torch.allclose(one.float(), other.float(), atol=1e-5)
+    resumed, _ = run(path, 8, selection=discs(14), on_progress=seen.append)
+    assert [progress.images for progress in seen] == [24, 28, 32]
+    assert same(whole, resumed)
 
 
 def test_a_finished_run_is_not_trained_further(tmp_path: Path) -> None:
-    once = run(tmp_path / "fit.pt", 3)
+    once, _ = run(tmp_path / "fit.pt", 3)
     seen: list[FitProgress] = []
-    again = run(tmp_path / "fit.pt", 3, on_progress=seen.append)
+    again, _ = run(tmp_path / "fit.pt", 3, on_progress=seen.append)
     assert seen == []
-    for one, other in zip(once.state_dict().values(), again.state_dict().values(), strict=True):
-        assert torch.equal(one, other)
-
-
-def test_a_longer_budget_continues_a_finished_run(tmp_path: Path) -> None:
-    run(tmp_path / "fit.pt", 3)
-    seen: list[FitProgress] = []
-    run(tmp_path / "fit.pt", 5, on_progress=seen.append)
-    assert [progress.images for progress in seen] == [16, 20]
+    assert same(once, again)
 
 
 def test_the_seed_decides(tmp_path: Path) -> None:
-    one, other = run(tmp_path / "a.pt", 3), run(tmp_path / "b.pt", 3)
-    for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True):
-        assert torch.equal(a, b)
+    one, other, third = (run(tmp_path / f"{seed}.pt", 3, seed=seed // 2)[0] for seed in range(3))
+    assert same(one, other) and not same(one, third)
+
+
+def test_deep_supervision_trains(tmp_path: Path) -> None:
+    seen: list[FitProgress] = []
+    torch.manual_seed(0)
+    network = build("dynunet", {"out_channels": 2, "widths": (4, 8, 8, 8), "heads": 2})
+    fit(
+        network, discs(13, 19), NOTHING, recipe=recipe(20), checkpoint=tmp_path / "fit.pt",
+        on_progress=seen.append,
+    )  # fmt: skip
+    assert seen[-1].loss < seen[0].loss

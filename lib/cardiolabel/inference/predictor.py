@@ -26,6 +26,7 @@ class Predictor:
     def __init__(self, network: torch.nn.Module, card: ModelCard, *, recipe: Recipe) -> None:
         self.card = card
         self.recipe = recipe
+        self._values = np.array(recipe.values, dtype=np.uint8)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -56,7 +57,7 @@ class Predictor:
         for start in range(0, len(frames), _FRAMES_AT_ONCE):
             chunk = self._probabilities(frames[start : start + _FRAMES_AT_ONCE])
             classes = self.recipe.restore(chunk, place).argmax(1).to(torch.uint8).cpu().numpy()
-            for offset, mask in enumerate(classes):
+            for offset, mask in enumerate(self._values[classes]):
                 masks[start + offset] = clean_mask(mask, self.labels)
         return masks
 

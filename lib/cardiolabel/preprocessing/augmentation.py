@@ -1,7 +1,8 @@
-"""Random variation of echo training batches, on whole batches at once."""
+"""Random variation of training batches, on whole batches at once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,8 +10,11 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True)
-class EchoAugmentation:
-    """How far a training batch is varied; every range is drawn per image, uniformly."""
+class Augmentation:
+    """How far a training batch is varied; every range is drawn per image, uniformly.
+
+    The defaults are for ultrasound: gain, depth attenuation, speckle and shadows besides geometry.
+    """
 
     rotation_deg: float = 20.0
     scale: tuple[float, float] = (0.75, 1.25)
@@ -24,6 +28,8 @@ class EchoAugmentation:
     speckle: float = 0.15
     blur_share: float = 0.3
     shadow_share: float = 0.2
+    crop_share: float = 0.0
+    crop: float = 0.2
 
     def __call__(
         self, images: torch.Tensor, masks: torch.Tensor, *, generator: torch.Generator
@@ -75,4 +81,33 @@ class EchoAugmentation:
         across = torch.linspace(-1, 1, cols).view(1, 1, 1, cols) / (0.1 + depth)
         shadow = 1 - draw(0.3, 0.95) * torch.exp(-(((across - centre) / width) ** 2))
         grey = torch.where(draw(0, 1) < self.shadow_share, grey * shadow, grey)
+        grey = self._cropped(grey, draw) if self.crop_share else grey
         return grey.clamp(0, 2)
+
+    def _cropped(self, grey: torch.Tensor, draw: Callable[[float, float], torch.Tensor]) -> torch.Tensor:
+        """Black beyond a slanted line near the left or right edge, as where a sector is set narrower."""
+        _, _, rows, cols = grey.shape
+        across = torch.linspace(0, 1, cols).view(1, 1, 1, cols)
+        depth = torch.linspace(-0.5, 0.5, rows).view(1, 1, rows, 1)
+        side = draw(0, 1) < 0.5
+        across = torch.where(side, across, 1 - across)
+        kept = across > draw(0, self.crop) + depth * draw(-0.2, 0.2)
+        return torch.where((draw(0, 1) < self.crop_share) & ~kept, torch.zeros(()), grey)
+
+
+AUGMENTATIONS = {
+    "none": Augmentation(
+        rotation_deg=0, scale=(1, 1), stretch=0, shift=0, mirror_share=0, gamma=(1, 1), gain=(1, 1),
+        attenuation=0, noise=0, speckle=0, blur_share=0, shadow_share=0,
+    ),
+    "light": Augmentation(
+        rotation_deg=10, scale=(0.9, 1.1), stretch=0, shift=0.05, mirror_share=0, gamma=(1, 1),
+        gain=(0.9, 1.1), attenuation=0, noise=0, speckle=0, blur_share=0, shadow_share=0,
+    ),
+    "echo": Augmentation(),
+    "echo_cropped": Augmentation(crop_share=0.2),
+    "sax": Augmentation(
+        rotation_deg=180, mirror_share=0.5, attenuation=0, noise=0.05, speckle=0, shadow_share=0,
+    ),
+}  # fmt: skip
+"""By the name that a training recipe gives."""

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from cardiolabel.domain import CAMUS_LABELS, Clip, LabelSet
+from cardiolabel.domain import CAMUS_LABELS, SAX_LABELS, Clip, LabelSet, View
 from cardiolabel.preprocessing.orientation import is_upside_down
 
 
@@ -21,8 +21,8 @@ from cardiolabel.preprocessing.orientation import is_upside_down
 class Placement:
     """Where a frame ``(rows, cols)`` lies within the square network input.
 
-    ``inner_rows`` x ``inner_cols`` input pixels starting at ``(top, left)``; ``flipped`` where the
-    frame was turned upside down first.
+    ``inner_rows`` x ``inner_cols`` input pixels starting at ``(top, left)``, which is negative where the
+    input shows only the frame's middle; ``flipped`` where the frame was turned upside down first.
     """
 
     rows: int
@@ -38,26 +38,41 @@ class Placement:
 class Recipe:
     """Geometry and grey values of one task's network input.
 
-    ``size_px``: side of the square input; the frame is fitted into it with its physical aspect
-    ratio and padded with zeros, so the network sees neither stretched anatomy nor absolute size.
+    ``size_px``: side of the square input. Without ``pixel_mm`` the whole frame is fitted into it with
+    its physical aspect ratio and padded with zeros, so the network sees neither stretched anatomy nor
+    absolute size. With ``pixel_mm`` an input pixel has that size and the frame's middle is cut out, or
+    padded; a frame without calibration is fitted. ``sector``: frames are ultrasound sectors, which are
+    turned upright. ``views``: those it is for. Class ``n`` of the network is the label set's ``n``-th
+    structure, 0 is background.
     """
 
     name: str
     size_px: int
     labels: LabelSet
+    views: frozenset[View]
+    pixel_mm: float | None = None
+    sector: bool = True
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Mask value of each of the network's classes."""
+        return 0, *(value for _, value in self.labels.values)
 
     def placement(self, clip: Clip) -> Placement:
         """Fit the clip's frames into the input, keeping the physical aspect ratio."""
         _, rows, cols = clip.shape
         row_mm, col_mm = (clip.spacing.row_mm, clip.spacing.col_mm) if clip.spacing else (1.0, 1.0)
-        scale = self.size_px / max(rows * row_mm, cols * col_mm)
-        inner_rows = max(1, min(self.size_px, round(rows * row_mm * scale)))
-        inner_cols = max(1, min(self.size_px, round(cols * col_mm * scale)))
+        if self.pixel_mm and clip.spacing:
+            scale = 1 / self.pixel_mm
+        else:
+            scale = self.size_px / max(rows * row_mm, cols * col_mm)
+        inner_rows = max(1, round(rows * row_mm * scale))
+        inner_cols = max(1, round(cols * col_mm * scale))
         middle = clip.pixels[clip.shape[0] // 2]
         return Placement(
             rows, cols, inner_rows, inner_cols,
             (self.size_px - inner_rows) // 2, (self.size_px - inner_cols) // 2,
-            is_upside_down(middle),
+            self.sector and is_upside_down(middle),
         )  # fmt: skip
 
     def frames(self, clip: Clip, place: Placement) -> NDArray[np.float32]:
@@ -79,8 +94,9 @@ class Recipe:
         return _pad(fitted, place, self.size_px).numpy()
 
     def masks(self, masks: NDArray[np.uint8], place: Placement) -> NDArray[np.uint8]:
-        """Reference masks ``(T, H, W)`` on the network's grid, ``(T, size, size)``."""
-        planes = np.stack([masks == value for value in range(1 + len(self.labels.values))], axis=1)
+        """Classes ``(T, size, size)`` of reference masks ``(T, H, W)``; unknown values are background."""
+        structures = [masks == value for value in self.values[1:]]
+        planes = np.stack([~np.any(structures, axis=0), *structures], axis=1)
         tensor = torch.from_numpy(planes.astype(np.float32))
         if place.flipped:
             tensor = tensor.flip(2)
@@ -89,9 +105,7 @@ class Recipe:
 
     def restore(self, probabilities: torch.Tensor, place: Placement) -> torch.Tensor:
         """Probabilities ``(T, C, size, size)`` on the frame's own grid ``(T, C, H, W)``."""
-        inner = probabilities[
-            :, :, place.top : place.top + place.inner_rows, place.left : place.left + place.inner_cols
-        ]
+        inner = functional.pad(probabilities, [-edge for edge in _edges(place, self.size_px)])
         native = functional.interpolate(
             inner, size=(place.rows, place.cols), mode="bilinear", align_corners=False
         )
@@ -105,11 +119,22 @@ def _resize(planes: torch.Tensor, rows: int, cols: int) -> torch.Tensor:
 
 
 def _pad(planes: torch.Tensor, place: Placement, size: int) -> torch.Tensor:
+    return functional.pad(planes, _edges(place, size))
+
+
+def _edges(place: Placement, size: int) -> list[int]:
+    """What is added left, right, above and below a fitted frame; negative where it is cut."""
     right, bottom = size - place.left - place.inner_cols, size - place.top - place.inner_rows
-    return functional.pad(planes, (place.left, right, place.top, bottom))
+    return [place.left, right, place.top, bottom]
 
 
-CAMUS = Recipe("camus", size_px=256, labels=CAMUS_LABELS)
+APICAL = frozenset({View.A2C, View.A4C, View.UNKNOWN})
+
+CAMUS = Recipe("camus", size_px=256, labels=CAMUS_LABELS, views=APICAL)
 """Apical echo: LV cavity, myocardium, left atrium in A2C and A4C."""
 
-RECIPES = {CAMUS.name: CAMUS}
+SAX = Recipe("sax", size_px=224, labels=SAX_LABELS, views=frozenset({View.SAX}), pixel_mm=1.4, sector=False)
+"""Short-axis MR: LV cavity and myocardium; 31 cm around the middle of the picture."""
+
+RECIPES = {recipe.name: recipe for recipe in (CAMUS, SAX)}
+"""By the name that a model card gives."""

@@ -1,161 +1,214 @@
-"""Fit a network to prepared arrays: seeded, resumable after a kill, bf16 on CPU, AMP on GPU.
+"""Fit a network to prepared arrays: seeded, resumable after a kill, bf16 autocast on CPU and GPU.
 
-The learning rate follows a cosine over a budget of training time, so a run ends when it should on
-any machine. The weights kept are the exponential moving average (EMA) at the end: no checkpoint is
-picked by looking at patients held back.
+The budget is a number of images. An exponential moving average (EMA) of the weights is judged now and then
+on the patients set aside for it, and the best one is kept.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from monai.losses.dice import DiceCELoss
 
 from cardiolabel.io.files import atomic
-from cardiolabel.preprocessing.augmentation import EchoAugmentation
+from cardiolabel.preprocessing.augmentation import AUGMENTATIONS
+from cardiolabel.training.losses import LOSSES, supervised
+from cardiolabel.training.optimizers import OPTIMIZERS, rate
+from cardiolabel.training.samples import Samples
+from cardiolabel.training.training_recipe import TrainingRecipe
 
 logger = logging.getLogger(__name__)
 
+_JUDGED = 24
+"""How often the average is judged in a run."""
 
-@dataclass(frozen=True)
-class FitSettings:
-    """How a network is trained; stored in the model card."""
-
-    budget_minutes: float
-    batch: int = 12
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
-    warmup: float = 0.02
-    ema_decay: float = 0.996
-    seed: int = 0
+_JUDGED_AT_ONCE = 16
+_GRADIENT_NORM = 5.0
 
 
 @dataclass(frozen=True)
 class FitProgress:
-    """Where a run stands: share of the budget used, images seen, running loss."""
+    """Where a run stands: images seen of the budget, running loss, best Dice so far, seconds of training."""
 
-    share: float
     images: int
+    budget: int
     loss: float
+    best_dice: float | None
+    seconds: float
+
+
+@dataclass
+class FitState:
+    """What a run has done so far; ``curve`` holds images, loss and, where there
+    are patients to select by, Dice at each judgement.
+    """
+
+    steps: int = 0
+    seconds: float = 0.0
+    loss: float = 0.0
+    best_dice: float | None = None
+    best_images: int = 0
+    curve: list[list[float]] = field(default_factory=list)
 
 
 def fit(
     network: torch.nn.Module,
-    images: torch.Tensor,
+    training: Samples,
+    selection: Samples,
     *,
-    masks: torch.Tensor,
-    settings: FitSettings,
+    recipe: TrainingRecipe,
     checkpoint: Path,
-    on_progress: Callable[[FitProgress], None],
+    on_progress: Callable[[FitProgress], None] = lambda progress: None,
+    on_judged: Callable[[FitState], None] = lambda state: None,
     save_every_s: float = 120.0,
-) -> torch.nn.Module:
-    """Train ``network`` on images ``(N, 1, S, S)`` and masks ``(N, S, S)``; return its EMA.
+) -> tuple[torch.nn.Module, FitState]:
+    """Train a network; returns its best average, in evaluation mode, and the run's state.
 
-    A checkpoint that exists is continued from; it is deleted by nobody here.
+    A checkpoint that exists is continued from, and ends up the same as a run that was never interrupted
+    apart from the rounding of threads; it is deleted by nobody here.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    training, selection : Samples
+        Of different patients; without any to select by, the last average is kept.
+    recipe : TrainingRecipe
+    checkpoint : Path
+    on_progress, on_judged : callable
+        Told after every step, and after every judgement.
 
     Raises
     ------
     OSError
         The checkpoint cannot be written.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    ema = copy.deepcopy(network).eval()
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    generator = torch.Generator().manual_seed(settings.seed)
-    state = _Progress()
-    if checkpoint.exists():
-        state = _restore(checkpoint, network, ema, optimizer, generator)
-    loss_of = DiceCELoss(include_background=True, to_onehot_y=True, softmax=True, batch=True)
-    augment = EchoAugmentation()
-    budget_s = settings.budget_minutes * 60
-    saved_s = state.seconds
-    while state.seconds < budget_s:
+    run = _Run(network, recipe, checkpoint)
+    loss_of, augment = LOSSES[recipe.loss](), AUGMENTATIONS[recipe.augmentation]
+    judge_every = max(1, recipe.images // (_JUDGED * recipe.batch))
+    total = max(1, recipe.images // recipe.batch)
+    state, saved_s = run.state, run.state.seconds
+    while state.steps < total:
         begun = time.monotonic()
-        _set_rate(optimizer, settings, state.seconds / budget_s)
-        picked = torch.randint(len(images), (settings.batch,), generator=generator)
-        batch, target = augment(images[picked].float(), masks[picked], generator=generator)
-        batch = batch.to(device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16):
-            logits = network(batch)
-        loss = loss_of(logits.float(), target[:, None].to(device))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step()
-        _average(ema, network, min(settings.ema_decay, (1 + state.steps) / (10 + state.steps)))
+        run.set_rate(state.steps / total)
+        picked = torch.randint(len(training), (recipe.batch,), generator=run.generator)
+        images, classes = augment(
+            training.images[picked].float(), training.classes[picked], generator=run.generator
+        )
+        run.step(images, classes, loss_of)
+        if state.steps % judge_every == 0 or state.steps == total:
+            run.judge(selection)
+            on_judged(state)
+        state.seconds += time.monotonic() - begun
+        on_progress(
+            FitProgress(
+                state.steps * recipe.batch, total * recipe.batch, state.loss, state.best_dice, state.seconds
+            )
+        )
+        if state.seconds - saved_s > save_every_s or state.steps == total:
+            saved_s = state.seconds
+            run.save()
+    return run.best_network(), state
+
+
+class _Run:
+    """A network in training with everything that a checkpoint holds."""
+
+    def __init__(self, network: torch.nn.Module, recipe: TrainingRecipe, checkpoint: Path) -> None:
+        self._recipe, self._checkpoint = recipe, checkpoint
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        placed: Any = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network: torch.nn.Module = placed.train()
+        self._average = copy.deepcopy(self._network).eval()
+        self._best = copy.deepcopy(self._average)
+        self._optimizer = OPTIMIZERS[recipe.optimizer](
+            self._network.parameters(), recipe.learning_rate, recipe.weight_decay
+        )
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.state = FitState()
+        if checkpoint.exists():
+            self._restore()
+
+    def set_rate(self, share: float) -> None:
+        recipe = self._recipe
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate(recipe.learning_rate, recipe.schedule, warmup=recipe.warmup, share=share)
+
+    def step(self, images: torch.Tensor, classes: torch.Tensor, loss_of: Any) -> None:
+        batch = images.to(self._device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self._device.type, torch.bfloat16):
+            logits = self._network(batch)
+        loss = supervised(loss_of, logits, classes[:, None].to(self._device))
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_NORM)
+        self._optimizer.step()
+        state = self.state
+        self._follow(min(self._recipe.ema_decay, (1 + state.steps) / (10 + state.steps)))
         state.steps += 1
         state.loss += (float(loss.detach()) - state.loss) * max(0.02, 1 / state.steps)
-        state.seconds += time.monotonic() - begun
-        on_progress(FitProgress(state.seconds / budget_s, state.steps * settings.batch, state.loss))
-        if state.seconds - saved_s > save_every_s or state.seconds >= budget_s:
-            saved_s = state.seconds
-            _save(checkpoint, network, ema, optimizer, generator, state)
-    return ema
 
+    @torch.no_grad()
+    def _follow(self, decay: float) -> None:
+        for kept, current in zip(self._average.parameters(), self._network.parameters(), strict=True):
+            kept.lerp_(current, 1 - decay)
+        for averaged, latest in zip(self._average.buffers(), self._network.buffers(), strict=True):
+            averaged.copy_(latest)
 
-@dataclass
-class _Progress:
-    steps: int = 0
-    seconds: float = 0.0
-    loss: float = 0.0
+    def judge(self, selection: Samples) -> None:
+        """Keep the average if its mean Dice over the structures is the best so far."""
+        state, seen = self.state, self.state.steps * self._recipe.batch
+        found = self._dice(selection) if len(selection) else None
+        state.curve.append([seen, state.loss, *([] if found is None else [found])])
+        if found is None or state.best_dice is None or found >= state.best_dice:
+            state.best_dice, state.best_images = found, seen
+            self._best.load_state_dict(self._average.state_dict())
 
+    @torch.inference_mode()
+    def _dice(self, samples: Samples) -> float:
+        """Mean over structures of Dice over all frames together, on the network's own grid."""
+        both = total = torch.zeros(0)
+        for start in range(0, len(samples), _JUDGED_AT_ONCE):
+            chunk = slice(start, start + _JUDGED_AT_ONCE)
+            batch = samples.images[chunk].float().to(self._device)
+            with torch.autocast(self._device.type, torch.bfloat16):
+                logits = self._average(batch.contiguous(memory_format=torch.channels_last))
+            count = logits.shape[1]
+            found = torch.nn.functional.one_hot(logits.float().argmax(1).cpu(), count).bool()
+            truth = torch.nn.functional.one_hot(samples.classes[chunk].long(), count).bool()
+            overlap, area = (found & truth).sum((0, 1, 2)), found.sum((0, 1, 2)) + truth.sum((0, 1, 2))
+            both, total = (both + overlap, total + area) if len(both) else (overlap, area)
+        return float((2 * both / total.clamp(min=1))[1:].mean())
 
-def _set_rate(optimizer: torch.optim.Optimizer, settings: FitSettings, share: float) -> None:
-    ramp = min(1.0, (share + 1e-3) / settings.warmup)
-    rate = settings.learning_rate * ramp * (0.5 + 0.5 * math.cos(math.pi * min(1.0, share)))
-    for group in optimizer.param_groups:
-        group["lr"] = max(rate, 1e-6)
+    def best_network(self) -> torch.nn.Module:
+        best: torch.nn.Module = self._best.cpu()
+        return best
 
+    def save(self) -> None:
+        everything: dict[str, Any] = {
+            "network": self._network.state_dict(),
+            "average": self._average.state_dict(),
+            "best": self._best.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "torch": torch.get_rng_state(),
+            "state": vars(self.state),
+        }
+        with atomic(self._checkpoint) as draft:
+            torch.save(everything, draft)
 
-@torch.no_grad()
-def _average(ema: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
-    for kept, current in zip(ema.parameters(), network.parameters(), strict=True):
-        kept.lerp_(current, 1 - decay)
-    for averaged, latest in zip(ema.buffers(), network.buffers(), strict=True):
-        averaged.copy_(latest)
-
-
-def _save(
-    path: Path,
-    network: torch.nn.Module,
-    ema: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    generator: torch.Generator,
-    state: _Progress,
-) -> None:
-    everything: dict[str, Any] = {
-        "network": network.state_dict(),
-        "ema": ema.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "generator": generator.get_state(),
-        "progress": vars(state),
-    }
-    with atomic(path) as temporary:
-        torch.save(everything, temporary)
-
-
-def _restore(
-    path: Path,
-    network: torch.nn.Module,
-    ema: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    generator: torch.Generator,
-) -> _Progress:
-    saved = torch.load(path, weights_only=True)
-    network.load_state_dict(saved["network"])
-    ema.load_state_dict(saved["ema"])
-    optimizer.load_state_dict(saved["optimizer"])
-    generator.set_state(saved["generator"])
-    logger.info("continuing after %d steps", saved["progress"]["steps"])
-    return _Progress(**saved["progress"])
+    def _restore(self) -> None:
+        saved = torch.load(self._checkpoint, weights_only=True, map_location=self._device)
+        self._network.load_state_dict(saved["network"])
+        self._average.load_state_dict(saved["average"])
+        self._best.load_state_dict(saved["best"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        self.generator.set_state(saved["generator"].cpu())
+        torch.set_rng_state(saved["torch"].cpu())
+        self.state = FitState(**saved["state"])
+        logger.info("continuing after %d steps", self.state.steps)

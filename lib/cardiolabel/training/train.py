@@ -1,0 +1,100 @@
+"""From a studies folder to a model with its card: split, samples, fit, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from cardiolabel.domain import Record
+from cardiolabel.errors import DatasetError
+from cardiolabel.networks.registry import build
+from cardiolabel.networks.weights import ModelCard, save_model
+from cardiolabel.preprocessing.recipes import RECIPES
+from cardiolabel.training.fit import FitProgress, FitState, fit
+from cardiolabel.training.samples import Samples, load
+from cardiolabel.training.split import Split, draw, frozen
+from cardiolabel.training.training_recipe import TrainingRecipe
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run: its model's card, its split, its state, and images that could not be used."""
+
+    card: ModelCard
+    split: Split
+    state: FitState
+    skipped: tuple[tuple[str, str], ...]
+
+
+def train(
+    recipe: TrainingRecipe,
+    records: list[Record],
+    labels: Path,
+    *,
+    out: Path,
+    version: str,
+    trained_on: str,
+    licence: str,
+    on_reading: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[FitProgress], None] = lambda progress: None,
+) -> Trained:
+    """Train a model, or go on with a run that was interrupted, and write it to the run's folder.
+
+    Parameters
+    ----------
+    recipe : TrainingRecipe
+    records : list of Record
+        Images; those without a mask, or of views that the recipe is not for, are left out.
+    labels : Path
+        Folder of masks ``<image_id>.nii.gz``.
+    out : Path
+        The run: split, checkpoint, TensorBoard events, ``<name>.safetensors`` and ``<name>.json``.
+    version, trained_on, licence : str
+        For the card.
+
+    Raises
+    ------
+    DatasetError
+        Nothing to train on, or the run was begun on other patients.
+    OSError
+        The folder cannot be written.
+    """
+    form = RECIPES[recipe.input]
+    out.mkdir(parents=True, exist_ok=True)
+    usable = [
+        record
+        for record in records
+        if record.view in form.views and (labels / f"{record.image_id}.nii.gz").is_file()
+    ]
+    if not usable:
+        raise DatasetError(f"{labels}: no masks of {', '.join(sorted(form.views))} images to train on")
+    split = frozen(out / "split.json", draw(usable, selection=recipe.selection, seed=recipe.seed))
+    parts: list[Samples] = []
+    for patients in (set(split.training), set(split.selection)):
+        chosen = [record for record in usable if record.patient in patients]
+        parts.append(load(chosen, labels, recipe=form, cache=out, on_progress=on_reading))
+    training, selection = parts
+    torch.manual_seed(recipe.seed)
+    network = build(recipe.network, {"out_channels": len(form.values), **recipe.arguments})
+    events = SummaryWriter(str(out / "tensorboard"))
+
+    def note(state: FitState) -> None:
+        for name, value in zip(("loss", "selection_dice"), state.curve[-1][1:], strict=False):
+            events.add_scalar(name, value, int(state.curve[-1][0]))
+
+    best, state = fit(
+        network, training, selection, recipe=recipe, checkpoint=out / "checkpoint.pt",
+        on_progress=on_progress, on_judged=note,
+    )  # fmt: skip
+    events.close()
+    card = ModelCard(
+        name=recipe.name, version=version, network=recipe.network,
+        arguments={"out_channels": len(form.values), **recipe.arguments}, recipe=form.name,
+        trained_on=f"{trained_on}: {len(split.training)} patients, {len(training)} frames",
+        licence=licence, settings=asdict(recipe),
+    )  # fmt: skip
+    return Trained(save_model(best, card, folder=out), split, state, training.skipped + selection.skipped)

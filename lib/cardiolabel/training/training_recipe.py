@@ -1,0 +1,89 @@
+"""Training recipes: small declarative files, one per published project and one of the house per dataset."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from cardiolabel.errors import DatasetError
+from cardiolabel.networks.registry import NETWORKS
+from cardiolabel.preprocessing.augmentation import AUGMENTATIONS
+from cardiolabel.preprocessing.recipes import RECIPES
+from cardiolabel.training.losses import LOSSES
+from cardiolabel.training.optimizers import OPTIMIZERS, SCHEDULES
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """How a model is trained.
+
+    ``input`` names the preprocessing recipe that inference uses as well, ``images`` is the budget in
+    training images, ``selection`` the share of training patients that only decide which weights are kept
+    (0: the last average is kept). ``source`` says whose recipe it is and where this differs from what they
+    published.
+    """
+
+    name: str
+    source: str
+    input: str
+    network: str
+    images: int
+    arguments: dict[str, Any] = field(default_factory=dict)
+    loss: str = "dice+ce"
+    optimizer: str = "adamw"
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    schedule: str = "cosine"
+    warmup: float = 0.02
+    augmentation: str = "echo"
+    batch: int = 12
+    ema_decay: float = 0.996
+    selection: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for what, name, known in (
+            ("input", self.input, RECIPES),
+            ("network", self.network, NETWORKS),
+            ("loss", self.loss, LOSSES),
+            ("optimizer", self.optimizer, OPTIMIZERS),
+            ("schedule", self.schedule, SCHEDULES),
+            ("augmentation", self.augmentation, AUGMENTATIONS),
+        ):
+            if name not in known:
+                raise DatasetError(f"recipe {self.name}: no {what} {name!r}; there are: {', '.join(known)}")
+        if min(self.images, self.batch) < 1 or not self.learning_rate > 0:
+            raise DatasetError(f"recipe {self.name}: images, batch and learning_rate must be positive")
+
+
+def names() -> list[str]:
+    """Recipes that come with this package."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def read(name: str) -> TrainingRecipe:
+    """Read a recipe by its name, or by the path of a ``.toml`` file.
+
+    Raises
+    ------
+    DatasetError
+        There is none, or it is not understood.
+    """
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise DatasetError(f"no recipe {name!r}; there are: {', '.join(names())}, or give a .toml file")
+    try:
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: not a TOML file ({error})") from error
+    unknown = sorted(said.keys() - {one.name for one in fields(TrainingRecipe)})
+    if unknown:
+        raise DatasetError(f"{path}: {unknown[0]!r} is not known in a recipe")
+    try:
+        return TrainingRecipe(**{"name": path.stem, **said})
+    except TypeError as error:
+        raise DatasetError(f"{path}: {error}") from error
