@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from cardiolabel.cli import app
+from cardiolabel.cli import Kind, app
 from cardiolabel.datasets.phantom import make_study
 from cardiolabel.domain import Spacing
 from cardiolabel.io import nifti
@@ -111,7 +112,7 @@ def test_prepare(source: Path, tmp_path: Path) -> None:
     assert (again.exit_code, again.output) == (0, "")
 
 
-@pytest.mark.parametrize("kind", ["camus", "camus-mhd", "folder"])
+@pytest.mark.parametrize("kind", list(Kind))
 def test_prepare_from_nowhere(kind: str, tmp_path: Path) -> None:
     refused(run("prepare", kind, tmp_path / "gone", tmp_path / "out"), "gone")
     assert not (tmp_path / "out").exists()
@@ -204,3 +205,28 @@ def test_measure_where_no_image_has_a_mask(studies: Path, tmp_path: Path) -> Non
 
 def test_serve_names_the_models_there_are(studies: Path) -> None:
     refused(run("serve", studies, "--models", "nonsense"), "nonsense", "camus")
+
+
+def test_train_writes_a_model_and_goes_on(studies: Path, tmp_path: Path) -> None:
+    for view in ("2CH", "4CH"):
+        for phase in ("ED", "ES"):
+            for folder in (studies, studies / "labels" / "final"):
+                source = folder / f"p_{view}_{phase}.nii.gz"
+                shutil.copy(source, folder / f"q_{view}_{phase}.nii.gz")
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(
+        'source = "test"\ninput = "camus"\nnetwork = "unet"\nimages = 12\n[arguments]\nwidths = [4, 8, 8]\n'
+    )
+    done = run("train", recipe, studies, "--out", tmp_path / "run")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "1 patients in training, 1 to select by" in done.stdout
+    assert (tmp_path / "run" / "tiny.safetensors").is_file()
+    refused(run("train", "nothing", studies, "--out", tmp_path / "run"), "no recipe 'nothing'", "camus")
+
+
+def test_export_writes_what_monai_label_reads(studies: Path, tmp_path: Path) -> None:
+    done = run("export", "datastore", studies, "--out", tmp_path / "store.json")
+    assert "4 images and 4 labels" in done.stdout
+    objects = json.loads((tmp_path / "store.json").read_text())["objects"]
+    assert objects["p_4CH_ED"]["labels"]["final"]["ext"] == ".nii.gz"
+    refused(run("export", "datastore", tmp_path / "nowhere"), "no such folder")

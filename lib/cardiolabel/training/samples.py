@@ -71,7 +71,7 @@ def load(
     stored = cache / f"samples-{key}.pt"
     if stored.exists():
         images, classes, skipped = torch.load(stored, weights_only=True)
-        return Samples(images, classes, tuple(skipped))
+        return Samples(images, classes, tuple((one, reason) for one, reason in skipped))
     found: list[tuple[torch.Tensor, torch.Tensor]] = []
     problems: list[tuple[str, str]] = []
     for done, (record, path) in enumerate(pairs, start=1):

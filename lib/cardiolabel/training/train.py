@@ -79,7 +79,11 @@ def train(
         parts.append(load(chosen, labels, recipe=form, cache=out, on_progress=on_reading))
     training, selection = parts
     torch.manual_seed(recipe.seed)
-    network = build(recipe.network, {"out_channels": len(form.values), **recipe.arguments})
+    arguments = {"out_channels": len(form.values), **recipe.arguments}
+    try:
+        network = build(recipe.network, arguments)
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"recipe {recipe.name}: {recipe.network} cannot be built ({error})") from error
     events = SummaryWriter(str(out / "tensorboard"))
 
     def note(state: FitState) -> None:
@@ -93,7 +97,7 @@ def train(
     events.close()
     card = ModelCard(
         name=recipe.name, version=version, network=recipe.network,
-        arguments={"out_channels": len(form.values), **recipe.arguments}, recipe=form.name,
+        arguments=arguments, recipe=form.name,
         trained_on=f"{trained_on}: {len(split.training)} patients, {len(training)} frames",
         licence=licence, settings=asdict(recipe),
     )  # fmt: skip

@@ -1,0 +1,102 @@
+"""A run from a studies folder to a model that predicts, and what stops it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cardiolabel.datasets import manifest
+from cardiolabel.datasets.phantom import write_sample
+from cardiolabel.domain import Record
+from cardiolabel.errors import DatasetError
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.io import nifti
+from cardiolabel.preprocessing.recipes import CAMUS
+from cardiolabel.training import samples
+from cardiolabel.training.train import Trained, train
+from cardiolabel.training.training_recipe import TrainingRecipe
+
+RECIPE = TrainingRecipe(
+    name="tiny", source="test", input="camus", network="unet", arguments={"widths": [4, 8, 16]}, images=24,
+    selection=0.3,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("train") / "studies"
+    write_sample(folder, patients=4, seed=2)
+    shutil.copytree(folder / "truth", folder / "labels" / "final")
+    return folder
+
+
+def records(folder: Path, held_back: str = "") -> list[Record]:
+    """Stills only: the phantoms' cines are long."""
+    return [
+        replace(one, split="VAL" if one.patient == held_back else None)
+        for one in manifest.scan(folder)
+        if "cine" not in one.image_id
+    ]
+
+
+def run(folder: Path, out: Path, found: list[Record], recipe: TrainingRecipe = RECIPE) -> Trained:
+    return train(
+        recipe,
+        found,
+        folder / "labels" / "final",
+        out=out,
+        version="7",
+        trained_on="phantoms",
+        licence="none",
+    )
+
+
+def test_a_run_leaves_a_model_that_predicts(phantoms: Path, tmp_path: Path) -> None:
+    done = run(phantoms, tmp_path / "run", records(phantoms, held_back="phantom02"))
+    assert done.split.held_back == ("phantom02",)
+    parts = {*done.split.training, *done.split.selection}
+    assert parts == {one.patient for one in records(phantoms)} - {"phantom02"}
+    assert done.card.trained_on.startswith(f"phantoms: {len(done.split.training)} patients, ")
+    assert (done.card.version, done.card.settings["images"]) == ("7", 24)
+    assert done.state.best_dice is not None
+    predictor = Predictor.load("tiny", tmp_path / "run")
+    clip = nifti.read(phantoms / "phantom01_4CH_ED.nii.gz").clip
+    assert predictor.predict(clip).shape == clip.shape
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+    again = run(phantoms, tmp_path / "run", records(phantoms, held_back="phantom02"))
+    assert again.card.sha256 == done.card.sha256
+
+
+def test_a_run_on_other_patients_needs_another_folder(phantoms: Path, tmp_path: Path) -> None:
+    run(phantoms, tmp_path / "run", records(phantoms))
+    with pytest.raises(DatasetError, match="begun on other patients"):
+        run(phantoms, tmp_path / "run", records(phantoms, held_back="phantom01"))
+
+
+def test_nothing_to_train_on_is_said(phantoms: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no masks of SAX images"):
+        run(phantoms, tmp_path / "run", records(phantoms), replace(RECIPE, input="sax"))
+
+
+def test_of_a_cine_only_labelled_frames_are_taken_and_a_broken_mask_costs_itself(
+    phantoms: Path, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    cine = next(one for one in manifest.scan(phantoms) if "cine" in one.image_id)
+    still = next(one for one in manifest.scan(phantoms) if "cine" not in one.image_id)
+    grid = nifti.read(cine.path).grid
+    masks = np.zeros(grid.frames_shape, dtype=np.uint8)
+    masks[[2, 5], 40:60, 40:60] = 1
+    nifti.write_mask_like(masks, labels / f"{cine.image_id}.nii.gz", grid=grid)
+    (labels / f"{still.image_id}.nii.gz").write_text("no mask")
+    found = samples.load([cine, still], labels, recipe=CAMUS, cache=tmp_path)
+    assert len(found) == 2
+    assert [image_id for image_id, _ in found.skipped] == [still.image_id]
+    kept = samples.load([cine, still], labels, recipe=CAMUS, cache=tmp_path)
+    assert kept.images.equal(found.images) and kept.skipped == found.skipped
