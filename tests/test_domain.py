@@ -109,6 +109,17 @@ def test_slices_are_apart(distance: float) -> None:
         Stack(np.zeros((1, 2, 2)), MM, distance)
 
 
+def test_a_stack_s_affine_has_its_spacings() -> None:
+    turned = np.array([[0, 0.5, 0, 10], [0.25, 0, 0, 20], [0, 0, -8, 30], [0, 0, 0, 1]])
+    spacing = Spacing(row_mm=0.5, col_mm=0.25)
+    assert Stack(np.zeros((2, 3, 4)), spacing, 8.0, turned).affine is turned
+    for other in (Spacing(row_mm=0.25, col_mm=0.5), Spacing(row_mm=0.5, col_mm=0.26)):
+        with pytest.raises(ImageContentError, match="does not fit spacings"):
+            Stack(np.zeros((2, 3, 4)), other, 8.0, turned)
+    with pytest.raises(ImageContentError, match="does not fit spacings"):
+        Stack(np.zeros((2, 3, 4)), spacing, 10.0, turned)
+
+
 def test_a_record_is_the_same_wherever_its_file_lies() -> None:
     record = Record("i", "p", View.A4C, Phase.ED, "camus", Path("a/i.nii.gz"))
     assert replace(record, path=Path("b/i.nii.gz")) == record

@@ -122,7 +122,18 @@ class Corrections:
         model = save.model or (model_json(predictor) if predictor else None)
         if tag != FINAL:
             return replace(save, model=model)
-        return replace(save, model=model, ef_before=best_ef(self._studies.measure(patient).study))
+        return replace(save, model=model, ef_before=self._ef(patient))
+
+    def _ef(self, patient: str) -> list[dict[str, Any]] | None:
+        """EF as it is now; None where it cannot be told, which must not keep a mask from being stored."""
+        try:
+            return best_ef(self._studies.measure(patient).study)
+        except CardiolabelError:
+            return None
+        except Exception as error:  # whatever it is, the label comes first
+            logger.error("measuring before saving a label failed (%s)", type(error).__name__)
+            logger.debug("measuring failed", exc_info=True)
+            return None
 
     def _measured(self, version: Version, patient: str) -> Correction:
         try:

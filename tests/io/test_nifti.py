@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import tempfile
+import tracemalloc
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import ImageContentError, ImageReadError
-from cardiolabel.io import nifti
+from cardiolabel.io import limits, nifti
 
 SPACING = Spacing(row_mm=0.5, col_mm=0.75)
 
@@ -308,3 +314,107 @@ def test_the_headers_unit_of_length_counts(tmp_path: Path, unit: str, size_mm: f
     assert read.grid.spacing.row_mm == pytest.approx(0.3, rel=1e-5)
     nifti.write_mask_like(np.ones((1, 6, 8), np.uint8), tmp_path / "mask.nii.gz", grid=read.grid)
     assert nifti.read(tmp_path / "mask.nii.gz").grid.spacing == read.grid.spacing
+
+
+@pytest.fixture
+def small_limit() -> Iterator[int]:
+    """Images of up to 1 MB are read."""
+    limits.set_image_limit(1024**2)
+    yield 1024**2
+    limits.set_image_limit(limits.MAX_IMAGE_BYTES)
+
+
+def peak_bytes(act: Callable[[], object]) -> int:
+    """Memory that Python took while something was refused."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageContentError, match=r"a\.nii"):
+            act()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_gzip_bomb_behind_a_small_image_is_not_inflated(tmp_path: Path) -> None:
+    plain = save(tmp_path / "b.nii", np.zeros((5, 4), np.uint8)).read_bytes()
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(gzip.compress(plain + bytes(128 * 1024**2), 9))
+    assert path.stat().st_size < 200_000
+    assert peak_bytes(lambda: nifti.read(path)) < 8 * 1024**2
+
+
+def test_a_gzip_bomb_that_its_header_declares_is_not_inflated(tmp_path: Path, small_limit: int) -> None:
+    path = save(tmp_path / "a.nii.gz", np.zeros((4000, 4000), np.uint8))
+    assert peak_bytes(lambda: nifti.read_mask(path)) < 8 * 1024**2
+
+
+def test_the_limit_counts_pixels_as_they_are_in_memory(tmp_path: Path, small_limit: int) -> None:
+    image = nib.Nifti1Image(np.zeros((400, 400), np.uint8), np.eye(4))
+    nifti.read(save(tmp_path / "b.nii.gz", np.zeros((400, 400), np.uint8)))
+    image.header.set_slope_inter(2.0, 1.0)  # scaled pixels become float64
+    nib.save(image, tmp_path / "a.nii.gz")
+    with pytest.raises(ImageContentError, match=r"a\.nii\.gz.*expected at most 1 MB"):
+        nifti.read(tmp_path / "a.nii.gz")
+
+
+def test_what_lies_behind_a_plain_file_is_not_read(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.nii", np.zeros((5, 4), np.uint8))
+    with path.open("r+b") as file:
+        file.truncate(1024**3)
+    assert peak_bytes(lambda: nifti.read(path)) < 1024**2
+
+
+def test_a_compressed_header_that_claims_terabytes_is_not_believed(tmp_path: Path) -> None:
+    content = bytearray(save(tmp_path / "b.nii", np.ones((5, 4, 3), np.uint8)).read_bytes())
+    content[42:48] = np.array([32000, 32000, 32000], "<i2").tobytes()
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(content))
+    with pytest.raises(ImageReadError, match=r"a\.nii\.gz.*truncated"):
+        nifti.read(tmp_path / "a.nii.gz")
+
+
+@pytest.mark.parametrize("behind", [b"", bytes(512), gzip.compress(b""), gzip.compress(bytes(100))])
+def test_gzip_of_several_members_and_with_padding_is_read(tmp_path: Path, behind: bytes) -> None:
+    plain = save(tmp_path / "b.nii", numbered().transpose(2, 1, 0)).read_bytes()
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(gzip.compress(plain[:100]) + gzip.compress(plain[100:]) + behind)
+    np.testing.assert_array_equal(nifti.read(path).clip.pixels, numbered())
+
+
+def test_endless_members_are_refused(tmp_path: Path) -> None:
+    plain = save(tmp_path / "b.nii", np.zeros((5, 4), np.uint8)).read_bytes()
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(gzip.compress(plain) + gzip.compress(b"") * 100_001)
+    with pytest.raises(ImageContentError, match=r"a\.nii\.gz"):
+        nifti.read(path)
+
+
+@pytest.mark.parametrize("behind", [b"junk", gzip.compress(b"x")[:-3]])
+def test_junk_behind_gzip_is_refused(tmp_path: Path, behind: bytes) -> None:
+    path = save(tmp_path / "a.nii.gz", np.zeros((5, 4), np.uint8))
+    path.write_bytes(path.read_bytes() + behind)
+    with pytest.raises(ImageReadError, match=r"a\.nii\.gz"):
+        nifti.read(path)
+
+
+@pytest.mark.parametrize("length", [-4, -32768])
+def test_negative_lengths_are_refused(tmp_path: Path, length: int) -> None:
+    content = bytearray(save(tmp_path / "a.nii", np.ones((5, 4, 3), np.uint8)).read_bytes())
+    content[42:44] = np.array([length], "<i2").tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+    with pytest.raises((ImageReadError, ImageContentError), match=r"a\.nii"):
+        nifti.read(tmp_path / "a.nii")
+
+
+@given(where=st.integers(0, 347), what=st.binary(min_size=1, max_size=8))
+def test_a_damaged_header_is_read_or_refused(where: int, what: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = save(Path(folder) / "a.nii", np.ones((5, 4, 3), np.uint8))
+        content = bytearray(path.read_bytes())
+        content[where : where + len(what)] = what
+        path.write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nibabel's remarks on the header
+            try:
+                nifti.read(path)
+            except (ImageReadError, ImageContentError):
+                return

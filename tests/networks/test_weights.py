@@ -176,3 +176,9 @@ def test_the_registry_builds_what_it_names() -> None:
     assert network(torch.zeros(1, 1, 32, 48)).shape == (1, 4, 32, 48)
     with pytest.raises(KeyError):
         build("nothing", {})
+
+
+def test_a_card_that_asks_for_terabytes_is_refused_before_they_are_taken(folder: Path) -> None:
+    edit_card(folder, lambda known: known.update(arguments={"out_channels": 10**11, "widths": [4, 6, 8]}))
+    with pytest.raises(CorruptWeightsError, match="does not fit its card"):
+        load_model("tiny", folder)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -16,12 +18,19 @@ from monailabel.interfaces.exception import (
     MONAILabelException,
 )
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cardiolabel import errors
+from lib import logs
 
 STATUS: tuple[tuple[type[errors.CardiolabelError], int, str], ...] = (
+    (errors.BadNameError, 400, "bad_name"),
     (errors.UnknownImageError, 404, "unknown_image"),
+    (errors.UnknownLabelError, 404, "unknown_label"),
     (errors.UnknownPatientError, 404, "unknown_patient"),
+    (errors.ConflictError, 409, "conflict"),
+    (errors.LeasedError, 409, "leased"),
+    (errors.EmptyMaskError, 422, "empty_mask"),
     (errors.ImageReadError, 422, "unreadable_image"),
     (errors.ImageContentError, 422, "unusable_image"),
     (errors.ManifestError, 422, "bad_manifest"),
@@ -30,37 +39,114 @@ STATUS: tuple[tuple[type[errors.CardiolabelError], int, str], ...] = (
     (errors.MissingWeightsError, 503, "missing_weights"),
     (errors.CorruptWeightsError, 503, "corrupt_weights"),
     (errors.ModelError, 503, "unusable_model"),
+    (errors.DiskFullError, 507, "disk_full"),
+    (errors.StoreError, 500, "store"),
     (errors.CardiolabelError, 500, "internal"),
 )
 """The first class that fits says the status and the code."""
 
+HTTP_CODES = {
+    400: "bad_request",
+    401: "not_logged_in",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    429: "busy",
+}
+HTTP_MESSAGES = {
+    400: "the request's body cannot be read; expected what its Content-Type says",
+    404: "there is nothing at this address; / lists what this server answers",
+    405: "this address does not take that method; / lists what it takes",
+}
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+DISK_FULL = "the disk is full: nothing was stored; make room on the server and send it again"
 
-def refused(status: int, code: str, message: str) -> HTTPException:
-    """An exception that `install`'s handlers answer with this status, code and message."""
-    return HTTPException(status, detail={"code": code, "message": message})
+
+def refused(
+    status: int, code: str, message: str, *, headers: dict[str, str] | None = None, **more: Any
+) -> HTTPException:
+    """An exception that is answered with this status, code and message."""
+    return HTTPException(status, detail={"code": code, "message": message, **more}, headers=headers)
 
 
 def answer(status: int, code: str, message: str, **more: Any) -> JSONResponse:
     """The one shape of a failure."""
-    return JSONResponse({"code": code, "message": message, **more}, status_code=status)
+    return JSONResponse({**more, "code": code, "message": message}, status_code=status)
+
+
+def answer_to(error: Exception) -> JSONResponse:
+    """What a client is told of an exception; those that are no client's fault are logged."""
+    if isinstance(error, HTTPException):
+        # FastAPI says "bad request" where it could not put an upload on the disk.
+        cause = error.__cause__ if error.status_code == 400 else None
+        return answer_to(cause) if isinstance(cause, OSError) else _http(error)
+    if isinstance(error, errors.CardiolabelError):
+        return _cardiolabel(error)
+    if isinstance(error, RequestValidationError):
+        return _validation(error)
+    if isinstance(error, json.JSONDecodeError):
+        return answer(422, "bad_params", f"expected a JSON object ({error})")
+    if isinstance(error, MONAILabelException):
+        return _monailabel(error)
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        logs.report(error)
+        return answer(507, "disk_full", DISK_FULL)
+    if isinstance(error, MemoryError):
+        logs.report(error)
+        return answer(503, "out_of_memory", "the server ran out of memory; send less, or try again later")
+    logs.report(error)
+    code = "storage" if isinstance(error, OSError) else "internal"
+    return answer(500, code, f"the server failed ({type(error).__name__}); its log says where")
 
 
 def install(api: FastAPI) -> None:
-    """Add the handlers to MONAI Label's API."""
-    api.add_exception_handler(errors.CardiolabelError, _cardiolabel)
-    api.add_exception_handler(MONAILabelException, _monailabel)
-    api.add_exception_handler(HTTPException, _http)
-    api.add_exception_handler(RequestValidationError, _validation)
-    api.add_exception_handler(json.JSONDecodeError, _json)
-    api.add_exception_handler(Exception, _unexpected)
+    """Add the handlers to MONAI Label's API; what they do not know, `Failures` catches."""
+    known = (HTTPException, RequestValidationError, errors.CardiolabelError, MONAILabelException)
+    for kind in (*known, json.JSONDecodeError, OSError):
+        api.add_exception_handler(kind, _handle)
 
 
-def _cardiolabel(_: Request, error: Exception) -> JSONResponse:
+def _handle(_: Request, error: Exception) -> JSONResponse:
+    return answer_to(error)
+
+
+class Failures:
+    """ASGI middleware that answers whatever was raised within it, before a server would print it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:  # noqa: BLE001  # the last place that can keep it from the client and log
+            response = answer_to(error)
+            if not started:
+                await response(scope, receive, send)
+
+
+def _cardiolabel(error: errors.CardiolabelError) -> JSONResponse:
     status, code = next((status, code) for kind, status, code in STATUS if isinstance(error, kind))
+    if isinstance(error, errors.ConflictError):
+        return answer(status, code, str(error), **error.details)
+    if isinstance(error, errors.StoreError):
+        logs.report(error)
+        # Its own message names folders of the server.
+        message = "the studies folder's records cannot be read or written; the server's log says where"
+        return answer(status, code, DISK_FULL if status == 507 else message)
     return answer(status, code, str(error))
 
 
-def _monailabel(_: Request, error: Exception) -> JSONResponse:
+def _monailabel(error: MONAILabelException) -> JSONResponse:
     message = str(getattr(error, "msg", error))
     if isinstance(error, ImageNotFoundException):
         return answer(404, "unknown_image", message)
@@ -68,28 +154,24 @@ def _monailabel(_: Request, error: Exception) -> JSONResponse:
         return answer(404, "unknown_label", message)
     if getattr(error, "error", None) is MONAILabelError.INVALID_INPUT:
         return answer(422, "invalid_input", message)
-    return answer(500, "internal", message)
+    logs.report(error)
+    return answer(500, "internal", "the server failed (MONAI Label); its log says where")
 
 
-def _http(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)  # noqa: S101  # registered for it; told to the type checker
+def _http(error: HTTPException) -> JSONResponse:
     detail = error.detail
     if isinstance(detail, dict) and {"code", "message"} <= detail.keys():
         return JSONResponse(detail, error.status_code, error.headers)
-    body = {"code": f"http_{error.status_code}", "message": str(detail), "detail": detail}
-    return JSONResponse(body, error.status_code, error.headers)
+    status, message = error.status_code, str(detail)
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
+    if message == phrase or status == 400:
+        message = HTTP_MESSAGES.get(status, message)
+    return JSONResponse(
+        {"code": HTTP_CODES.get(status, f"http_{status}"), "message": message}, status, error.headers
+    )
 
 
-def _validation(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101  # as above
+def _validation(error: RequestValidationError) -> JSONResponse:
     problems = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
     detail = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()]
     return answer(422, "bad_request", "; ".join(problems), detail=jsonable_encoder(detail))
-
-
-def _json(_: Request, error: Exception) -> JSONResponse:
-    return answer(422, "bad_params", f"expected a JSON object ({error})")
-
-
-def _unexpected(_: Request, error: Exception) -> JSONResponse:
-    return answer(500, "internal", f"the server failed ({type(error).__name__}); its log says where")

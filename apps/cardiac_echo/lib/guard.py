@@ -1,26 +1,26 @@
-"""What never reaches an endpoint: names that are paths, models that do not exist, pages of other origins.
-
-MONAI Label joins image ids and label tags to folders as they come, starts a process for a model it does not
-have, and lets any web page that the annotator opens read and write.
-"""
+"""What never reaches an endpoint: strangers, names that are paths, pages of other origins."""
 
 from __future__ import annotations
 
+import ipaddress
 from urllib.parse import parse_qsl, urlsplit
 
 from monailabel.config import settings
-from monailabel.interfaces.utils.app import app_instance
-from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lib.errors import answer
+from lib.environment import environment
+from lib.errors import refused
+from lib.names import NAMES, check_name, is_path
 
-NAMES = frozenset({"image", "id", "label", "tag", "session_id"})
-"""Query parameters that end up as part of a file's path."""
-
-TASKS = {"/train/": "_trainers", "/batch/infer/": "_infers", "/scoring/": "_scoring_methods"}
-"""Endpoints that start a process for the task named in the path, and where the app keeps its tasks."""
+OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+ANSWER_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    # Addresses name patients.
+    "Referrer-Policy": "same-origin",
+}
 
 
 def allowed_origins() -> list[str]:
@@ -28,47 +28,97 @@ def allowed_origins() -> list[str]:
     return [str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS]
 
 
-def is_path(name: str) -> bool:
-    """Whether a name could lead out of the folder it is looked up in.
-
-    >>> is_path("patient0001_4CH_ED"), is_path("../labels/x"), is_path("/etc/passwd"), is_path("..")
-    (False, True, True, True)
-    """
-    return name in {".", ".."} or any(letter in name for letter in "/\\\0")
+def path_of(scope: Scope) -> str:
+    """The path that routes are looked up by."""
+    path = str(scope["path"])
+    root = str(scope.get("root_path", ""))
+    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
 
 
 class Guard:
-    """ASGI middleware that answers such requests itself."""
+    """ASGI middleware that refuses such requests."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        refusal = _refusal(scope) if scope["type"] == "http" else None
-        await (refusal or self.app)(scope, receive, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(ANSWER_HEADERS)
+            await send(message)
+
+        _check_caller(scope)
+        _check_names(scope)
+        _check_origin(scope)
+        await self.app(scope, receive, marked)
 
 
-def _refusal(scope: Scope) -> JSONResponse | None:
+def _check_caller(scope: Scope) -> None:
+    """Without login only programs of this machine are answered, and no page that renamed it."""
+    if settings.MONAI_LABEL_AUTH_ENABLE or environment().open:
+        return
+    headers = Headers(scope=scope)
+    if not all(_is_loopback(address) for address in _addresses(scope, headers)):
+        raise refused(
+            403,
+            "login_required",
+            "without login this server answers its own machine only; switch login on"
+            " (MONAI_LABEL_AUTH_ENABLE) or, where everybody on the network may read and change the studies,"
+            " set CARDIOLABEL_OPEN=true",
+        )
+    host = headers.get("host", "").lower()
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    if name not in OWN_HOSTS | environment().host_names and host not in environment().host_names:
+        raise refused(
+            403,
+            "foreign_host",
+            "this server is not known under that name; expected localhost, or list the name in"
+            " CARDIOLABEL_HOSTS",
+        )
+
+
+def _addresses(scope: Scope, headers: Headers) -> list[str]:
+    """The client, and whoever a proxy says that it speaks for, should uvicorn not have believed it."""
+    client = scope.get("client")
+    said = [headers.get(name, "") for name in ("x-forwarded-for", "x-real-ip", "forwarded")]
+    named = [part.strip() for part in ",".join(said).split(",") if part.strip()]
+    return [client[0] if client else "unknown", *named]
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return bool((mapped or parsed).is_loopback)
+
+
+def _check_names(scope: Scope) -> None:
     for key, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
-        if key in NAMES and is_path(value):
-            return answer(400, "bad_name", f"{key}={value!r}: expected a name, not a path")
-    if ".." in scope["path"].split("/"):
-        return answer(400, "bad_name", "expected a name, not a path")
-    if scope["method"] in {"GET", "HEAD", "OPTIONS"}:
-        return None
+        if key in NAMES:
+            check_name(key, value)
+    raw = scope.get("raw_path", b"").lower()
+    hidden = any(code in raw for code in (b"%2f", b"%5c", b"\\"))
+    if hidden or any(is_path(part) for part in path_of(scope).split("/")):
+        raise refused(400, "bad_name", "the address: expected names, not paths")
+
+
+def _check_origin(scope: Scope) -> None:
+    """Pages of other origins may not change anything, even where the browser sends no preflight."""
     headers = Headers(scope=scope)
     origin = headers.get("origin")
-    if origin and urlsplit(origin).netloc != headers.get("host") and origin not in allowed_origins():
-        return answer(
-            403, "foreign_origin", f"{origin} may not use this server; see MONAI_LABEL_CORS_ORIGINS"
-        )
-    if scope["method"] == "POST":
-        for prefix, attribute in TASKS.items():
-            task = scope["path"].removeprefix(prefix)
-            known = getattr(app_instance(), attribute)
-            if task and task != scope["path"] and task not in known:
-                return answer(
-                    404, "unknown_model", f"{prefix}{task}: there are: {', '.join(known) or 'none'}"
-                )
-    return None
+    if scope["method"] in SAFE_METHODS or not origin or origin in allowed_origins():
+        return
+    try:
+        same = urlsplit(origin).netloc == headers.get("host")
+    except ValueError:
+        same = False
+    if not same:
+        message = f"{origin[:80]!r} may not use this server; see MONAI_LABEL_CORS_ORIGINS"
+        raise refused(403, "foreign_origin", message)

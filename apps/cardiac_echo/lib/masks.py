@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import tempfile
 from functools import cache
@@ -15,12 +16,17 @@ from numpy.typing import NDArray
 from cardiolabel.domain import LabelSet
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io import nifti
+from cardiolabel.io.inflate import MAX_RATIO
+from cardiolabel.io.limits import pixel_bytes
 
 logger = logging.getLogger(__name__)
 
 NRRD = ".nrrd"
 SUFFIXES = (*nifti.SUFFIXES, NRRD)
 """Mask files that are read and written; ``.nii.gz`` before ``.nii``."""
+
+_PIXEL_TOLERANCE = 0.01
+_NRRD_HEADER_BYTES = 65536
 
 
 def suffix(name: str) -> str | None:
@@ -71,7 +77,8 @@ def read(path: Path, labels: LabelSet, *, grid: nifti.Grid) -> NDArray[np.uint8]
     """Read a mask file as ``(T, H, W)``, in the order of the image that it belongs to.
 
     A viewer may write the rows or columns of a mask in the other direction and say so in the affine; they
-    are then turned. Any other difference between the affines is no statement about echo and is ignored.
+    are then turned. Its pixel size must be the image's, unless the file states none; its origin means nothing
+    in echo and is ignored.
 
     Parameters
     ----------
@@ -87,18 +94,31 @@ def read(path: Path, labels: LabelSet, *, grid: nifti.Grid) -> NDArray[np.uint8]
     ImageReadError
         Not a readable file of one of `SUFFIXES`.
     ImageContentError
-        Not a mask: wrong axes, or values that the label set does not have.
+        Not a mask of this image: wrong axes or pixel size, or values that the label set does not have.
     """
     if suffix(path.name) == NRRD:
         frames, affine = _read_nrrd(path)
     else:
         frames, affine = nifti.read_mask(path), nifti.read(path).grid.affine
-    unknown = sorted(set(np.unique(frames).tolist()) - labels.known)
-    if unknown:
-        known = ", ".join(f"{value} {name}" for name, value in labels.values)
-        shown = ", ".join(str(value) for value in unknown[:5])
-        raise ImageContentError(f"{path.name}: label values {shown} are not known; expected 0 and {known}")
+    labels.check(frames, path.name)
+    _check_geometry(affine, grid, path.name)
     return _turned(frames.astype(np.uint8), affine, grid)
+
+
+def _check_geometry(affine: NDArray[np.float64], grid: nifti.Grid, name: str) -> None:
+    """Refuse a mask of other pixels than the image's."""
+    ours, theirs = (np.linalg.norm(one[:3, :2], axis=0) for one in (affine, grid.affine))
+    unstated = np.allclose(ours, 1) and not affine[:3, 3].any()
+    if unstated or not (ours.all() and theirs.all()):
+        return
+    if not np.allclose(ours, theirs, rtol=_PIXEL_TOLERANCE):
+        raise ImageContentError(
+            f"{name}: pixels of {ours[1]:.4g} x {ours[0]:.4g} (rows x columns), the image's are"
+            f" {theirs[1]:.4g} x {theirs[0]:.4g}; save the mask with its image's geometry"
+        )
+    along = np.abs((affine[:3, :2] / ours).T @ (grid.affine[:3, :2] / theirs))
+    if along[0, 1] > along[0, 0]:
+        raise ImageContentError(f"{name}: rows and columns are exchanged; save it with its image's geometry")
 
 
 def _turned(frames: NDArray[np.uint8], affine: NDArray[np.float64], grid: nifti.Grid) -> NDArray[np.uint8]:
@@ -136,6 +156,7 @@ def _image(frames: NDArray[np.uint8], grid: nifti.Grid, like: Path | None) -> si
 
 def _copy_geometry(source: Path, image: sitk.Image) -> None:
     reader = sitk.ImageFileReader()
+    reader.SetImageIO("NiftiImageIO")
     reader.SetFileName(str(source))
     reader.ReadImageInformation()
     axes = reader.GetDimension()
@@ -146,8 +167,9 @@ def _copy_geometry(source: Path, image: sitk.Image) -> None:
 
 def _read_nrrd(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     """Frames, and an affine as NIfTI would have it."""
+    _check_nrrd(path)
     try:
-        image = sitk.ReadImage(str(path))
+        image = _nrrd_reader(path).Execute()
     except RuntimeError as error:
         raise ImageReadError(f"{path.name}: not a readable NRRD file") from error
     frames = sitk.GetArrayFromImage(image)
@@ -159,3 +181,30 @@ def _read_nrrd(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     lps[:axes, 3] = image.GetOrigin()
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
     return (frames if axes == 3 else frames[np.newaxis]), affine
+
+
+def _check_nrrd(path: Path) -> None:
+    """Refuse what ITK would believe: pixels in another file of the server, and sizes that cannot be."""
+    with path.open("rb") as file:
+        head, end, _ = file.read(_NRRD_HEADER_BYTES).replace(b"\r\n", b"\n").partition(b"\n\n")
+    fields = {line.partition(b":")[0].strip().lower() for line in head.split(b"\n")}
+    if not head.startswith(b"NRRD000") or not end:
+        raise ImageReadError(f"{path.name}: not a readable NRRD file")
+    if fields & {b"data file", b"datafile"}:
+        raise ImageReadError(f"{path.name}: its pixels lie in another file; save it as one .nrrd file")
+    reader = _nrrd_reader(path)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise ImageReadError(f"{path.name}: not a readable NRRD file") from error
+    shape = (*reader.GetSize(), reader.GetNumberOfComponents())
+    pixel_bytes(path.name, shape, bytes_each=8)
+    if math.prod(shape) > path.stat().st_size * MAX_RATIO:
+        raise ImageReadError(f"{path.name}: truncated, it declares {shape} pixels; copy it again")
+
+
+def _nrrd_reader(path: Path) -> sitk.ImageFileReader:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("NrrdImageIO")  # whatever its content pretends to be
+    reader.SetFileName(str(path))
+    return reader

@@ -34,9 +34,15 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def copy_synced(source: Path, target: Path) -> None:
-    """Copy a file's content to a name that nobody reads yet, and wait until it is on the disk."""
+def copy_synced(source: Path, target: Path, *, modified_ns: int | None = None) -> None:
+    """Copy a file's content to a name that nobody reads yet, and wait until it is on the disk.
+
+    ``modified_ns`` is the copy's modification time, in ns since 1970, where that of the clock is too coarse:
+    most systems give files of the same few milliseconds the same one.
+    """
     shutil.copyfile(source, target)
+    if modified_ns is not None:
+        os.utime(target, ns=(modified_ns, modified_ns))
     with target.open("rb") as written:
         os.fsync(written.fileno())
 

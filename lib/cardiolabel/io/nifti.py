@@ -6,8 +6,6 @@ pixel size) are used; the array order is kept as it is.
 
 from __future__ import annotations
 
-import gzip
-import io
 import math
 import zlib
 from dataclasses import dataclass
@@ -21,12 +19,17 @@ from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
-from cardiolabel.domain import Clip, Spacing
+from cardiolabel.domain import Clip, Spacing, Stack
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io.files import atomic
+from cardiolabel.io.inflate import MAX_RATIO, inflate
+from cardiolabel.io.limits import pixel_bytes
 
 SUFFIXES = (".nii.gz", ".nii")
 _UNITS_MM = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
+
+_HEADER_BYTES = 65536
+_PADDING = 65536  # some writers leave a few bytes behind the pixels
 
 _NIFTI2_STARTS = tuple((540).to_bytes(4, order) for order in ("little", "big"))
 _UNREADABLE = (ImageFileError, HeaderDataError, HeaderTypeError, WrapStructError)
@@ -120,6 +123,17 @@ def write_clip(clip: Clip, path: Path) -> None:
     _save(_to_disk(clip.pixels, ndim=2 if clip.shape[0] == 1 else 3), path, clip.spacing, frame_s)
 
 
+def write_stack(stack: Stack, path: Path) -> None:
+    """Write a stack as ``(W, H, Z)`` in mm, placed in the patient where the stack is."""
+    affine = stack.affine
+    if affine is None:
+        affine = np.diag([-stack.spacing.col_mm, -stack.spacing.row_mm, stack.slice_spacing_mm, 1.0])
+    image = _image(_to_disk(stack.pixels, ndim=3), affine)
+    image.header.set_xyzt_units("mm")
+    with atomic(path) as temporary:
+        nib.save(image, temporary)
+
+
 def write_mask(masks: NDArray[np.uint8], path: Path, *, spacing: Spacing | None) -> None:
     """Write masks ``(T, H, W)`` with the layout that `write_clip` gives their clip."""
     _save(_to_disk(masks, ndim=2 if masks.shape[0] == 1 else 3), path, spacing, 0.0)
@@ -156,31 +170,87 @@ def to_grid(masks: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
 
 def _load(path: Path) -> tuple[NDArray[np.generic], Grid]:
     try:
-        content = _bytes(path)
-        kind = nib.Nifti2Image if content[:4] in _NIFTI2_STARTS else nib.Nifti1Image
-        image: Any = kind.from_bytes(content)
-        declared: Any = kind.header_class.from_fileobj(io.BytesIO(content), check=False)
+        content, declared = _content(path)
+        image: Any = _kind(content).from_bytes(content)
         shape = image.header.get_data_shape()
         needed = math.prod(shape) * image.header.get_data_dtype().itemsize
         if needed > len(content):
             raise ImageReadError(f"{path.name}: truncated, pixels {shape} need {needed} bytes; copy it again")
         array = np.asanyarray(image.dataobj)
+        unit_mm = _UNITS_MM[image.header.get_xyzt_units()[0]]
     except FileNotFoundError:
         raise ImageReadError(f"{path.name}: no such file") from None
-    except (*_UNREADABLE, OSError, EOFError, ValueError, zlib.error) as error:
+    except (*_UNREADABLE, OSError, EOFError, ValueError, OverflowError, zlib.error) as error:
         raise ImageReadError(f"{path.name}: not a readable NIfTI file ({error})") from error
+    except KeyError as error:  # how nibabel says that it does not know a code
+        raise ImageReadError(f"{path.name}: not a readable NIfTI file (unknown code {error})") from error
+    return array, Grid(tuple(array.shape), _affine(image, declared), unit_mm)
+
+
+def _affine(image: Any, declared: Any) -> NDArray[np.float64]:
+    """The affine; zeros where the header declares no pixel size.
+
+    An identity that stands beside other sizes in ``pixdim`` was never set (ACDC's files are so): the
+    sizes count, as they do for ITK.
+    """
     affine = np.asarray(image.affine, dtype=np.float64)
-    if 0 in declared["pixdim"][1:3] and not declared["sform_code"]:
-        affine = np.zeros((4, 4))
-    return array, Grid(tuple(array.shape), affine, _UNITS_MM[image.header.get_xyzt_units()[0]])
+    sizes = np.asarray(declared["pixdim"][1:4], dtype=np.float64)
+    if (sizes[:2] == 0).any() and not declared["sform_code"]:
+        return np.zeros((4, 4))
+    unset = np.array_equal(np.abs(affine[:3, :3]), np.eye(3)) and not declared["qform_code"]
+    if unset and (np.isfinite(sizes) & (sizes > 0)).all() and not np.allclose(sizes, 1):
+        affine[:3, :3] *= sizes
+    return affine
 
 
-def _bytes(path: Path) -> bytes:
-    """A file's content, decompressed in full, as only then gzip's checksum is verified."""
+def _content(path: Path) -> tuple[bytes, Any]:
+    """A file's content, and its header as written.
+
+    Decompressed to its end, as only then gzip's checksum is verified, but never beyond what the header
+    declares and the limit allows.
+    """
     if not is_nifti(path):
         raise ImageReadError(f"{path.name}: expected a NIfTI file ending in .nii or .nii.gz")
-    content = path.read_bytes()
-    return gzip.decompress(content) if path.name.lower().endswith(".gz") else content
+    compressed = path.name.lower().endswith(".gz")
+    most = path.stat().st_size * (MAX_RATIO if compressed else 1)
+    header: Any = None
+
+    def allowed(head: bytes) -> int:
+        nonlocal header
+        kind = _kind(head).header_class
+        header = kind(head[: kind.template_dtype.itemsize], check=False)
+        return _declared_bytes(path.name, header, most) + _PADDING
+
+    with path.open("rb") as file:
+        if compressed:
+            return inflate(file, path.name, allowed=allowed), header
+        head = file.read(_HEADER_BYTES)
+        limit = allowed(head)
+        if most > limit:
+            raise ImageContentError(f"{path.name}: holds more than its header declares; write it again")
+        return head + file.read(), header
+
+
+def _kind(head: bytes) -> Any:
+    return nib.Nifti2Image if head[:4] in _NIFTI2_STARTS else nib.Nifti1Image
+
+
+def _declared_bytes(name: str, header: Any, most: int) -> int:
+    """Where the pixels end, by the header.
+
+    Parameters
+    ----------
+    most : int
+        Bytes that the file can hold at best.
+    """
+    shape, itemsize = header.get_data_shape(), header.get_data_dtype().itemsize
+    end: int = max(header.get_data_offset(), 0) + max(math.prod(shape), 0) * itemsize
+    if end > most:
+        raise ImageReadError(f"{name}: truncated, pixels {shape} need {end} bytes; copy it again")
+    # Scaled pixels become float64.
+    scaled = header.get_slope_inter() not in ((None, None), (1.0, 0.0))
+    pixel_bytes(name, shape, bytes_each=8 if scaled else itemsize)
+    return end
 
 
 def _to_frames(array: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -17,6 +17,8 @@ from cardiolabel.errors import CorruptWeightsError, MissingWeightsError
 from cardiolabel.io.files import atomic
 from cardiolabel.networks.registry import build
 
+_UNFIT = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError, SafetensorError)
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -98,9 +100,12 @@ def load_model(name: str, folder: Path) -> tuple[torch.nn.Module, ModelCard]:
     if hashlib.sha256(blob).hexdigest() != card.sha256:
         raise CorruptWeightsError(f"{name}.safetensors is not the file its card describes (sha256)")
     try:
+        stored = load(blob)
+        with torch.device("meta"):  # a card could ask for more memory than its file fills
+            _check(build(card.network, card.arguments), stored)
         network = build(card.network, card.arguments)
-        _fill(network, load(blob))
-    except (LookupError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        _fill(network, stored)
+    except _UNFIT as error:
         raise CorruptWeightsError(f"{name}.safetensors does not fit its card: {error}") from error
     return network.float().eval(), card
 
@@ -110,11 +115,15 @@ def _tensors(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.detach() for name, tensor in (*network.named_parameters(), *network.named_buffers())}
 
 
-def _fill(network: torch.nn.Module, stored: dict[str, torch.Tensor]) -> None:
+def _check(network: torch.nn.Module, stored: dict[str, torch.Tensor]) -> None:
     own = _tensors(network)
     if stored.keys() != own.keys():
         raise RuntimeError(f"it holds {len(stored)} tensors, the network has {len(own)} of other names")
     for name, tensor in own.items():
         if tensor.shape != stored[name].shape:
             raise RuntimeError(f"{name} has shape {tuple(stored[name].shape)}, not {tuple(tensor.shape)}")
+
+
+def _fill(network: torch.nn.Module, stored: dict[str, torch.Tensor]) -> None:
+    for name, tensor in _tensors(network).items():
         tensor.copy_(stored[name])

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cardiolabel.errors import DiskFullError, StoreError, UnknownLabelError
+from cardiolabel.errors import DiskFullError, UnknownLabelError
 from cardiolabel.io.files import copy_synced, sync_folder
 from cardiolabel.store.versions import Version
 
@@ -31,14 +31,19 @@ FileState = tuple[int, int]
 """Modification time in ns and size in bytes."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Draft:
-    """An archived and staged version that no record names yet."""
+    """An archived and staged version that no record names yet.
+
+    ``may_be_recorded`` is set before the record's transaction is asked to end: of one that fails then, as its
+    server does, nobody knows whether it did.
+    """
 
     image_id: str
     tag: str
     key: str
     state: FileState
+    may_be_recorded: bool = False
 
 
 class LabelFiles:
@@ -85,6 +90,15 @@ class LabelFiles:
             )
         return path
 
+    def copy_version(self, version: Version, target: Path) -> None:
+        """Copy a version's file and wait until it is on the disk; errors as `of_version`."""
+        path = self.of_version(version)
+        try:
+            copy_synced(path, target)
+        except FileNotFoundError:
+            pass  # the next line says what happened
+        self.of_version(version)  # as it was, or it may have been written to while it was copied
+
     def state(self, image_id: str, tag: str) -> FileState | None:
         """State of the published label; None where there is none."""
         return _state(self.published(image_id, tag))
@@ -93,8 +107,7 @@ class LabelFiles:
     def draft(self, image_id: str, tag: str, write: Callable[[Path], object]) -> Iterator[Draft]:
         """Archive and stage what ``write`` writes to the path it is given; undone if the block raises.
 
-        It is not undone where the records cannot be reached any more, or the process is told to end: nobody
-        knows then whether they name the version already.
+        It is not undone where it may be recorded, unless the disk was too full for the record.
 
         Raises
         ------
@@ -109,26 +122,41 @@ class LabelFiles:
         staged = self._staged(tag, key)
         for path in (draft, archived, staged):
             _make_folder(path.parent)
+        found = None
         try:
             write(draft)
             draft.replace(archived)
             sync_folder(archived.parent)
-            copy_synced(archived, staged)
+            copy_synced(archived, staged, modified_ns=time.time_ns())  # its state tells it from all others
             status = staged.stat()
-            yield Draft(image_id, tag, key, (status.st_mtime_ns, status.st_size))
-        except Exception as error:
-            if not isinstance(error, StoreError) or isinstance(error, DiskFullError):
+            found = Draft(image_id, tag, key, (status.st_mtime_ns, status.st_size))
+            yield found
+        except BaseException as error:
+            if isinstance(error, DiskFullError) or not (found and found.may_be_recorded):
                 for path in (draft, archived, staged):
                     path.unlink(missing_ok=True)
             raise
 
-    def preserve(self, image_id: str, tag: str) -> str:
-        """Archive the published label, which something else wrote; returns the key."""
+    def preserve(self, version: Version) -> str:
+        """Archive a version that something else wrote, as `of_version` finds it; returns the key.
+
+        Raises
+        ------
+        UnknownLabelError
+            Something else replaced or removed it meanwhile.
+        OSError
+            The disk is full.
+        """
+        image_id, tag = version.image_id, version.tag
         key = uuid.uuid4().hex
         archived = self.archived(image_id, tag, key)
         _make_folder(archived.parent)
-        copy_synced(self.published(image_id, tag), archived)
-        sync_folder(archived.parent)
+        try:
+            self.copy_version(version, archived)
+            sync_folder(archived.parent)
+        except (OSError, UnknownLabelError):
+            archived.unlink(missing_ok=True)  # it may be what fills the disk
+            raise
         return key
 
     def publish(self, image_id: str, tag: str, key: str) -> bool:

@@ -72,11 +72,15 @@ def hand_out(
     return _take(connection, row.image_id, row.patient, annotator, now=now, seconds=seconds) if row else None
 
 
-def any_free(connection: Connection) -> bool:
-    """Whether an open image has no lease, though `hand_out` passed over it as another transaction held it."""
+def any_left(connection: Connection, annotator: str) -> bool:
+    """Whether there is an image for an annotator, though `hand_out` found none.
+
+    It passes over what another transaction holds at that moment, as on PostgreSQL.
+    """
     leased = exists().where(leases.c.image_id == images.c.image_id)
-    free = select(images.c.image_id).where(images.c.open, ~leased).limit(1)
-    return connection.execute(free).first() is not None
+    to_others = leased.where(leases.c.annotator != annotator) if annotator else leased
+    left = select(images.c.image_id).where(images.c.open, ~to_others).limit(1)
+    return connection.execute(left).first() is not None
 
 
 def take(connection: Connection, image_id: str, annotator: str, *, now: float, seconds: float) -> Lease:
@@ -118,11 +122,9 @@ def of_image(connection: Connection, image_id: str, *, now: float) -> Lease | No
 
 def running(connection: Connection, *, now: float) -> list[Lease]:
     """Leases of images that still have no final label, the oldest first."""
+    is_open = exists().where(images.c.image_id == leases.c.image_id, images.c.open)
     rows = connection.execute(
-        select(leases)
-        .join(images, images.c.image_id == leases.c.image_id)
-        .where(leases.c.expires_at > now, images.c.open)
-        .order_by(leases.c.taken_at)
+        select(leases).where(leases.c.expires_at > now, is_open).order_by(leases.c.taken_at)
     )
     return [Lease(**row._mapping) for row in rows]
 

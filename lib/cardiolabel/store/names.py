@@ -15,6 +15,15 @@ def is_name(name: object) -> bool:
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
+def storable(text: str) -> str:
+    """Somebody's name as every database takes it: without NUL and halves of characters.
+
+    >>> storable("Ann" + chr(0))
+    'Ann?'
+    """
+    return text.replace("\0", "?").encode("utf-8", "replace").decode("utf-8")
+
+
 def check_name(what: str, name: str) -> str:
     """A name that can be a file's or a folder's anywhere, as given.
 

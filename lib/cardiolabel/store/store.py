@@ -18,7 +18,7 @@ from cardiolabel.store import counts, datastore_v2, images, leases, versions
 from cardiolabel.store.database import Database, fact, set_fact, sqlite_url
 from cardiolabel.store.label_files import HOME, LabelFiles
 from cardiolabel.store.leases import Lease
-from cardiolabel.store.names import check_name
+from cardiolabel.store.names import check_name, storable
 from cardiolabel.store.sync import FolderSync
 from cardiolabel.store.versions import Version
 from cardiolabel.store.watch import LabelWatch
@@ -206,13 +206,14 @@ class Store:
 
         See `cardiolabel.store.leases.hand_out`.
         """
+        annotator = storable(annotator)
         self.sync.catch_up()
         pivot = None if seed is None else images.pivot(seed)
         patience = time.monotonic() + _PATIENCE_S
         while True:
             with self.database.writing() as connection:
                 lease = leases.hand_out(connection, annotator, now=time.time(), seconds=seconds, pivot=pivot)
-                if lease or not leases.any_free(connection) or time.monotonic() > patience:
+                if lease or not leases.any_left(connection, annotator) or time.monotonic() > patience:
                     return lease
             time.sleep(_PATIENCE_S / 50)
 
@@ -220,7 +221,8 @@ class Store:
         """Lease one image, or renew its lease; errors as `cardiolabel.store.leases.take`."""
         self.sync.catch_up()
         with self.database.writing() as connection:
-            return leases.take(connection, image_id, annotator, now=time.time(), seconds=seconds)
+            who = storable(annotator)
+            return leases.take(connection, image_id, who, now=time.time(), seconds=seconds)
 
     def release(self, image_id: str) -> None:
         """End a lease, if there is one."""

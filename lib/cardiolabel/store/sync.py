@@ -15,6 +15,8 @@ from cardiolabel.store.names import is_name
 from cardiolabel.store.versions import Origin, Version
 from cardiolabel.store.watch import LabelWatch
 
+_BATCH = 200
+
 
 class FolderSync:
     """Keeps the records of one studies folder true to its files.
@@ -39,14 +41,18 @@ class FolderSync:
     ) -> None:
         self._database, self._files, self._records, self._watch = database, files, records, watch
         self._synced: Mapping[str, Record] | None = None
+        self._behind = False
         self._lock = threading.Lock()
 
     def catch_up(self) -> None:
         """Take in what happened to the folder since the last call; cheap where nothing did."""
-        if self._records() is not self._synced:
+        if self._behind or self._records() is not self._synced:
             with self._lock:
-                if self._records() is not self._synced and self.sync_images():
+                if self._records() is not self._synced:
+                    self._behind |= self.sync_images()
+                if self._behind:
                     self._compare_labels()  # those of an image may have been there before it
+                    self._behind = False
         if not self._watch:
             return
         changed = self._watch.changes()
@@ -106,15 +112,18 @@ class FolderSync:
         self._reconcile_all(differ)
 
     def _reconcile_all(self, differ: list[tuple[str, str]]) -> None:
-        if differ:
-            with self._database.writing() as connection:
-                self._database.alone(connection)
-                # All rows before the first count, or this and a save could wait for each other.
-                wanted = sorted({image_id for image_id, _ in differ})
-                there = {image_id for image_id in wanted if images.locked(connection, image_id)}
-                for image_id, tag in differ:
-                    if image_id in there:
-                        self.reconcile_locked(connection, image_id, tag)
+        for start in range(0, len(differ), _BATCH):  # so that others get to save between thousands of them
+            self._reconcile_batch(differ[start : start + _BATCH])
+
+    def _reconcile_batch(self, differ: list[tuple[str, str]]) -> None:
+        with self._database.writing() as connection:
+            self._database.alone(connection)
+            # All rows before the first count, or this and a save could wait for each other.
+            wanted = sorted({image_id for image_id, _ in differ})
+            there = {image_id for image_id in wanted if images.locked(connection, image_id)}
+            for image_id, tag in differ:
+                if image_id in there:
+                    self.reconcile_locked(connection, image_id, tag)
 
     def reconcile_locked(self, connection: Connection, image_id: str, tag: str) -> None:
         """Compare one label's file with its record, within a transaction that holds the image's row."""

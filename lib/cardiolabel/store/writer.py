@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,14 @@ from cardiolabel.errors import (
     UnknownImageError,
     UnknownLabelError,
 )
-from cardiolabel.io.files import copy_synced
 from cardiolabel.store import images, leases, versions
 from cardiolabel.store.database import Database
 from cardiolabel.store.label_files import Draft, LabelFiles
-from cardiolabel.store.names import check_name
+from cardiolabel.store.names import check_name, storable
 from cardiolabel.store.sync import FolderSync
 from cardiolabel.store.versions import FINAL, Origin, Version
 
+_MOST = 2**31 - 1  # the greatest number of a version that a database takes
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -84,10 +85,15 @@ class LabelWriter:
         check_name("tag", tag)
         self._sync.catch_up()
         with self._database.reading() as connection:
-            path = self._files.of_version(versions.find(connection, image_id, tag, number))
+            earlier = versions.find(connection, image_id, tag, number)
+        self._files.of_version(earlier)
         info = {**save.info, "rolled_back_to": number}
         return self._put(
-            image_id, tag, lambda target: copy_synced(path, target), replace(save, info=info), Origin.ROLLBACK
+            image_id,
+            tag,
+            lambda target: self._files.copy_version(earlier, target),
+            replace(save, info=info),
+            Origin.ROLLBACK,
         )
 
     def remove_label(self, image_id: str, tag: str) -> None:
@@ -95,12 +101,13 @@ class LabelWriter:
 
         Raises
         ------
-        UnknownLabelError
+        UnknownLabelError, BadNameError
             There is no such label.
+        DiskFullError, StoreError
+            It is still there.
         """
         check_name("image id", image_id)
         check_name("tag", tag)
-        self._sync.reconcile([(image_id, tag)])
         try:
             with self._database.writing() as connection:
                 # On its own, so that the kept file is recorded even if removing the label fails.
@@ -111,13 +118,14 @@ class LabelWriter:
                 # Before the end of the transaction: later it could be the file of somebody's next save.
                 self._files.unpublish(image_id, tag)
         except OSError as error:
-            raise StoreError(f"{image_id}: label {tag!r} was not removed ({error.strerror})") from error
+            raise _failure(f"{image_id}: label {tag!r} was not removed", error) from error
 
     def _put(
         self, image_id: str, tag: str, write: Callable[[Path], object], save: Save, origin: Origin
     ) -> Version:
         check_name("image id", image_id)
         check_name("tag", tag)
+        save = replace(save, author=storable(save.author))
         self._sync.catch_up()
         with self._database.reading() as connection:
             _check_there(images.is_there(connection, image_id), image_id)
@@ -125,11 +133,7 @@ class LabelWriter:
             with self._files.draft(image_id, tag, write) as draft:
                 version, current = self._record(draft, save, origin)
         except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise DiskFullError(
-                    "the disk is full: nothing was stored; make room and save again"
-                ) from error
-            raise StoreError(f"the label was not stored ({error.strerror})") from error
+            raise _failure("the label was not stored", error) from error
         if version.origin is Origin.CONFLICT:
             self._files.unstage(tag, draft.key)
             raise _conflict(version, current)
@@ -142,7 +146,7 @@ class LabelWriter:
             _check_there(images.locked(connection, image_id), image_id)
             self._sync.reconcile_locked(connection, image_id, tag)
             current = versions.current(connection, image_id, tag)
-            base = save.base
+            base = None if save.base is None else min(save.base, _MOST)
             if base is None and tag == FINAL and origin is Origin.SAVED:
                 base = leases.opened(connection, image_id, save.author)
             conflict = base is not None and base != (current.number if current else 0)
@@ -156,10 +160,12 @@ class LabelWriter:
             versions.add(connection, version, make_current=not conflict)
             if tag == FINAL and not conflict:
                 leases.note_opened(connection, image_id, save.author, version.number)
+            draft.may_be_recorded = True
         return version, current
 
     def _keep_current(self, connection: Connection, image_id: str, tag: str) -> None:
-        images.locked(connection, image_id)
+        if images.locked(connection, image_id):
+            self._sync.reconcile_locked(connection, image_id, tag)
         current = versions.current(connection, image_id, tag)
         if current is None:
             raise UnknownLabelError(f"{image_id}: there is no label {tag!r}")
@@ -168,8 +174,8 @@ class LabelWriter:
     def _keep(self, connection: Connection, current: Version) -> None:
         """Archive a version that so far is only in ``labels/``, before it is replaced."""
         if current.key is None:
-            key = self._files.preserve(current.image_id, current.tag)
-            versions.set_values(connection, current, key=key)
+            with suppress(UnknownLabelError):  # who wrote it has replaced or removed it since
+                versions.set_values(connection, current, key=self._files.preserve(current))
 
     def _publish(self, version: Version) -> None:
         image_id, tag = version.image_id, version.tag
@@ -183,6 +189,12 @@ class LabelWriter:
                 f"{image_id}: stored as version {version.number}, but labels/{tag} cannot be written"
                 f" ({error.strerror}); once it can, the label is put there by itself"
             ) from error
+
+
+def _failure(what: str, error: OSError) -> StoreError:
+    if error.errno in _NO_ROOM:
+        return DiskFullError("the disk is full: nothing was stored; make room and save again")
+    return StoreError(f"{what} ({error.strerror})")
 
 
 def _check_there(there: bool, image_id: str) -> None:

@@ -13,6 +13,7 @@ from monailabel.endpoints.user.auth import RBAC
 from monailabel.interfaces.utils.app import app_instance
 
 from lib.api import received
+from lib.api.sessions import known
 from lib.errors import refused
 
 router = APIRouter(dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
@@ -39,17 +40,10 @@ def infer(
     request |= {"model": model, "image": image}
     with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
         if session_id:
-            request["image"] = _session_image(session_id)
+            request["image"] = Path(known(session_id).image)
         elif file is not None:
             request["image"] = received.upload(file, Path(folder))
         elif not image:
             raise refused(422, "no_image", "expected an image id, a file or a session id")
         result = app.infer(request)
     return send_response(app.datastore(), result, output, background)
-
-
-def _session_image(session_id: str) -> Path:
-    session = app_instance().sessions().get_session(session_id)
-    if session is None:
-        raise refused(404, "unknown_session", f"no session {session_id!r}; it may have expired")
-    return Path(session.image)

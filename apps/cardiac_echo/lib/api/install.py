@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from typing import Any
+
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import get_current_user
+from monailabel.interfaces.utils.app import app_instance
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from lib import errors, guard
-from lib.api import infer, labels, patients
+from lib import errors, guard, logs
+from lib.api import (
+    agreement,
+    dataset,
+    images,
+    infer,
+    labels,
+    login,
+    models,
+    patients,
+    reload,
+    samples,
+    sessions,
+    tasks,
+    viewers,
+)
+from lib.api import logs as log_routes
+from lib.environment import apply_limits
+from lib.login import Login, current_user
+from lib.sessions import UploadSessions
+from lib.uploads import Uploads
 
-ROUTERS = (patients.router, infer.router, labels.router)
+ROUTERS = (
+    *(viewers.router, infer.router, sessions.router, tasks.router, models.router),
+    *(log_routes.router, dataset.router, reload.router),
+    *(patients.router, agreement.router, images.router, labels.router, samples.router),
+)
+"""In the order in which they are asked, before MONAI Label's own."""
 
 
 def install() -> None:
@@ -18,28 +50,60 @@ def install() -> None:
 
     if not getattr(api.state, "cardiolabel", False):
         api.state.cardiolabel = True
+        _settle()
         _install(api)
 
 
 def _install(api: FastAPI) -> None:
     errors.install(api)
-    for router in ROUTERS:
+    api.dependency_overrides[get_current_user] = current_user
+    stock = list(api.router.routes)
+    for router in (login.router, *ROUTERS) if settings.MONAI_LABEL_AUTH_ENABLE else ROUTERS:
         api.include_router(router)
-        # Ahead of MONAI Label's, some of which these replace.
-        api.router.routes.insert(0, api.router.routes.pop())
+    ours = api.router.routes[len(stock) :]
+    # Whatever answers first answers; whatever describes an address last describes it.
+    api.router.routes[:] = [*ours, *stock]
+    api.openapi = lambda: _openapi(api, [*stock, *ours])  # type: ignore[method-assign]
+    logs.show_routes_only(_words(api.openapi()["paths"]))
     # MONAI Label lets every web page in, with credentials.
-    api.user_middleware[:] = [one for one in api.user_middleware if one.cls is not CORSMiddleware]
-    api.user_middleware.insert(0, Middleware(guard.Guard))
-    if origins := guard.allowed_origins():
-        api.user_middleware.insert(
-            0,
-            Middleware(
-                CORSMiddleware,
-                allow_origins=origins,
-                allow_credentials=True,
-                allow_methods=["*"],
-                allow_headers=["*"],
-            ),
-        )
+    inner = [one for one in api.user_middleware if one.cls is not CORSMiddleware]
+    doors = [Middleware(one) for one in (errors.Failures, guard.Guard, Login, Uploads)]
+    api.user_middleware[:] = [*_cors(), *doors, *inner]
     # The stack is made when the server starts, before the app is; the next request makes it anew.
     api.middleware_stack = None
+
+
+def _settle() -> None:
+    """What the app does itself where its processes share it; harmless twice."""
+    logs.be_discreet()
+    apply_limits()
+    app = app_instance()
+    if app._sessions is not None and not isinstance(app._sessions, UploadSessions):
+        app._sessions = UploadSessions(app._sessions.store_path, app._sessions.expiry)
+
+
+def _cors() -> list[Middleware]:
+    origins = guard.allowed_origins()
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_credentials=True,
+            allow_methods=["*"],
+            allow_headers=["*"],
+        )
+    ]
+
+
+def _openapi(api: FastAPI, routes: list[Any]) -> dict[str, Any]:
+    if not api.openapi_schema:
+        api.openapi_schema = get_openapi(title=api.title, version=api.version, routes=routes)
+    return api.openapi_schema
+
+
+def _words(paths: dict[str, Any]) -> Iterator[str]:
+    """Parts of addresses that are no names."""
+    for path in paths:
+        yield from (part for part in path.split("/") if not re.fullmatch(r"\{.*\}", part))

@@ -1,0 +1,111 @@
+"""Images of the studies folder: adding, downloading and removing them."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
+from fastapi.responses import FileResponse
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.interfaces.utils.app import app_instance
+from monailabel.utils.others.generic import file_checksum
+
+from lib import masks
+from lib.api import received
+from lib.api.labels import author
+from lib.errors import refused
+
+router = APIRouter(tags=["Datastore"])
+
+Reader = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
+Admin = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
+Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
+
+_CHECKSUM = re.compile(r"(?:(SHA256|SHA512|MD5):)?([0-9a-fA-F]{32,128})")
+
+
+@router.put("/datastore/", include_in_schema=False)
+@router.put("/datastore/image", summary="Add an image")
+def add(
+    file: Annotated[UploadFile, File()],
+    user: Annotator,
+    image: str | None = None,
+    params: Annotated[str, Form()] = "{}",
+) -> dict[str, str]:
+    """As MONAI Label's endpoint; without ``image`` the file's name is the id."""
+    notes = received.json_object(params)
+    if name := author(user):
+        notes["user"] = name
+    with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
+        path = received.upload(file, Path(folder))
+        image_id = image or path.name.removesuffix(masks.suffix(path.name.lower()) or "")
+        return {"image": app_instance().datastore().add_image(image_id, str(path), notes)}
+
+
+@router.delete("/datastore/", include_in_schema=False, dependencies=[Admin])
+@router.delete("/datastore/image", summary="Remove an image and its labels", dependencies=[Admin])
+def remove(id: str) -> dict[str, str]:
+    """As MONAI Label's endpoint."""
+    app_instance().datastore().remove_image(id)
+    return {}
+
+
+@router.head("/datastore/image", summary="Whether an image is there", dependencies=[Reader])
+def check(image: str, check_sum: str | None = None) -> Response:
+    """As MONAI Label's endpoint; ``check_sum`` is ``SHA256:…``, ``SHA512:…`` or ``MD5:…``."""
+    path = _path(image)
+    if check_sum:
+        given = _CHECKSUM.fullmatch(check_sum)
+        if given is None:
+            raise refused(422, "bad_checksum", "expected SHA256:, SHA512: or MD5: and hexadecimal digits")
+        algorithm = given[1] or "SHA256"
+        if file_checksum(str(path), algo=algorithm) != f"{algorithm}:{given[2].lower()}":
+            raise refused(404, "unknown_image", "there is another image of that id")
+    return Response()
+
+
+@router.get("/datastore/image", summary="Download an image", dependencies=[Reader])
+def download(image: str) -> FileResponse:
+    """The file as it is."""
+    path = _path(image)
+    return FileResponse(path, media_type="application/octet-stream", filename=path.name)
+
+
+@router.get("/datastore/image/info", summary="What is known of an image", dependencies=[Reader])
+def info(image: str) -> Any:
+    """As MONAI Label's endpoint."""
+    return app_instance().datastore().get_image_info(image)
+
+
+@router.put("/datastore/image/info", summary="Note something of an image")
+def note(image: str, user: Annotator, info: Annotated[str, Form()] = "{}") -> None:
+    """As MONAI Label's endpoint."""
+    app_instance().datastore().update_image_info(image, _notes(info, user))
+
+
+@router.put("/datastore/label/info", summary="Note something of a label")
+def note_label(label: str, tag: str, user: Annotator, info: Annotated[str, Form()] = "{}") -> None:
+    """As MONAI Label's endpoint."""
+    app_instance().datastore().update_label_info(label, tag, _notes(info, user))
+
+
+@router.put("/datastore/updatelabelinfo", include_in_schema=False)
+def note_label_params(label: str, tag: str, user: Annotator, params: Annotated[str, Form()] = "{}") -> None:
+    """As MONAI Label's endpoint, for clients of its older versions."""
+    app_instance().datastore().update_label_info(label, tag, _notes(params, user))
+
+
+def _path(image: str) -> Path:
+    uri = app_instance().datastore().get_image_uri(image)
+    if not uri or not Path(uri).is_file():
+        raise refused(404, "unknown_image", f"no image {image[:80]!r} in this studies folder")
+    return Path(uri)
+
+
+def _notes(text: str, user: User) -> dict[str, Any]:
+    notes = received.json_object(text, what="info")
+    return {**notes, "user": name} if (name := author(user)) else notes

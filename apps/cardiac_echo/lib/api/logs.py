@@ -1,0 +1,48 @@
+"""The server's log, and its GPU, for administrators."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import PlainTextResponse
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC
+
+from lib.errors import refused
+
+router = APIRouter(
+    prefix="/logs", tags=["Others"], dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
+)
+
+_LINE_BYTES = 400  # most are shorter
+_GPU_S = 20
+
+
+@router.get("/", summary="The end of the log", response_class=PlainTextResponse)
+def log(lines: Annotated[int, Query(ge=1, le=10_000)] = 300) -> PlainTextResponse:
+    """Plain text."""
+    path = Path(settings.MONAI_LABEL_APP_DIR) / "logs" / "app.log"
+    if not path.is_file():
+        raise refused(404, "no_log", "there is no log file; the server was started with its own log settings")
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - lines * _LINE_BYTES), os.SEEK_SET)
+        tail = file.read().decode("utf-8", errors="replace").splitlines(keepends=True)
+    return PlainTextResponse("".join(tail[-lines:]))
+
+
+@router.get("/gpu", summary="The GPU's state (nvidia-smi)", response_class=PlainTextResponse)
+def gpu() -> PlainTextResponse:
+    """As ``nvidia-smi`` prints it."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        raise refused(404, "no_gpu", "there is no nvidia-smi on the server; it predicts on its CPU")
+    try:
+        printed = subprocess.run([program], capture_output=True, text=True, timeout=_GPU_S, check=True)  # noqa: S603
+    except (subprocess.SubprocessError, OSError):
+        raise refused(503, "gpu_unavailable", "nvidia-smi does not answer; look at the server") from None
+    return PlainTextResponse(printed.stdout)

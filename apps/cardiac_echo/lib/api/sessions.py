@@ -1,0 +1,99 @@
+"""Sessions: an image that is uploaded once and used by several requests."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, File, UploadFile
+from fastapi.responses import FileResponse
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC
+from monailabel.interfaces.utils.app import app_instance
+from monailabel.utils.sessions import SessionInfo
+
+from cardiolabel.io import nifti
+from lib.api import received
+from lib.archives import unpack
+from lib.environment import MB, environment
+from lib.errors import refused
+from lib.sessions import UploadSessions, is_session_id
+
+router = APIRouter(tags=["Session"], dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
+
+
+@router.put("/session/", summary="Keep an image for later requests")
+def create(
+    files: Annotated[list[UploadFile], File()], uncompress: bool = False, expiry: int = 0
+) -> dict[str, Any]:
+    """As MONAI Label's endpoint: one NIfTI image, or with ``uncompress`` one archive with one in it."""
+    with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
+        image = _image(files, Path(folder), uncompress)
+        nifti.read(image)
+        session_id, info = sessions().add(image, max(0, expiry))
+    return {"session_id": session_id, "session_info": _shown(info)}
+
+
+@router.get("/session/{session_id}", summary="A session, or its image")
+def session(session_id: str, update_ts: bool = False, image: bool = False) -> Any:
+    """As MONAI Label's endpoint; where the image is on the server stays out."""
+    info = known(session_id, update=update_ts)
+    if image:
+        path = Path(info.image)
+        return FileResponse(path, media_type="application/octet-stream", filename=path.name)
+    return _shown(info)
+
+
+@router.delete("/session/{session_id}", summary="Remove a session and its image")
+def remove(session_id: str) -> dict[str, Any]:
+    """As MONAI Label's endpoint."""
+    info = known(session_id)
+    sessions().remove_session(session_id)
+    return _shown(info)
+
+
+def known(session_id: str, *, update: bool = True) -> SessionInfo:
+    """A session of this server.
+
+    Raises
+    ------
+    HTTPException
+        404: there is none of that id.
+    """
+    info = sessions().get_session(session_id, update_ts=update) if is_session_id(session_id) else None
+    if info is None:
+        raise refused(404, "unknown_session", f"no session {session_id[:80]!r}; it may have expired")
+    return info
+
+
+def sessions() -> UploadSessions:
+    """The server's sessions."""
+    found = app_instance().sessions()
+    if found is None:
+        raise refused(404, "no_sessions", "sessions are switched off (MONAI_LABEL_SESSIONS)")
+    return found
+
+
+def _image(files: list[UploadFile], folder: Path, uncompress: bool) -> Path:
+    """The one image of an upload, within a folder."""
+    if len(files) != 1:
+        raise refused(422, "not_one_image", f"expected one file, got {len(files)}")
+    path = received.upload(files[0], folder)
+    if not uncompress:
+        return path
+    inside = folder / "unpacked"
+    inside.mkdir()
+    found = unpack(
+        path,
+        inside,
+        wanted=lambda name: nifti.is_nifti(Path(name)),
+        max_bytes=environment().max_image_mb * MB,
+    )
+    if len(found) != 1:
+        raise refused(422, "not_one_image", f"expected one NIfTI image in the archive, it holds {len(found)}")
+    return found[0]
+
+
+def _shown(info: SessionInfo) -> dict[str, Any]:
+    return {**info.to_json(), "path": "", "image": Path(info.image).name}

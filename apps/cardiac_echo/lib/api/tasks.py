@@ -1,0 +1,222 @@
+"""Long work in processes of its own: prediction of many images, training, scoring."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import psutil
+from fastapi import APIRouter, Body, Depends
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC
+from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
+from monailabel.interfaces.utils.app import app_instance
+from monailabel.utils.async_tasks.task import AsyncTask
+from monailabel.utils.async_tasks.utils import processes, tasks
+from pydantic import BaseModel, ConfigDict, Field
+
+from lib.errors import refused
+
+router = APIRouter()
+
+Reader = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
+Annotator = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
+Admin = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
+
+Params = Annotated[dict[str, Any] | None, Body()]
+
+KEPT = 50
+"""Ended tasks that are remembered."""
+
+_STARTED_WITHIN_S = 60
+_LONGEST_REQUEST = 100_000  # it travels as one argument of a command
+_starting = threading.Lock()
+
+
+class Kind(StrEnum):
+    """What MONAI Label calls them."""
+
+    BATCH = "batch_infer"
+    TRAIN = "train"
+    SCORING = "scoring"
+
+
+_running_here: set[Kind] = set()
+
+
+class BatchParams(BaseModel):
+    """Which images to predict and how; what is not named here is passed on."""
+
+    model_config = ConfigDict(extra="allow")
+
+    images: Literal["all", "labeled", "unlabeled"] | list[str] | None = None
+    labels: list[str] | None = None
+    label_tag: str | None = None
+    save_label: bool = True
+    max_workers: int = Field(default=1, ge=0, le=64)
+    max_batch_size: int = Field(default=0, ge=0)
+    device: str | None = Field(default=None, max_length=40)
+    gpus: str = Field(default="all", pattern=r"^(all|[0-9]+(,[0-9]+)*)$", max_length=200)
+
+
+@router.get(
+    "/batch/infer", tags=["Infer"], summary="The last prediction of many images", dependencies=[Reader]
+)
+def batch_status(all: bool = False, check_if_running: bool = False) -> Any:
+    """As MONAI Label's endpoint, without what the process printed."""
+    return _status(Kind.BATCH, all, check_if_running)
+
+
+@router.post("/batch/infer/{model}", tags=["Infer"], summary="Predict many images", dependencies=[Admin])
+def batch_infer(
+    model: str,
+    images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
+    params: BatchParams | None = None,
+    run_sync: bool = False,
+) -> Any:
+    """As MONAI Label's endpoint; one at a time."""
+    _check_known(model, app_instance()._infers, "model")
+    given = (params or BatchParams()).model_dump(exclude_none=True)
+    return _start(Kind.BATCH, [{"images": images.value, **given, "model": model}], run_sync)[0]
+
+
+@router.delete("/batch/infer", tags=["Infer"], summary="Stop predicting", dependencies=[Admin])
+def stop_batch() -> Any:
+    """The task that was stopped, or nothing."""
+    return _stop(Kind.BATCH)
+
+
+@router.get("/train/", tags=["Train"], summary="The last training", dependencies=[Reader])
+def train_status(all: bool = False, check_if_running: bool = False) -> Any:
+    """As MONAI Label's endpoint, without what the process printed."""
+    return _status(Kind.TRAIN, all, check_if_running)
+
+
+@router.post("/train/", include_in_schema=False, dependencies=[Admin])
+def train_all(params: Params = None, run_sync: bool = False) -> dict[str, Any]:
+    """Every model, one after the other; nothing where there is none."""
+    return _start_all(Kind.TRAIN, "model", app_instance()._trainers, params, run_sync)
+
+
+@router.post("/train/{model}", tags=["Train"], summary="Train a model", dependencies=[Admin])
+def train(model: str, params: Params = None, run_sync: bool = False) -> Any:
+    """As MONAI Label's endpoint; one at a time."""
+    _check_known(model, app_instance()._trainers, "model")
+    return _start(Kind.TRAIN, [{**(params or {}), "model": model}], run_sync)[0]
+
+
+@router.delete("/train/", tags=["Train"], summary="Stop training", dependencies=[Admin])
+def stop_train() -> Any:
+    """The task that was stopped, or nothing."""
+    return _stop(Kind.TRAIN)
+
+
+@router.get("/scoring/", tags=["Scoring"], summary="The last scoring", dependencies=[Reader])
+def scoring_status(all: bool = False, check_if_running: bool = False) -> Any:
+    """As MONAI Label's endpoint, without what the process printed."""
+    return _status(Kind.SCORING, all, check_if_running)
+
+
+@router.post("/scoring/", include_in_schema=False, dependencies=[Annotator])
+def score_all(params: Params = None, run_sync: bool = False) -> dict[str, Any]:
+    """By every method, one after the other; nothing where there is none."""
+    return _start_all(Kind.SCORING, "method", app_instance()._scoring_methods, params, run_sync)
+
+
+@router.post("/scoring/{method}", tags=["Scoring"], summary="Score labels", dependencies=[Annotator])
+def score(method: str, params: Params = None, run_sync: bool = False) -> Any:
+    """As MONAI Label's endpoint; one at a time."""
+    _check_known(method, app_instance()._scoring_methods, "method")
+    return _start(Kind.SCORING, [{**(params or {}), "method": method}], run_sync)[0]
+
+
+@router.delete("/scoring/", tags=["Scoring"], summary="Stop scoring", dependencies=[Annotator])
+def stop_scoring() -> Any:
+    """The task that was stopped, or nothing."""
+    return _stop(Kind.SCORING)
+
+
+def _check_known(name: str, known: dict[str, Any], what: str) -> None:
+    if name not in known:
+        raise refused(
+            404, f"unknown_{what}", f"no {what} {name[:80]!r}; there are: {', '.join(known) or 'none'}"
+        )
+
+
+def _start_all(
+    kind: Kind, key: str, names: Iterable[str], params: dict[str, Any] | None, run_sync: bool
+) -> dict[str, Any]:
+    """Start a task for each name, with the params that stand under it."""
+    given = params or {}
+    own = {name: given[name] if isinstance(given.get(name), dict) else {} for name in names}
+    requests = [{**settings, key: name} for name, settings in own.items()]
+    started = _start(kind, requests, run_sync)
+    return {name: {"result": one, "detail": None} for name, one in zip(own, started, strict=True)}
+
+
+def _start(kind: Kind, requests: list[dict[str, Any]], run_sync: bool) -> list[Any]:
+    """Start tasks, which run one after the other, unless some of their kind do already."""
+    if any(len(json.dumps(request)) > _LONGEST_REQUEST for request in requests):
+        raise refused(422, "bad_params", "the request is too long; name fewer images, or 'all'")
+    with _starting:
+        if _is_busy(kind):
+            raise refused(429, "busy", f"{kind} is running already; wait for it or stop it with DELETE")
+        if not run_sync:
+            _forget_old(kind)
+            return [_shown(_run(kind, request)) for request in requests]
+        _running_here.add(kind)
+    try:
+        return [_run(kind, request, force_sync=True) for request in requests]
+    finally:
+        _running_here.discard(kind)
+
+
+def _run(kind: Kind, request: dict[str, Any], *, force_sync: bool = False) -> Any:
+    return AsyncTask.run(kind, request=request, params={}, enqueue=True, force_sync=force_sync)[0]
+
+
+def _is_busy(kind: Kind) -> bool:
+    """Whether a task runs, or was submitted and may still start."""
+    return (
+        kind in _running_here
+        or bool(processes(kind))
+        or any(task["status"] == "SUBMITTED" and _age_s(task) < _STARTED_WITHIN_S for task in tasks(kind))
+    )
+
+
+def _age_s(task: dict[str, Any]) -> float:
+    return time.time() - datetime.strptime(task["start_ts"], "%Y-%m-%d %H:%M:%S").timestamp()
+
+
+def _forget_old(kind: Kind) -> None:
+    known = tasks(kind)
+    del known[: max(0, len(known) - KEPT)]
+
+
+def _status(kind: Kind, every: bool, check_if_running: bool) -> Any:
+    known = tasks(kind)
+    if check_if_running:
+        known = [task for task in known if task["id"] in processes(kind)]
+    if not known:
+        state = "running" if check_if_running else "known"
+        raise refused(404, "no_task", f"no {kind} task is {state}")
+    shown = [_shown(task) for task in known]
+    return shown if every or check_if_running else shown[-1]
+
+
+def _stop(kind: Kind) -> Any:
+    try:
+        stopped = AsyncTask.stop(kind)
+    except (psutil.NoSuchProcess, StopIteration, KeyError, IndexError):
+        return None  # it ended by itself in that moment
+    return _shown(stopped) if stopped else None
+
+
+def _shown(task: dict[str, Any]) -> dict[str, Any]:
+    """Without the lines of the process, which may name files of the server; the log has them."""
+    return {key: value for key, value in task.items() if key != "details"}

@@ -1,0 +1,42 @@
+"""The OHIF viewer, and what MONAI Label offers to servers of other kinds than this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import monailabel.endpoints
+from fastapi import APIRouter, Depends
+from fastapi.responses import FileResponse
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC
+
+from lib.errors import refused
+
+router = APIRouter(dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
+
+OHIF = Path(monailabel.endpoints.__file__).parent / "static" / "ohif"
+
+
+@router.get("/ohif/{path:path}", include_in_schema=False)
+def ohif(path: str) -> FileResponse:
+    """A file of the viewer; its own addresses all lead to its first page."""
+    file = (OHIF / path).resolve()
+    if not (file.is_file() and file.is_relative_to(OHIF)):
+        file = OHIF / "index.html"
+    if not file.is_file():
+        raise refused(404, "no_ohif", "MONAI Label was installed without the OHIF viewer")
+    return FileResponse(file)
+
+
+@router.get("/proxy/dicom/{path:path}", include_in_schema=False)
+@router.post("/proxy/dicom/{path:path}", include_in_schema=False)
+def dicom(path: str) -> None:
+    """Refused: MONAI Label would ask a DICOMweb server."""
+    raise refused(404, "no_dicomweb", "the studies are a folder; no DICOMweb server stands behind this one")
+
+
+@router.post("/infer/wsi/{model}", include_in_schema=False)
+@router.post("/infer/wsi_v2/{model}", include_in_schema=False)
+def whole_slide(model: str) -> None:
+    """Refused: MONAI Label's endpoints read any path that they are given."""
+    raise refused(404, "unknown_model", "this server has no whole-slide models")

@@ -1,0 +1,46 @@
+"""Settings of this app: ``CARDIOLABEL_*`` variables, or lines of ``.env`` where the server starts."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cardiolabel.io.limits import set_image_limit
+
+MB = 1024**2
+
+
+class Environment(BaseSettings):
+    """What an administrator may set; `docs/security.md` explains each."""
+
+    open: bool = False
+    hosts: str = ""
+    max_upload_mb: int = Field(default=512, gt=0)
+    max_image_mb: int = Field(default=2048, gt=0)
+    auth_issuer: str = ""
+
+    model_config = SettingsConfigDict(env_prefix="CARDIOLABEL_", env_file=".env", extra="ignore")
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """Names that a request may give this server, lower case, besides this machine's own."""
+        return frozenset(name.strip().lower() for name in self.hosts.split(",") if name.strip())
+
+
+@cache
+def environment() -> Environment:
+    """The settings of this process.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        One of them is not of its kind; the message names it.
+    """
+    return Environment()
+
+
+def apply_limits() -> None:
+    """Give the library its limits; once per process."""
+    set_image_limit(environment().max_image_mb * MB)

@@ -1,0 +1,148 @@
+"""Who sends a request: bearer tokens of an OpenID Connect realm, and the roles within them.
+
+Replaces MONAI Label's check, which refuses every signed token as it names no algorithm.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import jwt
+from fastapi import Request
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import DEFAULT_USER, User
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from lib.environment import environment
+from lib.errors import refused
+from lib.guard import path_of
+from lib.realm import Realm
+
+ALGORITHMS = ["RS256", "RS384", "RS512"]
+LEEWAY_S = 30
+"""How far the clocks of this server and of the realm may differ."""
+
+PUBLIC = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico", "/auth"})
+PUBLIC_FOLDERS = ("/auth/", "/static/")
+"""What is answered without a token; anything else, known or not, is not."""
+
+_USER = "cardiolabel.user"
+
+
+class Login:
+    """ASGI middleware that lets nobody without a valid token and a role near an endpoint.
+
+    It reads no body: whoever is not logged in cannot have the server store an upload.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its user, or refuse it."""
+        if scope["type"] == "http" and settings.MONAI_LABEL_AUTH_ENABLE and not _is_public(path_of(scope)):
+            user = await run_in_threadpool(user_of, _bearer(Headers(scope=scope)))
+            if settings.MONAI_LABEL_AUTH_ROLE_USER not in user.roles:
+                raise refused(403, "forbidden", f"role {settings.MONAI_LABEL_AUTH_ROLE_USER} is needed")
+            scope[_USER] = user
+        await self.app(scope, receive, send)
+
+
+def current_user(request: Request) -> User:
+    """Whom `Login` let in; to be used instead of MONAI Label's ``get_current_user``."""
+    if not settings.MONAI_LABEL_AUTH_ENABLE:
+        return DEFAULT_USER
+    user = request.scope.get(_USER)
+    return user if isinstance(user, User) else user_of(_bearer(request.headers))
+
+
+@cache
+def realm() -> Realm:
+    """The realm of this server."""
+    return Realm(settings.MONAI_LABEL_AUTH_REALM_URI)
+
+
+def user_of(token: str) -> User:
+    """The user that a token names, with every role that theirs includes."""
+    claims = _claims(token)
+    issuer = environment().auth_issuer or settings.MONAI_LABEL_AUTH_REALM_URI
+    if "iss" in claims and str(claims["iss"]).rstrip("/") != issuer.rstrip("/"):
+        raise _not_logged_in("the token is of another realm; see CARDIOLABEL_AUTH_ISSUER")
+    if claims.get("typ", "Bearer") != "Bearer":
+        raise _not_logged_in("expected an access token, this is another kind")
+    name = claims.get(settings.MONAI_LABEL_AUTH_TOKEN_USERNAME)
+    if not isinstance(name, str) or not name:
+        raise _not_logged_in(f"the token names no user ({settings.MONAI_LABEL_AUTH_TOKEN_USERNAME})")
+    return User(
+        username=name,
+        email=_text(claims.get(settings.MONAI_LABEL_AUTH_TOKEN_EMAIL)),
+        name=_text(claims.get(settings.MONAI_LABEL_AUTH_TOKEN_NAME)),
+        roles=_roles(claims),
+    )
+
+
+def ranks() -> list[str]:
+    """Roles, the highest first; each includes those below it."""
+    return [
+        settings.MONAI_LABEL_AUTH_ROLE_ADMIN,
+        settings.MONAI_LABEL_AUTH_ROLE_REVIEWER,
+        settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR,
+        settings.MONAI_LABEL_AUTH_ROLE_USER,
+    ]
+
+
+def _claims(token: str) -> dict[str, Any]:
+    try:
+        kid = jwt.get_unverified_header(token).get("kid")
+        try:
+            return _decoded(token, realm().key(kid))
+        except jwt.InvalidSignatureError:
+            return _decoded(token, realm().key(kid, again=True))  # the realm may have changed its key
+    except jwt.ExpiredSignatureError:
+        raise _not_logged_in("the token has expired; log in again") from None
+    except jwt.PyJWTError:
+        raise _not_logged_in("the token is not one of this server's realm; log in again") from None
+
+
+def _decoded(token: str, key: Any) -> dict[str, Any]:
+    if key is None:
+        raise jwt.InvalidKeyError("the realm has no such key")
+    options: Any = {"require": ["exp"], "verify_aud": False}
+    return jwt.decode(token, key, algorithms=ALGORITHMS, options=options, leeway=LEEWAY_S)
+
+
+def _roles(claims: dict[str, Any]) -> list[str]:
+    found: Any = claims
+    for part in settings.MONAI_LABEL_AUTH_TOKEN_ROLES.split("#"):
+        if not isinstance(found, dict):
+            raise _not_logged_in("the token's roles are malformed")
+        found = found.get(part)
+        if found is None:
+            return []
+    if not isinstance(found, list) or not all(isinstance(role, str) for role in found):
+        raise _not_logged_in("the token's roles are malformed")
+    highest = min((rank for rank, role in enumerate(ranks()) if role in found), default=None)
+    return [] if highest is None else ranks()[highest:]
+
+
+def _is_public(path: str) -> bool:
+    return path in PUBLIC or path.startswith(PUBLIC_FOLDERS)
+
+
+def _bearer(headers: Headers) -> str:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise _not_logged_in("log in and send the token as Authorization: Bearer …")
+    return token.strip()
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _not_logged_in(message: str) -> HTTPException:
+    return refused(401, "not_logged_in", message, headers={"WWW-Authenticate": "Bearer"})

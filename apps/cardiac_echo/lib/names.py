@@ -1,0 +1,125 @@
+"""Which names may reach a file system, wherever in a request they are given."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from lib.errors import refused
+
+NAMES = frozenset(
+    {
+        *("image", "image_id", "images", "id", "label", "label_id", "label_tag", "tag"),
+        *("session_id", "session", "model", "strategy", "method", "patient", "version"),
+    }
+)
+"""Parameters, of a query or in JSON, that end up as part of a file's path."""
+
+_LONGEST = 255
+_DEPTH = 50
+
+
+def is_path(name: str) -> bool:
+    r"""Whether a name could lead out of its folder, or could not be a file's name at all.
+
+    Percent signs are decoded as often as there is something to decode, as whoever stands between the client
+    and this server may have.
+
+    Examples
+    --------
+    >>> is_path("patient0001_4CH_ED"), is_path("../labels/x"), is_path("/etc/passwd"), is_path("..")
+    (False, True, True, True)
+    >>> is_path("%2e%2e%2fx"), is_path("%252e%252e"), is_path("100%"), is_path("..\\x"), is_path("a\0b")
+    (True, True, False, True, True)
+    """
+    decoded = unquote(name)
+    while len(name.encode("utf-8", "surrogatepass")) <= _LONGEST and not _leads_out(name):
+        if decoded == name:
+            return False
+        name, decoded = decoded, unquote(decoded)
+    return True
+
+
+def _leads_out(name: str) -> bool:
+    return name in {".", ".."} or any(letter in "/\\\x7f" or ord(letter) < 32 for letter in name)
+
+
+def harmless(name: str) -> str:
+    """A file's name with nothing but ASCII letters, digits and ``._-``, as messages repeat it.
+
+    Examples
+    --------
+    >>> harmless("Müller 4CH.nii.gz"), harmless("..")
+    ('M_ller_4CH.nii.gz', 'upload')
+    """
+    # Shortened at its front, as the end says what the file is.
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)[-200:].lstrip(".") or "upload"
+
+
+def check_name(key: str, name: str) -> None:
+    """Refuse a name that `is_path`."""
+    if is_path(name):
+        raise refused(400, "bad_name", f"{key}={name[:80]!r}: expected a name, not a path")
+
+
+def strict_json(text: str | bytes, *, what: str) -> Any:
+    """Parse JSON as the standard has it, and refuse names in it that are paths.
+
+    NaN and Infinity, text that is no Unicode and endless nesting parse in Python, but cannot be answered or
+    stored.
+
+    Parameters
+    ----------
+    what : str
+        Where the text stands in the request, for messages.
+    """
+    try:
+        value = json.loads(text or "{}", parse_constant=_no_number, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise refused(422, "bad_params", f"{what}: expected a JSON object ({_reason(error)})") from None
+    for key, name in _texts(value, what):
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise refused(422, "bad_params", f"{what}: expected Unicode text") from None
+        if key in NAMES:
+            check_name(key, name)
+    return value
+
+
+def _texts(value: Any, what: str) -> Iterator[tuple[str, str]]:
+    """Every key and text with the key that it stands under, however deep."""
+    waiting = [("", value, 0)]
+    while waiting:
+        key, one, depth = waiting.pop()
+        if depth > _DEPTH:
+            raise refused(422, "bad_params", f"{what}: expected JSON nested at most {_DEPTH} deep")
+        if isinstance(one, str):
+            yield key, one
+        elif isinstance(one, dict):
+            for name, inner in one.items():
+                yield "", name
+                waiting.append((name, inner, depth + 1))
+        elif isinstance(one, list):
+            waiting.extend((key, inner, depth + 1) for inner in one)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not a number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    return str(error) if isinstance(error, json.JSONDecodeError) else str(error)[:80]

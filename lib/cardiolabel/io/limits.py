@@ -1,0 +1,52 @@
+"""How large an image may become in memory, whatever a file claims."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from cardiolabel.errors import ImageContentError
+
+MAX_IMAGE_BYTES = 2 * 1024**3
+"""Decompressed pixels that are read unless a program says otherwise."""
+
+_limit = MAX_IMAGE_BYTES
+
+
+def set_image_limit(limit_bytes: int) -> None:
+    """Change the limit for this process; meant for a program's start."""
+    global _limit
+    _limit = limit_bytes
+
+
+def pixel_bytes(name: str, shape: Sequence[int], *, bytes_each: int) -> int:
+    """Bytes that an image of this shape takes.
+
+    Parameters
+    ----------
+    name : str
+        The file, for the message.
+    shape : sequence of int
+        As the file's header claims it.
+    bytes_each : int
+        Bytes per pixel once decoded.
+
+    Raises
+    ------
+    ImageContentError
+        More than the limit, or no shape at all.
+
+    Examples
+    --------
+    >>> pixel_bytes("a.nii", (512, 512, 20), bytes_each=1)
+    5242880
+    """
+    if any(length < 0 for length in shape):
+        raise ImageContentError(f"{name}: expected lengths of its axes, its header says {tuple(shape)}")
+    needed = math.prod(shape) * bytes_each
+    if needed > _limit:
+        raise ImageContentError(
+            f"{name}: {tuple(shape)} pixels are {needed / 1024**2:.0f} MB; "
+            f"expected at most {_limit / 1024**2:.0f} MB"
+        )
+    return needed
