@@ -260,7 +260,7 @@ def test_a_database_that_fails_after_the_save_does_not_take_it_back(
         raise StoreError("the records cannot be read or written (gone)")
 
     with monkeypatch.context() as patched:
-        patched.setattr(store, "note_ef", fails)
+        patched.setattr(store, "note_measured", fails)
         saved = corrections.save(ONE, truth(folder, ONE), save=Save(author="ann"))
     assert saved.measurement == {"reason": "the records cannot be read or written (gone)"}
     assert store.counted() == (4, {"final": 1})

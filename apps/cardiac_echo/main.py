@@ -13,6 +13,7 @@ from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
+from starlette.exceptions import HTTPException
 
 from cardiolabel.errors import InputError
 from cardiolabel.store.database import URL_VARIABLE
@@ -23,7 +24,10 @@ from lib.api.install import install
 from lib.configs.camus import Camus
 from lib.datastore import StudiesDatastore
 from lib.engine import Engine
-from lib.errors import refused
+from lib.environment import apply_limits
+from lib.errors import reason_of, refused
+from lib.logs import be_discreet
+from lib.sessions import UploadSessions
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +82,11 @@ class CardiacEchoApp(MONAILabelApp):
         store = self.engine.store
         return {"first": First(store, lease_s=self.lease_s), "random": Random(store, lease_s=self.lease_s)}
 
+    def _load_sessions(self, load: bool = False) -> UploadSessions | None:
+        """Uploads of sessions, which MONAI Label's own code loses its way in where one is damaged."""
+        path, expiry = settings.MONAI_LABEL_SESSION_PATH, settings.MONAI_LABEL_SESSION_EXPIRY
+        return UploadSessions(path, expiry) if load else None
+
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Predict one image.
 
@@ -115,6 +124,8 @@ class CardiacEchoApp(MONAILabelApp):
             return self.infer(request, datastore)
         except InputError as error:
             return {"label": None, "params": {"reason": str(error)}}
+        except HTTPException as error:
+            return {"label": None, "params": {"reason": reason_of(error)}}
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
         """Choose the next image to correct; without an ``id`` when nothing is left for this annotator."""
@@ -150,6 +161,8 @@ class CardiacEchoApp(MONAILabelApp):
 
 def _settle() -> None:
     """Set what this app needs where neither the environment nor ``.env`` says otherwise."""
+    be_discreet()
+    apply_limits()
     for name, value in SETTINGS.items():
         if name not in settings.model_fields_set:
             setattr(settings, name, value)

@@ -137,9 +137,11 @@ class Corrections:
 
     def _measured(self, version: Version, patient: str) -> Correction:
         try:
+            measurement = self._studies.patient_json(patient, geometry=False)
             if version.tag == FINAL:
-                self._store.note_ef(version, best_ef(self._studies.measure(patient).study))
-            return Correction(version, self._studies.patient_json(patient, geometry=False))
+                ef_after = best_ef(self._studies.measure(patient).study)
+                self._store.note_measured(version, ef_after, measurement)
+            return Correction(version, measurement)
         except CardiolabelError as error:
             return Correction(version, {"reason": str(error)})
         except Exception as error:  # the label is stored already; the client must learn that

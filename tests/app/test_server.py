@@ -345,9 +345,9 @@ def test_names_that_are_paths(server: Server, name: str) -> None:
 def test_params_cannot_replace_the_image_by_a_path(server: Server) -> None:
     path = str(server.studies / f"{STILL}.nii.gz")
     response = server.post("/infer/camus?image=nothing", data={"params": json.dumps({"image": path})})
-    refusal(response, 404, "unknown_image")
+    refusal(response, 400, "bad_name")
     body = {"image": path, "params": {"image": path}}
-    refusal(server.post("/infer/wsi/camus", params={"image": STILL}, json=body), 404, "unknown_model")
+    refusal(server.post("/infer/wsi/camus", params={"image": STILL}, json=body), 400, "bad_name")
 
 
 def test_an_inference_request_without_an_image(server: Server) -> None:

@@ -346,7 +346,8 @@ def test_notes_are_added_and_never_replaced_as_a_whole(folder: Folder) -> None:
     with pytest.raises(UnknownImageError):
         store.update_image_info("nobody", {})
     version = store.history(ONE, "final")[0]
-    store.note_ef(version, [{"ef_pct": 60.0}])
+    store.note_measured(version, [{"ef_pct": 60.0}], {"patient": []})
+    assert store.measurement(version) == {"patient": []}
     assert store.history(ONE, "final")[0].ef_after == [{"ef_pct": 60.0}]
 
 

@@ -100,11 +100,11 @@ class StudiesDatastore(Datastore):
         return {**datastore_v2.image_info(record), **self._store.image_info(image_id)}
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
-        """Author, time, version and EF of a label, and what clients noted."""
+        """Author, time and version of a label, its patient as measured with it, and what clients noted."""
         current = self._store.label(label_id, label_tag)
         if current is None:
             raise UnknownLabelError(f"{label_id}: there is no label {label_tag!r}")
-        return datastore_v2.label_info(current)
+        return {**datastore_v2.label_info(current), "measurement": self._store.measurement(current)}
 
     def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
         """Images with a final label."""
@@ -126,11 +126,15 @@ class StudiesDatastore(Datastore):
         if not cases:
             raise refused(404, "no_labels", "no image has a final label yet")
         handle = tempfile.NamedTemporaryFile(prefix="cardiolabel-", suffix=".zip", delete=False)
-        with handle, zipfile.ZipFile(handle, mode="w") as archive:
-            for case in cases[: limit_cases if limit_cases and limit_cases > 0 else None]:
-                for kind, path in case.items():
-                    archive.write(path, arcname=f"{kind}/{Path(path).name}")
-            archive.writestr("metadata.json", json.dumps(self.json(), default=str))
+        try:
+            with handle, zipfile.ZipFile(handle, mode="w") as archive:
+                for case in cases[: limit_cases if limit_cases and limit_cases > 0 else None]:
+                    for kind, path in case.items():
+                        archive.write(path, arcname=f"{kind}/{Path(path).name}")
+                archive.writestr("metadata.json", json.dumps(self.json(), default=str))
+        except OSError:
+            Path(handle.name).unlink(missing_ok=True)
+            raise
         return handle.name
 
     def refresh(self) -> None:

@@ -22,7 +22,9 @@ from cardiolabel.store.versions import LAST_S, Origin, Version, iso_time
 NAME = "datastore_v2.json"
 
 _IMPORTED = "imported datastore_v2.json"
-_OURS = frozenset({"name", "ts", "version", "origin", "author", "saved_at", "model", "ef_before", "ef_after"})
+_OURS = frozenset(
+    {"name", "ts", "version", "origin", "author", "saved_at", "model", "ef_before", "ef_after", "measurement"}
+)
 
 logger = logging.getLogger(__name__)
 

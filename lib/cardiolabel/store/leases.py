@@ -51,7 +51,9 @@ def hand_out(
     pivot : int or None
         Where in the shuffled order of patients to begin; None for the folder's order.
     """
-    connection.execute(delete(leases).where(leases.c.expires_at <= now))
+    # Nothing here waits for another transaction's row, or two could wait for each other; see `any_left`.
+    ended = select(leases.c.image_id).where(leases.c.expires_at <= now).with_for_update(skip_locked=True)
+    connection.execute(delete(leases).where(leases.c.image_id.in_(ended)))
     for query in _candidates(annotator, pivot):
         locking = query.limit(1).with_for_update(of=images, skip_locked=True)
         while row := connection.execute(locking).first():
@@ -63,10 +65,10 @@ def hand_out(
     oldest = (
         select(leases.c.image_id, leases.c.patient)
         .join(images, images.c.image_id == leases.c.image_id)
-        .where(leases.c.annotator == annotator, images.c.open)
+        .where(leases.c.annotator == annotator, leases.c.expires_at > now, images.c.open)
         .order_by(leases.c.taken_at)
         .limit(1)
-        .with_for_update(of=images)  # the same annotator may ask twice at once
+        .with_for_update(of=images, skip_locked=True)  # the same annotator may ask twice at once
     )
     row = connection.execute(oldest).first()
     return _take(connection, row.image_id, row.patient, annotator, now=now, seconds=seconds) if row else None

@@ -166,10 +166,18 @@ class Store:
 
     # Writing
 
-    def note_ef(self, version: Version, ef_after: list[dict[str, Any]]) -> None:
-        """Add to a version what the patient's EF became with it."""
+    def measurement(self, version: Version) -> dict[str, Any] | None:
+        """The patient's study as it was with a version, where it was measured."""
+        with self.database.reading() as connection:
+            return versions.study(connection, version)
+
+    def note_measured(
+        self, version: Version, ef_after: list[dict[str, Any]] | None, measurement: dict[str, Any]
+    ) -> None:
+        """Add to a version what its patient measures with it."""
         with self.database.writing() as connection:
             versions.set_values(connection, version, ef_after=ef_after)
+            versions.set_study(connection, version, measurement)
 
     def update_image_info(self, image_id: str, changes: dict[str, Any]) -> None:
         """Add notes to an image.

@@ -76,6 +76,17 @@ versions = Table(
 )
 """Every version of every label. ``key`` names its archived file; without one it is only in ``labels/``."""
 
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("image_id", String, nullable=False),
+    Column("tag", String, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("study", JSON, nullable=False),
+    PrimaryKeyConstraint("image_id", "tag", "number"),
+)
+"""The patient's study as it was with a version of a label; apart, as it is long and seldom read."""
+
 leases = Table(
     "leases",
     metadata,

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, select, update
 
 from cardiolabel.errors import UnknownLabelError
 from cardiolabel.store import counts
-from cardiolabel.store.tables import images, labels, versions
+from cardiolabel.store.tables import images, labels, measurements, versions
 
 FINAL = "final"
 """Tag of the masks that an annotator has submitted."""
@@ -225,14 +225,30 @@ def set_present(connection: Connection, image_id: str, tag: str, *, present: boo
 
 def set_values(connection: Connection, version: Version, **values: Any) -> None:
     """Change columns of a version that is recorded already."""
+    connection.execute(update(versions).where(*_of(versions, version)).values(values))
+
+
+def study(connection: Connection, version: Version) -> dict[str, Any] | None:
+    """The patient's study as it was with a version, where it was measured."""
+    chosen = _of(measurements, version)
+    return connection.execute(select(measurements.c.study).where(*chosen)).scalar()
+
+
+def set_study(connection: Connection, version: Version, found: dict[str, Any]) -> None:
+    """Note the patient's study as it is with a version."""
+    connection.execute(delete(measurements).where(*_of(measurements, version)))
     connection.execute(
-        update(versions)
-        .where(
-            versions.c.image_id == version.image_id,
-            versions.c.tag == version.tag,
-            versions.c.number == version.number,
+        measurements.insert().values(
+            image_id=version.image_id, tag=version.tag, number=version.number, study=found
         )
-        .values(values)
+    )
+
+
+def _of(table: Table, version: Version) -> tuple[ColumnElement[bool], ...]:
+    return (
+        table.c.image_id == version.image_id,
+        table.c.tag == version.tag,
+        table.c.number == version.number,
     )
 
 

@@ -18,6 +18,7 @@ Changed = set[tuple[str, str]]
 """Image ids and tags."""
 
 _READ = {"opened", "closed_no_write"}
+_COMING_OR_GOING = {"created", "deleted", "moved"}
 
 
 class LabelWatch(FileSystemEventHandler):
@@ -33,7 +34,7 @@ class LabelWatch(FileSystemEventHandler):
         self._linked: dict[Path, str] = {}
         self._identity: tuple[int, int] | None = None
         self._changed: Changed = set()
-        self._folders_changed = False
+        self._folders_changed = self._stale = False
         self._lock = threading.Lock()
         self._arming = threading.Lock()
 
@@ -62,9 +63,12 @@ class LabelWatch(FileSystemEventHandler):
     def changes(self) -> Changed | None:
         """Labels whose files changed since the last call; None where whole folders came or went."""
         with self._arming:
-            if self._observer and (self._folders_changed or _identity(self._labels) != self._identity):
-                self._folders_changed = False
+            changed_folders = self._folders_changed
+            if self._observer and (self._stale or _identity(self._labels) != self._identity):
+                self._stale, changed_folders = False, True
                 self._arm_again()
+            if changed_folders:
+                self._folders_changed = False
                 return None
         with self._lock:
             changed, self._changed = self._changed, set()
@@ -87,7 +91,11 @@ class LabelWatch(FileSystemEventHandler):
                 continue
             if path.parent == self._real:
                 # A folder that is moved takes its files with it, and nothing is said of them.
-                self._folders_changed |= event.event_type in {"created", "deleted", "moved"}
+                self._folders_changed |= event.event_type in _COMING_OR_GOING
+                # That a new folder must be watched is known already; not so of a link to one.
+                self._stale |= event.event_type in _COMING_OR_GOING - {"created"} or (
+                    event.event_type == "created" and not event.is_directory
+                )
             elif path.name.endswith(SUFFIX) and not event.is_directory:
                 tag = path.parent.name if path.parent.parent == self._real else self._linked.get(path.parent)
                 if tag:

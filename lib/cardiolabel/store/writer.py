@@ -113,12 +113,15 @@ class LabelWriter:
                 # On its own, so that the kept file is recorded even if removing the label fails.
                 self._keep_current(connection, image_id, tag)
             with self._database.writing() as connection:
-                self._keep_current(connection, image_id, tag)
-                versions.set_present(connection, image_id, tag, present=False)
-                # Before the end of the transaction: later it could be the file of somebody's next save.
-                self._files.unpublish(image_id, tag)
+                current = self._keep_current(connection, image_id, tag)
+                if current:
+                    versions.set_present(connection, image_id, tag, present=False)
+                    # Before the end of the transaction: later it could be the file of somebody's next save.
+                    self._files.unpublish(image_id, tag)
         except OSError as error:
             raise _failure(f"{image_id}: label {tag!r} was not removed", error) from error
+        if current is None:
+            raise UnknownLabelError(f"{image_id}: there is no label {tag!r}")
 
     def _put(
         self, image_id: str, tag: str, write: Callable[[Path], object], save: Save, origin: Origin
@@ -163,13 +166,13 @@ class LabelWriter:
             draft.may_be_recorded = True
         return version, current
 
-    def _keep_current(self, connection: Connection, image_id: str, tag: str) -> None:
+    def _keep_current(self, connection: Connection, image_id: str, tag: str) -> Version | None:
         if images.locked(connection, image_id):
             self._sync.reconcile_locked(connection, image_id, tag)
         current = versions.current(connection, image_id, tag)
-        if current is None:
-            raise UnknownLabelError(f"{image_id}: there is no label {tag!r}")
-        self._keep(connection, current)
+        if current:
+            self._keep(connection, current)
+        return current
 
     def _keep(self, connection: Connection, current: Version) -> None:
         """Archive a version that so far is only in ``labels/``, before it is replaced."""

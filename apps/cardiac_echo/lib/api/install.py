@@ -10,7 +10,6 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import get_current_user
-from monailabel.interfaces.utils.app import app_instance
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -31,9 +30,7 @@ from lib.api import (
     viewers,
 )
 from lib.api import logs as log_routes
-from lib.environment import apply_limits
 from lib.login import Login, current_user
-from lib.sessions import UploadSessions
 from lib.uploads import Uploads
 
 ROUTERS = (
@@ -50,7 +47,6 @@ def install() -> None:
 
     if not getattr(api.state, "cardiolabel", False):
         api.state.cardiolabel = True
-        _settle()
         _install(api)
 
 
@@ -71,15 +67,6 @@ def _install(api: FastAPI) -> None:
     api.user_middleware[:] = [*_cors(), *doors, *inner]
     # The stack is made when the server starts, before the app is; the next request makes it anew.
     api.middleware_stack = None
-
-
-def _settle() -> None:
-    """What the app does itself where its processes share it; harmless twice."""
-    logs.be_discreet()
-    apply_limits()
-    app = app_instance()
-    if app._sessions is not None and not isinstance(app._sessions, UploadSessions):
-        app._sessions = UploadSessions(app._sessions.store_path, app._sessions.expiry)
 
 
 def _cors() -> list[Middleware]:
