@@ -90,7 +90,6 @@ def postgres() -> Iterator[Postgres]:
             pytest.skip(f"PostgreSQL does not start here ({error})")
         yield server
         server.stop()
-        shutil.copy(folder / "log", "/tmp/helper/pg.log")  # XXX
     finally:
         shutil.rmtree(folder)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -139,8 +141,7 @@ def _prepare_sqlite(engine: Any) -> None:
     def configure(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # transactions begin below, where they are meant to
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_S * 1000}")
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
 
     @event.listens_for(engine, "begin")
@@ -148,6 +149,19 @@ def _prepare_sqlite(engine: Any) -> None:
         # A transaction that reads first and writes later could find that another one wrote in between.
         writes = connection.get_execution_options().get(_WRITES)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _use_wal(connection: Any) -> None:
+    """Keep changes in a log beside the file; SQLite does not wait for others that begin so at that moment."""
+    end = time.monotonic() + _BUSY_S
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 @contextmanager
