@@ -220,6 +220,18 @@ def test_a_tags_folder_that_is_a_link(plain_folder: Folder, tmp_path: Path, watc
     assert texts(server.store, OTHER) == ["dropped"]
 
 
+def test_a_tags_folder_that_becomes_a_link_while_the_server_runs(server: Server, tmp_path: Path) -> None:
+    save(server.store, ONE, "mine")
+    final = server.folder.path / "labels" / "final"
+    final.rename(tmp_path / "elsewhere")
+    final.symlink_to(tmp_path / "elsewhere")
+    server.notices(lambda store: store.counted() == (8, {"final": 1}))
+    server.settles()
+    (tmp_path / "elsewhere" / f"{OTHER}.nii.gz").write_bytes(mask("dropped"))
+    server.notices(lambda store: store.counted() == (8, {"final": 3}))
+    assert [len(server.store.history(one, "final")) for one in (ONE, OTHER)] == [1, 1]
+
+
 def test_a_folder_named_from_where_the_server_was_started(
     tmp_path: Path, watching: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,6 +344,7 @@ def test_a_failed_comparison_is_made_up_for(plain_folder: Folder, monkeypatch: p
     """What the watch said must not be lost with the request that could not record it."""
     server = Server(plain_folder, watching=True)
     plain_folder.drop(ONE, "dropped")
+    time.sleep(0.3)  # so that no more is said of it later
     failed = []
 
     def fail(*_: object) -> None:

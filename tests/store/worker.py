@@ -104,6 +104,8 @@ def drain(line: Line, store: Store, *, author: str, threads: int) -> None:
         while lease := store.hand_out(annotator):
             if annotator and lease.image_id in had:
                 return
+            if lease.image_id in had:
+                raise AssertionError(f"{lease.image_id} was handed out twice")
             had.add(lease.image_id)
             line.say(image=lease.image_id, annotator=annotator)
 

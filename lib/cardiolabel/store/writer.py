@@ -186,7 +186,6 @@ class LabelWriter:
             with self._database.writing() as connection:
                 images.locked(connection, image_id)
                 self._sync.reconcile_locked(connection, image_id, tag)
-            self._files.unstage(tag, version.key or "")  # still there where a later save overtook this one
         except OSError as error:
             raise StoreError(
                 f"{image_id}: stored as version {version.number}, but labels/{tag} cannot be written"
