@@ -23,6 +23,7 @@ LEVELS = (
     ("studies", "store"),
     ("annotators",),
     ("corrections",),
+    ("evaluation",),
     ("pipeline", "bench"),
     ("cli",),
 )

@@ -65,7 +65,8 @@ def header(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("sample",), ("prepare",), ("serve",), ("infer",), ("measure",), ("bench",)]
+    "command",
+    [(), ("sample",), ("prepare",), ("serve",), ("infer",), ("measure",), ("evaluate",), ("bench",)],
 )
 def test_every_command_has_help(command: tuple[str, ...]) -> None:
     found = run(*command, "--help")
@@ -75,7 +76,7 @@ def test_every_command_has_help(command: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [("fly",), ("sample",), ("sample", "x", "--patients", "0"), ("sample", "x", "--seed", "-1"),
-     ("prepare", "mri", "a", "b"), ("measure", "x"), ("bench", "--repeats", "0"),
+     ("prepare", "mri", "a", "b"), ("measure", "x"), ("evaluate", "x", "y"), ("bench", "--repeats", "0"),
      ("serve", "x", "--port", "99999")],
     ids=" ".join,
 )  # fmt: skip
@@ -175,6 +176,43 @@ def test_infer_refuses(studies: Path, weights: Path, tmp_path: Path) -> None:
     refused(run("infer", studies, "--model", "tiny", "--weights", tmp_path / "broken", *out), "tiny.")
     (tmp_path / "out").write_text("a file in the way")
     refused(run("infer", studies, "--model", "tiny", "--weights", weights, *out), "out")
+
+
+def test_evaluate_what_infer_wrote(studies: Path, weights: Path, tmp_path: Path) -> None:
+    run("infer", studies, "--model", "tiny", "--weights", weights, "--out", tmp_path / "masks", "--quiet")
+    command = ("evaluate", tmp_path / "masks", studies, "--out")
+    found = run(*command, tmp_path / "out")
+    assert found.exit_code == 0 and "4 images of 1 patients, mean Dice: LV cavity" in found.stdout
+    assert "report.md" in found.stdout
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "agreement.csv", "bland_altman.png", "evaluation.json", "images.csv", "patients.csv",
+        "report.md", "summary.csv", "validity.csv",
+    ]  # fmt: skip
+    quiet = run(*command, tmp_path / "quiet", "--quiet")
+    assert (quiet.exit_code, quiet.output) == (0, "")
+    for path in (tmp_path / "out").iterdir():
+        assert (tmp_path / "quiet" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_evaluate_names_what_cannot_be_compared(studies: Path, tmp_path: Path) -> None:
+    shutil.copytree(studies / "labels" / "final", tmp_path / "masks")
+    (tmp_path / "masks" / "p_4CH_ED.nii.gz").write_bytes(b"torn")
+    found = run("evaluate", tmp_path / "masks", studies, "--out", tmp_path / "out")
+    assert found.exit_code == 0 and "3 images of 1 patients" in found.stdout
+    assert "p_4CH_ED: predicted mask: " in found.stderr
+
+
+def test_evaluate_refuses(studies: Path, tmp_path: Path) -> None:
+    masks, out = studies / "labels" / "final", ("--out", tmp_path / "out")
+    refused(run("evaluate", tmp_path / "gone", studies, *out), "gone")
+    refused(run("evaluate", masks, tmp_path / "gone", *out), "gone", "--studies")
+    refused(run("evaluate", masks, studies, *out, "--split", "VAL"), "VAL", "--patients")
+    refused(run("evaluate", masks, studies, *out, "--patients", tmp_path / "no.txt"), "no.txt")
+    (tmp_path / "some.txt").write_text("p")
+    refused(run("evaluate", masks, studies, *out, "--patients", tmp_path / "some.txt", "--split", "VAL"))
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").write_text("a file in the way")
+    refused(run("evaluate", masks, studies, *out), "out")
 
 
 def test_serve_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -192,6 +192,39 @@ def train(
     )
 
 
+@app.command()
+def evaluate(
+    predicted: Annotated[Path, typer.Argument(help="Folder of masks, or what infer wrote.")],
+    reference: Annotated[
+        Path, typer.Argument(help="A studies folder with labels/final; with --studies, a folder of masks.")
+    ],
+    out: Out,
+    studies: Annotated[
+        Path | None, typer.Option(help="The images' studies folder, if it is not REFERENCE.")
+    ] = None,
+    patients: Annotated[Path | None, typer.Option(help="Text file of the patients to judge by.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Parts of the official split to judge by: VAL,TEST.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Judge masks by references: Dice, distances, volumes, EF, validity; report.md and tables."""
+    from cardiolabel.evaluation.evaluate import evaluate as run
+    from cardiolabel.evaluation.files import write_evaluation
+    from cardiolabel.evaluation.report import headline
+
+    splits = [name.strip() for name in (split or "").split(",") if name.strip()]
+    with _clear_errors():
+        with _bar("comparing", quiet) as progress:
+            done = run(
+                predicted, reference, studies=studies, patients=patients, splits=splits,
+                on_progress=progress,
+            )  # fmt: skip
+        found = write_evaluation(done, out)
+    _problems(done.problems, quiet)
+    _say("\n".join([*headline(found), f"report: {out / 'report.md'}"]), quiet)
+
+
 @export.command("datastore")
 def export_datastore(
     studies: Existing,

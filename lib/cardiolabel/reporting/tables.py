@@ -1,9 +1,9 @@
-"""``frames.csv`` and ``patients.csv``: the table contracts, written whole or not at all."""
+"""``frames.csv`` and ``patients.csv``: the table contracts; every table is written whole or not at all."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,8 @@ def write_tables(studies: Sequence[Study], folder: Path) -> None:
     """
     frames = (cells(row, FRAME_COLUMNS) for study in studies for row in study.frames)
     patients = (cells(row, PATIENT_COLUMNS) for study in studies for row in study.rows)
-    _write(folder / "frames.csv", FRAME_COLUMNS, frames)
-    _write(folder / "patients.csv", PATIENT_COLUMNS, patients)
+    write_table(folder / "frames.csv", FRAME_COLUMNS, frames)
+    write_table(folder / "patients.csv", PATIENT_COLUMNS, patients)
 
 
 def cells(row: FrameRow | PatientRow, columns: Sequence[str]) -> dict[str, Any]:
@@ -49,7 +49,14 @@ def _plain(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def _write(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as comma-separated text, the whole file or nothing; None is an empty cell.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written.
+    """
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()

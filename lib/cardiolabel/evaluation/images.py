@@ -1,0 +1,110 @@
+"""One image: every structure scored, and both masks judged by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from cardiolabel.domain import Record
+from cardiolabel.errors import ImageContentError
+from cardiolabel.evaluation.drawn import Part, drawn_planes, labelled_parts
+from cardiolabel.evaluation.metrics import Score, score
+from cardiolabel.measurements.agreement import structure_values
+from cardiolabel.measurements.records import MaskedImage
+from cardiolabel.measurements.short_axis import is_short_axis
+from cardiolabel.measurements.validity import Finding, apical_findings, stack_findings
+
+_EXPECTED = ("lv_cavity", "myocardium", "left_atrium")
+"""Structures that a mask must have where the reference has them; models of the LV know no RV."""
+
+
+class Side(StrEnum):
+    """Whose mask."""
+
+    PREDICTED = "predicted"
+    REFERENCE = "reference"
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """A structure of an image; the record's phase is that of the frames compared."""
+
+    record: Record
+    score: Score
+
+
+@dataclass(frozen=True)
+class ValidityRow:
+    """A mask judged by itself: a frame (from 0) or, with ``frame`` None, a stack."""
+
+    record: Record
+    side: Side
+    frame: int | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An image's rows, and the structures that its reference does not draw."""
+
+    record: Record
+    scores: tuple[ScoreRow, ...]
+    validity: tuple[ValidityRow, ...]
+    not_drawn: tuple[str, ...]
+
+
+def compare_image(record: Record, predicted: MaskedImage, reference: MaskedImage) -> Compared:
+    """Compare the planes that a reference labels.
+
+    Parameters
+    ----------
+    record : Record
+    predicted, reference : MaskedImage
+        Masks of one shape.
+
+    Raises
+    ------
+    ImageContentError
+        The reference is empty: it says nothing.
+    """
+    parts = labelled_parts(record, reference.masks)
+    if not parts:
+        raise ImageContentError("reference mask: empty, it labels nothing")
+    scores: list[ScoreRow] = []
+    validity: list[ValidityRow] = []
+    not_drawn: dict[str, None] = {}
+    for part in parts:
+        own = replace(record, phase=part.phase)
+        for structure, values in structure_values(reference.labels).items():
+            drawn = drawn_planes(record, reference.masks, structure)[part.planes]
+            planes = part.planes[drawn]
+            if not planes.size:
+                not_drawn[structure] = None
+                continue
+            found = score(
+                predicted.masks[planes], reference.masks[planes], structure=structure, values=values,
+                spacing=reference.spacing, volume=is_short_axis(reference),
+            )  # fmt: skip
+            scores.append(ScoreRow(own, found))
+        validity += _validity(own, part, predicted, reference)
+    return Compared(record, tuple(scores), tuple(validity), tuple(not_drawn))
+
+
+def _validity(
+    record: Record, part: Part, predicted: MaskedImage, reference: MaskedImage
+) -> Iterator[ValidityRow]:
+    labels, spacing = reference.labels, reference.spacing
+    named = [name for name in _EXPECTED if labels.has(name)]
+    frames = (None,) if is_short_axis(reference) else tuple(part.planes.tolist())
+    for frame in frames:
+        there = reference.masks if frame is None else reference.masks[frame]
+        expected = [name for name in named if (there == labels.value(name)).any()]
+        for side, image in ((Side.PREDICTED, predicted), (Side.REFERENCE, reference)):
+            if frame is None:
+                findings = stack_findings(image.masks, labels=labels, spacing=spacing, expected=expected)
+            else:
+                findings = apical_findings(
+                    image.masks[frame], labels=labels, spacing=spacing, expected=expected
+                )
+            yield ValidityRow(record, side, frame, findings)

@@ -1,0 +1,162 @@
+"""What is compared with what: predicted masks, reference masks, and the patients asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardiolabel.datasets.manifest import MANIFEST_NAME
+from cardiolabel.domain import Record
+from cardiolabel.errors import DatasetError
+from cardiolabel.studies import Studies
+
+_SUFFIX = ".nii.gz"
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Two folders of masks over the images of one studies folder.
+
+    Parameters
+    ----------
+    studies : Studies
+        Where the images are; their files carry the pixel size.
+    predicted, reference : Path
+        Folders of ``<image_id>.nii.gz``.
+    records : tuple of Record
+        Selected images that have a reference mask.
+    selection : str
+        Which patients were asked for, in words.
+    without_reference : int
+        How many selected images have no reference mask.
+    absent_patients : tuple of str
+        Patients asked for who have no image here.
+    """
+
+    studies: Studies
+    predicted: Path
+    reference: Path
+    records: tuple[Record, ...]
+    selection: str
+    without_reference: int
+    absent_patients: tuple[str, ...]
+
+    def predicted_file(self, record: Record) -> Path:
+        """Where the image's predicted mask is, or would be."""
+        return self.predicted / f"{record.image_id}{_SUFFIX}"
+
+    def reference_file(self, record: Record) -> Path:
+        """Where the image's reference mask is."""
+        return self.reference / f"{record.image_id}{_SUFFIX}"
+
+
+def open_sources(
+    predicted: Path,
+    reference: Path,
+    *,
+    studies: Path | None = None,
+    patients: Path | None = None,
+    splits: Sequence[str] = (),
+) -> Sources:
+    """Find masks and images.
+
+    Parameters
+    ----------
+    predicted : Path
+        A folder of masks, or one that holds them in ``labels``, as ``cardiolabel infer`` leaves it.
+    reference : Path
+        A studies folder with ``labels/final``; with ``studies``, any folder of masks.
+    studies : Path, optional
+        The studies folder of the images, if it is not ``reference``.
+    patients : Path, optional
+        A text file of patients, separated by blanks, commas or lines: no others are compared.
+    splits : sequence of str
+        Parts of the official split (``VAL``, ``TEST``): patients of no other part are compared.
+
+    Raises
+    ------
+    DatasetError
+        A folder or a file is not there or holds nothing to compare; patients and splits are both given.
+    ManifestError
+        The studies folder's manifest is malformed.
+    """
+    ours = _masks_folder(predicted, "predicted", (predicted / "labels", predicted))
+    final = reference / "labels" / "final"
+    if studies is None and not final.is_dir():
+        raise DatasetError(
+            f"{reference}: no folder labels/final; expected a studies folder with reference masks, or give "
+            "the studies folder of these masks with --studies"
+        )
+    theirs = _masks_folder(reference, "reference", (final,) if final.is_dir() else (reference,))
+    opened = Studies(studies or reference, predictor=None)
+    records, selection, absent = _selected(opened.records(), patients, splits)
+    labelled = tuple(one for one in records if (theirs / f"{one.image_id}{_SUFFIX}").is_file())
+    found = Sources(opened, ours, theirs, labelled, selection, len(records) - len(labelled), absent)
+    if not labelled:
+        raise DatasetError(f"{theirs}: no mask of the images of {selection} in {opened.folder}")
+    if not any(found.predicted_file(record).is_file() for record in labelled):
+        raise DatasetError(
+            f"{ours}: no mask of the {len(labelled)} images that have a reference; expected "
+            f"{labelled[0].image_id}{_SUFFIX} and others"
+        )
+    return found
+
+
+def _masks_folder(given: Path, what: str, candidates: Sequence[Path]) -> Path:
+    if not given.is_dir():
+        raise DatasetError(f"{given}: no such folder of {what} masks")
+    for folder in candidates:
+        if folder.is_dir() and any(folder.glob(f"*{_SUFFIX}")):
+            if (folder / MANIFEST_NAME).exists():
+                raise DatasetError(
+                    f"{folder}: a studies folder, which holds images; expected {what} masks, such as its "
+                    "labels/final"
+                )
+            return folder
+    raise DatasetError(f"{given}: no {what} masks; expected files <image_id>{_SUFFIX}")
+
+
+def _selected(
+    records: Sequence[Record], patients: Path | None, splits: Sequence[str]
+) -> tuple[list[Record], str, tuple[str, ...]]:
+    """Records of the patients asked for, who that is, and who of them is not there."""
+    if patients is not None and splits:
+        raise DatasetError(
+            "patients are chosen by a list or by the split; give one of --patients and --split"
+        )
+    if patients is not None:
+        return _listed(records, patients)
+    if splits:
+        return _of_split(records, splits)
+    return list(records), "all patients", ()
+
+
+def _listed(records: Sequence[Record], path: Path) -> tuple[list[Record], str, tuple[str, ...]]:
+    try:
+        wanted = set(re.split(r"[\s,;]+", path.read_text(encoding="utf-8-sig"))) - {""}
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: cannot be read as a list of patients ({error})") from error
+    there = {record.patient for record in records}
+    if not wanted & there:
+        raise DatasetError(
+            f"{path}: none of its {len(wanted)} patients is in the studies folder, which has "
+            f"{', '.join(sorted(there)[:3]) or 'none'} and others"
+        )
+    chosen = [record for record in records if record.patient in wanted]
+    return chosen, f"the {len(wanted)} patients of {path.name}", tuple(sorted(wanted - there))
+
+
+def _of_split(records: Sequence[Record], splits: Sequence[str]) -> tuple[list[Record], str, tuple[str, ...]]:
+    known = {record.split.casefold() for record in records if record.split}
+    unknown = [name for name in splits if name.casefold() not in known]
+    if unknown:
+        shown = ", ".join(sorted({record.split for record in records if record.split}))
+        raise DatasetError(
+            f"no image is of split {unknown[0]!r}; the manifest has "
+            + (f"{shown}" if shown else "no split: prepare the studies again, or give a list with --patients")
+        )
+    wanted = {name.casefold() for name in splits}
+    chosen = [record for record in records if record.split and record.split.casefold() in wanted]
+    return chosen, f"split {', '.join(name.upper() for name in splits)}", ()
