@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import psycopg
 import pytest
+from sqlalchemy import create_engine, text
 
 from .folders import Folder, image_ids
 from .processes import Workers
 
 collect_ignore = ["worker.py"]  # a script, which finds its neighbours in another way
+
+REARMED = pytest.mark.filterwarnings("ignore:Callback with id .* already exists:RuntimeWarning")
+"""watchdog says so where a folder comes as the watch is set up anew; in tests that would end the watch."""
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - folders of random names in it
 BINARIES = Path("/usr/lib/postgresql")
@@ -46,12 +49,12 @@ class Postgres:
 
     def new_url(self) -> str:
         """URL of an empty schema; one database for all, as making another takes half a second."""
-        name = f"test_{uuid4().hex}"
-        with psycopg.connect(
-            host=str(self._folder), user="test", dbname="postgres", autocommit=True
-        ) as connection:
-            connection.execute(f"CREATE SCHEMA {name}")  # type: ignore[arg-type]
-        return f"postgresql://test@/postgres?host={self._folder}&options=-csearch_path%3D{name}"
+        name, url = f"test_{uuid4().hex}", f"postgresql://test@/postgres?host={self._folder}"
+        engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1))
+        with engine.begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA {name}"))
+        engine.dispose()
+        return f"{url}&options=-csearch_path%3D{name}"
 
     @property
     def _data(self) -> str:
@@ -68,6 +71,7 @@ class Postgres:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A server that runs for all tests."""
+    pytest.importorskip("psycopg", reason="needs cardiolabel[postgresql]")
     found = sorted(path.parent for path in BINARIES.glob("*/bin/initdb"))
     if not found:
         pytest.skip(f"needs PostgreSQL's binaries under {BINARIES}")

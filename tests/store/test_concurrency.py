@@ -19,11 +19,11 @@ from cardiolabel.store.store import Store
 from cardiolabel.store.versions import Origin, Version
 from cardiolabel.store.writer import Save
 
+from .conftest import REARMED
 from .folders import Folder, image_ids, mask, save, text_of, texts
 from .processes import Workers, at_once, check
 
-# watchdog says so where a folder comes while the watch is set up anew; in these tests that would end it.
-pytestmark = pytest.mark.filterwarnings("ignore:Callback with id .* already exists:RuntimeWarning")
+pytestmark = REARMED
 
 TIMES = int(os.environ.get("CARDIOLABEL_SOAK", "1"))
 THREADS, PROCESSES = 8, 2

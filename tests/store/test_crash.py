@@ -15,9 +15,11 @@ from sqlalchemy import event
 from cardiolabel.errors import StoreError
 from cardiolabel.store.versions import FINAL, Origin
 
-from .conftest import Postgres
+from .conftest import REARMED, Postgres
 from .folders import Folder, image_ids, mask, save, text_of, texts
 from .processes import Workers, check
+
+pytestmark = REARMED
 
 KILLS = int(os.environ.get("CARDIOLABEL_SOAK", "6"))
 ONE, OTHER = image_ids(2)

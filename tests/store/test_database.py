@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from sqlalchemy import text
 
 from cardiolabel.errors import DiskFullError, StoreError
 from cardiolabel.store.database import Database, fact, set_fact, sqlite_url
+from cardiolabel.store.store import Store
 
 from .conftest import Postgres
 from .folders import Folder, image_ids, save
@@ -105,6 +107,7 @@ def test_a_url_that_is_none_of_a_database(url: str) -> None:
 
 
 def test_nobody_answers_and_no_password_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg", reason="needs cardiolabel[postgresql]")
     start = time.monotonic()
     with pytest.raises(StoreError) as caught:
         Database(f"postgresql://me:s3cret@/x?host={tmp_path}")
@@ -112,8 +115,7 @@ def test_nobody_answers_and_no_password_is_told(tmp_path: Path) -> None:
 
 
 def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
-    import socket
-
+    pytest.importorskip("psycopg", reason="needs cardiolabel[postgresql]")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / ".s.PGSQL.5432"))
         listening.listen()
@@ -178,8 +180,6 @@ def test_a_file_where_a_folder_must_be(tmp_path: Path, what: str) -> None:
     )
     {"folder": path, "home": path / ".cardiolabel", "labels": path / "labels"}[what].write_bytes(b"")
     if what == "folder":
-        from cardiolabel.store.store import Store
-
         with pytest.raises(StoreError, match="studies folder must be writable"):
             Store(path, records=dict)
         return

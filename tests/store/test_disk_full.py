@@ -199,7 +199,7 @@ def small_disk(disk_path: Path) -> Iterator[Path]:
     if not mounted or mounted.returncode:
         pytest.skip("mounting a small file system is not permitted here")
     yield place
-    subprocess.run(["umount", place], check=True)
+    subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def fill(place: Path, *, leave: int) -> None:

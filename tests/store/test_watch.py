@@ -12,7 +12,10 @@ from cardiolabel.errors import StoreError
 from cardiolabel.store import watch
 from cardiolabel.store.watch import LabelWatch
 
+from .conftest import REARMED
 from .folders import Folder, image_ids, save
+
+pytestmark = REARMED
 
 ONE = image_ids(1)[0]
 

@@ -6,6 +6,7 @@ start, happen once.
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import os
@@ -16,10 +17,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-import psycopg  # noqa: F401 - before the forks
 from folders import Folder, mask, save  # its neighbour, as a script finds it
 
 from cardiolabel.errors import ConflictError
@@ -175,6 +176,8 @@ def work(told: dict[str, Any]) -> None:
 
 def main() -> None:
     """Fork a worker for every line."""
+    with suppress(ImportError):
+        importlib.import_module("psycopg")  # before the forks, if it is there at all
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for told in sys.stdin:
         if os.fork() == 0:

@@ -92,10 +92,8 @@ class LabelWatch(FileSystemEventHandler):
             if path.parent == self._real:
                 # A folder that is moved takes its files with it, and nothing is said of them.
                 self._folders_changed |= event.event_type in _COMING_OR_GOING
-                # That a new folder must be watched is known already; not so of a link to one.
-                self._stale |= event.event_type in _COMING_OR_GOING - {"created"} or (
-                    event.event_type == "created" and not event.is_directory
-                )
+                # A new folder is watched by itself; a link to one is not.
+                self._stale |= event.event_type in {"deleted", "moved"} or path.is_symlink()
             elif path.name.endswith(SUFFIX) and not event.is_directory:
                 tag = path.parent.name if path.parent.parent == self._real else self._linked.get(path.parent)
                 if tag:
