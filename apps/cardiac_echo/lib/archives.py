@@ -124,7 +124,8 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[_Member]:
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise _no_file()
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise NotImplementedError  # LZMA takes as much memory as its header says
+            # LZMA takes as much memory as its header says.
+            raise zipfile.BadZipFile("packed in another way than deflate")
         yield _Member(info.filename, info.file_size, partial(archive.open, info))
 
 

@@ -92,7 +92,7 @@ def _positions(trace: TracebackType | None) -> str:
 
 
 def _report_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    print(f"ended by {places(error)}", file=sys.stderr)  # noqa: T201  # as Python does, without the message
+    sys.stderr.write(f"ended by {places(error)}\n")  # as Python does, without the message
 
 
 def _report_thread(ended: threading.ExceptHookArgs) -> None:
