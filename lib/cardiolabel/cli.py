@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -280,10 +282,13 @@ def _clear_errors() -> Iterator[None]:
 def _bar(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
+    lines = None if quiet or console.is_terminal else _lines()
     progress = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
     task = progress.add_task(what, total=None)
 
     def report(done: int, total: int, description: str = what) -> None:
+        if lines is not None:
+            lines(done, total, description)
         progress.start()  # not before: input that is refused leaves its one line alone on stderr
         progress.update(task, completed=done, total=total, description=description)
 
@@ -292,6 +297,23 @@ def _bar(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
     finally:
         if progress.live.is_started:
             progress.stop()
+
+
+def _lines(every_s: float = 60.0) -> Callable[[int, int, str], None]:
+    """Progress where there is no terminal, as in a log: a line now and then, with the time left."""
+    said: list[tuple[float, int]] = []
+
+    def report(done: int, total: int, description: str) -> None:
+        now = time.monotonic()
+        if not said:
+            said.extend([(now, done), (now, done)])
+        (begun, first), (last, _) = said
+        if now - last >= every_s and done > first:
+            said[1] = now, done
+            left = timedelta(seconds=round((total - done) * (now - begun) / (done - first)))
+            typer.echo(f"{description}: {done} of {total}, {left} left", err=True)
+
+    return report
 
 
 def _problems(problems: tuple[tuple[str, str], ...], quiet: bool) -> None:

@@ -16,6 +16,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "deeplabv3": {},
     "dynunet": {"widths": (4, 8, 16, 16), "heads": 2},
     "efficientnet_unet": {"backbone": "efficientnet-b0"},
+    "lite_unet": {"lite": 0, "widths": (8, 8, 8, 8)},
     "spatial_attention_unet": {"widths": (4, 8, 16)},
     "unet": {"widths": (4, 8, 16)},
 }
@@ -24,6 +25,7 @@ PARAMETERS_MILLION = {
     "deeplabv3": 58.63,
     "dynunet": 20.60,
     "efficientnet_unet": 7.87,
+    "lite_unet": 5.45,
     "spatial_attention_unet": 9.24,
     "unet": 3.45,
 }

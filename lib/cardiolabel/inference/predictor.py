@@ -42,7 +42,7 @@ class Predictor:
         network, card = load_model(name, folder)
         if card.recipe not in RECIPES:
             raise CorruptWeightsError(f"{name}.json names an unknown recipe {card.recipe!r}")
-        return cls(network, card, recipe=RECIPES[card.recipe])
+        return cls(network, card, recipe=RECIPES[card.recipe].sized(card.size_px))
 
     @property
     def labels(self) -> LabelSet:

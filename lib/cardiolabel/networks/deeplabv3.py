@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import re
-import sys
-from typing import Any
-
 import torch
 
 from cardiolabel.networks.grey import GreyToThree
-
-_operators: list[Any] = []
-"""Operator libraries that must live as long as the process."""
+from cardiolabel.networks.torchvision_import import torchvision_module
 
 
 class _Out(torch.nn.Module):
@@ -42,30 +35,9 @@ def deeplabv3(out_channels: int, *, pretrained: bool = False) -> torch.nn.Module
     ----------
     Chen et al. 2017, arXiv:1706.05587.
     """
-    segmentation = _torchvision("torchvision.models.segmentation")
+    segmentation = torchvision_module("torchvision.models.segmentation")
     backbone = "IMAGENET1K_V2" if pretrained else None
     network = segmentation.deeplabv3_resnet101(
         weights=None, weights_backbone=backbone, num_classes=out_channels
     )
     return GreyToThree(_Out(network))
-
-
-def _torchvision(module: str) -> Any:
-    """Import from torchvision, also where its wheel was built for another PyTorch than the one here.
-
-    PyPI's wheel then cannot load its compiled operators and fails to import, although no network needs
-    them. Naming each missing operator, without an implementation, is enough.
-    """
-    for _ in range(50):
-        try:
-            return importlib.import_module(module)
-        except RuntimeError as error:
-            missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
-            if missing is None:
-                raise
-            library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
-            library.define(f"{missing[1]}(Tensor unused) -> Tensor")
-            _operators.append(library)
-            for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-                del sys.modules[name]
-    raise ImportError(f"{module} cannot be imported beside this PyTorch")

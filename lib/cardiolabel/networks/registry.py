@@ -11,6 +11,7 @@ from cardiolabel.networks.attention_unet import attention_unet
 from cardiolabel.networks.deeplabv3 import deeplabv3
 from cardiolabel.networks.dynunet import dynunet
 from cardiolabel.networks.efficientnet_unet import efficientnet_unet
+from cardiolabel.networks.lite_unet import lite_unet
 from cardiolabel.networks.spatial_attention_unet import SpatialAttentionUNet
 from cardiolabel.networks.unet import unet
 
@@ -19,6 +20,7 @@ NETWORKS: dict[str, Callable[..., torch.nn.Module]] = {
     "deeplabv3": deeplabv3,
     "dynunet": dynunet,
     "efficientnet_unet": efficientnet_unet,
+    "lite_unet": lite_unet,
     "spatial_attention_unet": SpatialAttentionUNet,
     "unet": unet,
 }

@@ -24,8 +24,9 @@ _UNFIT = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, R
 class ModelCard:
     """What a weights file is: how to rebuild the network, what it was trained on, how good it is.
 
-    ``network`` and ``arguments`` rebuild it, ``recipe`` names its preprocessing, ``sha256`` is of the
-    weights file. ``metrics`` hold figures on patients never trained on.
+    ``network`` and ``arguments`` rebuild it, ``recipe`` names its preprocessing and ``size_px``, if given,
+    another input size than that recipe's, ``sha256`` is of the weights file. ``metrics`` hold figures on
+    patients never trained on.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ModelCard:
     settings: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    size_px: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe form."""

@@ -6,7 +6,7 @@ normalisation and orientation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,6 +52,10 @@ class Recipe:
     views: frozenset[View]
     pixel_mm: float | None = None
     sector: bool = True
+
+    def sized(self, size_px: int | None) -> Recipe:
+        """The same recipe with another side of its input; None keeps its own."""
+        return replace(self, size_px=size_px or self.size_px)
 
     @property
     def values(self) -> tuple[int, ...]:

