@@ -163,9 +163,13 @@ def train(
     images: Annotated[int | None, typer.Option(min=1, help="Budget in images; else the recipe's.")] = None,
     version: Annotated[str, typer.Option(help="Version of the model, for its card.")] = "1.0.0",
     licence: Annotated[str, typer.Option(help="Licence of the data, for the card.")] = "as the training data",
+    held_back: Annotated[
+        Path | None, typer.Option(help="Text file of patients to leave out, besides the official split's.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a model on masks that exist; run again to go on after an interruption."""
+    from cardiolabel.datasets.patient_list import read_patient_list
     from cardiolabel.studies import Studies
     from cardiolabel.training import training_recipe
     from cardiolabel.training.fit import FitProgress
@@ -185,6 +189,7 @@ def train(
             done = run(
                 chosen, records, masks, out=out, version=version, licence=licence,
                 trained_on=studies.resolve().name, on_reading=reading, on_progress=show,
+                held_back=read_patient_list(held_back) if held_back else (),
             )  # fmt: skip
     _problems(done.skipped, quiet)
     _say(

@@ -41,6 +41,14 @@ def test_too_few_patients_are_said() -> None:
         draw(records(3, held_back=2), selection=0.5, seed=0)
 
 
+def test_patients_may_be_held_back_by_name() -> None:
+    drawn = draw(records(6, held_back=2), selection=0, seed=0, held_back={"p4", "p0"})
+    assert drawn.held_back == ("p0", "p1", "p4")
+    assert "p4" not in drawn.training
+    with pytest.raises(DatasetError, match="no patient 'p9'"):
+        draw(records(6), selection=0, seed=0, held_back={"p9"})
+
+
 def test_a_run_keeps_its_split(tmp_path: Path) -> None:
     drawn = draw(records(10), selection=0.2, seed=0)
     assert frozen(tmp_path / "split.json", drawn) == drawn

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cardiolabel.datasets.manifest import MANIFEST_NAME
+from cardiolabel.datasets.patient_list import read_patient_list
 from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError
 from cardiolabel.studies import Studies
@@ -134,10 +134,7 @@ def _selected(
 
 
 def _listed(records: Sequence[Record], path: Path) -> tuple[list[Record], str, tuple[str, ...]]:
-    try:
-        wanted = set(re.split(r"[\s,;]+", path.read_text(encoding="utf-8-sig"))) - {""}
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read as a list of patients ({error})") from error
+    wanted = read_patient_list(path)
     there = {record.patient for record in records}
     if not wanted & there:
         raise DatasetError(

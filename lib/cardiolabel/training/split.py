@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ class Split:
     """Patients by their part in a run; no patient is in two.
 
     ``training`` patients are learned from, ``selection`` patients decide which checkpoint is kept,
-    ``held_back`` patients are those that the dataset's official split sets aside.
+    ``held_back`` patients are those that the dataset's official split, or whoever trains, sets aside.
     """
 
     training: tuple[str, ...]
@@ -29,7 +29,7 @@ class Split:
     held_back: tuple[str, ...]
 
 
-def draw(records: Sequence[Record], *, selection: float, seed: int) -> Split:
+def draw(records: Sequence[Record], *, selection: float, seed: int, held_back: Collection[str] = ()) -> Split:
     """Set aside the official split's patients, and a share of the others for choosing weights.
 
     Parameters
@@ -39,14 +39,19 @@ def draw(records: Sequence[Record], *, selection: float, seed: int) -> Split:
         Share of the remaining patients; at least one of them, unless it is 0.
     seed : int
         Another seed draws others.
+    held_back : collection of str
+        More patients to set aside, where a dataset has no official split.
 
     Raises
     ------
     DatasetError
-        Fewer than two patients are left.
+        Fewer than two patients are left, or one to set aside is not there.
     """
-    held_back = {record.patient for record in records if record.split in HELD_BACK}
-    rest = [record for record in records if record.patient not in held_back]
+    unknown = sorted(set(held_back) - {record.patient for record in records})
+    if unknown:
+        raise DatasetError(f"to hold back: no patient {unknown[0]!r} with a mask")
+    aside_for_good = {record.patient for record in records if record.split in HELD_BACK} | set(held_back)
+    rest = [record for record in records if record.patient not in aside_for_good]
     patients = {record.patient for record in rest}
     if len(patients) < 2:
         raise DatasetError(f"training needs at least two patients with masks, found {len(patients)}")
@@ -55,7 +60,7 @@ def draw(records: Sequence[Record], *, selection: float, seed: int) -> Split:
     return Split(
         training=tuple(sorted({record.patient for record in kept})),
         selection=tuple(sorted({record.patient for record in chosen})),
-        held_back=tuple(sorted(held_back)),
+        held_back=tuple(sorted(aside_for_good)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,6 +38,7 @@ def train(
     version: str,
     trained_on: str,
     licence: str,
+    held_back: Collection[str] = (),
     on_reading: Callable[[int, int], None] = lambda done, total: None,
     on_progress: Callable[[FitProgress], None] = lambda progress: None,
 ) -> Trained:
@@ -54,6 +55,8 @@ def train(
         The run: split, checkpoint, TensorBoard events, ``<name>.safetensors`` and ``<name>.json``.
     version, trained_on, licence : str
         For the card.
+    held_back : collection of str
+        Patients to leave out besides those of the official split.
 
     Raises
     ------
@@ -71,7 +74,8 @@ def train(
     ]
     if not usable:
         raise DatasetError(f"{labels}: no masks of {', '.join(sorted(form.views))} images to train on")
-    split = frozen(out / "split.json", draw(usable, selection=recipe.selection, seed=recipe.seed))
+    drawn = draw(usable, selection=recipe.selection, seed=recipe.seed, held_back=held_back)
+    split = frozen(out / "split.json", drawn)
     parts: list[Samples] = []
     for patients in (set(split.training), set(split.selection)):
         chosen = [record for record in usable if record.patient in patients]

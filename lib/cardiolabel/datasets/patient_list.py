@@ -1,0 +1,26 @@
+"""A text file that names patients."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cardiolabel.errors import DatasetError
+
+
+def read_patient_list(path: Path) -> frozenset[str]:
+    """Patients separated by blanks, commas or lines; text after ``#`` is a remark.
+
+    Raises
+    ------
+    DatasetError
+        It cannot be read, or names nobody.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: cannot be read as a list of patients ({error})") from error
+    named = frozenset(re.split(r"[\s,;]+", re.sub("#.*", "", text))) - {""}
+    if not named:
+        raise DatasetError(f"{path}: names no patient")
+    return named
