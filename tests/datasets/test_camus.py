@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from cardiolabel.datasets import camus
+from cardiolabel.datasets.folder import reference_path
 from cardiolabel.domain import Convention, Phase, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.io import nifti
@@ -34,7 +36,7 @@ def make(root: Path, patient: str = "patient0001", views: tuple[str, ...] = ("2C
 
 def test_stills_and_half_sequences_of_both_views(tmp_path: Path) -> None:
     make(tmp_path)
-    records = camus.records(tmp_path)
+    records = camus.listing(tmp_path).records
     assert [item.image_id for item in records] == [
         f"patient0001_{view}_{word}" for view in ("2CH", "4CH") for word in WORDS
     ]
@@ -47,13 +49,13 @@ def test_stills_and_half_sequences_of_both_views(tmp_path: Path) -> None:
 
 def test_es_may_come_before_ed(tmp_path: Path) -> None:
     make(tmp_path)
-    cine = next(item for item in camus.records(tmp_path) if item.phase is Phase.CINE)
+    cine = next(item for item in camus.listing(tmp_path).records if item.phase is Phase.CINE)
     assert (cine.ed_frame, cine.es_frame, cine.frame_rate_hz) == (11, 1, 56.5)
 
 
 def test_frame_numbers_belong_to_cines_and_facts_to_all(tmp_path: Path) -> None:
     make(tmp_path)
-    still = camus.records(tmp_path)[0]
+    still = camus.listing(tmp_path).records[0]
     assert (still.ed_frame, still.es_frame, still.frame_rate_hz) == (None, None, None)
     assert (still.sex, still.age_years, still.image_quality) == ("M", 65, "Medium")
     assert (still.reference_ef_pct, still.reference_convention) == (9.0, Convention.CAMUS)
@@ -61,7 +63,7 @@ def test_frame_numbers_belong_to_cines_and_facts_to_all(tmp_path: Path) -> None:
 
 def test_the_patient_s_facts_serve_a_view_without_a_configuration_file(tmp_path: Path) -> None:
     (make(tmp_path) / "Info_4CH.cfg").unlink()
-    cine = camus.records(tmp_path)[-1]
+    cine = camus.listing(tmp_path).records[-1]
     assert (cine.view, cine.phase) == (View.A4C, Phase.CINE)
     assert (cine.sex, cine.age_years, cine.reference_ef_pct) == ("M", 65, 9.0)
     assert (cine.ed_frame, cine.es_frame, cine.frame_rate_hz, cine.image_quality) == (None,) * 4
@@ -69,7 +71,7 @@ def test_the_patient_s_facts_serve_a_view_without_a_configuration_file(tmp_path:
 
 def test_a_view_s_own_facts_come_first(tmp_path: Path) -> None:
     (make(tmp_path) / "Info_4CH.cfg").write_text(CFG.replace("EF: 9", "EF: 0").replace("Age: 65", "Age: 0"))
-    last = camus.records(tmp_path)[-1]
+    last = camus.listing(tmp_path).records[-1]
     assert (last.reference_ef_pct, last.age_years) == (0.0, 0)
 
 
@@ -77,31 +79,36 @@ def test_without_configuration_files_fields_are_none(tmp_path: Path) -> None:
     folder = make(tmp_path)
     for path in folder.glob("*.cfg"):
         path.unlink()
-    for item in camus.records(tmp_path):
+    for item in camus.listing(tmp_path).records:
         assert (item.ed_frame, item.es_frame, item.frame_rate_hz, item.sex, item.age_years) == (None,) * 5
         assert (item.image_quality, item.reference_ef_pct, item.reference_convention) == (None,) * 3
 
 
-def test_missing_files_and_views_are_left_out(tmp_path: Path) -> None:
+def test_missing_files_and_views_are_left_out_and_named(tmp_path: Path) -> None:
     (make(tmp_path, "patient0001") / "patient0001_4CH_ES.nii.gz").unlink()
     make(tmp_path, "patient0002", views=("2CH",))
     (tmp_path / "patient0003").mkdir()
     (tmp_path / "notes").mkdir()
     (tmp_path / "patient0004").touch()
-    ids = [item.image_id for item in camus.records(tmp_path)]
+    found = camus.listing(tmp_path)
+    ids = [item.image_id for item in found.records]
     assert len(ids) == 5 + 3
     assert "patient0001_4CH_ES" not in ids
+    reasons = dict(found.problems)
+    assert reasons.keys() == {"patient0001", "patient0002", "patient0003"}
+    assert reasons["patient0001"].startswith("1 stills missing, the first is patient0001_4CH_ES.nii.gz")
+    assert reasons["patient0003"].startswith("4 stills missing")
 
 
 def test_the_folder_above_database_nifti_will_do(tmp_path: Path) -> None:
     make(tmp_path / "database_nifti")
-    assert camus.records(tmp_path) == camus.records(tmp_path / "database_nifti")
+    assert camus.listing(tmp_path).records == camus.listing(tmp_path / "database_nifti").records
 
 
 def test_reference_masks_lie_beside_their_images(tmp_path: Path) -> None:
     folder = make(tmp_path)
     (folder / "patient0001_2CH_ED_gt.nii.gz").unlink()
-    masks = [camus.reference_path(item) for item in camus.records(tmp_path)]
+    masks = [reference_path(item) for item in camus.listing(tmp_path).records]
     assert masks[0] is None
     assert masks[2] == folder / "patient0001_2CH_half_sequence_gt.nii.gz"
 
@@ -132,7 +139,7 @@ def test_another_layout_is_named_with_what_was_expected(tmp_path: Path, content:
     if content in ("empty", "no images"):
         found = "found nothing"
     with pytest.raises(DatasetError, match=found) as caught:
-        camus.records(root)
+        camus.listing(root)
     assert "patient0001/patient0001_4CH_ED.nii.gz" in str(caught.value)
     assert str(root) in str(caught.value)
 
@@ -157,18 +164,22 @@ def test_another_layout_is_named_with_what_was_expected(tmp_path: Path, content:
         (" \n\n", 1, "empty"),
     ],
 )
-def test_malformed_configuration_files_name_file_and_line(
+def test_a_malformed_configuration_file_is_named_by_line_and_costs_its_facts_only(
     tmp_path: Path, text: str, line: int, says: str
 ) -> None:
     (make(tmp_path) / "Info_2CH.cfg").write_text(text)
-    with pytest.raises(DatasetError, match=rf"Info_2CH\.cfg, line {line}: .*{says}"):
-        camus.records(tmp_path)
+    found = camus.listing(tmp_path)
+    ((patient, reason),) = found.problems
+    assert patient == "patient0001"
+    assert re.search(rf"Info_2CH\.cfg, line {line}: .*{says}", reason)
+    assert len(found.records) == 6
+    assert {item.sex for item in found.records} == {"M"}  # the other view's
 
 
 def test_a_configuration_file_that_is_not_text(tmp_path: Path) -> None:
     (make(tmp_path) / "Info_2CH.cfg").write_bytes(CFG.encode() + b"\xff\xfe")
-    with pytest.raises(DatasetError, match="line 9: expected plain text"):
-        camus.records(tmp_path)
+    ((_, reason),) = camus.listing(tmp_path).problems
+    assert "line 9: expected plain text" in reason
 
 
 def test_configuration_files_as_people_leave_them(tmp_path: Path) -> None:
@@ -181,11 +192,11 @@ def test_configuration_files_as_people_leave_them(tmp_path: Path) -> None:
 @real_data
 def test_the_real_release_is_listed_at_once() -> None:
     start = time.perf_counter()
-    records = camus.records(REAL)
+    records = camus.listing(REAL).records
     assert time.perf_counter() - start < 5
     assert len(records) == 1796
     assert len({item.patient for item in records}) == 449
-    assert all(camus.reference_path(item) is not None for item in records)
+    assert all(reference_path(item) is not None for item in records)
     assert all(item.reference_convention is Convention.CAMUS for item in records)
 
 
@@ -193,14 +204,14 @@ def test_the_real_release_is_listed_at_once() -> None:
 def test_the_real_patient_whose_es_comes_first() -> None:
     info = camus.read_info(REAL / "database_nifti" / "patient0185" / "Info_2CH.cfg", "EF")
     assert (info.ed_frame, info.es_frame, info.frames, info.ef_pct) == (11, 1, 11, 9.0)
-    assert len([item for item in camus.records(REAL) if item.patient == "patient0185"]) == 4
+    assert len([item for item in camus.listing(REAL).records if item.patient == "patient0185"]) == 4
 
 
 @real_data
 @pytest.mark.parametrize("patient", ["patient0001", "patient0185", "patient0500"])
 def test_real_images_and_masks_fit(patient: str) -> None:
-    for item in [item for item in camus.records(REAL) if item.patient == patient]:
-        image, mask = nifti.read(item.path), camus.reference_path(item)
+    for item in [item for item in camus.listing(REAL).records if item.patient == patient]:
+        image, mask = nifti.read(item.path), reference_path(item)
         assert mask is not None
         masks = nifti.read_mask(mask)
         assert masks.shape == image.clip.shape
@@ -219,16 +230,16 @@ def test_the_official_split_is_taken_from_its_lists(tmp_path: Path) -> None:
         if name:
             (lists / f"subgroup_{name}.txt").write_text(f"patient000{number}\n")
     for root in (tmp_path, images):
-        found = {item.patient: item.split for item in camus.records(root)}
+        found = {item.patient: item.split for item in camus.listing(root).records}
         assert list(found.values()) == ["TRAIN", "VAL", "TEST", None]
     (lists / "subgroup_testing.txt").write_text("patient0001\n")
     with pytest.raises(DatasetError, match="patient0001 is in another list"):
-        camus.records(tmp_path)
+        camus.listing(tmp_path)
 
 
 @real_data
 def test_the_real_split(tmp_path: Path) -> None:
-    records = camus.records(REAL)
+    records = camus.listing(REAL).records
     patients = {item.patient: item.split for item in records}
     assert sum(split == "VAL" for split in patients.values()) == 50
     assert None not in patients.values()

@@ -33,7 +33,7 @@ def make_camus(root: Path, patients: int = 2) -> Path:
         patient = f"patient{number:04d}"
         folder = root / patient
         folder.mkdir(parents=True)
-        for seed, end in enumerate(("2CH_ED", "2CH_ES", "4CH_ED", "4CH_half_sequence")):
+        for seed, end in enumerate(("2CH_ED", "2CH_ES", "4CH_ED", "4CH_ES", "4CH_half_sequence")):
             clip = Clip(pixels(3 if "sequence" in end else 1, 10 * number + seed), SPACING)
             nifti.write_clip(clip, folder / f"{patient}_{end}.nii.gz")
             nifti.write_mask(clip.pixels % 4, folder / f"{patient}_{end}_gt.nii.gz", spacing=SPACING)
@@ -60,19 +60,19 @@ def row_col_mm(clip: Clip) -> tuple[float, float]:
 
 def test_camus_is_copied_byte_for_byte(tmp_path: Path) -> None:
     source, dest = make_camus(tmp_path / "camus"), tmp_path / "studies"
-    assert prepare("camus", source, dest) == Prepared(images=8, labels=8, skipped=())
+    assert prepare("camus", source, dest) == Prepared(images=10, labels=10, skipped=())
     name = "patient0001_4CH_half_sequence"
     assert (dest / f"{name}.nii.gz").read_bytes() == (source / f"patient0001/{name}.nii.gz").read_bytes()
     label = dest / "labels" / "final" / f"{name}.nii.gz"
     assert label.read_bytes() == (source / f"patient0001/{name}_gt.nii.gz").read_bytes()
-    assert len(content(dest)) == 8 + 8 + 1
+    assert len(content(dest)) == 10 + 10 + 1
 
 
 def test_the_manifest_holds_what_the_dataset_knows(tmp_path: Path) -> None:
     source, dest = make_camus(tmp_path / "camus"), tmp_path / "studies"
     prepare("camus", source, dest)
     rows = manifest.scan(dest, strict=True)
-    assert rows == camus.records(source)
+    assert rows == camus.listing(source).records
     assert all(row.path == dest / f"{row.image_id}.nii.gz" for row in rows)
     cine = next(row for row in rows if row.phase is Phase.CINE)
     assert (cine.view, cine.ed_frame, cine.es_frame, cine.frame_rate_hz) == (View.A4C, 3, 1, 50.0)
@@ -84,7 +84,8 @@ def test_the_original_release_is_converted_with_its_spacing(tmp_path: Path) -> N
     save_mhd(source / "patient0001" / "patient0001_4CH_sequence.mhd", clip)
     save_mhd(source / "patient0001" / "patient0001_4CH_sequence_gt.mhd", clip % 4)
     save_mhd(source / "patient0001" / "patient0001_4CH_ED.mhd", clip[:1])
-    assert prepare("camus-mhd", source, dest) == Prepared(images=2, labels=1, skipped=())
+    done = prepare("camus-mhd", source, dest)
+    assert (done.images, done.labels, [patient for patient, _ in done.skipped]) == (2, 1, ["patient0001"])
     back = nifti.read(dest / "patient0001_4CH_sequence.nii.gz").clip
     np.testing.assert_array_equal(back.pixels, clip)
     assert row_col_mm(back) == pytest.approx((0.154, 0.308))
@@ -173,10 +174,10 @@ def test_corrections_and_edits_survive(tmp_path: Path) -> None:
     label.write_bytes(b"a correction")
     table = dest / "manifest.csv"
     table.write_text(table.read_text().replace("patient0002_2CH_ED,patient0002", "renamed,somebody"))
-    assert prepare("camus", source, dest) == Prepared(8, 8, ())
+    assert prepare("camus", source, dest) == Prepared(10, 10, ())
     assert label.read_bytes() == b"a correction"
     rows = {row.image_id: row for row in manifest.read(dest)}
-    assert rows["renamed"].patient == "somebody" and len(rows) == 8
+    assert rows["renamed"].patient == "somebody" and len(rows) == 10
 
 
 def test_two_datasets_share_a_folder_but_never_an_image(tmp_path: Path) -> None:
@@ -187,9 +188,9 @@ def test_two_datasets_share_a_folder_but_never_an_image(tmp_path: Path) -> None:
     save_mhd(tmp_path / "mhd" / "patient0002" / "patient0002_4CH_ED.mhd", pixels(seed=98))
     report = prepare("camus-mhd", tmp_path / "mhd", dest)
     assert (report.images, report.labels) == (1, 0)
-    assert report.skipped[0][0] == "patient0001_4CH_ED" and "there already" in report.skipped[0][1]
+    assert "there already" in dict(report.skipped)["patient0001_4CH_ED"]
     assert (dest / "patient0001_4CH_ED.nii.gz").read_bytes() == before
-    assert len(manifest.read(dest)) == 5
+    assert len(manifest.read(dest)) == 6
 
 
 def test_the_same_pixels_at_another_size_are_another_image(tmp_path: Path) -> None:
@@ -209,15 +210,15 @@ def test_a_bad_image_costs_itself_and_a_bad_mask_only_the_mask(tmp_path: Path) -
     nifti.write_mask(np.zeros((1, 9, 12), np.uint8), mask, spacing=SPACING)
     (first / "patient0001_4CH_ED_gt.nii.gz").write_bytes(b"")
     report = prepare("camus", source, dest)
-    assert (report.images, report.labels) == (7, 5)
+    assert (report.images, report.labels) == (9, 7)
     reasons = dict(report.skipped)
     assert list(reasons) == ["patient0001_2CH_ED", "patient0001_2CH_ES", "patient0001_4CH_ED"]
     assert "patient0001_2CH_ED.nii.gz" in reasons["patient0001_2CH_ED"]
     assert "(1, 9, 12) does not fit its image, (1, 12, 9)" in reasons["patient0001_2CH_ES"]
     assert "patient0001_4CH_ED_gt.nii.gz" in reasons["patient0001_4CH_ED"]
     assert not (dest / "patient0001_2CH_ED.nii.gz").exists()
-    assert len(manifest.scan(dest, strict=True)) == 7
-    assert len(list((dest / "labels" / "final").iterdir())) == 5
+    assert len(manifest.scan(dest, strict=True)) == 9
+    assert len(list((dest / "labels" / "final").iterdir())) == 7
 
 
 def test_nothing_usable_leaves_an_empty_manifest(tmp_path: Path) -> None:
@@ -248,7 +249,7 @@ def test_progress_counts_every_image_once(tmp_path: Path) -> None:
     (source / "patient0001" / "patient0001_2CH_ED.nii.gz").write_bytes(b"")
     calls: list[tuple[int, int]] = []
     prepare("camus", source, tmp_path / "studies", progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(number, 8) for number in range(1, 9)]
+    assert calls == [(number, 10) for number in range(1, 11)]
 
 
 @pytest.mark.parametrize("inside", [".", "studies", "patient0001/x", "../camus/studies"])

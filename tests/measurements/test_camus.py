@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cardiolabel.datasets import camus, camus_mhd
+from cardiolabel.datasets.folder import reference_path
 from cardiolabel.domain import CAMUS_LABELS, Convention, Method, Record
 from cardiolabel.io import metaimage, nifti
 from cardiolabel.measurements.records import MaskedImage
@@ -39,7 +40,7 @@ def biplane_ef(images: list[MaskedImage], convention: Convention) -> float | Non
 @pytest.mark.skipif(not (DATA / "camus").is_dir(), reason="CAMUS (NIfTI) is not in ../shared/data")
 def test_camus_convention_is_the_ef_field_of_the_nifti_release() -> None:
     by_patient: dict[str, list[Record]] = defaultdict(list)
-    for record in camus.records(DATA / "camus"):
+    for record in camus.listing(DATA / "camus").records:
         by_patient[record.patient].append(record)
     patients = [patient for patient in sorted(by_patient) if patient not in SUSPECT][::8]
     assert len(patients) > 40
@@ -48,7 +49,7 @@ def test_camus_convention_is_the_ef_field_of_the_nifti_release() -> None:
         images = [
             masked(record, reference)
             for record in by_patient[patient]
-            if (reference := camus.reference_path(record)) is not None
+            if (reference := reference_path(record)) is not None
         ]
         ef = biplane_ef(images, Convention.CAMUS)
         reference_ef = by_patient[patient][0].reference_ef_pct
@@ -64,11 +65,9 @@ def test_camus_convention_is_the_ef_field_of_the_nifti_release() -> None:
 
 @pytest.mark.skipif(not (DATA / "camus_mhd").is_dir(), reason="CAMUS (.mhd) is not in ../shared/data")
 def test_guideline_is_the_lvef_of_the_mhd_release() -> None:
-    records = camus_mhd.records(DATA / "camus_mhd")
+    records = camus_mhd.listing(DATA / "camus_mhd").records
     images = [
-        masked(record, reference)
-        for record in records
-        if (reference := camus_mhd.reference_path(record)) is not None
+        masked(record, reference) for record in records if (reference := reference_path(record)) is not None
     ]
     assert len(images) == 4
     assert biplane_ef(images, Convention.GUIDELINE) == pytest.approx(records[0].reference_ef_pct, abs=1.5)

@@ -10,17 +10,18 @@ Leclerc et al. 2019, doi 10.1109/TMI.2019.2900516
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cardiolabel.datasets.folder import reference_path
 from cardiolabel.datasets.info_cfg import read_info_cfg
+from cardiolabel.datasets.listing import Entry, Listing
 from cardiolabel.datasets.numbers_in_text import real, whole
 from cardiolabel.domain import Convention, Phase, Record, View
 from cardiolabel.errors import DatasetError
 
-__all__ = ["LAYOUT", "NAME", "Layout", "ViewInfo", "read_info", "records", "records_of", "reference_path"]
+__all__ = ["LAYOUT", "NAME", "Layout", "ViewInfo", "listing", "listing_of", "read_info"]
 
 NAME = "camus"
 
@@ -84,8 +85,8 @@ class ViewInfo:
     ef_pct: float | None = None
 
 
-def records(root: Path) -> list[Record]:
-    """Images of the release, by patient, view and phase; what is missing is left out.
+def listing(root: Path) -> Listing:
+    """Images of the release, by patient, view and phase, with their reference masks.
 
     Parameters
     ----------
@@ -94,31 +95,34 @@ def records(root: Path) -> list[Record]:
 
     Returns
     -------
-    list of Record
+    Listing
         Sex, age and EF are the patient's: a view without an ``Info_*.cfg`` takes them from the
         other view's. Frame numbers and frame rate are given for half sequences only. The official split
         is taken from ``database_split/subgroup_*.txt`` in the folder or beside it, where it is there.
+        Stills that are missing and malformed ``Info_*.cfg``, whose facts are left out, are problems.
 
     Raises
     ------
     DatasetError
-        Not this layout, or a malformed ``Info_*.cfg``; the file and line are named.
+        Not this layout, or a malformed split.
     """
-    return records_of(root, LAYOUT)
+    return listing_of(root, LAYOUT)
 
 
-def records_of(root: Path, layout: Layout) -> list[Record]:
-    """As `records`, for any release of CAMUS."""
+def listing_of(root: Path, layout: Layout) -> Listing:
+    """As `listing`, for any release of CAMUS."""
     patients = _patients(root, layout)
     splits = _splits(patients[0].parent)
-    found = [
-        replace(record, split=splits.get(record.patient))
-        for patient in patients
-        for record in _patient_records(patient, layout)
-    ]
-    if not found:
+    entries: list[Entry] = []
+    problems: list[tuple[str, str]] = []
+    for patient in patients:
+        infos = _infos(patient, layout, problems)
+        records = [replace(one, split=splits.get(one.patient)) for one in _records(patient, layout, infos)]
+        entries += [Entry(record, record.path, reference_path(record)) for record in records]
+        problems += _missing(patient, layout, {record.image_id for record in records})
+    if not entries:
         raise DatasetError(f"{patients[0]}: found {_content(patients[0])}; {_expected(layout)}")
-    return found
+    return Listing(tuple(entries), tuple(problems))
 
 
 def read_info(path: Path, ef_key: str) -> ViewInfo:
@@ -199,12 +203,32 @@ def _expected(layout: Layout) -> str:
     return f"{layout.dataset} has {example}, there or in a folder {' or '.join(layout.nested)}"
 
 
-def _patient_records(folder: Path, layout: Layout) -> Iterator[Record]:
-    configs = {code: folder / f"Info_{code}.cfg" for code in _VIEWS}
-    infos = {code: read_info(path, layout.ef_key) for code, path in configs.items() if path.is_file()}
+def _infos(folder: Path, layout: Layout, problems: list[tuple[str, str]]) -> dict[str, ViewInfo]:
+    """What the ``Info_*.cfg`` of each view say; those that cannot be understood become problems."""
+    infos: dict[str, ViewInfo] = {}
+    for code in _VIEWS:
+        path = folder / f"Info_{code}.cfg"
+        if path.is_file():
+            try:
+                infos[code] = read_info(path, layout.ef_key)
+            except DatasetError as error:
+                problems.append((folder.name, f"{error}; the file was left out"))
+    return infos
+
+
+def _missing(folder: Path, layout: Layout, found: Container[str]) -> list[tuple[str, str]]:
+    stills = [word for word, phase in layout.phases.items() if phase is not Phase.CINE]
+    expected = [f"{folder.name}_{code}_{word}" for code in _VIEWS for word in stills]
+    lost = [image_id for image_id in expected if image_id not in found]
+    if not lost:
+        return []
+    first = f"{lost[0]}{layout.suffix}"
+    return [(folder.name, f"{len(lost)} stills missing, the first is {first}; download the patient again")]
+
+
+def _records(folder: Path, layout: Layout, infos: Mapping[str, ViewInfo]) -> Iterator[Record]:
     for code, view in _VIEWS.items():
-        own = infos.get(code)
-        info = _with_patient_facts(own or ViewInfo(), infos)
+        info = _with_patient_facts(infos.get(code) or ViewInfo(), infos)
         for word, phase in layout.phases.items():
             path = folder / f"{folder.name}_{code}_{word}{layout.suffix}"
             if path.is_file():

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cardiolabel.datasets.camus import Layout, records_of
-from cardiolabel.datasets.folder import reference_path
-from cardiolabel.domain import Convention, Phase, Record
+from cardiolabel.datasets.camus import Layout, listing_of
+from cardiolabel.datasets.listing import Listing
+from cardiolabel.domain import Convention, Phase
 
-__all__ = ["LAYOUT", "NAME", "records", "reference_path"]
+__all__ = ["LAYOUT", "NAME", "listing"]
 
 NAME = "camus-mhd"
 
@@ -30,12 +30,12 @@ LAYOUT = Layout(
 )
 
 
-def records(root: Path) -> list[Record]:
-    """Images of the release; parameters, returns and errors as `cardiolabel.datasets.camus.records`.
+def listing(root: Path) -> Listing:
+    """Images of the release; parameters, returns and errors as `cardiolabel.datasets.camus.listing`.
 
     Parameters
     ----------
     root : Path
         The folder of ``patientXXXX`` folders, or the one that holds ``training`` or ``testing``.
     """
-    return records_of(root, LAYOUT)
+    return listing_of(root, LAYOUT)

@@ -11,14 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from cardiolabel.datasets import file_names, manifest
+from cardiolabel.datasets.listing import Entry, Listing
 from cardiolabel.domain import Phase, Record, View
 from cardiolabel.errors import DatasetError
 
-__all__ = ["NAME", "records", "reference_path"]
+__all__ = ["NAME", "listing", "records", "reference_path"]
 
 NAME = "folder"
 
 _EXPECTED = f"images ending in {', '.join(file_names.IMAGE_SUFFIXES)}"
+
+
+def listing(root: Path) -> Listing:
+    """Every image with its reference mask; parameters and errors as `records`."""
+    return Listing(tuple(Entry(record, record.path, reference_path(record)) for record in records(root)))
 
 
 def records(root: Path) -> list[Record]:
