@@ -26,7 +26,7 @@ class ModelCard:
 
     ``network`` and ``arguments`` rebuild it, ``recipe`` names its preprocessing and ``size_px``, if given,
     another input size than that recipe's, ``sha256`` is of the weights file. ``metrics`` hold figures on
-    patients never trained on.
+    patients never trained on, by the name of what it was judged on.
     """
 
     name: str
@@ -40,6 +40,7 @@ class ModelCard:
     metrics: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
     size_px: int | None = None
+    notes: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe form."""
@@ -62,9 +63,14 @@ def save_model(network: torch.nn.Module, card: ModelCard, *, folder: Path) -> Mo
     card = dataclasses.replace(card, sha256=hashlib.sha256(blob).hexdigest())
     with atomic(folder / f"{card.name}.safetensors") as temporary:
         temporary.write_bytes(blob)
+    write_card(card, folder=folder)
+    return card
+
+
+def write_card(card: ModelCard, *, folder: Path) -> None:
+    """Write ``<name>.json``; raises OSError where that cannot be, and leaves the old one whole."""
     with atomic(folder / f"{card.name}.json") as temporary:
         temporary.write_text(json.dumps(card.as_dict(), indent=2) + "\n", encoding="utf-8")
-    return card
 
 
 def read_card(name: str, folder: Path) -> ModelCard:

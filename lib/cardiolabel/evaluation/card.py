@@ -1,0 +1,55 @@
+"""What an evaluation found, on the card of the model that it judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from cardiolabel.errors import DatasetError
+from cardiolabel.evaluation.summary import card_metrics
+from cardiolabel.io.files import atomic
+from cardiolabel.networks.weights import ModelCard, read_card, write_card
+from cardiolabel.reporting.model_card import model_card_markdown
+
+
+def judge_card(name: str, weights: Path, evaluations: Mapping[str, Path], *, notes: str = "") -> ModelCard:
+    """Put evaluations on a model's card and write its page, ``<name>.md``.
+
+    Parameters
+    ----------
+    name : str
+        The model.
+    weights : Path
+        Its folder.
+    evaluations : mapping of str to Path
+        What each was judged on, in words, and the folder that ``cardiolabel evaluate`` wrote. They take the
+        place of those on the card; without any, those stay.
+    notes : str
+        Markdown for the card: what the model is for, whose data it learned from. Empty keeps what is there.
+
+    Raises
+    ------
+    MissingWeightsError, CorruptWeightsError
+        As `read_card`.
+    DatasetError
+        A folder holds no evaluation.
+    OSError
+        The folder cannot be written.
+    """
+    card = read_card(name, weights)
+    metrics = {what: _metrics(folder) for what, folder in evaluations.items()} or card.metrics
+    card = replace(card, metrics=metrics, notes=notes.strip() or card.notes)
+    write_card(card, folder=weights)
+    with atomic(weights / f"{name}.md") as draft:
+        draft.write_text(model_card_markdown(card.as_dict()), encoding="utf-8")
+    return card
+
+
+def _metrics(folder: Path) -> dict[str, object]:
+    path = folder / "evaluation.json"
+    try:
+        return card_metrics(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DatasetError(f"{path}: not an evaluation ({error}); run cardiolabel evaluate") from error
