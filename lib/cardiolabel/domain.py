@@ -20,6 +20,7 @@ from cardiolabel.errors import ImageContentError
 __all__ = [
     "ACDC_LABELS",
     "CAMUS_LABELS",
+    "LV_LABELS",
     "Clip",
     "Convention",
     "LabelSet",
@@ -133,6 +134,10 @@ class LabelSet:
 
 CAMUS_LABELS = LabelSet("camus", (("lv_cavity", 1), ("myocardium", 2), ("left_atrium", 3)))
 """CAMUS: LV cavity inside the endocardium, myocardium, left atrium."""
+
+
+LV_LABELS = LabelSet("lv", (("lv_cavity", 1),))
+"""The LV cavity alone, with CAMUS's value."""
 
 
 ACDC_LABELS = LabelSet("acdc", (("right_ventricle", 1), ("myocardium", 2), ("lv_cavity", 3)))

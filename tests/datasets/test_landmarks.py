@@ -88,3 +88,10 @@ def test_points_that_are_no_points() -> None:
     points[2] = points[3]
     with pytest.raises(ImageContentError, match="apical_left and apex are one point"):
         Landmarks(points)
+
+
+def test_points_closer_than_rounding_are_one() -> None:
+    points, _ = ventricle(SHAPES["half ellipse"], 60, 40)
+    points[5] = points[6] + 1e-13
+    with pytest.raises(ImageContentError, match="basal_right and annulus_right are one point"):
+        Landmarks(points)

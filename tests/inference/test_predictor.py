@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardiolabel.domain import CAMUS_LABELS, Clip, Spacing
+from cardiolabel.domain import CAMUS_LABELS, Clip, LabelSet, Spacing
 from cardiolabel.errors import CorruptWeightsError, MissingWeightsError
 from cardiolabel.inference.postprocess import clean_mask
 from cardiolabel.inference.predictor import Predictor
@@ -82,3 +82,28 @@ def test_what_cannot_be_loaded(tmp_path: Path) -> None:
 def test_labels_are_the_recipes(predictor: Predictor) -> None:
     assert predictor.labels is CAMUS_LABELS
     assert len(predictor.card.sha256) == 64
+
+
+def test_only_the_cavity(predictor: Predictor) -> None:
+    clip = noise_clip(3, 100, 100, None)
+    everything = predictor.predict(clip)
+    cavity = predictor.only(["lv_cavity"], name="camus_lv")
+    assert cavity.labels == LabelSet("camus_lv", (("lv_cavity", 1),))
+    assert (cavity.card.name, cavity.card.sha256) == ("camus_lv", predictor.card.sha256)
+    assert set(np.unique(everything)) > {0, 1}
+    assert np.array_equal(cavity.predict(clip), np.where(everything == 1, 1, 0))
+    assert predictor.labels is CAMUS_LABELS and predictor.card.name == "tiny"
+    assert np.array_equal(predictor.predict(clip), everything)
+
+
+def test_only_keeps_the_order_of_labels_and_can_be_narrowed_again(predictor: Predictor) -> None:
+    two = predictor.only({"left_atrium", "lv_cavity"}, name="two")
+    assert two.labels.as_dict() == {"lv_cavity": 1, "left_atrium": 3}
+    assert two.only(["left_atrium"], name="one").labels.as_dict() == {"left_atrium": 3}
+    with pytest.raises(ValueError, match="model two has no myocardium; there are: lv_cavity, left_atrium"):
+        two.only(["myocardium"], name="one")
+
+
+def test_only_of_an_unknown_structure(predictor: Predictor) -> None:
+    with pytest.raises(ValueError, match="no right_ventricle"):
+        predictor.only(["lv_cavity", "right_ventricle"], name="x")

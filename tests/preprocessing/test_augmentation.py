@@ -93,3 +93,19 @@ def test_a_cropped_sector_is_black_at_one_side_only() -> None:
     assert 0.02 < dark.mean() < 0.2
     assert (cropped[:, :, :, 24:40] == 1).all()
     assert (cropped[:, :, :, 0] == 0).any() and (cropped[:, :, :, -1] == 0).any()
+
+
+def test_a_scanners_gain_moves_lit_greys_and_its_loss_grows_with_depth() -> None:
+    images = torch.full((64, 1, 64, 64), 0.5)
+    images[:, :, :, :8] = 0
+    masks = torch.zeros(64, 64, 64, dtype=torch.long)
+    level = Augmentation(**STILL, **PLAIN_GREY, scanner_share=0.5, depth_loss=0.0)
+    moved, _ = level(images, masks, generator=seeded())
+    assert not moved[:, :, :, :8].any()
+    change = (moved - images)[:, 0, 5, 30]
+    assert 0.15 < change.abs().max() <= 0.2 and 16 < (change != 0).sum() < 48
+    loss = Augmentation(**STILL, **PLAIN_GREY, scanner_share=1.0, level=0.0)
+    deeper, _ = loss(images, masks, generator=seeded())
+    lost = (images - deeper)[:, 0, :, 30]
+    assert lost[:, 0].abs().max() < 1e-6 and 0.3 < lost[:, -1].max() <= 0.4
+    assert (lost.diff(dim=1) >= -1e-6).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from cardiolabel.domain import CAMUS_LABELS, Clip, Spacing
-from cardiolabel.preprocessing.recipes import CAMUS, RECIPES
+from cardiolabel.domain import CAMUS_LABELS, LV_LABELS, Clip, Spacing
+from cardiolabel.preprocessing.recipes import CAMUS, LANDMARKS, RECIPES, Output, Recipe
 
 SIZES = [
     ((400, 300), Spacing(row_mm=0.3, col_mm=0.6)),
@@ -160,3 +162,28 @@ def test_any_size_goes_in_and_comes_back(rows: int, cols: int, frames: int, spac
 def test_recipes_are_found_by_the_name_that_a_card_stores() -> None:
     assert RECIPES[CAMUS.name] is CAMUS
     assert CAMUS.labels is CAMUS_LABELS
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("flipped", [False, True], ids=["upright", "upside down"])
+@pytest.mark.parametrize(("shape", "spacing"), SIZES, ids=str)
+def test_a_point_lands_where_its_pixels_land(
+    shape: tuple[int, int], spacing: Spacing | None, flipped: bool, recipe: Recipe
+) -> None:
+    clip = Clip(sector(shape, flipped=flipped)[None], spacing)
+    place = recipe.placement(clip)
+    assert place.flipped is (flipped and recipe.sector)
+    point = np.array([0.45 * shape[0], 0.55 * shape[1]])
+    rows, cols = np.mgrid[: shape[0], : shape[1]]
+    radius = 0.08 * min(shape)
+    dot = (np.hypot(rows - point[0], cols - point[1]) < radius).astype(np.uint8) * recipe.values[1]
+    centre = np.argwhere(recipe.masks(dot[None], place)[0] == 1).mean(axis=0)
+    np.testing.assert_allclose(place.to_input(point), centre, atol=0.4)
+    points = np.array([point, [0, 0], [-3.5, 7]])
+    np.testing.assert_allclose(place.to_frame(place.to_input(points)), points, atol=1e-9)
+
+
+def test_landmarks_are_seen_as_camus_sees_and_say_what_the_network_gives() -> None:
+    assert replace(LANDMARKS, name=CAMUS.name, labels=CAMUS.labels, output=CAMUS.output) == CAMUS
+    assert (LANDMARKS.labels, LANDMARKS.output, LANDMARKS.channels) == (LV_LABELS, Output.LANDMARKS, 7)
+    assert (CAMUS.output, CAMUS.channels) == (Output.CLASSES, 4)

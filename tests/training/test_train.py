@@ -11,11 +11,11 @@ import pytest
 
 from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom import write_sample
-from cardiolabel.domain import Record
+from cardiolabel.domain import Phase, Record, Spacing, Stack, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
-from cardiolabel.preprocessing.recipes import CAMUS
+from cardiolabel.preprocessing.recipes import CAMUS, SAX
 from cardiolabel.training import samples
 from cardiolabel.training.train import Trained, train
 from cardiolabel.training.training_recipe import TrainingRecipe
@@ -93,6 +93,8 @@ def test_of_a_cine_only_labelled_frames_are_taken_and_a_broken_mask_costs_itself
     grid = nifti.read(cine.path).grid
     masks = np.zeros(grid.frames_shape, dtype=np.uint8)
     masks[[2, 5], 40:60, 40:60] = 1
+    masks[[2, 5], 60:64, 40:60] = 2
+    masks[7, 40:60, 40:60] = 1  # without its myocardium
     nifti.write_mask_like(masks, labels / f"{cine.image_id}.nii.gz", grid=grid)
     (labels / f"{still.image_id}.nii.gz").write_text("no mask")
     found = samples.load([cine, still], labels, recipe=CAMUS, cache=tmp_path)
@@ -100,3 +102,24 @@ def test_of_a_cine_only_labelled_frames_are_taken_and_a_broken_mask_costs_itself
     assert [image_id for image_id, _ in found.skipped] == [still.image_id]
     kept = samples.load([cine, still], labels, recipe=CAMUS, cache=tmp_path)
     assert kept.images.equal(found.images) and kept.skipped == found.skipped
+
+
+def test_a_stack_also_teaches_where_there_is_no_ventricle(tmp_path: Path) -> None:
+    spacing = Spacing(row_mm=1.5, col_mm=1.5)
+    masks = np.zeros((5, 40, 40), dtype=np.uint8)
+    masks[1:4, 10:30, 10:30] = 2
+    masks[1:3, 15:25, 15:25] = 3
+    greys = np.random.default_rng(0).integers(0, 255, masks.shape).astype(np.int16)
+    nifti.write_stack(Stack(greys, spacing, slice_spacing_mm=8.0), tmp_path / "p_SAX_ED.nii.gz")
+    record = Record("p_SAX_ED", "p", View.SAX, Phase.ED, "acdc", tmp_path / "p_SAX_ED.nii.gz")
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    grid = nifti.read(record.path).grid
+    nifti.write_mask_like(masks, labels / "p_SAX_ED.nii.gz", grid=grid)
+    assert len(samples.load([record], labels, recipe=SAX, cache=tmp_path)) == 5
+    masks[masks == 2] = 0  # only the cavity was drawn, as at ES in Sunnybrook
+    nifti.write_mask_like(masks, labels / "p_SAX_ED.nii.gz", grid=grid)
+    assert len(samples.load([record], labels, recipe=SAX, cache=tmp_path)) == 3
+    nifti.write_mask_like(np.full_like(masks, 3), labels / "p_SAX_ED.nii.gz", grid=grid)
+    with pytest.raises(DatasetError, match="no image has a usable mask"):
+        samples.load([record], labels, recipe=SAX, cache=tmp_path)

@@ -28,6 +28,7 @@ NAMES = (
 """The points in order along the endocardium; left and right are the image's, not the patient's."""
 
 _CURVE_POINTS = 240
+_APART_PX = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +56,8 @@ class Landmarks:
         if points.shape != (len(NAMES), 2) or not np.isfinite(points).all():
             raise ImageContentError(f"expected {len(NAMES)} points (row, col), got shape {points.shape}")
         steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
-        if (steps == 0).any():
-            at = int(np.flatnonzero(steps == 0)[0])
+        if (steps < _APART_PX).any():
+            at = int((steps < _APART_PX).argmax())
             raise ImageContentError(f"{NAMES[at]} and {NAMES[at + 1]} are one point; move one of them")
 
     def point_px(self, name: str) -> NDArray[np.float64]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +13,13 @@ from numpy.typing import NDArray
 
 from cardiolabel.domain import Clip, LabelSet
 from cardiolabel.errors import CorruptWeightsError
-from cardiolabel.inference.postprocess import clean_mask
+from cardiolabel.inference.class_masks import class_masks
+from cardiolabel.inference.landmark_masks import landmark_masks
 from cardiolabel.networks.weights import ModelCard, load_model
-from cardiolabel.preprocessing.recipes import RECIPES, Recipe
+from cardiolabel.preprocessing.recipes import RECIPES, Output, Recipe
 
 _FRAMES_AT_ONCE = 8
+_MASKS = {Output.CLASSES: class_masks, Output.LANDMARKS: landmark_masks}
 
 
 class Predictor:
@@ -26,7 +31,9 @@ class Predictor:
     def __init__(self, network: torch.nn.Module, card: ModelCard, *, recipe: Recipe) -> None:
         self.card = card
         self.recipe = recipe
-        self._values = np.array(recipe.values, dtype=np.uint8)
+        self.labels = recipe.labels
+        """What the mask values mean."""
+        self._masks = _MASKS[recipe.output]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -44,10 +51,32 @@ class Predictor:
             raise CorruptWeightsError(f"{name}.json names an unknown recipe {card.recipe!r}")
         return cls(network, card, recipe=RECIPES[card.recipe].sized(card.size_px))
 
-    @property
-    def labels(self) -> LabelSet:
-        """What the mask values mean."""
-        return self.recipe.labels
+    def only(self, structures: Iterable[str], *, name: str) -> Predictor:
+        """A predictor of the same network whose masks hold only some structures.
+
+        The others are left out of masks that are clean already, so that those that stay are what they
+        are beside them.
+
+        Parameters
+        ----------
+        structures : iterable of str
+            Of this predictor's labels.
+        name : str
+            What results call the model, and its label set.
+
+        Raises
+        ------
+        ValueError
+            A structure that this predictor does not have.
+        """
+        wanted = set(structures)
+        if unknown := sorted(wanted - self.labels.as_dict().keys()):
+            known = ", ".join(self.labels.as_dict())
+            raise ValueError(f"model {self.card.name} has no {', '.join(unknown)}; there are: {known}")
+        narrower = copy.copy(self)
+        narrower.card = dataclasses.replace(self.card, name=name)
+        narrower.labels = LabelSet(name, tuple(one for one in self.labels.values if one[0] in wanted))
+        return narrower
 
     def predict(self, clip: Clip) -> NDArray[np.uint8]:
         """Masks ``(T, H, W)`` for a clip of the same shape."""
@@ -55,16 +84,14 @@ class Predictor:
         frames = torch.from_numpy(self.recipe.frames(clip, place))
         masks = np.empty(clip.shape, dtype=np.uint8)
         for start in range(0, len(frames), _FRAMES_AT_ONCE):
-            chunk = self._probabilities(frames[start : start + _FRAMES_AT_ONCE])
-            classes = self.recipe.restore(chunk, place).argmax(1).to(torch.uint8).cpu().numpy()
-            for offset, mask in enumerate(self._values[classes]):
-                masks[start + offset] = clean_mask(mask, self.labels)
+            chunk = slice(start, start + _FRAMES_AT_ONCE)
+            masks[chunk] = self._masks(self._logits(frames[chunk]), self.recipe, place)
+        masks[~np.isin(masks, list(self.labels.known))] = 0
         return masks
 
     @torch.inference_mode()
-    def _probabilities(self, frames: torch.Tensor) -> torch.Tensor:
+    def _logits(self, frames: torch.Tensor) -> torch.Tensor:
         batch = frames.to(self.device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
-            logits = self._network(batch)
-        probabilities: torch.Tensor = logits.float().softmax(1)
-        return probabilities
+            logits: torch.Tensor = self._network(batch)
+        return logits.float()

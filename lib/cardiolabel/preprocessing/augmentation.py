@@ -8,12 +8,27 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+Move = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
+"""Moves what belongs to images along with them: a batch of it, ``theta (N, 2, 3)`` as
+`torch.nn.functional.affine_grid` takes it, which tells where every place of a new image was in the old one,
+and the images' side in pixels."""
+
+
+def moved_masks(masks: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
+    """Masks ``(N, S, S)`` of integers, by nearest neighbours."""
+    grid = functional.affine_grid(theta, [len(masks), 1, side_px, side_px], align_corners=False)
+    moved = functional.grid_sample(masks[:, None].float(), grid, mode="nearest", align_corners=False)
+    return moved[:, 0].long()
+
 
 @dataclass(frozen=True)
 class Augmentation:
     """How far a training batch is varied; every range is drawn per image, uniformly.
 
     The defaults are for ultrasound: gain, depth attenuation, speckle and shadows besides geometry.
+    In a ``scanner_share`` of images ``level`` moves greys up or down and ``depth_loss`` takes from them with
+    depth, in parts of the range from black to white, as a scanner's gain does with echoes that are shown by
+    their logarithm.
     """
 
     rotation_deg: float = 20.0
@@ -30,36 +45,40 @@ class Augmentation:
     shadow_share: float = 0.2
     crop_share: float = 0.0
     crop: float = 0.2
+    scanner_share: float = 0.0
+    level: float = 0.2
+    depth_loss: float = 0.4
 
     def __call__(
-        self, images: torch.Tensor, masks: torch.Tensor, *, generator: torch.Generator
+        self,
+        images: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        generator: torch.Generator,
+        move: Move = moved_masks,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Vary images ``(N, 1, S, S)`` in 0..1 together with masks ``(N, S, S)`` of integers."""
-        warped, moved = self._warp(images, masks, generator)
-        return self._regrey(warped, generator), moved
+        """Vary images ``(N, 1, S, S)`` in 0..1 together with masks, or with what else ``move`` moves."""
+        theta = self._theta(len(images), generator)
+        grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+        warped = functional.grid_sample(images, grid, align_corners=False)
+        return self._regrey(warped, generator), move(targets, theta, images.shape[-1])
 
-    def _warp(
-        self, images: torch.Tensor, masks: torch.Tensor, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _theta(self, count: int, generator: torch.Generator) -> torch.Tensor:
         def draw(low: float, high: float) -> torch.Tensor:
-            return low + (high - low) * torch.rand(len(images), generator=generator)
+            return low + (high - low) * torch.rand(count, generator=generator)
 
         angle = torch.deg2rad(draw(-self.rotation_deg, self.rotation_deg))
         size = draw(*self.scale)
         aspect = draw(1 - self.stretch, 1 + self.stretch)
         mirror = torch.where(draw(0, 1) < self.mirror_share, -1.0, 1.0)
         cos, sin = torch.cos(angle) / size, torch.sin(angle) / size
-        theta = torch.stack(
+        return torch.stack(
             [
                 torch.stack([cos * aspect * mirror, -sin, draw(-self.shift, self.shift)], 1),
                 torch.stack([sin * aspect * mirror, cos, draw(-self.shift, self.shift)], 1),
             ],
             1,
         )
-        grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
-        warped = functional.grid_sample(images, grid, align_corners=False)
-        moved = functional.grid_sample(masks[:, None].float(), grid, mode="nearest", align_corners=False)
-        return warped, moved[:, 0].long()
 
     def _regrey(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         count, _, rows, cols = images.shape
@@ -71,6 +90,9 @@ class Augmentation:
         depth = torch.linspace(0, 1, rows).view(1, 1, rows, 1)
         grey = images.clamp(0, 2) ** draw(*self.gamma)
         grey = grey * draw(*self.gain) * (1 - draw(-0.3, 1) * self.attenuation * depth)
+        if self.scanner_share:
+            moved = draw(-self.level, self.level) - draw(0, self.depth_loss) * depth
+            grey = (grey + moved * lit * (draw(0, 1) < self.scanner_share)).clamp(min=0)
         coarse = torch.randn(count, 1, rows // 2, cols // 2, generator=generator)
         grain = functional.interpolate(coarse, size=(rows, cols), mode="bilinear")
         grey = grey * (1 + grain * draw(0, self.speckle) * 2)
@@ -106,6 +128,7 @@ AUGMENTATIONS = {
     ),
     "echo": Augmentation(),
     "echo_cropped": Augmentation(crop_share=0.2),
+    "echo_scanner": Augmentation(crop_share=0.2, scanner_share=0.3, speckle=0.2),
     "sax": Augmentation(
         rotation_deg=180, mirror_share=0.5, attenuation=0, noise=0.05, speckle=0, shadow_share=0,
     ),

@@ -7,14 +7,25 @@ normalisation and orientation.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from cardiolabel.domain import CAMUS_LABELS, SAX_LABELS, Clip, LabelSet, View
+from cardiolabel.datasets import landmarks
+from cardiolabel.domain import CAMUS_LABELS, LV_LABELS, SAX_LABELS, Clip, LabelSet, View
 from cardiolabel.preprocessing.orientation import is_upside_down
+
+
+class Output(StrEnum):
+    """What a network gives for a frame."""
+
+    CLASSES = "classes"
+    """Background and one class per structure of the label set."""
+    LANDMARKS = "landmarks"
+    """A heatmap for each point of `cardiolabel.datasets.landmarks.NAMES`."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,30 @@ class Placement:
     left: int
     flipped: bool
 
+    def to_input(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points ``(..., 2)``, (row, col) in pixels of the frame, in pixels of the input.
+
+        The centre of the first pixel is (0, 0) on both grids.
+        """
+        rows, cols = points_px[..., 0], points_px[..., 1]
+        rows = self.rows - 1 - rows if self.flipped else rows
+        inner = np.stack([(rows + 0.5) * self._row_scale, (cols + 0.5) * self._col_scale], axis=-1)
+        return np.asarray(inner - 0.5 + (self.top, self.left))
+
+    def to_frame(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The reverse of `to_input`."""
+        inner = points_px - (self.top, self.left) + 0.5
+        rows, cols = inner[..., 0] / self._row_scale - 0.5, inner[..., 1] / self._col_scale - 0.5
+        return np.stack([self.rows - 1 - rows if self.flipped else rows, cols], axis=-1)
+
+    @property
+    def _row_scale(self) -> float:
+        return self.inner_rows / self.rows
+
+    @property
+    def _col_scale(self) -> float:
+        return self.inner_cols / self.cols
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -42,8 +77,8 @@ class Recipe:
     its physical aspect ratio and padded with zeros, so the network sees neither stretched anatomy nor
     absolute size. With ``pixel_mm`` an input pixel has that size and the frame's middle is cut out, or
     padded; a frame without calibration is fitted. ``sector``: frames are ultrasound sectors, which are
-    turned upright. ``views``: those it is for. Class ``n`` of the network is the label set's ``n``-th
-    structure, 0 is background.
+    turned upright. ``views``: those it is for. ``output``: what the network gives; its class ``n`` is
+    the label set's ``n``-th structure, 0 is background.
     """
 
     name: str
@@ -52,6 +87,7 @@ class Recipe:
     views: frozenset[View]
     pixel_mm: float | None = None
     sector: bool = True
+    output: Output = Output.CLASSES
 
     def sized(self, size_px: int | None) -> Recipe:
         """The same recipe with another side of its input; None keeps its own."""
@@ -61,6 +97,11 @@ class Recipe:
     def values(self) -> tuple[int, ...]:
         """Mask value of each of the network's classes."""
         return 0, *(value for _, value in self.labels.values)
+
+    @property
+    def channels(self) -> int:
+        """Number of the network's outputs."""
+        return {Output.CLASSES: len(self.values), Output.LANDMARKS: len(landmarks.NAMES)}[self.output]
 
     def placement(self, clip: Clip) -> Placement:
         """Fit the clip's frames into the input, keeping the physical aspect ratio."""
@@ -137,8 +178,11 @@ APICAL = frozenset({View.A2C, View.A4C, View.UNKNOWN})
 CAMUS = Recipe("camus", size_px=256, labels=CAMUS_LABELS, views=APICAL)
 """Apical echo: LV cavity, myocardium, left atrium in A2C and A4C."""
 
-SAX = Recipe("sax", size_px=224, labels=SAX_LABELS, views=frozenset({View.SAX}), pixel_mm=1.4, sector=False)
-"""Short-axis MR: LV cavity and myocardium; 31 cm around the middle of the picture."""
+SAX = Recipe("sax", size_px=256, labels=SAX_LABELS, views=frozenset({View.SAX}), pixel_mm=1.0, sector=False)
+"""Short-axis MR: LV cavity and myocardium; 26 cm around the middle of the picture."""
 
-RECIPES = {recipe.name: recipe for recipe in (CAMUS, SAX)}
+LANDMARKS = replace(CAMUS, name="landmarks", labels=LV_LABELS, output=Output.LANDMARKS)
+"""Apical echo: the LV cavity by its seven landmarks, seen as `CAMUS` sees it."""
+
+RECIPES = {recipe.name: recipe for recipe in (CAMUS, SAX, LANDMARKS)}
 """By the name that a model card gives."""

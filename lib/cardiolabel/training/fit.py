@@ -21,6 +21,7 @@ from cardiolabel.preprocessing.augmentation import AUGMENTATIONS
 from cardiolabel.training.losses import LOSSES, supervised
 from cardiolabel.training.optimizers import OPTIMIZERS, rate
 from cardiolabel.training.samples import Samples
+from cardiolabel.training.targets import TARGETS
 from cardiolabel.training.training_recipe import TrainingRecipe
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,8 @@ def fit(
         The checkpoint cannot be written.
     """
     run = _Run(network, recipe, checkpoint)
+    target = TARGETS[recipe.form.output]
+    targets = target.of(training)
     loss_of, augment = LOSSES[recipe.loss](), AUGMENTATIONS[recipe.augmentation]
     judge_every = max(1, recipe.images // (_JUDGED * recipe.batch))
     total = max(1, recipe.images // recipe.batch)
@@ -97,10 +100,10 @@ def fit(
         begun = time.monotonic()
         run.set_rate(state.steps / total)
         picked = torch.randint(len(training), (recipe.batch,), generator=run.generator)
-        images, classes = augment(
-            training.images[picked].float(), training.classes[picked], generator=run.generator
+        images, wanted = augment(
+            training.images[picked].float(), targets[picked], generator=run.generator, move=target.moved
         )
-        run.step(images, classes, loss_of)
+        run.step(images, wanted, loss_of)
         if state.steps % judge_every == 0 or state.steps == total:
             run.judge(selection)
             on_judged(state)
@@ -121,6 +124,7 @@ class _Run:
 
     def __init__(self, network: torch.nn.Module, recipe: TrainingRecipe, checkpoint: Path) -> None:
         self._recipe, self._checkpoint = recipe, checkpoint
+        self._target = TARGETS[recipe.form.output]
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         placed: Any = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._network: torch.nn.Module = placed.train()
@@ -139,11 +143,11 @@ class _Run:
         for group in self._optimizer.param_groups:
             group["lr"] = rate(recipe.learning_rate, recipe.schedule, warmup=recipe.warmup, share=share)
 
-    def step(self, images: torch.Tensor, classes: torch.Tensor, loss_of: Any) -> None:
+    def step(self, images: torch.Tensor, wanted: torch.Tensor, loss_of: Any) -> None:
         batch = images.to(self._device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self._device.type, torch.bfloat16):
             logits = self._network(batch)
-        loss = supervised(loss_of, logits, classes[:, None].to(self._device))
+        loss = supervised(loss_of, logits, wanted.to(self._device))
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_NORM)
@@ -178,9 +182,8 @@ class _Run:
             batch = samples.images[chunk].float().to(self._device)
             with torch.autocast(self._device.type, torch.bfloat16):
                 logits = self._average(batch.contiguous(memory_format=torch.channels_last))
-            count = logits.shape[1]
-            found = torch.nn.functional.one_hot(logits.float().argmax(1).cpu(), count).bool()
-            truth = torch.nn.functional.one_hot(samples.classes[chunk].long(), count).bool()
+            found = self._target.found(logits.float())
+            truth = torch.nn.functional.one_hot(samples.classes[chunk].long(), found.shape[-1]).bool()
             overlap, area = (found & truth).sum((0, 1, 2)), found.sum((0, 1, 2)) + truth.sum((0, 1, 2))
             both, total = (both + overlap, total + area) if len(both) else (overlap, area)
         return float((2 * both / total.clamp(min=1))[1:].mean())

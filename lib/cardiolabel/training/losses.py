@@ -1,4 +1,4 @@
-"""Losses by name; every one takes logits and classes, and a list of logits for deep supervision."""
+"""Losses by name; every one takes logits and what a network is trained towards."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import torch
 from monai.losses.dice import DiceCELoss, DiceLoss
+
+from cardiolabel.training.landmark_loss import landmark_loss
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -18,12 +20,14 @@ LOSSES: dict[str, Callable[[], Loss]] = {
     "dice": lambda: DiceLoss(include_background=True, to_onehot_y=True, softmax=True, batch=True),
     "ce": lambda: _cross_entropy,
     "dice+ce": lambda: DiceCELoss(include_background=True, to_onehot_y=True, softmax=True, batch=True),
+    "dsnt": lambda: landmark_loss,
 }
-"""Dice over the batch, background included; cross-entropy; the sum of both."""
+"""Of classes ``(N, 1, S, S)``: Dice over the batch, background included; cross-entropy; the sum of both.
+Of landmarks ``(N, 7, 2)``: distance and cross-entropy of their heatmaps."""
 
 
-def supervised(loss: Loss, logits: torch.Tensor | list[torch.Tensor], classes: torch.Tensor) -> torch.Tensor:
-    """The loss of logits ``(N, C, S, S)`` against classes ``(N, 1, S, S)``.
+def supervised(loss: Loss, logits: torch.Tensor | list[torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+    """The loss of logits ``(N, C, S, S)`` against targets; a list of logits is deep supervision.
 
     A list counts each further output half as much as the one before, in shares that add up to one.
 
@@ -33,5 +37,5 @@ def supervised(loss: Loss, logits: torch.Tensor | list[torch.Tensor], classes: t
     """
     outputs = logits if isinstance(logits, list) else [logits]
     weights = [0.5**index for index in range(len(outputs))]
-    each = [weight * loss(output.float(), classes) for weight, output in zip(weights, outputs, strict=True)]
+    each = [weight * loss(output.float(), targets) for weight, output in zip(weights, outputs, strict=True)]
     return torch.stack(each).sum() / sum(weights)

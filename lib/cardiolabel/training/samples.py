@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cardiolabel.cache import file_state
-from cardiolabel.domain import Record
-from cardiolabel.errors import DatasetError, InputError
+from cardiolabel.datasets.landmarks import NAMES
+from cardiolabel.domain import Phase, Record, Spacing
+from cardiolabel.errors import DatasetError, InputError, MeasurementError
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
-from cardiolabel.preprocessing.recipes import Recipe
+from cardiolabel.preprocessing.recipes import Output, Placement, Recipe
+from cardiolabel.training.landmark_points import landmarks_of_mask
+
+_NO_POINTS = torch.zeros(0, len(NAMES), 2)
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Frames ``images (N, 1, S, S)`` fp16 and ``classes (N, S, S)`` uint8, and what could not be used."""
+    """Frames ``images (N, 1, S, S)`` fp16 and ``classes (N, S, S)`` uint8, and what could not be used.
+
+    ``points (N, 7, 2)``: landmarks in pixels of the images, in the order of
+    `cardiolabel.datasets.landmarks.NAMES`; ``(0, 7, 2)`` for recipes of other outputs.
+    """
 
     images: torch.Tensor
     classes: torch.Tensor
     skipped: tuple[tuple[str, str], ...] = ()
+    points: torch.Tensor = field(default_factory=_NO_POINTS.clone)
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -39,7 +49,10 @@ def load(
     cache: Path,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Samples:
-    """Read images and their masks; of a cine only the frames that hold a label.
+    """Read images and their masks; of each the planes that say all that is to be learned.
+
+    Of a cine those are the frames that hold a label; of a stack also those without, which lie beyond the
+    ventricle. A cavity without myocardium, where that is to be learned too, leaves open where it is.
 
     Parameters
     ----------
@@ -70,31 +83,60 @@ def load(
     ).hexdigest()[:16]
     stored = cache / f"samples-{key}.pt"
     if stored.exists():
-        images, classes, skipped = torch.load(stored, weights_only=True)
-        return Samples(images, classes, tuple((one, reason) for one, reason in skipped))
-    found: list[tuple[torch.Tensor, torch.Tensor]] = []
+        images, classes, points, skipped = torch.load(stored, weights_only=True)
+        return Samples(images, classes, tuple((one, reason) for one, reason in skipped), points)
+    found: list[Samples] = []
     problems: list[tuple[str, str]] = []
     for done, (record, path) in enumerate(pairs, start=1):
         try:
-            found.append(_pair(record, path, recipe))
+            found.append(_read(record, path, recipe))
         except InputError as error:
             problems.append((record.image_id, str(error)))
         on_progress(done, len(pairs))
-    if not any(len(images) for images, _ in found):
+    if not any(len(one) for one in found):
         raise DatasetError(f"{labels}: no image has a usable mask for recipe {recipe.name}")
     samples = Samples(
-        torch.cat([one for one, _ in found]), torch.cat([one for _, one in found]), tuple(problems)
-    )
+        torch.cat([one.images for one in found]), torch.cat([one.classes for one in found]),
+        tuple(problems), torch.cat([one.points for one in found]),
+    )  # fmt: skip
     with atomic(stored) as draft:
-        torch.save((samples.images, samples.classes, [list(one) for one in problems]), draft)
+        torch.save((samples.images, samples.classes, samples.points, [list(one) for one in problems]), draft)
     return samples
 
 
-def _pair(record: Record, path: Path, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
+def _read(record: Record, path: Path, recipe: Recipe) -> Samples:
     clip, masks = nifti.read(record.path).clip, nifti.read_mask(path)
     if masks.shape != clip.shape:
         raise DatasetError(f"mask {masks.shape} (T, H, W) does not fit its image {clip.shape}")
     place = recipe.placement(clip)
     images, classes = recipe.frames(clip, place), recipe.masks(masks, place)
-    labelled = np.flatnonzero(masks.any(axis=(1, 2)))
-    return torch.from_numpy(images[labelled]).half(), torch.from_numpy(classes[labelled])
+    labelled = _learnable(record, masks, recipe)
+    points = _NO_POINTS
+    if recipe.output is Output.LANDMARKS:
+        points = torch.stack([_points(masks, index, clip.spacing, place) for index in labelled])
+    return Samples(
+        torch.from_numpy(images[labelled]).half(), torch.from_numpy(classes[labelled]), points=points
+    )
+
+
+def _learnable(record: Record, masks: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.intp]:
+    drawn = masks.any(axis=(1, 2))
+    if not drawn.any():
+        raise DatasetError("its masks are empty")
+    known = np.ones_like(drawn) if record.phase is not Phase.CINE else drawn
+    if recipe.labels.has("myocardium"):
+        cavity, wall = (
+            (masks == recipe.labels.value(name)).any(axis=(1, 2)) for name in ("lv_cavity", "myocardium")
+        )
+        known = known & ~(cavity & ~wall)
+    if not known.any():
+        raise DatasetError("its masks hold the cavity without the myocardium, which is to be learned too")
+    return np.flatnonzero(known)
+
+
+def _points(masks: NDArray[np.uint8], frame: int, spacing: Spacing | None, place: Placement) -> torch.Tensor:
+    try:
+        found = landmarks_of_mask(masks[frame], spacing)
+    except MeasurementError as error:
+        raise DatasetError(f"frame {frame + 1} has no landmarks: {error}") from error
+    return torch.from_numpy(place.to_input(found.points_px)).float()

@@ -39,6 +39,7 @@ def train(
     trained_on: str,
     licence: str,
     held_back: Collection[str] = (),
+    cache: Path | None = None,
     on_reading: Callable[[int, int], None] = lambda done, total: None,
     on_progress: Callable[[FitProgress], None] = lambda progress: None,
 ) -> Trained:
@@ -57,6 +58,8 @@ def train(
         For the card.
     held_back : collection of str
         Patients to leave out besides those of the official split.
+    cache : Path, optional
+        Folder that keeps the images as network input, for runs that share them; by default the run's.
 
     Raises
     ------
@@ -79,10 +82,10 @@ def train(
     parts: list[Samples] = []
     for patients in (set(split.training), set(split.selection)):
         chosen = [record for record in usable if record.patient in patients]
-        parts.append(load(chosen, labels, recipe=form, cache=out, on_progress=on_reading))
+        parts.append(load(chosen, labels, recipe=form, cache=cache or out, on_progress=on_reading))
     training, selection = parts
     torch.manual_seed(recipe.seed)
-    arguments = {"out_channels": len(form.values), **recipe.arguments}
+    arguments = {"out_channels": form.channels, **recipe.arguments}
     try:
         network = build(recipe.network, arguments)
     except (TypeError, ValueError) as error:

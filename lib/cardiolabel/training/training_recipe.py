@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from cardiolabel.errors import DatasetError
 from cardiolabel.networks.registry import NETWORKS
 from cardiolabel.preprocessing.augmentation import AUGMENTATIONS
 from cardiolabel.preprocessing.recipes import RECIPES, Recipe
-from cardiolabel.training.losses import LOSSES
 from cardiolabel.training.optimizers import OPTIMIZERS, SCHEDULES
+from cardiolabel.training.targets import TARGETS
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -50,15 +51,18 @@ class TrainingRecipe:
         for what, name, known in (
             ("input", self.input, RECIPES),
             ("network", self.network, NETWORKS),
-            ("loss", self.loss, LOSSES),
             ("optimizer", self.optimizer, OPTIMIZERS),
             ("schedule", self.schedule, SCHEDULES),
             ("augmentation", self.augmentation, AUGMENTATIONS),
         ):
-            if name not in known:
-                raise DatasetError(f"recipe {self.name}: no {what} {name!r}; there are: {', '.join(known)}")
+            self._check(what, name, known)
+        self._check("loss", self.loss, TARGETS[self.form.output].losses)
         if min(self.images, self.batch, self.form.size_px) < 1 or not self.learning_rate > 0:
             raise DatasetError(f"recipe {self.name}: images, batch, size_px, learning_rate must be positive")
+
+    def _check(self, what: str, name: str, known: Collection[str]) -> None:
+        if name not in known:
+            raise DatasetError(f"recipe {self.name}: no {what} {name!r}; there are: {', '.join(known)}")
 
     @property
     def form(self) -> Recipe:

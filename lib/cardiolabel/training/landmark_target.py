@@ -1,0 +1,32 @@
+"""Training towards landmarks."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from cardiolabel.inference.landmark_masks import outlined
+from cardiolabel.networks.landmark_heatmaps import peak_points
+from cardiolabel.preprocessing.landmark_moves import moved_landmarks
+from cardiolabel.training.samples import Samples
+
+
+class LandmarkTarget:
+    """Seven points of the ventricle."""
+
+    losses: tuple[str, ...] = ("dsnt",)
+
+    def of(self, samples: Samples) -> torch.Tensor:
+        """Points ``(N, 7, 2)`` in pixels of the images."""
+        return samples.points
+
+    def moved(self, targets: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
+        """Points of varied images."""
+        return moved_landmarks(targets, theta, side_px)
+
+    def found(self, logits: torch.Tensor) -> torch.Tensor:
+        """The cavities that heatmaps ``(N, 7, S, S)`` outline, one-hot ``(N, S, S, 2)``."""
+        rows, cols = logits.shape[-2:]
+        points_px = peak_points(logits).double().cpu().numpy()
+        cavities = np.stack([outlined(points, (rows, cols)) for points in points_px])
+        return torch.from_numpy(np.stack([~cavities, cavities], axis=-1))

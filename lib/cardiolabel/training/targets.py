@@ -1,0 +1,30 @@
+"""What networks are trained towards, one kind per output."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from cardiolabel.preprocessing.recipes import Output
+from cardiolabel.training.class_target import ClassTarget
+from cardiolabel.training.landmark_target import LandmarkTarget
+from cardiolabel.training.samples import Samples
+
+
+class Target(Protocol):
+    """One kind of target; ``losses`` are those of `cardiolabel.training.losses.LOSSES` that take it."""
+
+    losses: tuple[str, ...]
+
+    def of(self, samples: Samples) -> torch.Tensor:
+        """The targets of all frames, the first axis being frames."""
+
+    def moved(self, targets: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
+        """A batch of them after `cardiolabel.preprocessing.augmentation.Move`, as losses take it."""
+
+    def found(self, logits: torch.Tensor) -> torch.Tensor:
+        """What logits ``(N, C, S, S)`` mean, one-hot ``(N, S, S, 1 + structures)`` on the CPU."""
+
+
+TARGETS: dict[Output, Target] = {Output.CLASSES: ClassTarget(), Output.LANDMARKS: LandmarkTarget()}
