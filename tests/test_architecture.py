@@ -25,6 +25,7 @@ LEVELS = (
     ("corrections",),
     ("evaluation",),
     ("pipeline", "bench"),
+    ("comparison",),
     ("cli",),
 )
 """A module may import from its own room and from those of earlier levels."""

@@ -15,11 +15,15 @@ OPTIMIZERS: dict[str, Build] = {
     "sgd": lambda parameters, rate, decay: torch.optim.SGD(
         parameters, lr=rate, weight_decay=decay, momentum=0.99, nesterov=True
     ),
+    "nesterov0.9": lambda parameters, rate, decay: torch.optim.SGD(
+        parameters, lr=rate, weight_decay=decay, momentum=0.9, nesterov=True
+    ),
     "sgd0.9": lambda parameters, rate, decay: torch.optim.SGD(
         parameters, lr=rate, weight_decay=decay, momentum=0.9
     ),
 }
-"""``sgd`` is nnU-Net's, Nesterov with momentum 0.99; ``sgd0.9`` the plain one."""
+"""``sgd`` is nnU-Net's, Nesterov with momentum 0.99; ``nesterov0.9`` the same with 0.9; ``sgd0.9`` the
+plain one."""
 
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda share: 1.0,
