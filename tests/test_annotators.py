@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def studies(folder: Path) -> Studies:
-    return Studies(folder, predictor=None)
+    return Studies(folder)
 
 
 class Readers:
@@ -133,7 +133,7 @@ def test_numbers_are_those_of_the_products_own_measurement(readers: Readers, fol
     for patient in pair["patients"]:
         measured = {}
         for name in pair["annotators"]:
-            one = Studies(folder, predictor=None, label_folders={"final": readers.folder / name})
+            one = Studies(folder, label_folders={"final": readers.folder / name})
             rows = one.measure(patient["patient"]).study.rows
             measured[name] = next(row.ef_pct for row in rows if row.method == "biplane")
         row = ef(patient["ef"])
@@ -323,7 +323,7 @@ def test_without_pixel_size_there_is_an_ef_but_no_distance(tmp_path: Path, studi
         truth = nifti.read_mask(studies.folder / "truth" / record.path.name)
         nifti.write_mask(truth, bare / "truth" / record.path.name, spacing=None)
     manifest.write([replace(record, path=bare / record.path.name) for record in records], bare)
-    readers = Readers(Studies(bare, predictor=None), tmp_path)
+    readers = Readers(Studies(bare), tmp_path)
     (pair,) = readers.json(readers.read("anna"), readers.read("ben", tighter_at_es))["pairs"]
     cavity = pair["images"][0]["structures"]["lv_cavity"]
     assert (cavity["dice"], cavity["hd_mm"]) == (1, None)
@@ -341,7 +341,7 @@ def test_nobody_has_read_anything(readers: Readers) -> None:
 
 def test_a_folder_that_is_gone_is_no_row(tmp_path: Path) -> None:
     with pytest.raises(DatasetError):
-        agreement_json([], Studies(tmp_path / "gone", predictor=None))
+        agreement_json([], Studies(tmp_path / "gone"))
 
 
 # The picture

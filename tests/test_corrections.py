@@ -51,7 +51,7 @@ def folder(sample: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def studies(folder: Path) -> Studies:
-    return Studies(folder, predictor=None)
+    return Studies(folder)
 
 
 @pytest.fixture

@@ -13,11 +13,13 @@ from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom import make_study
 from cardiolabel.domain import Record, Spacing
 from cardiolabel.errors import DatasetError
+from cardiolabel.inference.models import load
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.pipeline import Summary, infer_folder, measure_folder
 
 from .inference.models import save_tiny_model
+from .short_axis import RADII_MM, STACKS, rings, save_ring_model, volume_ml, write_stacks
 
 SPACING = Spacing(row_mm=1.0, col_mm=1.15)
 IMAGES = ("p_4CH_ED", "p_4CH_ES", "p_2CH_ED", "p_2CH_ES")
@@ -141,3 +143,28 @@ def test_nothing_to_do_is_said(folder: Path, predictor: Predictor, tmp_path: Pat
     with pytest.raises(DatasetError, match="no such folder of masks"):
         measure_folder(folder, "final", out=tmp_path / "out", on_progress=lambda *_: None)
     assert not (tmp_path / "out").exists()
+
+
+def test_stacks_are_inferred_and_summed(tmp_path: Path) -> None:
+    save_ring_model(tmp_path / "model")
+    studies, out = write_stacks(tmp_path / "studies"), tmp_path / "out"
+    found = infer(studies, load("acdc", tmp_path / "model"), out)
+    assert found == Summary(images=2, patients=1, skipped=0, problems=())
+    for name in STACKS:
+        mask, image = nifti.read(out / "labels" / f"{name}.nii.gz"), nifti.read(studies / f"{name}.nii.gz")
+        assert mask.grid.shape == image.grid.shape and np.allclose(mask.grid.affine, image.grid.affine)
+    (row,) = rows(out / "patients.csv")
+    edv, esv = (volume_ml(rings(radius)) for radius in RADII_MM.values())
+    assert row["method"] == "slice-summation"
+    assert float(row["ef_pct"]) == pytest.approx(100 * (edv - esv) / edv, abs=3)
+
+
+def test_images_of_another_view_cost_their_own_rows(
+    folder: Path, predictor: Predictor, tmp_path: Path
+) -> None:
+    manifest.write([*manifest.read(folder), *manifest.read(write_stacks(folder))], folder)
+    found = infer(folder, predictor, tmp_path / "out")
+    assert [image_id for image_id, _ in found.problems] == list(STACKS)
+    assert {reason for _, reason in found.problems} == {"no loaded model segments SAX images; loaded: tiny"}
+    with pytest.raises(DatasetError, match="no image has a mask; the first, s_SAX_ED: no loaded model"):
+        infer(write_stacks(tmp_path / "stacks"), predictor, tmp_path / "none")

@@ -1,4 +1,4 @@
-"""The MONAI Label app for apical echocardiography: wiring only, the work is in ``lib`` and `cardiolabel`."""
+"""The MONAI Label app for echo and short-axis MR: wiring only, the work is in ``lib`` and `cardiolabel`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from starlette.exceptions import HTTPException
 
 from cardiolabel.errors import InputError
+from cardiolabel.inference.models import Models
 from cardiolabel.store.database import URL_VARIABLE
 from cardiolabel.store.store import LEASE_S
 from lib.activelearning.first import First
 from lib.activelearning.random import Random
 from lib.api.install import install
+from lib.configs.acdc import Acdc
 from lib.configs.camus import Camus
+from lib.configs.echonet import Echonet
+from lib.configs.landmarks import Landmarks
+from lib.configs.sunnybrook import Sunnybrook
 from lib.datastore import StudiesDatastore
 from lib.engine import Engine
 from lib.environment import apply_limits
@@ -31,7 +36,8 @@ from lib.sessions import UploadSessions
 
 logger = logging.getLogger(__name__)
 
-CONFIGS = {"camus": Camus}
+CONFIGS = {config.source.name: config for config in (Camus, Echonet, Sunnybrook, Acdc, Landmarks)}
+"""As viewers list them; the first one for an image's view fills in a mask that is missing."""
 
 SETTINGS = {
     # MLflow 3 refuses the file store that monailabel would write to.
@@ -42,7 +48,7 @@ SETTINGS = {
 
 
 class CardiacEchoApp(MONAILabelApp):
-    """Masks, volumes and ejection fractions of a folder of apical echo studies."""
+    """Masks, volumes and ejection fractions of a folder of apical echo and short-axis MR studies."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         _settle()
@@ -50,14 +56,14 @@ class CardiacEchoApp(MONAILabelApp):
             raise refused(
                 422, "unsupported_studies", f"{studies}: expected a folder; DICOMweb is not served yet"
             )
-        self.configs = {name: CONFIGS[name]() for name in _wanted(conf)}
+        weights = Path(app_dir) / "model"
+        self.configs = {name: CONFIGS[name]() for name in _wanted(conf, weights)}
         for name, config in self.configs.items():
-            config.init(name, str(Path(app_dir) / "model"), conf, None)
+            config.init(name, str(weights), conf, None)
         self.lease_s = 60 * _minutes(conf.get("lease_minutes", str(LEASE_S / 60)))
         self.engine = Engine(
             Path(studies),
-            weights=Path(app_dir) / "model",
-            model=next(iter(self.configs)),
+            models=Models((config.source for config in self.configs.values()), weights),
             database_url=os.environ.get(URL_VARIABLE),
             watch=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
         )
@@ -66,7 +72,7 @@ class CardiacEchoApp(MONAILabelApp):
             studies=studies,
             conf=conf,
             name="Cardiac echo",
-            description="Left ventricle in apical echo: masks, volumes and ejection fraction",
+            description="Left ventricle in echo and short-axis MR: masks, volumes and ejection fraction",
         )
 
     def init_datastore(self) -> Datastore:
@@ -106,7 +112,8 @@ class CardiacEchoApp(MONAILabelApp):
         file, params = task(request)
         label, tag = file, request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
         if stored and request.get("save_label"):
-            label = datastore.save_label(image, file, tag, {"model": params["model"], "allow_empty": True})
+            datastore.save(image, Path(file), tag, info={"allow_empty": True}, model=params["model"])
+            label = image
         return {"label": label, "tag": tag, "file": file, "params": params}
 
     def infer_wsi(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
@@ -149,7 +156,7 @@ class CardiacEchoApp(MONAILabelApp):
         return {"measurement": self.engine.studies.patient_json(patient, geometry=False)}
 
     def reload(self) -> None:
-        """Load the model and compare the studies folder with its records anew."""
+        """Load the models and compare the studies folder with its records anew."""
         self.engine.reload()
 
     def on_init_complete(self) -> None:
@@ -169,8 +176,15 @@ def _settle() -> None:
             os.environ[name] = str(value)  # for the processes that train and batch start
 
 
-def _wanted(conf: dict[str, str]) -> list[str]:
-    names = [name.strip() for name in conf.get("models", "camus").split(",") if name.strip()]
+def _wanted(conf: dict[str, str], weights: Path) -> list[str]:
+    """Names that ``models`` lists, else all: one that nobody asks for costs nothing."""
+    if "models" not in conf:
+        return [
+            name
+            for name, config in CONFIGS.items()
+            if not config.optional or (weights / f"{name}.safetensors").is_file()
+        ]
+    names = [name.strip() for name in conf["models"].split(",") if name.strip()]
     unknown = [name for name in names if name not in CONFIGS]
     if unknown or not names:
         raise refused(

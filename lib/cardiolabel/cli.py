@@ -82,7 +82,9 @@ def prepare(
 @app.command()
 def serve(
     studies: Existing,
-    models: Annotated[str, typer.Option(help="Models to serve, comma-separated.")] = "camus",
+    models: Annotated[
+        str, typer.Option(help="Models to serve, comma-separated, the preferred first; else all.")
+    ] = "",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     quiet: Quiet = False,
@@ -91,7 +93,7 @@ def serve(
     with _clear_errors():
         if not studies.is_dir():
             raise DatasetError(f"{studies}: no such folder; make one with: cardiolabel prepare or sample")
-        for model in models.split(","):
+        for model in models.split(",") if models else ():
             if not (APP / "lib" / "configs" / f"{model.strip()}.py").is_file():
                 known = sorted(path.stem for path in (APP / "lib" / "configs").glob("[a-z]*.py"))
                 raise DatasetError(f"no model {model.strip()!r} to serve; there are: {', '.join(known)}")
@@ -103,7 +105,8 @@ def serve(
     if host not in {"127.0.0.1", "localhost", "::1"}:
         _say("without login only this machine is answered; see docs/security.md", quiet)
     sys.stdout.flush()
-    arguments = ["--app", str(APP), "--studies", str(studies.resolve()), "--conf", "models", models]
+    arguments = ["--app", str(APP), "--studies", str(studies.resolve())]
+    arguments += ["--conf", "models", models] if models else []
     command = [sys.executable, "-m", "monailabel.main", "start_server", *arguments]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606  no shell
 
@@ -118,11 +121,11 @@ def infer(
     quiet: Quiet = False,
 ) -> None:
     """Predict every image, measure every patient: labels/, frames.csv, patients.csv."""
-    from cardiolabel.inference.predictor import Predictor
+    from cardiolabel.inference.models import load
     from cardiolabel.pipeline import infer_folder
 
     with _clear_errors():
-        predictor = Predictor.load(model, weights)
+        predictor = load(model, weights)
         with _bar("predicting", quiet) as progress:
             done = infer_folder(studies, predictor, out=out, resume=resume, on_progress=progress)
     _problems(done.problems, quiet)
@@ -179,7 +182,7 @@ def train(
         chosen = training_recipe.read(recipe)
         chosen = replace(chosen, images=images or chosen.images)
         masks = studies / "labels" / labels if labels in {"final", "original"} else Path(labels)
-        records = Studies(studies, predictor=None).records()
+        records = Studies(studies).records()
         with _bar("reading", quiet) as reading, _bar("training", quiet) as training:
 
             def show(progress: FitProgress) -> None:
@@ -197,6 +200,37 @@ def train(
         f" {len(done.split.selection)} to select by, {len(done.split.held_back)} held back",
         quiet,
     )
+
+
+@app.command()
+def compare(
+    studies: Existing,
+    out: Out,
+    recipes: Annotated[str, typer.Option(help="Names of recipes or .toml files, comma-separated.")],
+    images: Annotated[int, typer.Option(min=1, help="Budget of every recipe in training images.")],
+    patients: Annotated[
+        Path | None, typer.Option(help="Text file of patients to judge by; else the split's VAL and TEST.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="How often each network is timed.")] = 20,
+    quiet: Quiet = False,
+) -> None:
+    """Train recipes on the same patients and budget, judge and time them: comparison.csv, .md, .png."""
+    from cardiolabel.comparison.compare import compare as run
+    from cardiolabel.comparison.files import write_comparison
+
+    names = [name.strip() for name in recipes.split(",") if name.strip()]
+    with _clear_errors():
+        with _bar("comparing", quiet) as progress:
+            found = run(
+                names, studies, out=out, images=images, patients=patients, repeats=repeats,
+                on_progress=progress,
+            )  # fmt: skip
+        write_comparison(found, out)
+        failed = tuple((one.recipe, one.reason) for one in found.outcomes if one.reason)
+        if len(failed) == len(names):
+            raise DatasetError(f"no recipe could be compared; the first, {failed[0][0]}: {failed[0][1]}")
+    _problems(failed, quiet)
+    _say(f"{len(names) - len(failed)} of {len(names)} recipes compared: {out / 'comparison.md'}", quiet)
 
 
 @app.command()
@@ -232,6 +266,60 @@ def evaluate(
     _say("\n".join([*headline(found), f"report: {out / 'report.md'}"]), quiet)
 
 
+@app.command()
+def robustness(
+    studies: Existing,
+    out: Out,
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "camus",
+    weights: Annotated[Path, typer.Option(help="Folder of weights and cards.")] = APP / "model",
+    split: Annotated[
+        str | None, typer.Option(help="Parts of the official split to judge by; VAL,TEST where there are.")
+    ] = None,
+    patients: Annotated[Path | None, typer.Option(help="Text file of the patients to judge by.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use the first so many patients only.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other noise.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Corrupt pictures in known ways and see what the masks lose: robustness.md, .csv and .png."""
+    from cardiolabel.evaluation.robustness.files import summary, table, write_robustness
+    from cardiolabel.evaluation.robustness.robustness import measure_robustness
+    from cardiolabel.inference.models import load
+
+    splits = [name.strip() for name in (split or "").split(",") if name.strip()]
+    with _clear_errors():
+        predictor = load(model, weights)
+        with _bar("predicting", quiet) as progress:
+            found = measure_robustness(
+                studies, predictor, patients=patients, splits=splits, limit=limit, seed=seed,
+                on_progress=progress,
+            )  # fmt: skip
+        write_robustness(found, out)
+    _problems(found.problems, quiet)
+    _say("\n".join([*summary(found), *table(found), f"report: {out / 'robustness.md'}"]), quiet)
+
+
+@app.command()
+def card(
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    weights: Annotated[Path, typer.Option(help="Folder of weights and cards.")] = APP / "model",
+    evaluation: Annotated[
+        list[str] | None, typer.Option(help="'judged on what=folder that evaluate wrote'; repeatable.")
+    ] = None,
+    notes: Annotated[Path | None, typer.Option(help="Markdown file: use, data, what to know.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Put evaluations on a model's card and write its page."""
+    from cardiolabel.evaluation.card import judge_card
+
+    with _clear_errors():
+        given = dict(part.rpartition("=")[::2] for part in evaluation or ())
+        if "" in given:
+            raise DatasetError("--evaluation: expected 'what it was judged on=folder'")
+        said = notes.read_text(encoding="utf-8") if notes else ""
+        judge_card(name, weights, {what: Path(where) for what, where in given.items()}, notes=said)
+    _say(f"{weights / f'{name}.json'} and {name}.md", quiet)
+
+
 @export.command("datastore")
 def export_datastore(
     studies: Existing,
@@ -248,7 +336,7 @@ def export_datastore(
 
     target = out or studies / datastore_v2.NAME
     with _clear_errors():
-        folder = Studies(studies, predictor=None)
+        folder = Studies(studies)
         records = folder.records()
         store = Store(studies, records=folder.by_id, url=os.environ.get(URL_VARIABLE), watch=False)
         document = datastore_v2.document(

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.annotators import Reading
+from cardiolabel.domain import Record
 from cardiolabel.errors import CardiolabelError, EmptyMaskError, ImageContentError
 from cardiolabel.io import nifti
-from cardiolabel.predicted import model_json
 from cardiolabel.store.store import Store
 from cardiolabel.store.versions import FINAL, Version
 from cardiolabel.store.writer import Save
@@ -93,7 +93,7 @@ class Corrections:
         def write(path: Path) -> None:
             nifti.write_mask_like(masks, path, grid=grid)
 
-        before = self._described(record.patient, tag, save)
+        before = self._described(record, tag, save)
         return self._measured(self._store.writer.save(image_id, tag, write, before), record.patient)
 
     def roll_back(self, image_id: str, number: int, *, tag: str = FINAL, save: Save) -> Correction:
@@ -106,9 +106,9 @@ class Corrections:
         ConflictError, StoreError
             As `save`.
         """
-        patient = self._studies.record(image_id).patient
-        before = self._described(patient, tag, save)
-        return self._measured(self._store.writer.roll_back(image_id, tag, number, before), patient)
+        record = self._studies.record(image_id)
+        before = self._described(record, tag, save)
+        return self._measured(self._store.writer.roll_back(image_id, tag, number, before), record.patient)
 
     def readings(self) -> list[Reading]:
         """The last mask that each named annotator saved of each image."""
@@ -117,12 +117,11 @@ class Corrections:
             for version, file in self._store.readings()
         ]
 
-    def _described(self, patient: str, tag: str, save: Save) -> Save:
-        predictor = self._studies.predictor
-        model = save.model or (model_json(predictor) if predictor else None)
+    def _described(self, record: Record, tag: str, save: Save) -> Save:
+        model = save.model or self._studies.model_json(record)
         if tag != FINAL:
             return replace(save, model=model)
-        return replace(save, model=model, ef_before=self._ef(patient))
+        return replace(save, model=model, ef_before=self._ef(record.patient))
 
     def _ef(self, patient: str) -> list[dict[str, Any]] | None:
         """EF as it is now; None where it cannot be told, which must not keep a mask from being stored."""

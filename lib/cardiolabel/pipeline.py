@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError, InputError
+from cardiolabel.inference.models import Models
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.measurements.records import FrameRow, Study
@@ -33,7 +34,7 @@ def infer_folder(
     """Predict every image of a studies folder, then measure every patient from those masks.
 
     Writes ``labels/<image_id>.nii.gz``, ``frames.csv`` and ``patients.csv`` in ``out``. An image that
-    cannot be read costs its own row, with the reason.
+    cannot be read, or is of a view that the model is not for, costs its own row, with the reason.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def infer_folder(
     OSError
         ``out`` cannot be written.
     """
-    studies = Studies(folder, predictor=predictor, label_folders={"predicted": out / "labels"})
+    studies = Studies(folder, models=Models.of(predictor), label_folders={"predicted": out / "labels"})
     records = _images(studies)
     problems: list[tuple[str, str]] = []
     skipped = 0
@@ -98,7 +99,7 @@ def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progres
     source = folder / "labels" / labels if labels in LABEL_TAGS else Path(labels)
     if not source.is_dir():
         raise DatasetError(f"{source}: no such folder of masks; expected final, original or a folder's path")
-    studies = Studies(folder, predictor=None, label_folders={labels: source})
+    studies = Studies(folder, label_folders={labels: source})
     records = _images(studies)
     patients = studies.patients()
     measured, with_mask = [], 0

@@ -2,57 +2,101 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cardiolabel.cache import BoundedCache
 from cardiolabel.datasets import file_names
+from cardiolabel.datasets.studies_folder import state_of
 from cardiolabel.domain import Clip, LabelSet, Record, View
+from cardiolabel.inference.models import check_view
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.measurements.study import measure_study
+from cardiolabel.networks.weights import ModelCard
 from cardiolabel.reporting.result import study_json
 
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """An image and the masks ``(T, H, W)`` that a model gave it."""
+    """An image, the masks ``(T, H, W)`` that a model gave it, and that model's card."""
 
     record: Record
     clip: Clip
     grid: nifti.Grid
     masks: NDArray[np.uint8]
     labels: LabelSet
+    card: ModelCard
+
+
+class Predictions:
+    """Masks that models gave the images of a folder, kept while neither changes.
+
+    Parameters
+    ----------
+    limit_bytes : int
+        Those used last stay within it.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._kept: BoundedCache[Predicted] = BoundedCache(
+            limit_bytes, size_of=lambda kept: kept.clip.pixels.nbytes + kept.masks.nbytes
+        )
+
+    def get(self, record: Record, predictor: Predictor) -> Predicted:
+        """A model's masks for a record's image; errors as `predict_file`."""
+        key = _key(record, predictor)
+        kept = self._kept.get(key, lambda: predict_file(record.path, predictor, record=record))
+        return replace(kept, record=record)  # the manifest may have changed since
+
+    def has(self, record: Record, predictor: Predictor) -> bool:
+        """Whether `get` would answer at once."""
+        return _key(record, predictor) in self._kept
+
+
+def _key(record: Record, predictor: Predictor) -> Hashable:
+    return state_of(record.path), identity(predictor.card)
 
 
 def predict_file(path: Path, predictor: Predictor, *, record: Record | None = None) -> Predicted:
-    """Predict one NIfTI file; without a record, what its name tells is used.
+    """Predict one NIfTI file.
+
+    Without a record, what the file's name tells is used; where that is no view, and the model is for
+    one only, the image is taken to be of that view.
 
     Raises
     ------
     ImageReadError, ImageContentError
-        The file is not a usable echo image.
+        The file is not a usable image, or not of a view that the model is for.
     """
+    record = record or _by_name(path, predictor)
+    check_view(predictor.card.name, predictor.recipe.views, record)
     image = nifti.read(path)
-    record = record or file_names.record_from_name(path)
-    return Predicted(record, image.clip, image.grid, predictor.predict(image.clip), predictor.labels)
+    masks = predictor.predict(image.clip)
+    return Predicted(record, image.clip, image.grid, masks, predictor.labels, predictor.card)
 
 
-def file_result_json(predicted: Predicted, predictor: Predictor) -> dict[str, Any]:
+def file_result_json(predicted: Predicted) -> dict[str, Any]:
     """The result of an image that belongs to no studies folder: its own frames only."""
-    image = masked_image(predicted.record, predicted.masks, predicted.grid, predictor.labels)
+    image = masked_image(predicted.record, predicted.masks, predicted.grid, predicted.labels)
     sources = {predicted.record.image_id: "model"}
-    return study_json(measure_study([image]), sources=sources, model=model_json(predictor))
+    return study_json(measure_study([image]), sources=sources, model=model_json(predicted.card))
 
 
-def model_json(predictor: Predictor) -> dict[str, str]:
+def model_json(card: ModelCard) -> dict[str, str]:
     """Name, version and sha256 of a model, as every result carries them."""
-    card = predictor.card
     return {"name": card.name, "version": card.version, "sha256": card.sha256}
+
+
+def identity(card: ModelCard) -> Hashable:
+    """What tells a model's masks from those of any other, as a part of cache keys."""
+    return card.name, card.version, card.sha256
 
 
 def masked_image(record: Record, masks: NDArray[np.uint8], grid: nifti.Grid, labels: LabelSet) -> MaskedImage:
@@ -71,3 +115,10 @@ def without_masks(record: Record, labels: LabelSet, problem: str) -> MaskedImage
         record.image_id, record.patient, record.view, record.phase, nothing, None, labels,
         problem=problem,
     )  # fmt: skip
+
+
+def _by_name(path: Path, predictor: Predictor) -> Record:
+    record = file_names.record_from_name(path)
+    if record.view is View.UNKNOWN and len(predictor.recipe.views) == 1:
+        return replace(record, view=next(iter(predictor.recipe.views)))
+    return record

@@ -6,67 +6,61 @@ The best mask of an image is the annotator's (``labels/final``), else a stored p
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cardiolabel.cache import BoundedCache, FileState, file_state
-from cardiolabel.datasets import manifest
+from cardiolabel.cache import BoundedCache, FileState
+from cardiolabel.datasets.studies_folder import StudiesFolder, state_of
 from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS, LabelSet, Phase, Record, View
-from cardiolabel.errors import ImageContentError, InputError, UnknownImageError, UnknownPatientError
-from cardiolabel.inference.predictor import Predictor
+from cardiolabel.errors import ImageContentError, InputError, ModelError
+from cardiolabel.inference.models import Models
 from cardiolabel.io import nifti
 from cardiolabel.measurements.records import MaskedImage, Study
 from cardiolabel.measurements.study import measure_study
-from cardiolabel.predicted import Predicted, masked_image, model_json, predict_file, without_masks
+from cardiolabel.networks.weights import ModelCard
+from cardiolabel.predicted import (
+    Predicted,
+    Predictions,
+    identity,
+    masked_image,
+    model_json,
+    without_masks,
+)
 from cardiolabel.reporting.figure import study_figure
 from cardiolabel.reporting.result import study_json
-
-LABELS_OF = {"acdc": ACDC_LABELS, "sunnybrook": ACDC_LABELS}
-"""Label sets of stored masks by their dataset; `CAMUS_LABELS` for all others."""
 
 LABEL_TAGS = ("final", "original")
 """Folders under ``labels/``, the most trusted first."""
 
 _CACHE_BYTES = 128 * 2**20
 _STUDY_BYTES = 64 * 2**20
-_CLOCK_NS = 50_000_000
-
-
-@dataclass(frozen=True, eq=False)
-class _Scan:
-    """The folder's records, and the state of folder and manifest that they belong to."""
-
-    state: tuple[FileState | None, FileState | None]
-    by_id: dict[str, Record]
-    by_patient: dict[str, list[Record]]
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A patient's study and where each image's mask came from."""
+    """A patient's study, where each image's mask came from, and the model of those that one gave."""
 
     study: Study
     sources: dict[str, str]
+    cards: dict[str, ModelCard]
 
 
 def labels_of(record: Record) -> LabelSet:
-    """What the values of a record's masks mean."""
-    return LABELS_OF.get(record.dataset, CAMUS_LABELS)
+    """What the values of a record's stored masks mean; models may draw fewer structures."""
+    return ACDC_LABELS if record.view is View.SAX else CAMUS_LABELS
 
 
-class Studies:
+class Studies(StudiesFolder):
     """Reads one studies folder; safe to use from several threads.
 
     Parameters
     ----------
     folder : Path
         Holds ``<image_id>.nii.gz``, ``manifest.csv`` and ``labels/<tag>/<image_id>.nii.gz``.
-    predictor : Predictor or None
-        Fills in masks that no one has stored; None measures stored masks only.
+    models : Models, optional
+        Fill in masks that no one has stored; without any, stored masks only are measured.
     label_folders : mapping of str to Path, optional
         Names and folders of stored masks, best first; by default ``labels/final``, then
         ``labels/original``.
@@ -76,67 +70,23 @@ class Studies:
         self,
         folder: Path,
         *,
-        predictor: Predictor | None,
+        models: Models | None = None,
         label_folders: Mapping[str, Path] | None = None,
     ) -> None:
-        self.folder = folder
-        self.predictor = predictor
+        super().__init__(folder)
+        self.models = models or Models()
         if label_folders is None:
             label_folders = {tag: folder / "labels" / tag for tag in LABEL_TAGS}
         self._labels = dict(label_folders)
-        self._predictions: BoundedCache[Predicted] = BoundedCache(
-            _CACHE_BYTES, size_of=lambda kept: kept.clip.pixels.nbytes + kept.masks.nbytes
-        )
+        self._predictions = Predictions(_CACHE_BYTES)
         self._images: BoundedCache[nifti.NiftiImage] = BoundedCache(
             _CACHE_BYTES, size_of=lambda kept: kept.clip.pixels.nbytes
         )
         self._studies: BoundedCache[Measured] = BoundedCache(_STUDY_BYTES, size_of=_study_bytes)
-        self._scanned = _Scan((None, None), {}, {})
-        self._scan_lock = threading.Lock()
 
-    def records(self) -> list[Record]:
-        """All images, scanned again whenever the folder or its manifest changed.
-
-        Raises
-        ------
-        DatasetError, ManifestError
-            The folder is not there or its manifest is malformed.
-        """
-        return list(self.by_id().values())
-
-    def by_id(self) -> Mapping[str, Record]:
-        """As `records`, by image id; the very same mapping as before while nothing changed."""
-        return self._scan().by_id
-
-    def of_patient(self, patient: str) -> list[Record]:
-        """A patient's records.
-
-        Raises
-        ------
-        UnknownPatientError
-            No image of that patient.
-        """
-        try:
-            return list(self._scan().by_patient[patient])
-        except KeyError:
-            raise UnknownPatientError(f"no patient {patient!r} in this studies folder") from None
-
-    def record(self, image_id: str) -> Record:
-        """One image's record.
-
-        Raises
-        ------
-        UnknownImageError
-            No image of that id.
-        """
-        try:
-            return self.by_id()[image_id]
-        except KeyError:
-            raise UnknownImageError(f"no image {image_id!r} in this studies folder") from None
-
-    def patients(self) -> list[str]:
-        """Patients in the order of their first image."""
-        return list(self._scan().by_patient)
+    def image(self, record: Record) -> nifti.NiftiImage:
+        """A record's image, read once while it stays the same; errors as `nifti.read`."""
+        return self._images.get(state_of(record.path), lambda: nifti.read(record.path))
 
     def masked(self, record: Record, masks_file: Path, *, name: str) -> MaskedImage:
         """Join an image with the masks of any file that was drawn on it.
@@ -163,24 +113,29 @@ class Studies:
         labels.check(masks, name)
         return masked_image(record, masks, grid, labels)
 
-    def predict(self, image_id: str) -> Predicted:
-        """The model's masks for one image.
+    def predict(self, image_id: str, *, model: str | None = None) -> Predicted:
+        """A model's masks for one image.
+
+        Parameters
+        ----------
+        image_id : str
+        model : str, optional
+            Name of the model; by default the first one for the image's view.
 
         Raises
         ------
         UnknownImageError, ImageReadError, ImageContentError
-            The image is not there or not usable, or no model was given for its view.
+            The image is not there or not usable, or no model is for its view.
+        InputError, MissingWeightsError, CorruptWeightsError
+            There is no such model, or it cannot be used.
         """
         record = self.record(image_id)
-        predictor = self.predictor
-        if predictor is None:
-            raise ImageContentError("no model is loaded")
-        if record.view is View.SAX:
-            raise ImageContentError(f"model {predictor.card.name} does not segment short-axis images")
-        kept = self._predictions.get(
-            self._prediction_key(record), lambda: predict_file(record.path, predictor, record=record)
-        )
-        return replace(kept, record=record)  # the manifest may have changed since
+        return self._predictions.get(record, self.models.for_record(record, model))
+
+    def model_json(self, record: Record) -> dict[str, str] | None:
+        """Name, version and sha256 of the model that predicts a record's view, if one is loaded."""
+        predictor = self.models.loaded_for(record)
+        return model_json(predictor.card) if predictor else None
 
     def measure(self, patient: str, *, predict: bool = True) -> Measured:
         """Measure a patient from the best mask of each image; never fails for what a file holds.
@@ -189,7 +144,7 @@ class Studies:
         ----------
         patient : str
         predict : bool
-            Let the model fill in masks that no one has stored, where one was given.
+            Let the first model for its view fill in a mask that no one has stored.
 
         Raises
         ------
@@ -197,10 +152,13 @@ class Studies:
             No image of that patient.
         """
         records = self.of_patient(patient)
-        key = (
-            self.predictor.card.sha256 if self.predictor and predict else None,
-            *((record, _state(record.path), self._label_states(record)) for record in records),
-        )
+        key = tuple(
+            (
+                record, state_of(record.path), self._label_states(record),
+                self._filled_by(record) if predict else None,
+            )
+            for record in records
+        )  # fmt: skip
         return self._studies.get(key, lambda: self._measure(records, may_predict=lambda _: predict))
 
     def patient_json(self, patient: str, *, geometry: bool = True) -> dict[str, Any]:
@@ -212,7 +170,8 @@ class Studies:
 
         The prediction takes the place of any stored mask of the same image, so that the numbers
         belong to the mask that the viewer is about to show. Of the patient's other images, stills
-        without a mask are predicted too; cines only where that was done before, as they take long.
+        without a mask are predicted too, by the same model, so that no EF is of two models; cines only
+        where that was done before, as they take long.
 
         Parameters
         ----------
@@ -220,8 +179,13 @@ class Studies:
             As `predict` gave it.
         """
         image_id = predicted.record.image_id
-        records = self.of_patient(predicted.record.patient)
-        measured = self._measure(records, may_predict=self._is_quick, fresh={image_id: predicted})
+        model = predicted.card.name
+        measured = self._measure(
+            self.of_patient(predicted.record.patient),
+            may_predict=lambda record: record.phase is not Phase.CINE or self._was_predicted(record, model),
+            model=model,
+            fresh=predicted,
+        )
         found = self._json(measured)
         found["frames"] = [frame for frame in found["frames"] if frame["image_id"] == image_id]
         return found
@@ -233,12 +197,11 @@ class Studies:
         every image that has none.
         """
         rows = []
-        for patient, records in self._scan().by_patient.items():
+        for patient, records in self.by_patient().items():
             sources = {record.image_id: self._stored(record)[0] for record in records}
             labelled = any(source != "none" for source in sources.values())
             predicted = all(
-                sources[record.image_id] != "none" or self._prediction_key(record) in self._predictions
-                for record in records
+                sources[record.image_id] != "none" or self._was_predicted(record) for record in records
             )
             rows.append(
                 {
@@ -261,33 +224,21 @@ class Studies:
         clips = {image_id: self.image(self.record(image_id)).clip for image_id in needed}
         return study_figure(measured.study, clips, sources=measured.sources)
 
-    def _scan(self) -> _Scan:
-        with self._scan_lock:
-            state: tuple[FileState | None, FileState | None]
-            state = _state(self.folder), _state(self.folder / manifest.MANIFEST_NAME)
-            if state != self._scanned.state or state[0] is None:
-                found = manifest.scan(self.folder, suffixes=nifti.SUFFIXES)
-                readable = [one for one in found if one.path.name.lower().endswith(nifti.SUFFIXES)]
-                by_patient: dict[str, list[Record]] = {}
-                for record in readable:
-                    by_patient.setdefault(record.patient, []).append(record)
-                if any(known and time.time_ns() - known[1] < _CLOCK_NS for known in state):
-                    state = None, None  # another change within the clock's grain would look the same
-                self._scanned = _Scan(state, {record.image_id: record for record in readable}, by_patient)
-            return self._scanned
+    def _was_predicted(self, record: Record, model: str | None = None) -> bool:
+        predictor = self.models.loaded_for(record, model)
+        return predictor is not None and self._predictions.has(record, predictor)
 
-    def _prediction_key(self, record: Record) -> Hashable:
-        return _state(record.path), self.predictor.card.sha256 if self.predictor else None
-
-    def _is_quick(self, record: Record) -> bool:
-        return record.phase is not Phase.CINE or self._prediction_key(record) in self._predictions
-
-    def image(self, record: Record) -> nifti.NiftiImage:
-        """A record's image, read once while it stays the same; errors as `nifti.read`."""
-        return self._images.get(_state(record.path), lambda: nifti.read(record.path))
+    def _filled_by(self, record: Record) -> Hashable:
+        """What tells apart the model that gives a mask where none is stored, or why none does."""
+        if self._stored(record)[1] is not None:
+            return None
+        try:
+            return identity(self.models.for_record(record).card)
+        except (InputError, ModelError) as error:
+            return str(error)
 
     def _label_states(self, record: Record) -> tuple[FileState | None, ...]:
-        return tuple(_state(path) for _, path in self._label_paths(record))
+        return tuple(state_of(path) for _, path in self._label_paths(record))
 
     def _label_paths(self, record: Record) -> list[tuple[str, Path]]:
         return [(tag, folder / f"{record.image_id}.nii.gz") for tag, folder in self._labels.items()]
@@ -303,34 +254,43 @@ class Studies:
         records: list[Record],
         *,
         may_predict: Callable[[Record], bool],
-        fresh: Mapping[str, Predicted] | None = None,
+        model: str | None = None,
+        fresh: Predicted | None = None,
     ) -> Measured:
         sources: dict[str, str] = {}
+        cards: dict[str, ModelCard] = {}
         images = []
         for record in records:
-            given = (fresh or {}).get(record.image_id)
-            image, sources[record.image_id] = self._masked(record, given, predict=may_predict(record))
+            given = fresh if fresh and fresh.record.image_id == record.image_id else None
+            image, source, card = self._best(record, given, model, may_predict=may_predict(record))
             images.append(image)
-        return Measured(measure_study(images), sources)
+            sources[record.image_id] = source
+            if card:
+                cards[record.image_id] = card
+        return Measured(measure_study(images), sources, cards)
 
-    def _masked(self, record: Record, fresh: Predicted | None, *, predict: bool) -> tuple[MaskedImage, str]:
+    def _best(
+        self, record: Record, fresh: Predicted | None, model: str | None, *, may_predict: bool
+    ) -> tuple[MaskedImage, str, ModelCard | None]:
+        """An image's best mask, where it came from, and the card of the model that gave it."""
         tag, path = self._stored(record)
-        labels = labels_of(record)
         try:
-            if fresh is not None:
-                return masked_image(record, fresh.masks, fresh.grid, fresh.labels), "model"
-            if path is not None:
-                return self.masked(record, path, name=f"labels/{tag}/{path.name}"), tag
-            if self.predictor is None or not predict:
-                self.image(record)
-                raise ImageContentError("no mask is stored, and none was predicted")
-            predicted = self.predict(record.image_id)
-            return masked_image(record, predicted.masks, predicted.grid, predicted.labels), "model"
-        except (InputError, OSError) as error:
-            return without_masks(record, labels, str(error)), "none"
+            if path is not None and fresh is None:
+                return self.masked(record, path, name=f"labels/{tag}/{path.name}"), tag, None
+            found = fresh or self._predicted(record, model, may_predict=may_predict)
+            return masked_image(record, found.masks, found.grid, found.labels), "model", found.card
+        except (InputError, ModelError, OSError) as error:
+            return without_masks(record, labels_of(record), str(error)), "none", None
+
+    def _predicted(self, record: Record, model: str | None, *, may_predict: bool) -> Predicted:
+        if may_predict and self.models.names:
+            return self.predict(record.image_id, model=model)
+        self.image(record)
+        raise ImageContentError("no mask is stored, and none was predicted")
 
     def _json(self, measured: Measured, *, geometry: bool = True) -> dict[str, Any]:
-        model = model_json(self.predictor) if self.predictor else None
+        card = next(iter(measured.cards.values()), None)
+        model = model_json(card) if card else None
         return study_json(measured.study, sources=measured.sources, model=model, geometry=geometry)
 
 
@@ -353,10 +313,3 @@ def best_ef(study: Study) -> list[dict[str, Any]]:
                 if same.method is row.method and same.ef_pct is not None
             ]  # fmt: skip
     return []
-
-
-def _state(path: Path) -> FileState | None:
-    try:
-        return file_state(path)
-    except OSError:
-        return None

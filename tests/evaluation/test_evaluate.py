@@ -120,7 +120,7 @@ def test_references_judged_by_themselves_are_perfect(echo: Path) -> None:
 
 def test_images_have_the_scores_of_their_masks(judged: Evaluation, echo: Path, tight: Path) -> None:
     assert len(judged.scores) == 20 * len(STRUCTURES)
-    studies = Studies(echo, predictor=None)
+    studies = Studies(echo)
     for record in studies.records():
         ours, theirs = (
             nifti.read_mask(folder / record.path.name) for folder in (tight, echo / "labels" / "final")
@@ -155,10 +155,7 @@ def test_groups_are_means_over_their_images(judged: Evaluation) -> None:
 
 def test_volumes_are_the_products_own_on_both_sides(judged: Evaluation, echo: Path, tight: Path) -> None:
     found = summary(judged)
-    sides = [
-        Studies(echo, predictor=None, label_folders={"masks": folder})
-        for folder in (tight, echo / "labels" / "final")
-    ]
+    sides = [Studies(echo, label_folders={"masks": folder}) for folder in (tight, echo / "labels" / "final")]
     for method, convention in (("biplane", "guideline"), ("biplane", "camus"), ("area-length", "guideline")):
         for quantity in ("ef_pct", "edv_ml", "esv_ml"):
             ours, theirs = (

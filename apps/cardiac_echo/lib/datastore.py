@@ -188,17 +188,21 @@ class StudiesDatastore(Datastore):
         info: dict[str, Any],
         author: str = "",
         base: int | None = None,
+        model: dict[str, Any] | None = None,
     ) -> Correction:
         """Check a mask file, store it as ``.nii.gz`` with its image's shape and affine, and measure.
 
         Parameters
         ----------
         info : dict
-            What the client says of the label; ``allow_empty`` in it takes a mask without labelled pixels.
+            What the client says of the label; ``allow_empty`` in it takes a mask without labelled pixels,
+            ``label_info`` names the values of a file whose segments are numbered in another way.
         author : str
             Who drew it; else the client's ``client_id``.
         base : int or None
             Version that the author had opened; else the client's ``base_version``.
+        model : dict, optional
+            The model that drew it; by default the one that is served for the image's view.
 
         Raises
         ------
@@ -207,12 +211,15 @@ class StudiesDatastore(Datastore):
         self._refuse_changes()
         record = self._studies.record(image_id)
         check_name("tag", tag)
-        frames = masks.read(file, labels_of(record), grid=self._studies.image(record).grid)
         notes = dict(info)
+        frames = masks.read(
+            file, labels_of(record), grid=self._studies.image(record).grid,
+            segments=_segments(notes.get("label_info")),
+        )  # fmt: skip
         allow_empty = notes.pop("allow_empty", False) is True
         said = _version(notes.pop("base_version", None))
         author = author or str(notes.get("client_id") or "")[:200]
-        save = Save(author=author, base=said if base is None else base, info=notes)
+        save = Save(author=author, base=said if base is None else base, model=model, info=notes)
         return self._engine.corrections.save(image_id, frames, tag=tag, save=save, allow_empty=allow_empty)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
@@ -255,6 +262,13 @@ class StudiesDatastore(Datastore):
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _segments(said: object) -> dict[int, str]:
+    """Names of a file's values by Slicer's ``label_info``, a list of ``{"name", "idx"}``; else nothing."""
+    rows = [row for row in said if isinstance(row, dict)] if isinstance(said, list) else []
+    named = [(row.get("idx"), row.get("name")) for row in rows]
+    return {idx: name for idx, name in named if isinstance(idx, int) and isinstance(name, str)}
 
 
 def _version(said: object) -> int | None:

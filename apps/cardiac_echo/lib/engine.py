@@ -1,9 +1,8 @@
-"""The studies folder, its records and the model, shared by inference, strategies and routes."""
+"""The studies folder, its records and the models, shared by inference, strategies and routes."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from cardiolabel.annotators import agreement_json
 from cardiolabel.cache import BoundedCache
 from cardiolabel.corrections import Corrections
 from cardiolabel.domain import Clip, Spacing
-from cardiolabel.errors import CardiolabelError, ModelError
-from cardiolabel.inference.predictor import Predictor
+from cardiolabel.errors import CardiolabelError
+from cardiolabel.inference.models import Models
 from cardiolabel.io.nifti import Grid
 from cardiolabel.store.store import Store
 from cardiolabel.studies import Studies
@@ -24,63 +23,46 @@ logger = logging.getLogger(__name__)
 
 
 class Engine:
-    """One studies folder with its records, and the model once its weights are there.
+    """One studies folder with its records, and the models once their weights are there.
 
-    Without weights the studies are still listed and measured from their labels; each request for the model
-    looks for the weights again, so that putting them back needs no new start.
+    Without weights the studies are still listed and measured from their labels; each request for a model
+    looks for its weights again, so that putting them back needs no new start.
 
     Parameters
     ----------
     folder : Path
         The studies folder.
-    weights : Path
-        Folder of weights files.
-    model : str
-        Name of the model.
+    models : Models
+        Those that are served, the preferred first.
     database_url : str or None
         Where the records are; None for a file within the studies folder.
     watch : bool
         Notice label files that something else writes or removes.
     """
 
-    def __init__(
-        self, folder: Path, *, weights: Path, model: str, database_url: str | None, watch: bool
-    ) -> None:
-        self._weights, self._model = weights, model
-        self._lock = threading.Lock()
-        self.studies = Studies(folder, predictor=None)
+    def __init__(self, folder: Path, *, models: Models, database_url: str | None, watch: bool) -> None:
+        self.models = models
+        self.studies = Studies(folder, models=models)
         self.store = Store(folder, records=self.studies.by_id, url=database_url, watch=watch)
         self.corrections = Corrections(self.studies, self.store)
         self._agreement: BoundedCache[dict[str, Any]] = BoundedCache(1, size_of=lambda _: 1)
-        try:
-            self.predictor()
-        except ModelError as error:
-            logger.warning("%s", error)
 
-    def predictor(self) -> Predictor:
-        """The model.
+    def reload(self) -> None:
+        """Read the weights of the loaded models anew, and compare every file of the folder with its record.
 
         Raises
         ------
         MissingWeightsError, CorruptWeightsError
-            It cannot be used; nothing is predicted instead.
+            A model cannot be read; all go on as they were.
         """
-        with self._lock:
-            if self.studies.predictor is None:
-                self.studies.predictor = Predictor.load(self._model, self._weights)
-            return self.studies.predictor
-
-    def reload(self) -> None:
-        """Load the model's weights anew, and compare every file of the folder with its record."""
-        with self._lock:
-            self.studies.predictor = Predictor.load(self._model, self._weights)
+        self.models.reload()
         self.store.sync.refresh()
 
     def warm_up(self) -> None:
-        """Predict an empty frame and write it, so that the first request does not wait for libraries."""
+        """Let the first model predict an empty frame, so that no request waits for libraries."""
         try:
             empty = Clip(np.zeros((1, 64, 64), dtype=np.uint8), Spacing(row_mm=1, col_mm=1))
-            frames = self.predictor().predict(empty)
+            frames = self.models.named(self.models.names[0]).predict(empty)
         except CardiolabelError as error:
             logger.warning("not warmed up: %s", error)
             return

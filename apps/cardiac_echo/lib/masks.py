@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -73,7 +74,9 @@ def _results_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="cardiolabel-results-")
 
 
-def read(path: Path, labels: LabelSet, *, grid: nifti.Grid) -> NDArray[np.uint8]:
+def read(
+    path: Path, labels: LabelSet, *, grid: nifti.Grid, segments: Mapping[int, str] | None = None
+) -> NDArray[np.uint8]:
     """Read a mask file as ``(T, H, W)``, in the order of the image that it belongs to.
 
     A viewer may write the rows or columns of a mask in the other direction and say so in the affine; they
@@ -88,6 +91,9 @@ def read(path: Path, labels: LabelSet, *, grid: nifti.Grid) -> NDArray[np.uint8]
         Values that it may hold.
     grid : Grid
         Geometry of the image.
+    segments : mapping of int to str, optional
+        Structures of the file's values, where its writer counts its segments from 1 as Slicer does; they are
+        exchanged for the values of ``labels``.
 
     Raises
     ------
@@ -100,9 +106,27 @@ def read(path: Path, labels: LabelSet, *, grid: nifti.Grid) -> NDArray[np.uint8]
         frames, affine = _read_nrrd(path)
     else:
         frames, affine = nifti.read_mask(path), nifti.read(path).grid.affine
+    if segments:
+        frames = _renumbered(frames, segments, labels, path.name)
     labels.check(frames, path.name)
     _check_geometry(affine, grid, path.name)
     return _turned(frames.astype(np.uint8), affine, grid)
+
+
+def _renumbered(
+    frames: NDArray[np.generic], segments: Mapping[int, str], labels: LabelSet, name: str
+) -> NDArray[np.generic]:
+    """The frames with the values that ``labels`` gives to the names of their segments."""
+    found = np.zeros(frames.shape, dtype=np.uint8)
+    for value in np.unique(frames[frames != 0]).tolist():
+        structure = segments.get(value)
+        if structure is None or not labels.has(structure):
+            called = f"is called {structure[:80]!r}" if structure else "has no name in label_info"
+            raise ImageContentError(
+                f"{name}: segment {value} {called}; expected {', '.join(labels.as_dict())}"
+            )
+        found[frames == value] = labels.value(structure)
+    return found
 
 
 def _check_geometry(affine: NDArray[np.float64], grid: nifti.Grid, name: str) -> None:

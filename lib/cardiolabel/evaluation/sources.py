@@ -90,7 +90,7 @@ def open_sources(
             "the studies folder of these masks with --studies"
         )
     theirs = _masks_folder(reference, "reference", (final,) if final.is_dir() else (reference,))
-    opened = Studies(studies or reference, predictor=None)
+    opened = Studies(studies or reference)
     records, selection, absent = _selected(opened.records(), patients, splits)
     labelled = tuple(one for one in records if (theirs / f"{one.image_id}{_SUFFIX}").is_file())
     found = Sources(opened, ours, theirs, labelled, selection, len(records) - len(labelled), absent)

@@ -34,7 +34,7 @@ from lib.login import Login, current_user
 from lib.uploads import Uploads
 
 ROUTERS = (
-    *(viewers.router, infer.router, sessions.router, tasks.router, models.router),
+    *(viewers.router, infer.router, sessions.router, tasks.router, models.router, models.served),
     *(log_routes.router, dataset.router, reload.router),
     *(patients.router, agreement.router, images.router, labels.router, samples.router),
 )

@@ -22,17 +22,21 @@ from starlette.exceptions import HTTPException
 from cardiolabel.cache import file_state
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import ModelError
-from cardiolabel.inference.predictor import Predictor
+from cardiolabel.inference.models import Models
 from cardiolabel.io.files import atomic
 from cardiolabel.networks.weights import ModelCard, read_card
+from cardiolabel.preprocessing.recipes import RECIPES
 from lib.api import received
 from lib.archives import unpack
 from lib.environment import MB, environment
 from lib.errors import refused
+from lib.infers.segmentation import Segmentation
 
 router = APIRouter(
     prefix="/model", tags=["Model"], dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
 )
+
+served = APIRouter(tags=["Model"], dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
 
 SUFFIXES = (".safetensors", ".json")
 
@@ -42,23 +46,29 @@ _CARD_TEXTS = ("name", "version", "network", "recipe", "sha256")
 _publishing = threading.Lock()
 
 
+@served.get("/cardiac/models", summary="Every model that is served, with its card")
+def listed() -> list[dict[str, Any]]:
+    """The preferred first; ``card`` is null, and ``reason`` says why, where a model has no usable weights."""
+    return [_listed(name, task) for name, task in app_instance()._infers.items()]
+
+
 @router.get("/info/{model}", summary="A model's card")
 def info(model: str) -> dict[str, Any]:
     """Checksum and time of the weights file, as MONAI Label's endpoint, and the card."""
     weights, _ = _files(model)
-    card = read_card(model, _folder())
+    card = read_card(weights.stem, _folder())
     modified_s = file_state(weights)[1] // 10**9
     return {"checksum": f"SHA256:{card.sha256}", "modified_time": modified_s, "card": card.as_dict()}
 
 
 @router.get("/{model}", summary="Download a model", response_class=Response)
 def download(model: str) -> Response:
-    """A zip file of ``<model>.safetensors`` and ``<model>.json``."""
+    """A zip file of weights and card, which may be those of another model that it shares."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for path in _files(model):
             archive.write(path, path.name)
-    headers = {"Content-Disposition": f'attachment; filename="{model}.zip"'}
+    headers = {"Content-Disposition": f'attachment; filename="{path.stem}.zip"'}
     return Response(packed.getvalue(), media_type="application/zip", headers=headers)
 
 
@@ -66,10 +76,11 @@ def download(model: str) -> Response:
 def replace(model: str, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
     """Takes what downloading gives; the model that was served is kept as ``<model>.previous``.
 
-    Nothing changes unless the new one can be loaded.
+    Nothing changes unless the new one can be loaded. A model that shared another's weights has its own then.
     """
-    if model not in _served():
-        raise refused(404, "unknown_model", f"no model {model[:80]!r}; there are: {', '.join(_served())}")
+    tasks = app_instance()._infers
+    if model not in tasks:
+        raise refused(404, "unknown_model", f"no model {model[:80]!r}; there are: {', '.join(tasks)}")
     with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
         card = _checked(received.upload(file, Path(folder)), Path(folder) / "unpacked", model)
         _publish(model, Path(folder) / "unpacked")
@@ -80,8 +91,11 @@ def replace(model: str, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
 @router.delete("/{model}", summary="Delete a model that is not served")
 def delete(model: str) -> dict[str, Any]:
     """Weights, card, and what was kept of the model before."""
-    if model in _served():
-        raise refused(409, "model_in_use", f"{model} is being served; start the server without it first")
+    tasks = app_instance()._infers
+    users = [name for name, task in tasks.items() if model in (name, task.source.weights(_folder()))]
+    if users:
+        message = f"{', '.join(users)} is being served with it; start the server without that first"
+        raise refused(409, "model_in_use", message)
     for path in _files(model):
         path.unlink()
     for suffix in SUFFIXES:
@@ -89,8 +103,14 @@ def delete(model: str) -> dict[str, Any]:
     return {}
 
 
-def _served() -> list[str]:
-    return list(app_instance()._infers)
+def _listed(name: str, task: Segmentation) -> dict[str, Any]:
+    weights, card, reason = task.source.weights(_folder()), None, ""
+    try:
+        card = read_card(weights, _folder()).as_dict()
+    except ModelError as error:
+        reason = str(error)
+    loaded = app_instance().engine.models.is_loaded(name)
+    return {"name": name, **task.info(), "weights": weights, "loaded": loaded, "card": card, "reason": reason}
 
 
 def _folder() -> Path:
@@ -98,8 +118,11 @@ def _folder() -> Path:
 
 
 def _files(model: str) -> tuple[Path, Path]:
-    weights, card = (_folder() / f"{model}{suffix}" for suffix in SUFFIXES)
-    if not (_NAME.fullmatch(model) and weights.is_file() and card.is_file()):
+    """Weights and card of a model, which may be those of another."""
+    task = app_instance()._infers.get(model)
+    name = task.source.weights(_folder()) if task else model
+    weights, card = (_folder() / f"{name}{suffix}" for suffix in SUFFIXES)
+    if not (_NAME.fullmatch(name) and weights.is_file() and card.is_file()):
         raise refused(404, "unknown_model", f"no weights of a model {model[:80]!r}")
     return weights, card
 
@@ -119,16 +142,14 @@ def _checked(archive: Path, folder: Path, model: str) -> ModelCard:
     if {path.name for path in found} != names:
         raise _unfit(f"expected a zip file with {' and '.join(sorted(names))}")
     _check_card(folder / f"{model}.json", model)
+    source = app_instance()._infers[model].source
+    channels = RECIPES[source.recipe].channels
     try:
-        predictor = Predictor.load(model, folder)
+        predictor = Models([source], folder).named(model)
     except ModelError as error:
         raise _unfit(str(error)) from None
-    labels = app_instance()._infers[model].labels
-    if predictor.labels.as_dict() != labels:
-        raise _unfit(f"its recipe has other labels than the server: expected {', '.join(labels)}")
-    channels = len(labels) + 1
     if predictor.card.arguments.get("out_channels", channels) != channels:
-        raise _unfit(f"expected {channels} channels, the labels and the background")
+        raise _unfit(f"expected {channels} channels, as recipe {source.recipe} has")
     try:
         predictor.predict(Clip(np.zeros((1, 64, 64), dtype=np.uint8), Spacing(row_mm=1, col_mm=1)))
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Inference on one apical image: a mask file and what is measured on it."""
+"""Inference on one image: a mask file and what is measured on it."""
 
 from __future__ import annotations
 
@@ -6,33 +6,44 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
+from cardiolabel.inference.models import ModelSource
 from cardiolabel.predicted import file_result_json, predict_file
 from lib import masks
 from lib.engine import Engine
 from lib.errors import refused
 
 
-class CamusInfer(InferTask):
+class Segmentation(InferTask):
     """Predicts with `cardiolabel`, which owns reading, the network and the measurements.
 
     Parameters
     ----------
     engine : Engine
-        The studies and the model.
-    labels : dict
-        Structure names to mask values.
+        The studies and the models.
+    source : ModelSource
+        The model of this task.
+    dimension : int
+        2 or 3.
+    description : str
+        One line for people.
     """
 
-    def __init__(self, engine: Engine, *, labels: dict[str, int]) -> None:
+    def __init__(self, engine: Engine, source: ModelSource, *, dimension: int, description: str) -> None:
         super().__init__(
             type=InferType.SEGMENTATION,
-            labels=labels,
-            dimension=2,
-            description="Left ventricle, myocardium and left atrium in apical two- and four-chamber echo",
+            labels=source.labels.as_dict(),
+            dimension=dimension,
+            description=description,
         )
         self._engine = engine
+        self.source = source
+
+    def info(self) -> dict[str, Any]:
+        """As MONAI Label's, and the views that the model is for."""
+        return {**super().info(), "views": [str(view) for view in self.source.views]}
 
     def is_valid(self) -> bool:
         """Always listed: without weights a request is answered with how to get them."""
@@ -50,19 +61,20 @@ class CamusInfer(InferTask):
         """
         begun = time.monotonic()
         image = request["image"]
-        predictor = self._engine.predictor()
         path = image if isinstance(image, Path) else self._engine.studies.record(image).path
         extension = _extension(request.get("result_extension"), path)
         if isinstance(image, Path):
-            predicted = predict_file(image, predictor)
-            params = file_result_json(predicted, predictor)
+            predicted = predict_file(image, self._engine.models.named(self.source.name))
+            params = file_result_json(predicted)
         else:
-            predicted = self._engine.studies.predict(image)
+            predicted = self._engine.studies.predict(image, model=self.source.name)
             params = self._engine.studies.result_json(predicted)
         inferred = time.monotonic()
         file = masks.write(predicted.masks, predicted.grid, extension, like=path)
         written = time.monotonic()
-        params["label_names"] = self.labels
+        # Slicer gives the names, in this order, to the values that the mask holds.
+        found = set(np.unique(predicted.masks).tolist())
+        params["label_names"] = {name: value for name, value in self.labels.items() if value in found}
         params["latencies"] = {
             "infer": round(inferred - begun, 3),
             "write": round(written - inferred, 3),

@@ -1,0 +1,32 @@
+"""What a model is served with; ``lib/configs`` has one module per model."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from monailabel.interfaces.config import TaskConfig
+
+from cardiolabel.inference.models import ModelSource
+from lib.engine import Engine
+from lib.infers.segmentation import Segmentation
+
+
+class ModelConfig(TaskConfig):
+    """What a model is made of, and how viewers list it.
+
+    ``dimension`` is 2 for echo, where each frame is segmented by itself, and 3 for stacks of slices.
+    ``optional`` models are left out where nobody names them and their weights are not there.
+    """
+
+    source: ClassVar[ModelSource]
+    dimension: ClassVar[int]
+    description: ClassVar[str]
+    optional: ClassVar[bool] = False
+
+    def infer(self, engine: Engine) -> Segmentation:
+        """The inference task."""
+        return Segmentation(engine, self.source, dimension=self.dimension, description=self.description)
+
+    def trainer(self) -> None:
+        """None yet."""
+        return None

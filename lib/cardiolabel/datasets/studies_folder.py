@@ -1,0 +1,112 @@
+"""The records of a studies folder, which follow the folder and its manifest."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardiolabel.cache import FileState, file_state
+from cardiolabel.datasets import manifest
+from cardiolabel.domain import Record
+from cardiolabel.errors import UnknownImageError, UnknownPatientError
+from cardiolabel.io import nifti
+
+_CLOCK_NS = 50_000_000
+
+
+def state_of(path: Path) -> FileState | None:
+    """As `file_state`; None where there is no such file."""
+    try:
+        return file_state(path)
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class _Scan:
+    """The folder's records, and the state of folder and manifest that they belong to."""
+
+    state: tuple[FileState | None, FileState | None]
+    by_id: dict[str, Record]
+    by_patient: dict[str, list[Record]]
+
+
+class StudiesFolder:
+    """Images and patients of one studies folder; safe to use from several threads.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``<image_id>.nii.gz`` and ``manifest.csv``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._scanned = _Scan((None, None), {}, {})
+        self._scan_lock = threading.Lock()
+
+    def records(self) -> list[Record]:
+        """All images, scanned again whenever the folder or its manifest changed.
+
+        Raises
+        ------
+        DatasetError, ManifestError
+            The folder is not there or its manifest is malformed.
+        """
+        return list(self.by_id().values())
+
+    def by_id(self) -> Mapping[str, Record]:
+        """As `records`, by image id; the very same mapping as before while nothing changed."""
+        return self._scan().by_id
+
+    def by_patient(self) -> Mapping[str, list[Record]]:
+        """As `records`, by patient in the order of their first image."""
+        return self._scan().by_patient
+
+    def patients(self) -> list[str]:
+        """Patients in the order of their first image."""
+        return list(self.by_patient())
+
+    def of_patient(self, patient: str) -> list[Record]:
+        """A patient's records.
+
+        Raises
+        ------
+        UnknownPatientError
+            No image of that patient.
+        """
+        try:
+            return list(self.by_patient()[patient])
+        except KeyError:
+            raise UnknownPatientError(f"no patient {patient!r} in this studies folder") from None
+
+    def record(self, image_id: str) -> Record:
+        """One image's record.
+
+        Raises
+        ------
+        UnknownImageError
+            No image of that id.
+        """
+        try:
+            return self.by_id()[image_id]
+        except KeyError:
+            raise UnknownImageError(f"no image {image_id!r} in this studies folder") from None
+
+    def _scan(self) -> _Scan:
+        with self._scan_lock:
+            state: tuple[FileState | None, FileState | None]
+            state = state_of(self.folder), state_of(self.folder / manifest.MANIFEST_NAME)
+            if state != self._scanned.state or state[0] is None:
+                found = manifest.scan(self.folder, suffixes=nifti.SUFFIXES)
+                readable = [one for one in found if one.path.name.lower().endswith(nifti.SUFFIXES)]
+                by_patient: dict[str, list[Record]] = {}
+                for record in readable:
+                    by_patient.setdefault(record.patient, []).append(record)
+                if any(known and time.time_ns() - known[1] < _CLOCK_NS for known in state):
+                    state = None, None  # another change within the clock's grain would look the same
+                self._scanned = _Scan(state, {record.image_id: record for record in readable}, by_patient)
+            return self._scanned

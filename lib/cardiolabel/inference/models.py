@@ -1,0 +1,200 @@
+"""Models by name: what each is made of, and each read when it is first asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardiolabel.domain import LabelSet, Record, View
+from cardiolabel.errors import CorruptWeightsError, ImageContentError, InputError
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.preprocessing.recipes import RECIPES
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """What a model is made of.
+
+    Parameters
+    ----------
+    name : str
+    recipe : str
+        The recipe that its weights were trained with; it tells labels and views.
+    shares : str
+        The model whose weights it uses as long as there are none of its own name.
+    keeps : tuple of str
+        Structures of the recipe that its masks hold; all of them where empty.
+    """
+
+    name: str
+    recipe: str
+    shares: str = ""
+    keeps: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> LabelSet:
+        """What the values of its masks mean."""
+        labels = RECIPES[self.recipe].labels
+        kept = tuple(pair for pair in labels.values if not self.keeps or pair[0] in self.keeps)
+        return LabelSet(self.name, kept)
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Views that it is for."""
+        return tuple(view for view in View if view in RECIPES[self.recipe].views)
+
+    def weights(self, folder: Path) -> str:
+        """Name of its weights file in a folder, without suffix."""
+        own = not self.shares or (folder / f"{self.name}.safetensors").is_file()
+        return self.name if own else self.shares
+
+
+SOURCES = {
+    source.name: source
+    for source in (
+        ModelSource("camus", "camus"),
+        ModelSource("echonet", "camus", shares="camus", keeps=("lv_cavity",)),
+        ModelSource("sunnybrook", "sax"),
+        ModelSource("acdc", "sax", shares="sunnybrook"),
+        ModelSource("landmarks", "landmarks"),
+    )
+}
+"""The models that this package knows by name."""
+
+
+def load(name: str, folder: Path) -> Predictor:
+    """One model of `SOURCES`, or of any other name whose weights are in the folder.
+
+    Raises
+    ------
+    MissingWeightsError, CorruptWeightsError
+        As `Predictor.load`.
+    """
+    known = SOURCES.get(name)
+    return Models([known], folder).named(name) if known else Predictor.load(name, folder)
+
+
+def check_view(name: str, views: Iterable[View], record: Record) -> None:
+    """Raise `ImageContentError` where an image is of a view that a model is not for."""
+    if record.view not in views:
+        allowed = ", ".join(view for view in View if view in views)
+        raise ImageContentError(
+            f"model {name} is for images of view {allowed}; {record.image_id} is of view {record.view}"
+            + ("; set it in manifest.csv" if record.view is View.UNKNOWN else "")
+        )
+
+
+class Models:
+    """Predictors by name, in order; safe to use from several threads.
+
+    A model's weights are read when it is first asked for, and looked for again as long as they are
+    missing. Models of the same weights share one network.
+
+    Parameters
+    ----------
+    sources : iterable of ModelSource
+        The models, those that are preferred first.
+    folder : Path
+        Folder of weights files.
+    """
+
+    def __init__(self, sources: Iterable[ModelSource] = (), folder: Path = Path()) -> None:
+        self._sources = {source.name: source for source in sources}
+        self._folder = folder
+        self._ready: dict[str, Predictor] = {}
+        self._networks: dict[str, Predictor] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, *predictors: Predictor) -> Models:
+        """Models that are loaded already."""
+        made = cls(ModelSource(one.card.name, one.card.recipe) for one in predictors)
+        made._ready = {one.card.name: one for one in predictors}
+        return made
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All models, loaded or not."""
+        return tuple(self._sources)
+
+    def named(self, name: str) -> Predictor:
+        """One model.
+
+        Raises
+        ------
+        InputError
+            There is no such model.
+        MissingWeightsError, CorruptWeightsError
+            It cannot be used; nothing else is used instead.
+        """
+        if name not in self._sources:
+            raise InputError(f"no model {name!r}; there are: {', '.join(self._sources) or 'none'}")
+        if name not in self._ready:
+            with self._lock:
+                if name not in self._ready:
+                    self._ready[name] = self._load(self._sources[name], self._networks)
+        return self._ready[name]
+
+    def for_record(self, record: Record, model: str | None = None) -> Predictor:
+        """The model asked for, else the first one for the record's view.
+
+        Raises
+        ------
+        ImageContentError
+            No model, or not this one, is for that view.
+        InputError, MissingWeightsError, CorruptWeightsError
+            As `named`.
+        """
+        if model is not None and model in self._sources:
+            check_view(model, self._sources[model].views, record)
+        return self.named(model or self._first(record))
+
+    def loaded_for(self, record: Record, model: str | None = None) -> Predictor | None:
+        """As `for_record`, but nothing is read: None where that would be needed, or would fail."""
+        try:
+            return self._ready.get(model or self._first(record))
+        except ImageContentError:
+            return None
+
+    def is_loaded(self, name: str) -> bool:
+        """Whether a model's weights have been read."""
+        return name in self._ready
+
+    def reload(self) -> None:
+        """Read the weights of all loaded models anew; those in use stay where one of them fails.
+
+        Raises
+        ------
+        MissingWeightsError, CorruptWeightsError
+            As `named`.
+        """
+        with self._lock:
+            networks: dict[str, Predictor] = {}
+            ready = {name: self._load(self._sources[name], networks) for name in self._ready}
+            self._ready, self._networks = ready, networks
+
+    def _first(self, record: Record) -> str:
+        """Name of the first model for a record's view."""
+        for name, source in self._sources.items():
+            if record.view in source.views:
+                return name
+        if not self._sources:
+            raise ImageContentError("no model is loaded")
+        images = "images of an unknown view" if record.view is View.UNKNOWN else f"{record.view} images"
+        raise ImageContentError(f"no loaded model segments {images}; loaded: {', '.join(self._sources)}")
+
+    def _load(self, source: ModelSource, networks: dict[str, Predictor]) -> Predictor:
+        weights = source.weights(self._folder)
+        if weights not in networks:
+            networks[weights] = Predictor.load(weights, self._folder)
+        found = networks[weights]
+        if found.card.recipe != source.recipe:
+            raise CorruptWeightsError(
+                f"{weights}.json is of recipe {found.card.recipe}; model {source.name} needs {source.recipe}"
+            )
+        structures = tuple(source.labels.as_dict())
+        if source.name == weights and structures == tuple(found.labels.as_dict()):
+            return found
+        return found.only(structures, name=source.name)
