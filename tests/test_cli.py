@@ -10,7 +10,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from cardiolabel.cli import Kind, app
+from cardiolabel.cli import app
+from cardiolabel.cli.data import Kind
 from cardiolabel.datasets.phantom import make_study
 from cardiolabel.domain import Spacing
 from cardiolabel.io import nifti

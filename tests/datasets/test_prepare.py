@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from cardiolabel.cli import Kind
+from cardiolabel.cli.data import Kind
 from cardiolabel.datasets import READERS, camus, manifest
 from cardiolabel.datasets.prepare import Prepared, prepare
 from cardiolabel.domain import Clip, Phase, Spacing, View

@@ -1,0 +1,25 @@
+"""The ``cardiolabel`` command: thin words over the library."""
+
+from __future__ import annotations
+
+import typer
+
+from cardiolabel.cli import bench, data, masks, models, server
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Left-ventricle masks and ejection fractions from cardiac images.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+export = typer.Typer(help="Write what is kept in the form that other programs read.", no_args_is_help=True)
+
+for command in (
+    data.sample, data.prepare, server.serve, masks.infer, masks.measure, masks.evaluate, masks.robustness,
+    models.train, models.compare, models.card, bench.bench,
+):  # fmt: skip
+    app.command()(command)
+export.command("datastore")(data.export_datastore)
+app.add_typer(export, name="export")

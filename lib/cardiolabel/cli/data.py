@@ -1,0 +1,79 @@
+"""Data in and out, as commands."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cardiolabel.cli.options import Existing, Quiet
+from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
+
+
+class Kind(StrEnum):
+    """Datasets that `prepare` understands."""
+
+    CAMUS = "camus"
+    CAMUS_MHD = "camus-mhd"
+    ACDC = "acdc"
+    SUNNYBROOK = "sunnybrook"
+    ECHONET = "echonet"
+    FOLDER = "folder"
+
+
+def sample(
+    dest: Annotated[Path, typer.Argument(help="Folder to write; created where missing.")],
+    patients: Annotated[int, typer.Option(min=1, help="How many patients.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other patients.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Write phantom echo studies with known volumes and EF (truth.csv, truth/)."""
+    from cardiolabel.datasets.phantom import write_sample
+
+    with clear_errors(), bar("drawing", quiet) as progress:
+        write_sample(dest, patients=patients, seed=seed, progress=progress)
+    say(f"{patients} phantom patients in {dest}; their truth is in {dest / 'truth.csv'}", quiet)
+
+
+def prepare(
+    dataset: Annotated[Kind, typer.Argument(help="Layout of the source.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="The dataset's folder; only read.")],
+    dest: Annotated[Path, typer.Argument(help="Studies folder to write; continued where it exists.")],
+    quiet: Quiet = False,
+) -> None:
+    """Make a studies folder: images, manifest.csv and, where there are references, labels/final."""
+    from cardiolabel.datasets.prepare import prepare as run
+
+    with clear_errors(), bar("preparing", quiet) as progress:
+        done = run(dataset.value, source, dest, progress=progress)
+    list_problems(done.skipped, quiet)
+    say(f"{done.images} images and {done.labels} reference masks in {dest}", quiet)
+
+
+def export_datastore(
+    studies: Existing,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; by default STUDIES/datastore_v2.json.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write MONAI Label's datastore_v2.json from the records."""
+    from cardiolabel.store import datastore_v2
+    from cardiolabel.store.database import URL_VARIABLE
+    from cardiolabel.store.store import Store
+    from cardiolabel.studies import Studies
+
+    target = out or studies / datastore_v2.NAME
+    with clear_errors():
+        folder = Studies(studies)
+        records = folder.records()
+        store = Store(studies, records=folder.by_id, url=os.environ.get(URL_VARIABLE), watch=False)
+        document = datastore_v2.document(
+            studies.resolve().name, records, store.all_labels(), store.all_image_info()
+        )
+        images, labels = datastore_v2.write(target, document)
+        store.close()
+    say(f"{images} images and {labels} labels in {target}", quiet)

@@ -1,0 +1,118 @@
+"""Masks made, measured and judged, as commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cardiolabel.cli.options import MODELS, Existing, Out, Patients, Quiet, Weights
+from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
+
+
+def infer(
+    studies: Existing,
+    out: Out,
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "camus",
+    weights: Weights = MODELS,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep masks that OUT already has.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Predict every image, measure every patient: labels/, frames.csv, patients.csv."""
+    from cardiolabel.inference.models import load
+    from cardiolabel.pipeline import infer_folder
+
+    with clear_errors():
+        predictor = load(model, weights)
+        with bar("predicting", quiet) as progress:
+            done = infer_folder(studies, predictor, out=out, resume=resume, on_progress=progress)
+    list_problems(done.problems, quiet)
+    kept = f", {done.skipped} kept" if done.skipped else ""
+    say(
+        f"{done.images} images of {done.patients} patients{kept}, {len(done.problems)} without a mask; "
+        f"tables in {out}",
+        quiet,
+    )
+
+
+def measure(
+    studies: Existing,
+    out: Out,
+    labels: Annotated[str, typer.Option(help="final, original, or a folder of masks.")] = "final",
+    quiet: Quiet = False,
+) -> None:
+    """Measure every patient from masks that exist: frames.csv, patients.csv."""
+    from cardiolabel.pipeline import measure_folder
+
+    with clear_errors(), bar("measuring", quiet) as progress:
+        done = measure_folder(studies, labels, out=out, on_progress=progress)
+    list_problems(done.problems, quiet)
+    say(
+        f"{done.images} images of {done.patients} patients, {len(done.problems)} not measurable; "
+        f"tables in {out}",
+        quiet,
+    )
+
+
+def evaluate(
+    predicted: Annotated[Path, typer.Argument(help="Folder of masks, or what infer wrote.")],
+    reference: Annotated[
+        Path, typer.Argument(help="A studies folder with labels/final; with --studies, a folder of masks.")
+    ],
+    out: Out,
+    studies: Annotated[
+        Path | None, typer.Option(help="The images' studies folder, if it is not REFERENCE.")
+    ] = None,
+    patients: Patients = None,
+    split: Annotated[
+        str | None, typer.Option(help="Parts of the official split to judge by: VAL,TEST.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Judge masks by references: Dice, distances, volumes, EF, validity; report.md and tables."""
+    from cardiolabel.evaluation.evaluate import evaluate as run
+    from cardiolabel.evaluation.files import write_evaluation
+    from cardiolabel.evaluation.report import headline
+
+    splits = [name.strip() for name in (split or "").split(",") if name.strip()]
+    with clear_errors():
+        with bar("comparing", quiet) as progress:
+            done = run(
+                predicted, reference, studies=studies, patients=patients, splits=splits,
+                on_progress=progress,
+            )  # fmt: skip
+        found = write_evaluation(done, out)
+    list_problems(done.problems, quiet)
+    say("\n".join([*headline(found), f"report: {out / 'report.md'}"]), quiet)
+
+
+def robustness(
+    studies: Existing,
+    out: Out,
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "camus",
+    weights: Weights = MODELS,
+    split: Annotated[
+        str | None, typer.Option(help="Parts of the official split to judge by; VAL,TEST where there are.")
+    ] = None,
+    patients: Patients = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use the first so many patients only.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other noise.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Corrupt pictures in known ways and see what the masks lose: robustness.md, .csv and .png."""
+    from cardiolabel.evaluation.robustness.files import summary, table, write_robustness
+    from cardiolabel.evaluation.robustness.robustness import measure_robustness
+    from cardiolabel.inference.models import load
+
+    splits = [name.strip() for name in (split or "").split(",") if name.strip()]
+    with clear_errors():
+        predictor = load(model, weights)
+        with bar("predicting", quiet) as progress:
+            found = measure_robustness(
+                studies, predictor, patients=patients, splits=splits, limit=limit, seed=seed,
+                on_progress=progress,
+            )  # fmt: skip
+        write_robustness(found, out)
+    list_problems(found.problems, quiet)
+    say("\n".join([*summary(found), *table(found), f"report: {out / 'robustness.md'}"]), quiet)

@@ -1,0 +1,108 @@
+"""Models made, as commands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cardiolabel.cli.options import MODELS, Existing, Out, Quiet, Weights
+from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
+from cardiolabel.errors import DatasetError
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or a .toml file.")],
+    studies: Existing,
+    out: Out,
+    labels: Annotated[str, typer.Option(help="final, original, or a folder of masks.")] = "final",
+    images: Annotated[int | None, typer.Option(min=1, help="Budget in images; else the recipe's.")] = None,
+    version: Annotated[str, typer.Option(help="Version of the model, for its card.")] = "1.0.0",
+    licence: Annotated[str, typer.Option(help="Licence of the data, for the card.")] = "as the training data",
+    held_back: Annotated[
+        Path | None, typer.Option(help="Text file of patients to leave out, besides the official split's.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a model on masks that exist; run again to go on after an interruption."""
+    from cardiolabel.datasets.patient_list import read_patient_list
+    from cardiolabel.studies import Studies
+    from cardiolabel.training import training_recipe
+    from cardiolabel.training.fit import FitProgress
+    from cardiolabel.training.train import train as run
+
+    with clear_errors():
+        chosen = training_recipe.read(recipe)
+        chosen = replace(chosen, images=images or chosen.images)
+        masks = studies / "labels" / labels if labels in {"final", "original"} else Path(labels)
+        records = Studies(studies).records()
+        with bar("reading", quiet) as reading, bar("training", quiet) as training:
+
+            def show(progress: FitProgress) -> None:
+                best = f", best Dice {progress.best_dice:.4f}" if progress.best_dice is not None else ""
+                training(progress.images, progress.budget, f"training, loss {progress.loss:.3f}{best}")
+
+            done = run(
+                chosen, records, masks, out=out, version=version, licence=licence,
+                trained_on=studies.resolve().name, on_reading=reading, on_progress=show,
+                held_back=read_patient_list(held_back) if held_back else (),
+            )  # fmt: skip
+    list_problems(done.skipped, quiet)
+    say(
+        f"{done.card.name} {done.card.version} in {out}: {len(done.split.training)} patients in training,"
+        f" {len(done.split.selection)} to select by, {len(done.split.held_back)} held back",
+        quiet,
+    )
+
+
+def compare(
+    studies: Existing,
+    out: Out,
+    recipes: Annotated[str, typer.Option(help="Names of recipes or .toml files, comma-separated.")],
+    images: Annotated[int, typer.Option(min=1, help="Budget of every recipe in training images.")],
+    patients: Annotated[
+        Path | None, typer.Option(help="Text file of patients to judge by; else the split's VAL and TEST.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="How often each network is timed.")] = 20,
+    quiet: Quiet = False,
+) -> None:
+    """Train recipes on the same patients and budget, judge and time them: comparison.csv, .md, .png."""
+    from cardiolabel.comparison.compare import compare as run
+    from cardiolabel.comparison.files import write_comparison
+
+    names = [name.strip() for name in recipes.split(",") if name.strip()]
+    with clear_errors():
+        with bar("comparing", quiet) as progress:
+            found = run(
+                names, studies, out=out, images=images, patients=patients, repeats=repeats,
+                on_progress=progress,
+            )  # fmt: skip
+        write_comparison(found, out)
+        failed = tuple((one.recipe, one.reason) for one in found.outcomes if one.reason)
+        if len(failed) == len(names):
+            raise DatasetError(f"no recipe could be compared; the first, {failed[0][0]}: {failed[0][1]}")
+    list_problems(failed, quiet)
+    say(f"{len(names) - len(failed)} of {len(names)} recipes compared: {out / 'comparison.md'}", quiet)
+
+
+def card(
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    weights: Weights = MODELS,
+    evaluation: Annotated[
+        list[str] | None, typer.Option(help="'judged on what=folder that evaluate wrote'; repeatable.")
+    ] = None,
+    notes: Annotated[Path | None, typer.Option(help="Markdown file: use, data, what to know.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Put evaluations on a model's card and write its page."""
+    from cardiolabel.evaluation.card import judge_card
+
+    with clear_errors():
+        given = dict(part.rpartition("=")[::2] for part in evaluation or ())
+        if "" in given:
+            raise DatasetError("--evaluation: expected 'what it was judged on=folder'")
+        said = notes.read_text(encoding="utf-8") if notes else ""
+        judge_card(name, weights, {what: Path(where) for what, where in given.items()}, notes=said)
+    say(f"{weights / f'{name}.json'} and {name}.md", quiet)

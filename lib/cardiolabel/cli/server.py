@@ -1,0 +1,44 @@
+"""The server, as commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from cardiolabel.cli.options import APP, Existing, Quiet
+from cardiolabel.cli.terminal import clear_errors, say
+from cardiolabel.errors import DatasetError
+
+
+def serve(
+    studies: Existing,
+    models: Annotated[
+        str, typer.Option(help="Models to serve, comma-separated, the preferred first; else all.")
+    ] = "",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+    quiet: Quiet = False,
+) -> None:
+    """Start the MONAI Label server on a studies folder."""
+    with clear_errors():
+        if not studies.is_dir():
+            raise DatasetError(f"{studies}: no such folder; make one with: cardiolabel prepare or sample")
+        for model in models.split(",") if models else ():
+            if not (APP / "lib" / "configs" / f"{model.strip()}.py").is_file():
+                known = sorted(path.stem for path in (APP / "lib" / "configs").glob("[a-z]*.py"))
+                raise DatasetError(f"no model {model.strip()!r} to serve; there are: {', '.join(known)}")
+        if not (APP / "main.py").is_file():
+            raise DatasetError(
+                f"{APP}: the server app is not there; install from a clone with pip install -e ."
+            )
+    say(f"serving {studies} on http://{host}:{port} (patients: /cardiac/patients)", quiet)
+    if host not in {"127.0.0.1", "localhost", "::1"}:
+        say("without login only this machine is answered; see docs/security.md", quiet)
+    sys.stdout.flush()
+    arguments = ["--app", str(APP), "--studies", str(studies.resolve())]
+    arguments += ["--conf", "models", models] if models else []
+    command = [sys.executable, "-m", "monailabel.main", "start_server", *arguments]
+    os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606  no shell

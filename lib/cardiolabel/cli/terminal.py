@@ -1,0 +1,76 @@
+"""How commands speak: progress, problems and errors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cardiolabel.errors import CardiolabelError
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn what the library refuses and what the disk refuses into one line and exit code 2."""
+    try:
+        yield
+    except (CardiolabelError, OSError) as error:
+        typer.echo(f"cardiolabel: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+@contextmanager
+def bar(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
+    """A progress bar on a terminal, lines now and then elsewhere; yields what takes done and total."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    lines = None if quiet or console.is_terminal else _lines()
+    progress = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
+    task = progress.add_task(what, total=None)
+
+    def report(done: int, total: int, description: str = what) -> None:
+        if lines is not None:
+            lines(done, total, description)
+        progress.start()  # not before: input that is refused leaves its one line alone on stderr
+        progress.update(task, completed=done, total=total, description=description)
+
+    try:
+        yield report
+    finally:
+        if progress.live.is_started:
+            progress.stop()
+
+
+def _lines(every_s: float = 60.0) -> Callable[[int, int, str], None]:
+    """Progress where there is no terminal, as in a log: a line now and then, with the time left."""
+    said: list[tuple[float, int]] = []
+
+    def report(done: int, total: int, description: str) -> None:
+        now = time.monotonic()
+        if not said:
+            said.extend([(now, done), (now, done)])
+        (begun, first), (last, _) = said
+        if now - last >= every_s and done > first:
+            said[1] = now, done
+            left = timedelta(seconds=round((total - done) * (now - begun) / (done - first)))
+            typer.echo(f"{description}: {done} of {total}, {left} left", err=True)
+
+    return report
+
+
+def list_problems(problems: tuple[tuple[str, str], ...], quiet: bool) -> None:
+    """One line on stderr for each image, or what else it is, with the reason."""
+    if not quiet:
+        for image_id, reason in problems:
+            typer.echo(f"{image_id}: {reason}", err=True)
+
+
+def say(text: str, quiet: bool) -> None:
+    """A line on stdout, unless it should be quiet."""
+    if not quiet:
+        typer.echo(text)
