@@ -37,7 +37,7 @@ from .conftest import (
 )
 
 STILL = "phantom01_4CH_ED"
-UPLOAD_MB, IMAGE_MB = 9, 16
+UPLOAD_MB, IMAGE_MB = 13, 16
 
 
 @pytest.fixture(scope="module")

