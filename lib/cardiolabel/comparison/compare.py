@@ -174,7 +174,9 @@ def _run(recipe: TrainingRecipe, data: _Data, run: Path, show: Callable[[int, st
     outcome = Outcome(
         recipe.name, recipe.source, recipe.network,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        input_px=recipe.form.size_px, images=trained.state.steps * recipe.batch,
+        input_px=recipe.form.size_px,
+        begins_with="ImageNet" if recipe.arguments.get("pretrained") else "random",
+        images=trained.state.steps * recipe.batch,
         training_minutes=trained.state.seconds / 60, **quality(write_evaluation(judged, run / "evaluation")),
     )  # fmt: skip
     _write_json(done, asdict(outcome))

@@ -21,6 +21,7 @@ _BEFORE = (
     "network",
     "parameters_m",
     "input_px",
+    "begins_with",
     "images",
     "training_minutes",
     "ms_per_frame",

@@ -15,8 +15,8 @@ class Outcome:
 
     ``images`` were trained on, ``parameters`` are the network's. ``dice`` holds means over images by
     structure and phase (``lv_cavity_ED``), ``ef_mae`` and ``ef_bias`` EF points by ``ef_method`` in the
-    guideline convention, of ``ef_n`` patients. ``ms_per_frame`` is the network's time, ``ratio`` that time
-    over the house U-Net's.
+    guideline convention, of ``ef_n`` patients. ``begins_with`` tells which weights were there before
+    training. ``ms_per_frame`` is the network's time, ``ratio`` that time over the plain U-Net's.
     """
 
     recipe: str
@@ -24,6 +24,7 @@ class Outcome:
     network: str = ""
     parameters: int | None = None
     input_px: int | None = None
+    begins_with: str = ""
     images: int | None = None
     training_minutes: float | None = None
     dice: Mapping[str, float] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 REFERENCE, REFERENCE_PX = "unet", 256
-"""What times are compared with: the house U-Net at its own input size."""
+"""What times are compared with: the plain U-Net."""
 
 
 @torch.inference_mode()

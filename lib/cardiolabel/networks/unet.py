@@ -1,4 +1,4 @@
-"""The house U-Net: MONAI's DynUNet with narrow, capped widths."""
+"""A plain U-Net: MONAI's DynUNet with narrow, capped widths."""
 
 from __future__ import annotations
 
