@@ -109,3 +109,10 @@ def test_a_scanners_gain_moves_lit_greys_and_its_loss_grows_with_depth() -> None
     lost = (images - deeper)[:, 0, :, 30]
     assert lost[:, 0].abs().max() < 1e-6 and 0.3 < lost[:, -1].max() <= 0.4
     assert (lost.diff(dim=1) >= -1e-6).all()
+
+
+def test_clean_images_keep_their_greys() -> None:
+    images, masks = batch(count=32)
+    varied, _ = Augmentation(**STILL, clean_share=0.5)(images, masks, generator=seeded())
+    clean = (varied - images).abs().amax(dim=(1, 2, 3)) < 1e-4
+    assert 4 < clean.sum() < 28

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom import write_sample
@@ -15,6 +16,7 @@ from cardiolabel.domain import Phase, Record, Spacing, Stack, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
+from cardiolabel.networks.weights import load_model
 from cardiolabel.preprocessing.recipes import CAMUS, SAX
 from cardiolabel.training import samples
 from cardiolabel.training.train import Trained, train
@@ -70,6 +72,26 @@ def test_a_run_leaves_a_model_that_predicts(phantoms: Path, tmp_path: Path) -> N
 
     again = run(phantoms, tmp_path / "run", records(phantoms, held_back="phantom02"))
     assert again.card.sha256 == done.card.sha256
+
+
+def test_a_run_may_begin_with_a_model(phantoms: Path, tmp_path: Path) -> None:
+    first = run(phantoms, tmp_path / "first", records(phantoms))
+    still = replace(RECIPE, images=12, learning_rate=1e-12, warmup=0)
+
+    def begin(recipe: TrainingRecipe, out: str) -> Trained:
+        return train(
+            recipe, records(phantoms), phantoms / "labels" / "final", out=tmp_path / out, version="8",
+            trained_on="phantoms", licence="none", start=tmp_path / "first",
+        )  # fmt: skip
+
+    again = begin(still, "second")
+    assert again.card.settings["start"] == f"tiny 7, sha256 {first.card.sha256[:12]}"
+    before, _ = load_model("tiny", tmp_path / "first")
+    after, _ = load_model("tiny", tmp_path / "second")
+    for one, other in zip(before.parameters(), after.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
+    with pytest.raises(DatasetError, match="of other sizes"):
+        begin(replace(still, arguments={"widths": [4, 8, 8]}), "third")
 
 
 def test_a_run_on_other_patients_needs_another_folder(phantoms: Path, tmp_path: Path) -> None:

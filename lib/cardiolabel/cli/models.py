@@ -24,6 +24,9 @@ def train(
     held_back: Annotated[
         Path | None, typer.Option(help="Text file of patients to leave out, besides the official split's.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Folder with a model of the recipe's name to begin with.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a model on masks that exist; run again to go on after an interruption."""
@@ -47,7 +50,7 @@ def train(
             done = run(
                 chosen, records, masks, out=out, version=version, licence=licence,
                 trained_on=studies.resolve().name, on_reading=reading, on_progress=show,
-                held_back=read_patient_list(held_back) if held_back else (),
+                held_back=read_patient_list(held_back) if held_back else (), start=start,
             )  # fmt: skip
     list_problems(done.skipped, quiet)
     say(

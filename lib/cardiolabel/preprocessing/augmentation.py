@@ -26,9 +26,9 @@ class Augmentation:
     """How far a training batch is varied; every range is drawn per image, uniformly.
 
     The defaults are for ultrasound: gain, depth attenuation, speckle and shadows besides geometry.
-    In a ``scanner_share`` of images ``level`` moves greys up or down and ``depth_loss`` takes from them with
-    depth, in parts of the range from black to white, as a scanner's gain does with echoes that are shown by
-    their logarithm.
+    A ``clean_share`` of images is moved only and keeps its greys. In a ``scanner_share`` of the others
+    ``level`` moves greys up or down and ``depth_loss`` takes from them with depth, in parts of the range
+    from black to white, as a scanner's gain does with echoes that are shown by their logarithm.
     """
 
     rotation_deg: float = 20.0
@@ -45,6 +45,7 @@ class Augmentation:
     shadow_share: float = 0.2
     crop_share: float = 0.0
     crop: float = 0.2
+    clean_share: float = 0.0
     scanner_share: float = 0.0
     level: float = 0.2
     depth_loss: float = 0.4
@@ -104,6 +105,8 @@ class Augmentation:
         shadow = 1 - draw(0.3, 0.95) * torch.exp(-(((across - centre) / width) ** 2))
         grey = torch.where(draw(0, 1) < self.shadow_share, grey * shadow, grey)
         grey = self._cropped(grey, draw) if self.crop_share else grey
+        if self.clean_share:
+            grey = torch.where(draw(0, 1) < self.clean_share, images, grey)
         return grey.clamp(0, 2)
 
     def _cropped(self, grey: torch.Tensor, draw: Callable[[float, float], torch.Tensor]) -> torch.Tensor:
@@ -129,6 +132,7 @@ AUGMENTATIONS = {
     "echo": Augmentation(),
     "echo_cropped": Augmentation(crop_share=0.2),
     "echo_scanner": Augmentation(crop_share=0.2, scanner_share=0.3, speckle=0.2),
+    "echo_mixed": Augmentation(crop_share=0.4, scanner_share=0.5, speckle=0.3, clean_share=0.5),
     "sax": Augmentation(
         rotation_deg=180, mirror_share=0.5, attenuation=0, noise=0.05, speckle=0, shadow_share=0,
     ),

@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError
 from cardiolabel.networks.registry import build
-from cardiolabel.networks.weights import ModelCard, save_model
+from cardiolabel.networks.weights import ModelCard, load_model, save_model
 from cardiolabel.training.fit import FitProgress, FitState, fit
 from cardiolabel.training.samples import Samples, load
 from cardiolabel.training.split import Split, draw, frozen
@@ -39,6 +39,7 @@ def train(
     trained_on: str,
     licence: str,
     held_back: Collection[str] = (),
+    start: Path | None = None,
     cache: Path | None = None,
     on_reading: Callable[[int, int], None] = lambda done, total: None,
     on_progress: Callable[[FitProgress], None] = lambda progress: None,
@@ -58,13 +59,17 @@ def train(
         For the card.
     held_back : collection of str
         Patients to leave out besides those of the official split.
+    start : Path, optional
+        A folder with a model of the recipe's name, whose weights are begun with.
     cache : Path, optional
         Folder that keeps the images as network input, for runs that share them; by default the run's.
 
     Raises
     ------
     DatasetError
-        Nothing to train on, or the run was begun on other patients.
+        Nothing to train on, the run was begun on other patients, or ``start`` holds another network.
+    MissingWeightsError, CorruptWeightsError
+        There is no such model.
     OSError
         The folder cannot be written.
     """
@@ -90,6 +95,9 @@ def train(
         network = build(recipe.network, arguments)
     except (TypeError, ValueError) as error:
         raise DatasetError(f"recipe {recipe.name}: {recipe.network} cannot be built ({error})") from error
+    settings = asdict(recipe)
+    if start:
+        settings["start"] = _begin(network, recipe.name, start)
     events = SummaryWriter(str(out / "tensorboard"))
 
     def note(state: FitState) -> None:
@@ -105,6 +113,16 @@ def train(
         name=recipe.name, version=version, network=recipe.network,
         arguments={key: value for key, value in arguments.items() if key != "pretrained"}, recipe=form.name,
         trained_on=f"{trained_on}: {len(split.training)} patients, {len(training)} frames",
-        licence=licence, settings=asdict(recipe), size_px=recipe.size_px,
+        licence=licence, settings=settings, size_px=recipe.size_px,
     )  # fmt: skip
     return Trained(save_model(best, card, folder=out), split, state, training.skipped + selection.skipped)
+
+
+def _begin(network: torch.nn.Module, name: str, folder: Path) -> str:
+    """Give a network the weights of a model; says which it was."""
+    begun, card = load_model(name, folder)
+    try:
+        network.load_state_dict(begun.state_dict())
+    except RuntimeError as error:
+        raise DatasetError(f"{folder}: model {name} is a {card.network} of other sizes") from error
+    return f"{card.name} {card.version}, sha256 {card.sha256[:12]}"
