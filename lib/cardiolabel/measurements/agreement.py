@@ -287,12 +287,7 @@ def agreement(
     >>> found.mae, found.limits
     (1.3333333333333333, (-3.92, 3.92))
     """
-    if first.ndim != 1 or first.shape != second.shape:
-        raise ValueError(f"agreement takes two rows of equal length, got {first.shape} and {second.shape}")
-    if len(first) < MIN_PAIRS:
-        raise MeasurementError(f"agreement needs at least {MIN_PAIRS} {cases}, found {len(first)}")
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise ValueError("agreement takes finite values; leave out pairs where one is missing")
+    check_pairs(first, second, "agreement", cases)
     difference = first - second
     varies = np.ptp(first) > 0 and np.ptp(second) > 0
     return Agreement(
@@ -302,6 +297,32 @@ def agreement(
         bias=float(difference.mean()),
         sd=float(difference.std(ddof=1)),
     )
+
+
+def check_pairs(
+    first: NDArray[np.float64], second: NDArray[np.float64], what: str, cases: str = "pairs"
+) -> None:
+    """Refuse pairs of values that nothing can be said of.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (N,)
+    what, cases : str
+        What is to be found, and what the pairs are, for the message.
+
+    Raises
+    ------
+    MeasurementError
+        Fewer than three pairs.
+    ValueError
+        The shapes differ, or a value is not finite.
+    """
+    if first.ndim != 1 or first.shape != second.shape:
+        raise ValueError(f"{what} takes two rows of equal length, got {first.shape} and {second.shape}")
+    if len(first) < MIN_PAIRS:
+        raise MeasurementError(f"{what} needs at least {MIN_PAIRS} {cases}, found {len(first)}")
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise ValueError(f"{what} takes finite values; leave out pairs where one is missing")
 
 
 def _check_shapes(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], *, axes: int | None) -> None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiolabel.errors import MeasurementError
-from cardiolabel.measurements.agreement import MIN_PAIRS
+from cardiolabel.measurements.agreement import check_pairs
 
 RESAMPLES = 2000
 _TAIL = 0.025
@@ -65,12 +64,7 @@ def bootstrap_intervals(
     >>> bootstrap_intervals(np.array([50.0, 60, 70]), np.array([48.0, 58, 68]), seed=0).bias
     (2.0, 2.0)
     """
-    if first.ndim != 1 or first.shape != second.shape:
-        raise ValueError(f"expected two rows of equal length, got {first.shape} and {second.shape}")
-    if len(first) < MIN_PAIRS:
-        raise MeasurementError(f"an interval needs at least {MIN_PAIRS} pairs, found {len(first)}")
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise ValueError("an interval takes finite values; leave out pairs where one is missing")
+    check_pairs(first, second, "an interval")
     drawn = np.random.default_rng(seed).integers(0, len(first), (resamples, len(first)))
     one, other = first[drawn], second[drawn]
     difference = one - other
