@@ -76,8 +76,15 @@ def test_what_there_is_no_model_for(folder: Path) -> None:
 
 
 def test_weights_of_another_recipe_are_refused(folder: Path) -> None:
-    with pytest.raises(CorruptWeightsError, match=r"camus.json is of recipe camus; model x needs sax"):
+    with pytest.raises(CorruptWeightsError, match=r"camus.json is of recipe camus, which .* model x is for"):
         Models([ModelSource("x", "sax", shares="camus")], folder).named("x")
+
+
+@pytest.mark.parametrize("recipe", ["lv", "landmarks"])
+def test_weights_of_any_recipe_that_gives_the_structures_will_do(folder: Path, recipe: str) -> None:
+    save_tiny_model(folder, name="echonet", recipe=recipe)
+    found = load("echonet", folder)
+    assert found.recipe.name == recipe and found.labels.values == SOURCES["echonet"].labels.values
 
 
 def test_weights_are_read_once_however_many_ask(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

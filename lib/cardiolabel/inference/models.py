@@ -21,7 +21,8 @@ class ModelSource:
     ----------
     name : str
     recipe : str
-        The recipe that its weights were trained with; it tells labels and views.
+        A recipe that tells its labels and views. Weights of another recipe for the same views will do, if
+        they give these structures.
     shares : str
         The model whose weights it uses as long as there are none of its own name.
     keeps : tuple of str
@@ -190,9 +191,11 @@ class Models:
         if weights not in networks:
             networks[weights] = Predictor.load(weights, self._folder)
         found = networks[weights]
-        if found.card.recipe != source.recipe:
+        same_views = found.recipe.views == RECIPES[source.recipe].views
+        if not (same_views and set(source.labels.values) <= set(found.labels.values)):
             raise CorruptWeightsError(
-                f"{weights}.json is of recipe {found.card.recipe}; model {source.name} needs {source.recipe}"
+                f"{weights}.json is of recipe {found.card.recipe}, which does not give what model"
+                f" {source.name} is for: {', '.join(source.labels.as_dict())}"
             )
         structures = tuple(source.labels.as_dict())
         if source.name == weights and structures == tuple(found.labels.as_dict()):

@@ -181,8 +181,11 @@ CAMUS = Recipe("camus", size_px=256, labels=CAMUS_LABELS, views=APICAL)
 SAX = Recipe("sax", size_px=256, labels=SAX_LABELS, views=frozenset({View.SAX}), pixel_mm=1.0, sector=False)
 """Short-axis MR: LV cavity and myocardium; 26 cm around the middle of the picture."""
 
+LV = replace(CAMUS, name="lv", labels=LV_LABELS)
+"""Apical echo: the LV cavity alone, as EchoNet has it."""
+
 LANDMARKS = replace(CAMUS, name="landmarks", labels=LV_LABELS, output=Output.LANDMARKS)
 """Apical echo: the LV cavity by its seven landmarks, seen as `CAMUS` sees it."""
 
-RECIPES = {recipe.name: recipe for recipe in (CAMUS, SAX, LANDMARKS)}
+RECIPES = {recipe.name: recipe for recipe in (CAMUS, SAX, LV, LANDMARKS)}
 """By the name that a model card gives."""

@@ -25,7 +25,6 @@ from cardiolabel.errors import ModelError
 from cardiolabel.inference.models import Models
 from cardiolabel.io.files import atomic
 from cardiolabel.networks.weights import ModelCard, read_card
-from cardiolabel.preprocessing.recipes import RECIPES
 from lib.api import received
 from lib.archives import unpack
 from lib.environment import MB, environment
@@ -143,13 +142,13 @@ def _checked(archive: Path, folder: Path, model: str) -> ModelCard:
         raise _unfit(f"expected a zip file with {' and '.join(sorted(names))}")
     _check_card(folder / f"{model}.json", model)
     source = app_instance()._infers[model].source
-    channels = RECIPES[source.recipe].channels
     try:
         predictor = Models([source], folder).named(model)
     except ModelError as error:
         raise _unfit(str(error)) from None
+    channels = predictor.recipe.channels
     if predictor.card.arguments.get("out_channels", channels) != channels:
-        raise _unfit(f"expected {channels} channels, as recipe {source.recipe} has")
+        raise _unfit(f"expected {channels} channels, as recipe {predictor.card.recipe} has")
     try:
         predictor.predict(Clip(np.zeros((1, 64, 64), dtype=np.uint8), Spacing(row_mm=1, col_mm=1)))
     except RuntimeError:
