@@ -209,8 +209,6 @@ def test_a_model_may_get_weights_of_its_own(server: Server, client: MONAILabelCl
 
     message = refusal(put("echonet"), 422, "unusable_model")
     assert "does not give what model echonet is for: lv_cavity" in message
-        put("echonet"), 422, "unusable_model"
-    )
     assert put("acdc").json()["version"] == "2"
     _, params = client.infer("acdc", STACKS[1], {})
     assert (params["model"]["name"], params["model"]["version"]) == ("acdc", "2")
