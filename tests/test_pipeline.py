@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -100,6 +101,18 @@ def test_resume_keeps_masks_that_are_there_and_a_fresh_run_does_not(
     assert area == pytest.approx(pixels * SPACING.pixel_area_mm2, abs=1e-3)
     infer(folder, predictor, out)
     assert (out / "frames.csv").read_bytes() == complete
+
+
+def test_masks_say_which_model_made_them_and_are_not_mixed(
+    folder: Path, predictor: Predictor, tmp_path: Path
+) -> None:
+    infer(folder, predictor, tmp_path / "out")
+    said = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert said["sha256"] == predictor.card.sha256 and said["labels"] == predictor.labels.as_dict()
+    other = predictor.only(["lv_cavity"], name="other")
+    with pytest.raises(DatasetError, match="begun with another model"):
+        infer(folder, other, tmp_path / "out", resume=True)
+    assert infer(folder, other, tmp_path / "out").skipped == 0
 
 
 def test_a_corrupt_image_costs_its_own_row(folder: Path, predictor: Predictor, tmp_path: Path) -> None:

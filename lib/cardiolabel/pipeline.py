@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from cardiolabel.errors import DatasetError, InputError
 from cardiolabel.inference.models import Models
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
+from cardiolabel.io.files import atomic
 from cardiolabel.measurements.records import FrameRow, Study
+from cardiolabel.predicted import MODEL_NAME, model_json
 from cardiolabel.reporting.tables import write_tables
 from cardiolabel.studies import LABEL_TAGS, Studies
 
@@ -33,8 +36,9 @@ def infer_folder(
 ) -> Summary:
     """Predict every image of a studies folder, then measure every patient from those masks.
 
-    Writes ``labels/<image_id>.nii.gz``, ``frames.csv`` and ``patients.csv`` in ``out``. An image that
-    cannot be read, or is of a view that the model is not for, costs its own row, with the reason.
+    Writes ``labels/<image_id>.nii.gz``, ``frames.csv``, ``patients.csv`` and ``model.json``, the model and
+    its labels, in ``out``. An image that cannot be read, or is of a view that the model is not for, costs
+    its own row, with the reason.
 
     Parameters
     ----------
@@ -44,17 +48,18 @@ def infer_folder(
     out : Path
         Created where missing.
     resume : bool
-        Keep masks that ``out`` already has.
+        Keep masks that ``out`` already has, which must be of this model.
     on_progress : callable
         Called with images done and images in all.
 
     Raises
     ------
     DatasetError, ManifestError
-        The folder holds no images or its manifest is malformed.
+        The folder holds no images, its manifest is malformed, or ``out`` has masks of another model.
     OSError
         ``out`` cannot be written.
     """
+    _note_model(predictor, out, resume=resume)
     studies = Studies(folder, models=Models.of(predictor), label_folders={"predicted": out / "labels"})
     records = _images(studies)
     problems: list[tuple[str, str]] = []
@@ -75,6 +80,16 @@ def infer_folder(
     measured = [studies.measure(patient, predict=False).study for patient in studies.patients()]
     write_tables(measured, out)
     return Summary(len(records), len(measured), skipped, tuple(problems))
+
+
+def _note_model(predictor: Predictor, out: Path, *, resume: bool) -> None:
+    path = out / MODEL_NAME
+    said = json.dumps({**model_json(predictor.card), "labels": predictor.labels.as_dict()}, indent=1) + "\n"
+    if resume and path.is_file() and path.read_text(encoding="utf-8") != said:
+        raise DatasetError(f"{out}: begun with another model, see {path.name}; give another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as draft:
+        draft.write_text(said, encoding="utf-8")
 
 
 def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progress) -> Summary:

@@ -89,6 +89,10 @@ def file_result_json(predicted: Predicted) -> dict[str, Any]:
     return study_json(measure_study([image]), sources=sources, model=model_json(predicted.card))
 
 
+MODEL_NAME = "model.json"
+"""Beside masks that were predicted for a folder: which model, and what its labels are."""
+
+
 def model_json(card: ModelCard) -> dict[str, str]:
     """Name, version and sha256 of a model, as every result carries them."""
     return {"name": card.name, "version": card.version, "sha256": card.sha256}

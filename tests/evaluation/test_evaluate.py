@@ -24,7 +24,13 @@ from cardiolabel.evaluation.files import (
 )
 from cardiolabel.evaluation.patients import ef_panels
 from cardiolabel.evaluation.report import headline, report_markdown
-from cardiolabel.evaluation.summary import IN_NO_REFERENCE, NEVER_PREDICTED, NOT_DRAWN, card_metrics
+from cardiolabel.evaluation.summary import (
+    IN_NO_REFERENCE,
+    NEVER_PREDICTED,
+    NOT_DRAWN,
+    NOT_SEGMENTED,
+    card_metrics,
+)
 from cardiolabel.io import nifti
 from cardiolabel.measurements.agreement import agreement, compare_masks
 from cardiolabel.studies import Studies, labels_of
@@ -313,6 +319,21 @@ def test_a_structure_that_is_never_predicted_is_named_and_counts(echo: Path, tmp
     assert found["remarks"] == [
         {"dataset": "phantom", "structure": "left_atrium", "images": 20, "reason": NEVER_PREDICTED}
     ]
+
+
+def test_a_structure_that_the_model_is_not_for_is_left_out(echo: Path, tmp_path: Path) -> None:
+    def cavity(_: Record, masks: Masks) -> Masks:
+        return (masks == 1).astype(np.uint8)
+
+    masks = predict(echo, tmp_path / "masks", cavity)
+    (tmp_path / "masks" / "model.json").write_text('{"labels": {"lv_cavity": 1}}')
+    found = summary(evaluate(masks, echo))
+    assert found["structures"].keys() == {"lv_cavity"}
+    assert {remark["reason"] for remark in found["remarks"]} == {NOT_SEGMENTED}
+    for broken in ("{", "[]", '{"labels": {"lv_cavity": "1"}}'):
+        (tmp_path / "masks" / "model.json").write_text(broken)
+        with pytest.raises(DatasetError, match="not what cardiolabel infer writes"):
+            evaluate(masks, echo)
 
 
 def test_invalid_masks_are_counted_and_named(echo: Path, tmp_path: Path) -> None:

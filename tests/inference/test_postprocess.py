@@ -41,10 +41,14 @@ def test_holes_of_the_cavity_are_filled(value: int) -> None:
     assert np.array_equal(clean_mask(mask, CAMUS_LABELS), heart())
 
 
-def test_holes_of_the_wall_are_left() -> None:
+def test_gaps_that_cavity_and_wall_enclose_are_wall() -> None:
     mask = heart()
     mask[5, 5] = 0
-    assert clean_mask(mask, CAMUS_LABELS)[5, 5] == 0
+    mask[9:12, 6] = 0  # between cavity and wall
+    assert np.array_equal(clean_mask(mask, CAMUS_LABELS), heart())
+    open_mask = heart()
+    open_mask[10, 4:8] = 0  # reaches the outside
+    assert (clean_mask(open_mask, CAMUS_LABELS)[10, 4:7] == 0).all()
 
 
 def test_the_cavity_inside_the_wall_is_not_a_hole_of_it() -> None:

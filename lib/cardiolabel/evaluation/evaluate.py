@@ -127,7 +127,7 @@ def evaluate(
     if not compared:
         image_id, reason = problems[-1]
         raise DatasetError(f"{sources.predicted}: no image can be compared; {image_id}: {reason}")
-    scores, remarks = compared_structures(compared)
+    scores, remarks = compared_structures(compared, sources.segmented)
     validity = tuple(row for each in compared for row in each.validity)
     return Evaluation(sources, scores, validity, tuple(pairs), tuple(problems), remarks, seed)
 

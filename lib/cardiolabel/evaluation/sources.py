@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cardiolabel.datasets.manifest import MANIFEST_NAME
 from cardiolabel.datasets.patient_list import read_patient_list
-from cardiolabel.domain import Record
+from cardiolabel.domain import LabelSet, Record
 from cardiolabel.errors import DatasetError
+from cardiolabel.measurements.agreement import structure_values
+from cardiolabel.predicted import MODEL_NAME
 from cardiolabel.studies import Studies
 
 _SUFFIX = ".nii.gz"
@@ -33,6 +36,8 @@ class Sources:
         How many selected images have no reference mask.
     absent_patients : tuple of str
         Patients asked for who have no image here.
+    segmented : frozenset of str or None
+        Structures that the model is for, where the predicted masks say which model it was.
     """
 
     studies: Studies
@@ -42,6 +47,7 @@ class Sources:
     selection: str
     without_reference: int
     absent_patients: tuple[str, ...]
+    segmented: frozenset[str] | None = None
 
     def predicted_file(self, record: Record) -> Path:
         """Where the image's predicted mask is, or would be."""
@@ -93,7 +99,10 @@ def open_sources(
     opened = Studies(studies or reference)
     records, selection, absent = _selected(opened.records(), patients, splits)
     labelled = tuple(one for one in records if (theirs / f"{one.image_id}{_SUFFIX}").is_file())
-    found = Sources(opened, ours, theirs, labelled, selection, len(records) - len(labelled), absent)
+    found = Sources(
+        opened, ours, theirs, labelled, selection, len(records) - len(labelled), absent,
+        _segmented(predicted / MODEL_NAME),
+    )  # fmt: skip
     if not labelled:
         raise DatasetError(f"{theirs}: no mask of the images of {selection} in {opened.folder}")
     if not any(found.predicted_file(record).is_file() for record in labelled):
@@ -102,6 +111,16 @@ def open_sources(
             f"{labelled[0].image_id}{_SUFFIX} and others"
         )
     return found
+
+
+def _segmented(path: Path) -> frozenset[str] | None:
+    if not path.is_file():
+        return None
+    try:
+        labels = LabelSet("model", tuple(json.loads(path.read_text(encoding="utf-8"))["labels"].items()))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{path}: not what cardiolabel infer writes; remove it ({error})") from error
+    return frozenset(structure_values(labels))
 
 
 def _masks_folder(given: Path, what: str, candidates: Sequence[Path]) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ NOT_GIVEN = "not given"
 
 NOT_DRAWN = "left out: the dataset's references do not draw it there"
 IN_NO_REFERENCE = "left out: no reference mask has it"
+NOT_SEGMENTED = "left out: the model does not segment it"
 NEVER_PREDICTED = "no predicted mask has it: its Dice is 0"
 
 _GROUPS: dict[str, Callable[[Record], str]] = {
@@ -31,9 +32,15 @@ _QUALITIES = ("good", "medium", "poor")
 
 
 def compared_structures(
-    images: Sequence[Compared],
+    images: Sequence[Compared], segmented: Collection[str] | None = None
 ) -> tuple[tuple[ScoreRow, ...], tuple[dict[str, Any], ...]]:
     """Leave out structures that no reference of a dataset has, and name those that no prediction has.
+
+    Parameters
+    ----------
+    images : sequence of Compared
+    segmented : collection of str, optional
+        Structures that the model is for; others are left out. None where that is not known.
 
     Returns
     -------
@@ -52,6 +59,9 @@ def compared_structures(
     )
     kept: list[ScoreRow] = []
     for (dataset, structure), rows in kinds.items():
+        if segmented is not None and structure not in segmented:
+            remarks[dataset, structure, NOT_SEGMENTED] = len(rows)
+            continue
         in_reference = any(row.score.reference_planes for row in rows)
         if in_reference:
             kept += rows

@@ -10,7 +10,7 @@ from cardiolabel.domain import LabelSet
 
 
 def clean_mask(mask: NDArray[np.uint8], labels: LabelSet) -> NDArray[np.uint8]:
-    """Keep each structure's largest component and fill the holes of the LV cavity.
+    """Keep each structure's largest component and fill holes: of the cavity, and beside it with myocardium.
 
     Parameters
     ----------
@@ -38,4 +38,33 @@ def clean_mask(mask: NDArray[np.uint8], labels: LabelSet) -> NDArray[np.uint8]:
             cleaned[band][kept] = value
         else:
             cleaned[band][kept & (cleaned[band] == 0)] = value
+    if labels.has("myocardium") and labels.has("lv_cavity"):
+        _close_wall(cleaned, labels)
     return cleaned
+
+
+def wall_share(mask: NDArray[np.uint8], labels: LabelSet) -> float:
+    """Share of the pixels around the LV cavity that are myocardium; 0 without a cavity.
+
+    >>> ring = np.full((5, 5), 2, np.uint8)
+    >>> ring[2, 2] = 1
+    >>> ring[:2] = 0
+    >>> wall_share(ring, LabelSet("wall", (("lv_cavity", 1), ("myocardium", 2))))
+    0.75
+    """
+    cavity = mask == labels.value("lv_cavity")
+    around = ndimage.binary_dilation(cavity) & ~cavity
+    return float((mask[around] == labels.value("myocardium")).mean()) if around.any() else 0.0
+
+
+def _close_wall(mask: NDArray[np.uint8], labels: LabelSet) -> None:
+    """Background that cavity and myocardium enclose is myocardium."""
+    wall = labels.value("myocardium")
+    rows, cols = (np.flatnonzero((mask > 0).any(axis=axis)) for axis in (1, 0))
+    if rows.size:
+        box = mask[int(rows[0]) : int(rows[-1]) + 1, int(cols[0]) : int(cols[-1]) + 1]
+        outside, count = ndimage.label(
+            np.pad((box != labels.value("lv_cavity")) & (box != wall), 1, constant_values=True)
+        )
+        if count > 1:
+            box[(outside[1:-1, 1:-1] != outside[0, 0]) & (outside[1:-1, 1:-1] > 0) & (box == 0)] = wall

@@ -78,7 +78,8 @@ class Recipe:
     absolute size. With ``pixel_mm`` an input pixel has that size and the frame's middle is cut out, or
     padded; a frame without calibration is fitted. ``sector``: frames are ultrasound sectors, which are
     turned upright. ``views``: those it is for. ``output``: what the network gives; its class ``n`` is
-    the label set's ``n``-th structure, 0 is background.
+    the label set's ``n``-th structure, 0 is background. ``least_wall``: share of the cavity's edge that
+    myocardium must cover, else the plane lies beyond the ventricle and stays empty.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Recipe:
     pixel_mm: float | None = None
     sector: bool = True
     output: Output = Output.CLASSES
+    least_wall: float = 0.0
 
     def sized(self, size_px: int | None) -> Recipe:
         """The same recipe with another side of its input; None keeps its own."""
@@ -178,8 +180,15 @@ APICAL = frozenset({View.A2C, View.A4C, View.UNKNOWN})
 CAMUS = Recipe("camus", size_px=256, labels=CAMUS_LABELS, views=APICAL)
 """Apical echo: LV cavity, myocardium, left atrium in A2C and A4C."""
 
-SAX = Recipe("sax", size_px=256, labels=SAX_LABELS, views=frozenset({View.SAX}), pixel_mm=1.0, sector=False)
-"""Short-axis MR: LV cavity and myocardium; 26 cm around the middle of the picture."""
+SAX = Recipe(
+    "sax", size_px=256, labels=SAX_LABELS, views=frozenset({View.SAX}), pixel_mm=1.0, sector=False,
+    least_wall=0.5,
+)  # fmt: skip
+"""Short-axis MR: LV cavity and myocardium; 26 cm around the middle of the picture.
+
+A slice belongs to the ventricle where myocardium surrounds at least half of the blood: Schulz-Menger et al.
+2020, doi 10.1186/s12968-020-00610-6.
+"""
 
 LV = replace(CAMUS, name="lv", labels=LV_LABELS)
 """Apical echo: the LV cavity alone, as EchoNet has it."""

@@ -1,0 +1,32 @@
+"""Logits of classes to masks, and slices that lie beyond the ventricle."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from cardiolabel.domain import Clip, Spacing
+from cardiolabel.inference.class_masks import class_masks
+from cardiolabel.preprocessing.recipes import SAX
+
+SIDE = SAX.size_px
+
+
+def logits(*walls_deg: float) -> torch.Tensor:
+    """Slices with a round cavity, each with a wall over so many degrees around it."""
+    rows, cols = np.indices((SIDE, SIDE)) - SIDE / 2
+    radius, angle = np.hypot(rows, cols), np.degrees(np.arctan2(rows, cols)) % 360
+    planes = []
+    for wall_deg in walls_deg:
+        cavity = radius < 25
+        wall = ~cavity & (radius < 35) & (angle < wall_deg)
+        planes.append(np.stack([~(cavity | wall), wall, cavity]))
+    return torch.from_numpy(10.0 * np.stack(planes)).float()
+
+
+def test_a_slice_with_less_than_half_a_wall_is_beyond_the_ventricle() -> None:
+    clip = Clip(np.zeros((4, SIDE, SIDE), np.uint8), Spacing(row_mm=1, col_mm=1))
+    masks = class_masks(logits(360, 200, 160, 0), SAX, SAX.placement(clip))
+    assert [bool((mask == 3).any()) for mask in masks] == [True, True, False, False]
+    assert not masks[2:].any()
+    assert set(np.unique(masks[0])) == {0, 2, 3}
