@@ -89,7 +89,7 @@ def replace(model: str, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
 
 @router.delete("/{model}", summary="Delete a model that is not served")
 def delete(model: str) -> dict[str, Any]:
-    """Weights, card, and what was kept of the model before."""
+    """Weights, card and page, and what was kept of the model before."""
     tasks = app_instance()._infers
     users = [name for name, task in tasks.items() if model in (name, task.source.weights(_folder()))]
     if users:
@@ -97,8 +97,8 @@ def delete(model: str) -> dict[str, Any]:
         raise refused(409, "model_in_use", message)
     for path in _files(model):
         path.unlink()
-    for suffix in SUFFIXES:
-        (_folder() / f"{model}.previous{suffix}").unlink(missing_ok=True)
+    for name in (*(f"{model}.previous{suffix}" for suffix in SUFFIXES), f"{model}.md"):
+        (_folder() / name).unlink(missing_ok=True)
     return {}
 
 
@@ -168,11 +168,12 @@ def _check_card(path: Path, model: str) -> None:
 
 
 def _publish(model: str, new: Path) -> None:
-    """Put the new pair in place of the old one, which stays beside it."""
+    """Put the new pair in place of the old one, which stays beside it; the page of the old one goes."""
     with _publishing:
         if all((_folder() / f"{model}{suffix}").is_file() for suffix in SUFFIXES):
             _replace_pair(_folder() / model, _folder() / f"{model}.previous")
         _replace_pair(new / model, _folder() / model)
+        (_folder() / f"{model}.md").unlink(missing_ok=True)
 
 
 def _replace_pair(source: Path, target: Path) -> None:
