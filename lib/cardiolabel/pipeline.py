@@ -59,9 +59,9 @@ def infer_folder(
     OSError
         ``out`` cannot be written.
     """
-    _note_model(predictor, out, resume=resume)
     studies = Studies(folder, models=Models.of(predictor), label_folders={"predicted": out / "labels"})
     records = _images(studies)
+    _note_model(predictor, out, resume=resume)
     problems: list[tuple[str, str]] = []
     skipped = 0
     for done, record in enumerate(records, start=1):
