@@ -18,6 +18,7 @@ import torch
 
 from cardiolabel.io.files import atomic
 from cardiolabel.preprocessing.augmentation import AUGMENTATIONS
+from cardiolabel.training.depthwise import quicken
 from cardiolabel.training.losses import LOSSES, supervised
 from cardiolabel.training.optimizers import OPTIMIZERS, rate
 from cardiolabel.training.samples import Samples
@@ -129,6 +130,7 @@ class _Run:
         placed: Any = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._network: torch.nn.Module = placed.train()
         self._average = copy.deepcopy(self._network).eval()
+        quicken(self._network)
         self._best = copy.deepcopy(self._average)
         self._optimizer = OPTIMIZERS[recipe.optimizer](
             self._network.parameters(), recipe.learning_rate, recipe.weight_decay
