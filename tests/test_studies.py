@@ -198,7 +198,12 @@ def test_the_result_of_a_fresh_prediction(folder: Path, predictor: Predictor) ->
     assert [frame["image_id"] for frame in found["frames"]] == ["p_4CH_ED"]
     # The prediction, not the stored correction, is what the viewer shows.
     assert found["sources"] == {**dict.fromkeys(IMAGES, "final"), "p_4CH_ED": "model"}
-    assert found["model"] == {"name": "tiny", "version": "0", "sha256": predictor.card.sha256}
+    assert found["model"] == {
+        "name": "tiny",
+        "version": "0",
+        "sha256": predictor.card.sha256,
+        "engine": predictor.engine.name,
+    }
     assert len(found["patient"]) == 8
 
 

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError, InputError
-from cardiolabel.inference.models import Models
-from cardiolabel.inference.predictor import Predictor
+from cardiolabel.inference.batch import predict_all
+from cardiolabel.inference.models import check_view
+from cardiolabel.inference.ordered import ordered
+from cardiolabel.inference.predictor import Predictor, Prepared
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
-from cardiolabel.measurements.records import FrameRow, Study
-from cardiolabel.predicted import MODEL_NAME, model_json
-from cardiolabel.reporting.tables import write_tables
+from cardiolabel.measurements.records import FrameRow, MaskedImage, Study
+from cardiolabel.measurements.study import measure_study
+from cardiolabel.predicted import MODEL_NAME, masked_image, without_masks
+from cardiolabel.reporting.tables import tables_of
 from cardiolabel.studies import LABEL_TAGS, Studies
+
+logger = logging.getLogger(__name__)
+
+_PATIENTS_AHEAD = 4
 
 Progress = Callable[[int, int], None]
 
@@ -34,11 +47,11 @@ class Summary:
 def infer_folder(
     folder: Path, predictor: Predictor, *, out: Path, resume: bool, on_progress: Progress
 ) -> Summary:
-    """Predict every image of a studies folder, then measure every patient from those masks.
+    """Predict every image of a studies folder and measure every patient from those masks.
 
     Writes ``labels/<image_id>.nii.gz``, ``frames.csv``, ``patients.csv`` and ``model.json``, the model and
     its labels, in ``out``. An image that cannot be read, or is of a view that the model is not for, costs
-    its own row, with the reason.
+    its own row, with the reason. Memory does not grow with the number of images.
 
     Parameters
     ----------
@@ -48,7 +61,8 @@ def infer_folder(
     out : Path
         Created where missing.
     resume : bool
-        Keep masks that ``out`` already has, which must be of this model.
+        Keep masks that ``out`` already has, which must be of this model; those that cannot be read are
+        made anew.
     on_progress : callable
         Called with images done and images in all.
 
@@ -59,34 +73,96 @@ def infer_folder(
     OSError
         ``out`` cannot be written.
     """
-    studies = Studies(folder, models=Models.of(predictor), label_folders={"predicted": out / "labels"})
-    records = _images(studies)
+    studies = Studies(folder)
+    total = len(_images(studies))
     _note_model(predictor, out, resume=resume)
-    problems: list[tuple[str, str]] = []
-    skipped = 0
-    for done, record in enumerate(records, start=1):
-        target = out / "labels" / f"{record.image_id}.nii.gz"
-        if resume and target.is_file():
-            skipped += 1
-        else:
-            target.unlink(missing_ok=True)
-            try:
-                predicted = studies.predict(record.image_id)
-                nifti.write_mask_like(predicted.masks, target, grid=predicted.grid)
-            except InputError as error:
-                problems.append((record.image_id, str(error)))
-        on_progress(done, len(records))
-    _refuse_nothing(len(records) - len(problems), folder, problems)
-    measured = [studies.measure(patient, predict=False).study for patient in studies.patients()]
-    write_tables(measured, out)
-    return Summary(len(records), len(measured), skipped, tuple(problems))
+    run = _Run(studies, predictor, out / "labels", resume=resume)
+    patients = 0
+    with tables_of(out) as write, ThreadPoolExecutor(1, thread_name_prefix="measure") as pool:
+        by_patient = (list(images) for _, images in groupby(run.images(on_progress, total), _patient))
+        for study in ordered(pool, measure_study, by_patient, ahead=_PATIENTS_AHEAD):
+            write(study)
+            patients += 1
+        _refuse_nothing(total - len(run.problems), folder, run.problems)
+    return Summary(total, patients, run.kept, tuple(run.problems))
+
+
+def _patient(image: MaskedImage) -> str:
+    return image.patient
+
+
+@dataclass(eq=False)
+class _Item:
+    """An image on its way; ``kept`` are masks that an earlier run made."""
+
+    record: Record
+    grid: nifti.Grid | None = None
+    kept: NDArray[np.uint8] | None = None
+    problem: str = ""
+
+
+class _Run:
+    """One run of `infer_folder`: what happens to each image."""
+
+    def __init__(self, studies: Studies, predictor: Predictor, labels: Path, *, resume: bool) -> None:
+        self._studies, self._predictor, self._labels, self._resume = studies, predictor, labels, resume
+        self.problems: list[tuple[str, str]] = []
+        self.kept = 0
+
+    def images(self, on_progress: Progress, total: int) -> Iterator[MaskedImage]:
+        """Every image with its masks, or why it has none, a patient's together."""
+        items = (_Item(record) for records in self._studies.by_patient().values() for record in records)
+        ready = predict_all(self._predictor, items, read=self._read, finish=self._finish)
+        for done, (item, image) in enumerate(ready, start=1):
+            if image.problem:
+                self.problems.append((image.image_id, image.problem))
+            self.kept += item.kept is not None
+            on_progress(done, total)
+            yield image
+
+    def _read(self, item: _Item) -> Prepared | None:
+        target = self._target(item)
+        try:
+            check_view(self._predictor.card.name, self._predictor.recipe.views, item.record)
+            image = nifti.read(item.record.path)
+            item.grid = image.grid
+            if self._resume and target.is_file():
+                item.kept = self._kept_masks(target, image.grid)
+            return None if item.kept is not None else self._predictor.prepare(image.clip)
+        except InputError as error:
+            item.problem = str(error)
+            return None
+        finally:
+            if item.kept is None:
+                target.unlink(missing_ok=True)  # of an earlier run
+
+    def _kept_masks(self, target: Path, grid: nifti.Grid) -> NDArray[np.uint8] | None:
+        try:
+            masks = nifti.read_mask(target)
+            self._predictor.labels.check(masks, target.name)
+        except InputError as error:
+            logger.warning("%s; it is made anew", error)
+            return None
+        return masks if masks.shape == grid.frames_shape else None
+
+    def _finish(self, item: _Item, masks: NDArray[np.uint8] | None) -> tuple[_Item, MaskedImage]:
+        labels = self._predictor.labels
+        found = item.kept if masks is None else masks
+        if found is None or item.grid is None:
+            return item, without_masks(item.record, labels, item.problem)
+        if masks is not None:
+            nifti.write_mask_like(masks, self._target(item), grid=item.grid)
+        return item, masked_image(item.record, found, item.grid, labels)
+
+    def _target(self, item: _Item) -> Path:
+        return self._labels / f"{item.record.image_id}.nii.gz"
 
 
 def _note_model(predictor: Predictor, out: Path, *, resume: bool) -> None:
     path = out / MODEL_NAME
-    said = json.dumps({**model_json(predictor.card), "labels": predictor.labels.as_dict()}, indent=1) + "\n"
+    said = json.dumps({**predictor.used.as_dict(), "labels": predictor.labels.as_dict()}, indent=1) + "\n"
     if resume and path.is_file() and path.read_text(encoding="utf-8") != said:
-        raise DatasetError(f"{out}: begun with another model, see {path.name}; give another --out")
+        raise DatasetError(f"{out}: begun with another model or engine, see {path.name}; give another --out")
     out.mkdir(parents=True, exist_ok=True)
     with atomic(path) as draft:
         draft.write_text(said, encoding="utf-8")
@@ -117,21 +193,26 @@ def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progres
     studies = Studies(folder, label_folders={labels: source})
     records = _images(studies)
     patients = studies.patients()
-    measured, with_mask = [], 0
-    for done, patient in enumerate(patients, start=1):
-        found = studies.measure(patient, predict=False)
-        measured.append(found.study)
-        with_mask += sum(source != "none" for source in found.sources.values())
-        on_progress(done, len(patients))
-    without = tuple(
+    without: list[tuple[str, str]] = []
+    with_mask = 0
+    with tables_of(out) as write:
+        for done, patient in enumerate(patients, start=1):
+            found = studies.measure(patient, predict=False)
+            write(found.study)
+            with_mask += sum(source != "none" for source in found.sources.values())
+            without += _unmeasured(found.study)
+            on_progress(done, len(patients))
+        _refuse_nothing(with_mask, source, without)
+    return Summary(len(records), len(patients), 0, tuple(without))
+
+
+def _unmeasured(study: Study) -> list[tuple[str, str]]:
+    """Images none of whose frames has a geometry, and why."""
+    return [
         (frames[0].image_id, frames[0].reason)
-        for study in measured
         for frames in _by_image(study)
         if all(row.geometry is None and row.lv_area_mm2 is None for row in frames)
-    )
-    _refuse_nothing(with_mask, source, without)
-    write_tables(measured, out)
-    return Summary(len(records), len(patients), 0, without)
+    ]
 
 
 def _by_image(study: Study) -> list[list[FrameRow]]:

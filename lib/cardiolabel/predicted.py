@@ -15,24 +15,23 @@ from cardiolabel.datasets import file_names
 from cardiolabel.datasets.studies_folder import state_of
 from cardiolabel.domain import Clip, LabelSet, Record, View
 from cardiolabel.inference.models import check_view
-from cardiolabel.inference.predictor import Predictor
+from cardiolabel.inference.predictor import Predictor, UsedModel
 from cardiolabel.io import nifti
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.measurements.study import measure_study
-from cardiolabel.networks.weights import ModelCard
 from cardiolabel.reporting.result import study_json
 
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """An image, the masks ``(T, H, W)`` that a model gave it, and that model's card."""
+    """An image, the masks ``(T, H, W)`` that a model gave it, and that model."""
 
     record: Record
     clip: Clip
     grid: nifti.Grid
     masks: NDArray[np.uint8]
     labels: LabelSet
-    card: ModelCard
+    model: UsedModel
 
 
 class Predictions:
@@ -61,7 +60,7 @@ class Predictions:
 
 
 def _key(record: Record, predictor: Predictor) -> Hashable:
-    return state_of(record.path), identity(predictor.card)
+    return state_of(record.path), predictor.used
 
 
 def predict_file(path: Path, predictor: Predictor, *, record: Record | None = None) -> Predicted:
@@ -79,28 +78,18 @@ def predict_file(path: Path, predictor: Predictor, *, record: Record | None = No
     check_view(predictor.card.name, predictor.recipe.views, record)
     image = nifti.read(path)
     masks = predictor.predict(image.clip)
-    return Predicted(record, image.clip, image.grid, masks, predictor.labels, predictor.card)
+    return Predicted(record, image.clip, image.grid, masks, predictor.labels, predictor.used)
 
 
 def file_result_json(predicted: Predicted) -> dict[str, Any]:
     """The result of an image that belongs to no studies folder: its own frames only."""
     image = masked_image(predicted.record, predicted.masks, predicted.grid, predicted.labels)
     sources = {predicted.record.image_id: "model"}
-    return study_json(measure_study([image]), sources=sources, model=model_json(predicted.card))
+    return study_json(measure_study([image]), sources=sources, model=predicted.model.as_dict())
 
 
 MODEL_NAME = "model.json"
 """Beside masks that were predicted for a folder: which model, and what its labels are."""
-
-
-def model_json(card: ModelCard) -> dict[str, str]:
-    """Name, version and sha256 of a model, as every result carries them."""
-    return {"name": card.name, "version": card.version, "sha256": card.sha256}
-
-
-def identity(card: ModelCard) -> Hashable:
-    """What tells a model's masks from those of any other, as a part of cache keys."""
-    return card.name, card.version, card.sha256
 
 
 def masked_image(record: Record, masks: NDArray[np.uint8], grid: nifti.Grid, labels: LabelSet) -> MaskedImage:

@@ -16,16 +16,14 @@ from cardiolabel.datasets.studies_folder import StudiesFolder, state_of
 from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS, LabelSet, Phase, Record, View
 from cardiolabel.errors import ImageContentError, InputError, ModelError
 from cardiolabel.inference.models import Models
+from cardiolabel.inference.predictor import UsedModel
 from cardiolabel.io import nifti
 from cardiolabel.measurements.records import MaskedImage, Study
 from cardiolabel.measurements.study import measure_study
-from cardiolabel.networks.weights import ModelCard
 from cardiolabel.predicted import (
     Predicted,
     Predictions,
-    identity,
     masked_image,
-    model_json,
     without_masks,
 )
 from cardiolabel.reporting.figure import study_figure
@@ -44,7 +42,7 @@ class Measured:
 
     study: Study
     sources: dict[str, str]
-    cards: dict[str, ModelCard]
+    models: dict[str, UsedModel]
 
 
 def labels_of(record: Record) -> LabelSet:
@@ -133,9 +131,9 @@ class Studies(StudiesFolder):
         return self._predictions.get(record, self.models.for_record(record, model))
 
     def model_json(self, record: Record) -> dict[str, str] | None:
-        """Name, version and sha256 of the model that predicts a record's view, if one is loaded."""
+        """The model that predicts a record's view as JSON-safe values, if one is loaded."""
         predictor = self.models.loaded_for(record)
-        return model_json(predictor.card) if predictor else None
+        return predictor.used.as_dict() if predictor else None
 
     def measure(self, patient: str, *, predict: bool = True) -> Measured:
         """Measure a patient from the best mask of each image; never fails for what a file holds.
@@ -179,7 +177,7 @@ class Studies(StudiesFolder):
             As `predict` gave it.
         """
         image_id = predicted.record.image_id
-        model = predicted.card.name
+        model = predicted.model.name
         measured = self._measure(
             self.of_patient(predicted.record.patient),
             may_predict=lambda record: record.phase is not Phase.CINE or self._was_predicted(record, model),
@@ -233,7 +231,7 @@ class Studies(StudiesFolder):
         if self._stored(record)[1] is not None:
             return None
         try:
-            return identity(self.models.for_record(record).card)
+            return self.models.for_record(record).used
         except (InputError, ModelError) as error:
             return str(error)
 
@@ -258,27 +256,27 @@ class Studies(StudiesFolder):
         fresh: Predicted | None = None,
     ) -> Measured:
         sources: dict[str, str] = {}
-        cards: dict[str, ModelCard] = {}
+        models: dict[str, UsedModel] = {}
         images = []
         for record in records:
             given = fresh if fresh and fresh.record.image_id == record.image_id else None
-            image, source, card = self._best(record, given, model, may_predict=may_predict(record))
+            image, source, used = self._best(record, given, model, may_predict=may_predict(record))
             images.append(image)
             sources[record.image_id] = source
-            if card:
-                cards[record.image_id] = card
-        return Measured(measure_study(images), sources, cards)
+            if used:
+                models[record.image_id] = used
+        return Measured(measure_study(images), sources, models)
 
     def _best(
         self, record: Record, fresh: Predicted | None, model: str | None, *, may_predict: bool
-    ) -> tuple[MaskedImage, str, ModelCard | None]:
-        """An image's best mask, where it came from, and the card of the model that gave it."""
+    ) -> tuple[MaskedImage, str, UsedModel | None]:
+        """An image's best mask, where it came from, and the model that gave it."""
         tag, path = self._stored(record)
         try:
             if path is not None and fresh is None:
                 return self.masked(record, path, name=f"labels/{tag}/{path.name}"), tag, None
             found = fresh or self._predicted(record, model, may_predict=may_predict)
-            return masked_image(record, found.masks, found.grid, found.labels), "model", found.card
+            return masked_image(record, found.masks, found.grid, found.labels), "model", found.model
         except (InputError, ModelError, OSError) as error:
             return without_masks(record, labels_of(record), str(error)), "none", None
 
@@ -289,8 +287,8 @@ class Studies(StudiesFolder):
         raise ImageContentError("no mask is stored, and none was predicted")
 
     def _json(self, measured: Measured, *, geometry: bool = True) -> dict[str, Any]:
-        card = next(iter(measured.cards.values()), None)
-        model = model_json(card) if card else None
+        used = next(iter(measured.models.values()), None)
+        model = used.as_dict() if used else None
         return study_json(measured.study, sources=measured.sources, model=model, geometry=geometry)
 
 

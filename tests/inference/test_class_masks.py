@@ -26,7 +26,7 @@ def logits(*walls_deg: float) -> torch.Tensor:
 
 def test_a_slice_with_less_than_half_a_wall_is_beyond_the_ventricle() -> None:
     clip = Clip(np.zeros((4, SIDE, SIDE), np.uint8), Spacing(row_mm=1, col_mm=1))
-    masks = class_masks(logits(360, 200, 160, 0), SAX, SAX.placement(clip))
+    masks = class_masks(logits(360, 200, 160, 0).numpy(), SAX, SAX.placement(clip))
     assert [bool((mask == 3).any()) for mask in masks] == [True, True, False, False]
     assert not masks[2:].any()
     assert set(np.unique(masks[0])) == {0, 2, 3}

@@ -56,7 +56,7 @@ def test_perfect_heatmaps_give_the_cavity(
         frame, points = frame[::-1].copy(), upside_down(points, shape[0])
     place = LANDMARKS.placement(Clip(frame[None], spacing))
     assert place.flipped is flipped
-    masks = landmark_masks(heatmaps(points, place), LANDMARKS, place)
+    masks = landmark_masks(heatmaps(points, place).numpy(), LANDMARKS, place)
     assert masks.shape == (1, *shape) and masks.dtype == np.uint8
     truth = Landmarks(points).mask(shape)
     assert set(np.unique(masks)) == {0, 1}
@@ -67,7 +67,7 @@ def test_perfect_heatmaps_give_the_cavity(
 def test_heatmaps_without_a_peak_cost_their_own_frame(value: float) -> None:
     place = LANDMARKS.placement(Clip(sector((256, 256))[None], None))
     good = heatmaps(SHARES * 256, place)
-    masks = landmark_masks(torch.cat([torch.full_like(good, value), good]), LANDMARKS, place)
+    masks = landmark_masks(torch.cat([torch.full_like(good, value), good]).numpy(), LANDMARKS, place)
     assert not masks[0].any() and masks[1].any()
 
 

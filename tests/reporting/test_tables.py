@@ -12,7 +12,7 @@ from cardiolabel.domain import Convention, Method
 from cardiolabel.measurements.quality import Flag
 from cardiolabel.measurements.records import PatientRow, Study
 from cardiolabel.reporting import tables
-from cardiolabel.reporting.tables import FRAME_COLUMNS, PATIENT_COLUMNS, cells, write_tables
+from cardiolabel.reporting.tables import FRAME_COLUMNS, PATIENT_COLUMNS, cells, tables_of
 
 from .studies import measured, nothing_measured, phantom
 
@@ -21,6 +21,12 @@ PATIENTS_HEADER = (
     "patient,method,convention,edv_ml,esv_ml,sv_ml,ef_pct,ef_low_pct,ef_high_pct,"
     "length_a4c_ed_mm,length_a2c_ed_mm,length_a4c_es_mm,length_a2c_es_mm,quality,reason"
 )
+
+
+def write_tables(studies: list[Study], folder: Path) -> None:
+    with tables_of(folder) as write:
+        for study in studies:
+            write(study)
 
 
 def table(path: Path) -> list[dict[str, str]]:

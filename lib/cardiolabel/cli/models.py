@@ -90,6 +90,21 @@ def compare(
     say(f"{len(names) - len(failed)} of {len(names)} recipes compared: {out / 'comparison.md'}", quiet)
 
 
+def average(
+    name: Annotated[str, typer.Argument(help="Name of the models.")],
+    runs: Annotated[list[Path], typer.Argument(help="Their folders; the last one's card is kept.")],
+    out: Out,
+    version: Annotated[str, typer.Option(help="Version of the mean, for its card.")],
+    quiet: Quiet = False,
+) -> None:
+    """Write the mean of models of one training line, which is often better than each."""
+    from cardiolabel.networks.average import average_models
+
+    with clear_errors():
+        done = average_models(name, runs, out=out, version=version)
+    say(f"{done.name} {done.version} in {out}: the mean of {len(runs)} models", quiet)
+
+
 def card(
     name: Annotated[str, typer.Argument(help="Name of the model.")],
     weights: Weights = MODELS,

@@ -10,11 +10,37 @@ from cardiolabel.inference.postprocess import clean_mask, wall_share
 from cardiolabel.preprocessing.recipes import Placement, Recipe
 
 
-def class_masks(logits: torch.Tensor, recipe: Recipe, place: Placement) -> NDArray[np.uint8]:
+def class_masks(logits: NDArray[np.float32], recipe: Recipe, place: Placement) -> NDArray[np.uint8]:
     """Masks ``(T, H, W)`` on the frames' own grid: the likeliest classes by logits ``(T, C, S, S)``."""
-    classes = recipe.restore(logits.softmax(1), place).argmax(1).to(torch.uint8).cpu().numpy()
-    masks = np.array(recipe.values, dtype=np.uint8)[classes]
-    clean = np.stack([clean_mask(mask, recipe.labels) for mask in masks])
+    values = np.array(recipe.values, dtype=np.uint8)
+    masks = np.zeros((len(logits), place.rows, place.cols), dtype=np.uint8)
+    for mask, frame in zip(masks, torch.from_numpy(logits), strict=True):
+        box = _box(_likeliest(frame.numpy()) > 0, place)
+        if box is not None:
+            probabilities = recipe.restore(frame[None].softmax(1), place)[0].numpy()
+            mask[box] = clean_mask(values[_likeliest(probabilities[:, *box])], recipe.labels)
     if recipe.least_wall:
-        clean[[wall_share(mask, recipe.labels) < recipe.least_wall for mask in clean]] = 0
-    return clean
+        masks[[wall_share(mask, recipe.labels) < recipe.least_wall for mask in masks]] = 0
+    return masks
+
+
+def _box(found: NDArray[np.bool_], place: Placement) -> tuple[slice, slice] | None:
+    """Where a frame can have structures: within a pixel of where the network's grid has them."""
+    edges = [np.flatnonzero(found.any(axis=axis))[[0, -1]] for axis in (1, 0) if found.any()]
+    if not edges:
+        return None
+    corners = place.to_frame(np.stack(edges, axis=1) + np.array([[-1.0], [1.0]]))
+    low, high = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)
+    top, left = low.clip(0).tolist()
+    bottom, right = (high + 1).tolist()
+    return slice(top, bottom), slice(left, right)
+
+
+def _likeliest(planes: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """As ``planes.argmax(0)``, of equals the first, in a tenth of its time."""
+    best = planes[0].copy()
+    found = np.zeros(best.shape, dtype=np.uint8)
+    for number, plane in enumerate(planes[1:], start=1):
+        np.copyto(found, number, where=plane > best)
+        np.maximum(best, plane, out=best)
+    return found

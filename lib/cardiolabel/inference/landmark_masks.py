@@ -13,12 +13,12 @@ from cardiolabel.networks.landmark_heatmaps import peak_points
 from cardiolabel.preprocessing.recipes import Placement, Recipe
 
 
-def landmark_masks(logits: torch.Tensor, recipe: Recipe, place: Placement) -> NDArray[np.uint8]:
+def landmark_masks(logits: NDArray[np.float32], recipe: Recipe, place: Placement) -> NDArray[np.uint8]:
     """Masks ``(T, H, W)`` on the frames' own grid, of logits ``(T, 7, S, S)``.
 
     A frame whose landmarks are no outline has an empty mask.
     """
-    points_px = place.to_frame(peak_points(logits).double().cpu().numpy())
+    points_px = place.to_frame(peak_points(torch.from_numpy(logits)).double().numpy())
     value = np.uint8(recipe.labels.value("lv_cavity"))
     cavities = [outlined(points, (place.rows, place.cols)) for points in points_px]
     return np.stack([clean_mask(cavity * value, recipe.labels) for cavity in cavities])

@@ -163,6 +163,11 @@ class Models:
         """Whether a model's weights have been read."""
         return name in self._ready
 
+    def engine_name(self, name: str) -> str | None:
+        """What computes a model; None until its weights have been read."""
+        ready = self._ready.get(name)
+        return ready.engine.name if ready else None
+
     def reload(self) -> None:
         """Read the weights of all loaded models anew; those in use stay where one of them fails.
 

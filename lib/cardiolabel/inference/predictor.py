@@ -4,52 +4,97 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from cardiolabel.domain import Clip, LabelSet
 from cardiolabel.errors import CorruptWeightsError
 from cardiolabel.inference.class_masks import class_masks
+from cardiolabel.inference.engines.choose import engine_for
+from cardiolabel.inference.engines.engine import Engine
 from cardiolabel.inference.landmark_masks import landmark_masks
-from cardiolabel.networks.weights import ModelCard, load_model
-from cardiolabel.preprocessing.recipes import RECIPES, Output, Recipe
+from cardiolabel.networks.weights import ModelCard, read_weights, rebuild
+from cardiolabel.preprocessing.recipes import RECIPES, Output, Placement, Recipe
 
-_FRAMES_AT_ONCE = 8
+FRAMES_AT_ONCE = 16
+"""Frames whose logits are in memory together."""
+
+_CLEANING_THREADS = 2
 _MASKS = {Output.CLASSES: class_masks, Output.LANDMARKS: landmark_masks}
 
 
-class Predictor:
-    """A loaded network with its recipe; safe to call from several threads.
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A clip as network input ``(T, 1, S, S)``, and where its frames lie in it."""
 
-    Runs in fp16 on a GPU where there is one, otherwise in fp32 on the CPU.
+    frames: NDArray[np.float32]
+    place: Placement
+
+
+@dataclass(frozen=True)
+class UsedModel:
+    """Which model gave masks, and what computed it, as every result says it."""
+
+    name: str
+    version: str
+    sha256: str
+    engine: str
+
+    def as_dict(self) -> dict[str, str]:
+        """JSON-safe form."""
+        return dataclasses.asdict(self)
+
+
+class Predictor:
+    """A model's network with its recipe; safe to call from several threads.
+
+    Parameters
+    ----------
+    engine : Engine
+        Computes the network.
+    card : ModelCard
+    recipe : Recipe
     """
 
-    def __init__(self, network: torch.nn.Module, card: ModelCard, *, recipe: Recipe) -> None:
+    def __init__(self, engine: Engine, card: ModelCard, *, recipe: Recipe) -> None:
+        self.engine = engine
         self.card = card
         self.recipe = recipe
         self.labels = recipe.labels
         """What the mask values mean."""
         self._masks = _MASKS[recipe.output]
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
     def load(cls, name: str, folder: Path) -> Predictor:
-        """Load ``<name>.safetensors`` and its card from ``folder``.
+        """Load ``<name>.safetensors`` and its card from ``folder``, for the fastest engine here.
 
         Raises
         ------
         MissingWeightsError, CorruptWeightsError
             The files are not there, or are not what the card says.
+        InputError
+            As `engine_for`.
         """
-        network, card = load_model(name, folder)
+        blob, card = read_weights(name, folder)
         if card.recipe not in RECIPES:
             raise CorruptWeightsError(f"{name}.json names an unknown recipe {card.recipe!r}")
-        return cls(network, card, recipe=RECIPES[card.recipe].sized(card.size_px))
+        recipe = RECIPES[card.recipe].sized(card.size_px)
+        made_of = json.dumps([card.sha256, card.network, card.arguments], sort_keys=True)
+        key = hashlib.sha256(made_of.encode()).hexdigest()
+        engine = engine_for(lambda: rebuild(blob, card), key=key, size_px=recipe.size_px)
+        return cls(engine, card, recipe=recipe)
+
+    @property
+    def used(self) -> UsedModel:
+        """What results say of it."""
+        return UsedModel(self.card.name, self.card.version, self.card.sha256, self.engine.name)
 
     def only(self, structures: Iterable[str], *, name: str) -> Predictor:
         """A predictor of the same network whose masks hold only some structures.
@@ -80,18 +125,25 @@ class Predictor:
 
     def predict(self, clip: Clip) -> NDArray[np.uint8]:
         """Masks ``(T, H, W)`` for a clip of the same shape."""
-        place = self.recipe.placement(clip)
-        frames = torch.from_numpy(self.recipe.frames(clip, place))
-        masks = np.empty(clip.shape, dtype=np.uint8)
-        for start in range(0, len(frames), _FRAMES_AT_ONCE):
-            chunk = slice(start, start + _FRAMES_AT_ONCE)
-            masks[chunk] = self._masks(self._logits(frames[chunk]), self.recipe, place)
-        masks[~np.isin(masks, list(self.labels.known))] = 0
-        return masks
+        prepared = self.prepare(clip)
+        starts = range(0, len(prepared.frames), FRAMES_AT_ONCE)
+        if len(starts) == 1:
+            return self.masks(self.engine.logits(prepared.frames), prepared.place)
+        cleaned: list[Future[NDArray[np.uint8]]] = []
+        with ThreadPoolExecutor(_CLEANING_THREADS) as pool:
+            for start in starts:
+                logits = self.engine.logits(prepared.frames[start : start + FRAMES_AT_ONCE])
+                cleaned.append(pool.submit(self.masks, logits, prepared.place))
+        return np.concatenate([chunk.result() for chunk in cleaned])
 
-    @torch.inference_mode()
-    def _logits(self, frames: torch.Tensor) -> torch.Tensor:
-        batch = frames.to(self.device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
-            logits: torch.Tensor = self._network(batch)
-        return logits.float()
+    def prepare(self, clip: Clip) -> Prepared:
+        """A clip's network input."""
+        place = self.recipe.placement(clip)
+        return Prepared(self.recipe.frames(clip, place), place)
+
+    def masks(self, logits: NDArray[np.float32], place: Placement) -> NDArray[np.uint8]:
+        """Clean masks ``(T, H, W)`` on the frames' own grid, of logits ``(T, C, S, S)``."""
+        masks = self._masks(logits, self.recipe, place)
+        kept = np.zeros(256, dtype=np.bool_)
+        kept[list(self.labels.known)] = True
+        return masks if self.labels is self.recipe.labels else np.where(kept[masks], masks, np.uint8(0))

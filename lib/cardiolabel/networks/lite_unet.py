@@ -83,11 +83,19 @@ class LiteUNet(torch.nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits ``(N, C, S, S)`` of grey images ``(N, 1, S, S)``."""
-        *skips, features = self.encoder(images.expand(-1, 3, -1, -1))
+        return self.rest(*self.front(images))
+
+    def front(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Features of 1/2 to 1/32 of the resolution; masks feel how these are rounded."""
+        return tuple(self.encoder(images.expand(-1, 3, -1, -1)))
+
+    def rest(self, *features: torch.Tensor) -> torch.Tensor:
+        """Logits of what `front` gave; masks do not feel how these are rounded."""
+        *skips, joined = features
         for skip, step in zip(reversed(skips), self.steps, strict=True):
-            raised = functional.interpolate(features, scale_factor=2.0, mode="nearest")
-            features = step(torch.cat([raised, skip], dim=1))
-        logits: torch.Tensor = self.head(features)
+            raised = functional.interpolate(joined, scale_factor=2.0, mode="nearest")
+            joined = step(torch.cat([raised, skip], dim=1))
+        logits: torch.Tensor = self.head(joined)
         return functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 

@@ -103,10 +103,27 @@ def load_model(name: str, folder: Path) -> tuple[torch.nn.Module, ModelCard]:
     MissingWeightsError, CorruptWeightsError
         As `read_card`; also where sha256, names or shapes do not match.
     """
+    blob, card = read_weights(name, folder)
+    return rebuild(blob, card), card
+
+
+def read_weights(name: str, folder: Path) -> tuple[bytes, ModelCard]:
+    """The content of a weights file and its card, whose sha256 it has; errors as `read_card`."""
     card = read_card(name, folder)
     blob = (folder / f"{name}.safetensors").read_bytes()
     if hashlib.sha256(blob).hexdigest() != card.sha256:
         raise CorruptWeightsError(f"{name}.safetensors is not the file its card describes (sha256)")
+    return blob, card
+
+
+def rebuild(blob: bytes, card: ModelCard) -> torch.nn.Module:
+    """The network of a weights file in evaluation mode, fp32.
+
+    Raises
+    ------
+    CorruptWeightsError
+        Names or shapes are not those of the card's network.
+    """
     try:
         stored = load(blob)
         with torch.device("meta"):  # a card could ask for more memory than its file fills
@@ -114,8 +131,8 @@ def load_model(name: str, folder: Path) -> tuple[torch.nn.Module, ModelCard]:
         network = build(card.network, card.arguments)
         _fill(network, stored)
     except _UNFIT as error:
-        raise CorruptWeightsError(f"{name}.safetensors does not fit its card: {error}") from error
-    return network.float().eval(), card
+        raise CorruptWeightsError(f"{card.name}.safetensors does not fit its card: {error}") from error
+    return network.float().eval()
 
 
 def _tensors(network: torch.nn.Module) -> dict[str, torch.Tensor]:

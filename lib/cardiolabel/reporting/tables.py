@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,27 @@ PATIENT_COLUMNS = (
 )  # fmt: skip
 
 
-def write_tables(studies: Sequence[Study], folder: Path) -> None:
-    """Write both tables; a value that could not be measured is an empty cell.
+@contextmanager
+def tables_of(folder: Path) -> Iterator[Callable[[Study], None]]:
+    """Yields what writes one study's rows; both tables appear, whole, at the end of the block only.
+
+    A value that could not be measured is an empty cell.
 
     Raises
     ------
     OSError
         The folder cannot be written; tables that were there stay whole.
     """
-    frames = (cells(row, FRAME_COLUMNS) for study in studies for row in study.frames)
-    patients = (cells(row, PATIENT_COLUMNS) for study in studies for row in study.rows)
-    write_table(folder / "frames.csv", FRAME_COLUMNS, frames)
-    write_table(folder / "patients.csv", PATIENT_COLUMNS, patients)
+    with (
+        _table(folder / "frames.csv", FRAME_COLUMNS) as frames,
+        _table(folder / "patients.csv", PATIENT_COLUMNS) as patients,
+    ):
+
+        def write(study: Study) -> None:
+            frames.writerows(cells(row, FRAME_COLUMNS) for row in study.frames)
+            patients.writerows(cells(row, PATIENT_COLUMNS) for row in study.rows)
+
+        yield write
 
 
 def cells(row: FrameRow | PatientRow, columns: Sequence[str]) -> dict[str, Any]:
@@ -57,7 +67,13 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
     OSError
         The folder cannot be written.
     """
+    with _table(path, columns) as writer:
+        writer.writerows(rows)
+
+
+@contextmanager
+def _table(path: Path, columns: Sequence[str]) -> Iterator[csv.DictWriter[str]]:
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        yield writer

@@ -42,8 +42,12 @@ class Segmentation(InferTask):
         self.source = source
 
     def info(self) -> dict[str, Any]:
-        """As MONAI Label's, and the views that the model is for."""
-        return {**super().info(), "views": [str(view) for view in self.source.views]}
+        """As MONAI Label's, the views that the model is for, and what computes it once it was asked for."""
+        return {
+            **super().info(),
+            "views": [str(view) for view in self.source.views],
+            "engine": self._engine.models.engine_name(self.source.name),
+        }
 
     def is_valid(self) -> bool:
         """Always listed: without weights a request is answered with how to get them."""

@@ -1,0 +1,49 @@
+"""Which engine computes a network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import torch
+
+from cardiolabel.errors import InputError
+from cardiolabel.inference.engines import openvino_engine
+from cardiolabel.inference.engines.engine import Engine
+from cardiolabel.inference.engines.openvino_engine import OpenVinoEngine
+from cardiolabel.inference.engines.torch_engine import TorchEngine
+
+ENGINE_VARIABLE = "CARDIOLABEL_ENGINE"
+"""``auto``, ``torch`` or ``openvino``."""
+
+ENGINES = ("auto", "torch", "openvino")
+
+
+def engine_for(network: Callable[[], torch.nn.Module], *, key: str, size_px: int) -> Engine:
+    """The fastest engine here, or the one that `ENGINE_VARIABLE` names.
+
+    ``auto`` is PyTorch where there is a GPU, else OpenVINO where it is installed, else PyTorch.
+
+    Parameters
+    ----------
+    network : callable
+        Gives the network in evaluation mode.
+    key : str
+        sha256 of its weights.
+    size_px : int
+        Side of its input.
+
+    Raises
+    ------
+    InputError
+        The engine asked for is unknown or not installed.
+    """
+    wanted = os.environ.get(ENGINE_VARIABLE) or "auto"
+    if wanted not in ENGINES:
+        raise InputError(f"{ENGINE_VARIABLE}={wanted!r}: expected one of {', '.join(ENGINES)}")
+    installed = openvino_engine.is_installed()
+    if wanted == "openvino" and not installed:
+        raise InputError(f"{ENGINE_VARIABLE}=openvino: not installed; pip install 'cardiolabel[openvino]'")
+    if wanted == "openvino" or (wanted == "auto" and installed and not torch.cuda.is_available()):
+        return OpenVinoEngine(network, key=key, size_px=size_px)
+    return TorchEngine(network())

@@ -1,0 +1,206 @@
+"""OpenVINO on the CPU: bf16 where the CPU has it and the network says what must not be rounded."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import queue
+import shutil
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
+
+CACHE_VARIABLE = "CARDIOLABEL_CACHE"
+"""Folder of converted models; by default ``cardiolabel`` in the user's cache folder."""
+
+_PARTS = "part{}.xml"
+
+
+def is_installed() -> bool:
+    """Whether OpenVINO can be imported."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+class OpenVinoEngine:
+    """One compiled network: a single frame takes all cores, several share them, one core each.
+
+    A network with the methods ``front`` and ``rest``, which follow each other, runs its rest in bf16 on CPUs
+    that have it; any other network runs in fp32.
+
+    Parameters
+    ----------
+    network : callable
+        Gives the network in evaluation mode; called only where it was not converted before.
+    key : str
+        Tells its weights from all others: a sha256.
+    size_px : int
+        Side of its input.
+    """
+
+    def __init__(self, network: Callable[[], torch.nn.Module], *, key: str, size_px: int) -> None:
+        self._parts = _models(network, key=key, size_px=size_px)
+        has_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self._kinds = ["f32", "bf16" if has_bf16 else "f32"][: len(self._parts)]
+        self._alone = _Lane(self._compiled("LATENCY"))
+        self._busy = threading.Lock()
+        self._lanes: _Lanes | None = None
+
+    @property
+    def name(self) -> str:
+        """As `Engine.name`."""
+        return f"openvino cpu {self._kinds[-1].replace('f32', 'fp32')}"
+
+    def logits(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `Engine.logits`."""
+        with self._busy:
+            if len(frames) == 1:
+                return self._alone(frames)
+            self._lanes = self._lanes or _Lanes(self._compiled("THROUGHPUT"))
+            return self._lanes(frames)
+
+    def _compiled(self, hint: str) -> list[Any]:
+        return [
+            _core().compile_model(part, "CPU", {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": kind})
+            for part, kind in zip(self._parts, self._kinds, strict=True)
+        ]
+
+
+class _Lane:
+    """The parts of a network, each with memory of its own, one feeding the next."""
+
+    def __init__(self, compiled: Sequence[Any]) -> None:
+        self._requests = [part.create_infer_request() for part in compiled]
+
+    def __call__(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits ``(1, C, S, S)`` of one frame ``(1, 1, S, S)``."""
+        given = [frame]
+        for request in self._requests:
+            request.infer(given, share_inputs=True)
+            given = [tensor.data for tensor in request.output_tensors]
+        return given[0].copy()
+
+
+class _Lanes:
+    """As many lanes side by side as the compiled parts work best with."""
+
+    def __init__(self, compiled: Sequence[Any]) -> None:
+        count = compiled[-1].get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        self._free: queue.SimpleQueue[_Lane] = queue.SimpleQueue()
+        for _ in range(count):
+            self._free.put(_Lane(compiled))
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="openvino")
+
+    def __call__(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits ``(N, C, S, S)`` of frames ``(N, 1, S, S)``."""
+        return np.concatenate(list(self._pool.map(self._one, frames[:, None])))
+
+    def _one(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
+        lane = self._free.get()
+        try:
+            return lane(frame)
+        finally:
+            self._free.put(lane)
+
+
+@cache
+def _core() -> Any:
+    import openvino
+
+    return openvino.Core()
+
+
+def _models(network: Callable[[], torch.nn.Module], *, key: str, size_px: int) -> list[Any]:
+    """The converted parts, from the cache or new; without a cache that can be written, from nowhere else."""
+    import openvino
+
+    version = openvino.__version__.partition("-")[0]
+    folder = cache_folder() / "openvino" / f"{key[:32]}-{size_px}-{version}"
+    try:
+        return _read(folder)
+    except RuntimeError:  # not there, or damaged
+        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as elsewhere:
+        drafted = Path(elsewhere) / "model"
+        drafted.mkdir()
+        _convert(network(), drafted, size_px)
+        _keep(drafted, folder)
+        return _read(drafted)
+
+
+def _read(folder: Path) -> list[Any]:
+    parts = sorted(folder.glob(_PARTS.format("*")))
+    if not parts:
+        raise RuntimeError(f"no converted model in {folder.name}")
+    return [_core().read_model(part) for part in parts]
+
+
+def _keep(drafted: Path, folder: Path) -> None:
+    """Put a converted model into the cache, whole or not at all."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+        try:
+            shutil.copytree(drafted, draft, dirs_exist_ok=True)
+            draft.replace(folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    except OSError as error:
+        if not folder.is_dir():  # else another process was quicker
+            logger.warning("the converted model is not kept, each start converts it again: %s", error)
+
+
+def _convert(network: torch.nn.Module, folder: Path, size_px: int) -> None:
+    """Write a network's parts; by the frontend itself: `openvino.convert_model` reports its use to Intel."""
+    import openvino
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    given: tuple[torch.Tensor, ...] = (torch.zeros(1, 1, size_px, size_px),)
+    for number, method in enumerate(_methods(network)):
+        part = _Part(network, method)
+        with torch.inference_mode(), warnings.catch_warnings():
+            # It traces with torch.jit, which says that it is to be replaced.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            decoder = TorchScriptPythonDecoder(part, example_input=given)
+            model = frontend.convert(frontend.load(decoder))
+            model.reshape({index: list(tensor.shape) for index, tensor in enumerate(given)})
+            found = part(*given)
+            given = found if isinstance(found, tuple) else (found,)
+        openvino.save_model(model, folder / _PARTS.format(number), compress_to_fp16=False)
+
+
+def _methods(network: Any) -> list[Callable[..., Any]]:
+    """What is computed one after the other."""
+    return [network.front, network.rest] if hasattr(network, "front") else [network]
+
+
+class _Part(torch.nn.Module):
+    """A method of a network as a module, as the conversion wants it."""
+
+    def __init__(self, network: torch.nn.Module, method: Callable[..., Any]) -> None:
+        super().__init__()
+        self.network, self._method = network, method
+        self.eval()
+
+    def forward(self, *given: torch.Tensor) -> Any:
+        return self._method(*given)
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept."""
+    given = os.environ.get(CACHE_VARIABLE)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(given) if given else Path(base) / "cardiolabel"

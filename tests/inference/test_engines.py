@@ -1,0 +1,175 @@
+"""One network gives the same masks whatever computes it, and converted models never mislead."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cardiolabel.datasets.phantom import write_sample
+from cardiolabel.domain import Method
+from cardiolabel.errors import InputError
+from cardiolabel.inference.engines import openvino_engine
+from cardiolabel.inference.engines.choose import ENGINE_VARIABLE, engine_for
+from cardiolabel.inference.engines.openvino_engine import CACHE_VARIABLE, OpenVinoEngine
+from cardiolabel.inference.engines.torch_engine import TorchEngine
+from cardiolabel.inference.models import Models, load
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.networks.lite_unet import lite_unet
+from cardiolabel.networks.registry import build
+from cardiolabel.studies import Studies
+
+from .models import ARGUMENTS, save_tiny_model
+
+WEIGHTS = Path(__file__).parents[2] / "apps" / "cardiac_echo" / "model"
+
+needs_openvino = pytest.mark.skipif(
+    not openvino_engine.is_installed(), reason="needs OpenVINO: pip install 'cardiolabel[openvino]'"
+)
+
+
+@pytest.fixture(scope="module")
+def network() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build("unet", ARGUMENTS).eval()
+
+
+@pytest.fixture
+def frames() -> np.ndarray:
+    return np.random.default_rng(0).random((3, 1, 64, 64), dtype=np.float32)
+
+
+def converted(network: torch.nn.Module, key: str = "tiny") -> OpenVinoEngine:
+    return OpenVinoEngine(lambda: network, key=key, size_px=64)
+
+
+def never() -> torch.nn.Module:
+    raise AssertionError("converted before: the network is not needed")
+
+
+@needs_openvino
+def test_a_network_that_says_nothing_runs_in_fp32(network: torch.nn.Module, frames: np.ndarray) -> None:
+    engine = converted(network)
+    assert engine.name == "openvino cpu fp32"
+    np.testing.assert_allclose(engine.logits(frames), TorchEngine(network).logits(frames), atol=1e-4)
+
+
+@needs_openvino
+def test_frames_alone_and_together_are_the_same(network: torch.nn.Module, frames: np.ndarray) -> None:
+    engine = converted(network)
+    alone = np.concatenate([engine.logits(frame[None]) for frame in frames])
+    assert np.array_equal(engine.logits(frames), alone)
+
+
+@needs_openvino
+def test_a_network_in_two_parts_is_the_whole(frames: np.ndarray) -> None:
+    torch.manual_seed(0)
+    network = lite_unet(4, lite=0).eval()
+    engine, exact = converted(network, "lite"), TorchEngine(network).logits(frames)
+    assert np.abs(engine.logits(frames) - exact).max() < 0.03 * np.abs(exact).max()
+
+
+@needs_openvino
+def test_it_is_converted_once(network: torch.nn.Module, frames: np.ndarray) -> None:
+    first = converted(network).logits(frames)
+    again = OpenVinoEngine(never, key="tiny", size_px=64)
+    assert np.array_equal(again.logits(frames), first)
+
+
+@needs_openvino
+def test_a_damaged_file_is_converted_anew(
+    network: torch.nn.Module, frames: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    first = converted(network).logits(frames)
+    (file,) = tmp_path.rglob("*.xml")
+    file.write_text(file.read_text()[:200])
+    assert np.array_equal(converted(network).logits(frames), first)
+    assert np.array_equal(OpenVinoEngine(never, key="tiny", size_px=64).logits(frames), first)
+
+
+@needs_openvino
+def test_a_cache_that_cannot_be_written_costs_time_only(
+    network: torch.nn.Module,
+    frames: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
+    with caplog.at_level(logging.WARNING):
+        engine = converted(network)
+    assert "not kept" in caplog.text
+    np.testing.assert_allclose(engine.logits(frames), TorchEngine(network).logits(frames), atol=1e-4)
+
+
+@needs_openvino
+def test_converting_reports_to_nobody(
+    network: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from openvino_telemetry import main
+
+    def reported(*_: object, **__: object) -> None:
+        raise AssertionError("OpenVINO reported its use")
+
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    for name in ("__init__", "init", "send_event", "start_session"):
+        monkeypatch.setattr(main.Telemetry, name, reported)
+    converted(network)
+
+
+@needs_openvino
+@pytest.mark.skipif(not (WEIGHTS / "camus.safetensors").exists(), reason="needs the shipped weights")
+def test_engines_agree_on_masks_and_ejection_fractions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sample(tmp_path)
+    predictors: dict[str, Predictor] = {}
+    for engine in ("torch", "openvino"):
+        monkeypatch.setenv(ENGINE_VARIABLE, engine)
+        predictors[engine] = load("camus", WEIGHTS)
+    studies = {name: Studies(tmp_path, models=Models.of(one)) for name, one in predictors.items()}
+    for patient in studies["torch"].patients():
+        for record in studies["torch"].of_patient(patient):
+            ours, theirs = (one.predict(record.image_id).masks for one in studies.values())
+            for value in (1, 2, 3):
+                overlap = ((ours == value) & (theirs == value)).sum()
+                assert 2 * overlap >= 0.998 * ((ours == value).sum() + (theirs == value).sum())
+        efs = [
+            [row.ef_pct for row in one.measure(patient).study.rows if row.method is Method.BIPLANE]
+            for one in studies.values()
+        ]
+        assert efs[0] == pytest.approx(efs[1], abs=0.1)
+
+
+def test_the_engine_asked_for_is_the_one(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENGINE_VARIABLE, "torch")
+    assert isinstance(engine_for(lambda: network, key="tiny", size_px=64), TorchEngine)
+
+
+@pytest.mark.parametrize(("wanted", "said"), [("onnx", "expected one of"), ("openvino", "not installed")])
+def test_an_engine_that_is_not_there_is_refused(
+    wanted: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ENGINE_VARIABLE, wanted)
+    monkeypatch.setattr(openvino_engine, "is_installed", lambda: False)
+    with pytest.raises(InputError, match=said):
+        engine_for(never, key="tiny", size_px=64)
+
+
+def test_without_openvino_it_is_torch(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ENGINE_VARIABLE, raising=False)
+    monkeypatch.setattr(openvino_engine, "is_installed", lambda: False)
+    assert isinstance(engine_for(lambda: network, key="tiny", size_px=64), TorchEngine)
+
+
+def test_the_name_says_what_computes(tmp_path: Path) -> None:
+    save_tiny_model(tmp_path)
+    library, device, precision = load("tiny", tmp_path).engine.name.split()
+    assert library in ("torch", "openvino")
+    assert device in ("cpu", "cuda")
+    assert precision in ("fp32", "bf16", "fp16")
