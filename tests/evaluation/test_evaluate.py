@@ -329,6 +329,8 @@ def test_a_structure_that_the_model_is_not_for_is_left_out(echo: Path, tmp_path:
     (tmp_path / "masks" / "model.json").write_text('{"labels": {"lv_cavity": 1}}')
     found = summary(evaluate(masks, echo))
     assert found["structures"].keys() == {"lv_cavity"}
+    validity = found["validity"]["predicted"]
+    assert (validity["valid"], validity["masks"]) == (20, 20)
     assert {remark["reason"] for remark in found["remarks"]} == {NOT_SEGMENTED}
     for broken in ("{", "[]", '{"labels": {"lv_cavity": "1"}}'):
         (tmp_path / "masks" / "model.json").write_text(broken)

@@ -115,7 +115,7 @@ def evaluate(
         for record in records:
             try:
                 ours, theirs = _masks(record, sources)
-                compared.append(compare_image(record, ours, theirs))
+                compared.append(compare_image(record, ours, theirs, sources.segmented))
                 masks[Side.PREDICTED][record.image_id] = ours
                 masks[Side.REFERENCE][record.image_id] = theirs
             except (InputError, OSError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -54,7 +54,12 @@ class Compared:
     not_drawn: tuple[str, ...]
 
 
-def compare_image(record: Record, predicted: MaskedImage, reference: MaskedImage) -> Compared:
+def compare_image(
+    record: Record,
+    predicted: MaskedImage,
+    reference: MaskedImage,
+    segmented: Collection[str] | None = None,
+) -> Compared:
     """Compare the planes that a reference labels.
 
     Parameters
@@ -62,6 +67,8 @@ def compare_image(record: Record, predicted: MaskedImage, reference: MaskedImage
     record : Record
     predicted, reference : MaskedImage
         Masks of one shape.
+    segmented : collection of str, optional
+        Structures that the predictions are of, where that is known: no others are missing from them.
 
     Raises
     ------
@@ -87,20 +94,28 @@ def compare_image(record: Record, predicted: MaskedImage, reference: MaskedImage
                 spacing=reference.spacing, volume=is_short_axis(reference),
             )  # fmt: skip
             scores.append(ScoreRow(own, found))
-        validity += _validity(own, part, predicted, reference)
+        validity += _validity(own, part, predicted, reference, segmented)
     return Compared(record, tuple(scores), tuple(validity), tuple(not_drawn))
 
 
 def _validity(
-    record: Record, part: Part, predicted: MaskedImage, reference: MaskedImage
+    record: Record,
+    part: Part,
+    predicted: MaskedImage,
+    reference: MaskedImage,
+    segmented: Collection[str] | None,
 ) -> Iterator[ValidityRow]:
     labels, spacing = reference.labels, reference.spacing
     named = [name for name in _EXPECTED if labels.has(name)]
     frames = (None,) if is_short_axis(reference) else tuple(part.planes.tolist())
     for frame in frames:
         there = reference.masks if frame is None else reference.masks[frame]
-        expected = [name for name in named if (there == labels.value(name)).any()]
-        for side, image in ((Side.PREDICTED, predicted), (Side.REFERENCE, reference)):
+        drawn = [name for name in named if (there == labels.value(name)).any()]
+        wanted = [name for name in drawn if segmented is None or name in segmented]
+        for side, image, expected in (
+            (Side.PREDICTED, predicted, wanted),
+            (Side.REFERENCE, reference, drawn),
+        ):
             if frame is None:
                 findings = stack_findings(image.masks, labels=labels, spacing=spacing, expected=expected)
             else:
