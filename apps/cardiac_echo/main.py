@@ -10,18 +10,16 @@ from typing import Any
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
-from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
-from starlette.exceptions import HTTPException
 
-from cardiolabel.errors import InputError
 from cardiolabel.inference.models import Models
 from cardiolabel.store.database import URL_VARIABLE
 from cardiolabel.store.store import LEASE_S
 from lib.activelearning.first import First
 from lib.activelearning.random import Random
 from lib.api.install import install
+from lib.batch import Batch
 from lib.configs.acdc import Acdc
 from lib.configs.camus import Camus
 from lib.configs.echonet import Echonet
@@ -30,7 +28,7 @@ from lib.configs.sunnybrook import Sunnybrook
 from lib.datastore import StudiesDatastore
 from lib.engine import Engine
 from lib.environment import apply_limits
-from lib.errors import reason_of, refused
+from lib.errors import refused
 from lib.logs import be_discreet
 from lib.sessions import UploadSessions
 
@@ -122,17 +120,7 @@ class CardiacEchoApp(MONAILabelApp):
 
     def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Predict many images; one that cannot be read gets a reason and does not end the batch."""
-        task = BatchInferTask()
-        # Without a GPU the stock task divides by the number of GPUs.
-        return task({**request, "multi_gpu": False}, datastore or self.datastore(), self._infer_or_reason)
-
-    def _infer_or_reason(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
-        try:
-            return self.infer(request, datastore)
-        except InputError as error:
-            return {"label": None, "params": {"reason": str(error)}}
-        except HTTPException as error:
-            return {"label": None, "params": {"reason": reason_of(error)}}
+        return Batch(self.engine, self.datastore(), request)()
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
         """Choose the next image to correct; without an ``id`` when nothing is left for this annotator."""

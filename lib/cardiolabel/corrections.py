@@ -52,6 +52,7 @@ class Corrections:
         tag: str = FINAL,
         save: Save,
         allow_empty: bool = False,
+        measure: bool = True,
     ) -> Correction:
         """Store masks ``(T, H, W)`` as a new version of an image's label and measure the patient.
 
@@ -66,6 +67,8 @@ class Corrections:
             Author and so on; the model served now and the EF before are added.
         allow_empty : bool
             Take masks without any labelled pixel.
+        measure : bool
+            Else the answer says nothing of the patient.
 
         Raises
         ------
@@ -94,7 +97,8 @@ class Corrections:
             nifti.write_mask_like(masks, path, grid=grid)
 
         before = self._described(record, tag, save)
-        return self._measured(self._store.writer.save(image_id, tag, write, before), record.patient)
+        version = self._store.writer.save(image_id, tag, write, before)
+        return self._measured(version, record.patient) if measure else Correction(version, {})
 
     def roll_back(self, image_id: str, number: int, *, tag: str = FINAL, save: Save) -> Correction:
         """Make an earlier version the current one again, as a new version, and measure the patient.

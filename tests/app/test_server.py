@@ -195,8 +195,26 @@ def test_a_batch_goes_on_after_a_broken_image(server: Server) -> None:
         "/batch/infer/camus?run_sync=true", json={"images": images, "label_tag": "original"}
     )
     assert response.status_code == 200
-    assert "NIfTI" in response.json()["broken_text"]["params"]["reason"]
-    assert (server.studies / "labels" / "original" / f"{STILL}.nii.gz").exists()
+    found = response.json()
+    assert found["broken_text"]["label"] is None and "NIfTI" in found["broken_text"]["params"]["reason"]
+    assert found[STILL]["label"] == STILL and found[STILL]["params"]["model"]["name"] == "camus"
+    stored = server.studies / "labels" / "original" / f"{STILL}.nii.gz"
+    image = nib.load(server.studies / f"{STILL}.nii.gz")
+    assert nib.load(stored).shape == image.shape and np.any(nib.load(stored).dataobj)
+
+
+@needs_weights
+def test_a_batch_in_the_background_tells_how_far_it_is(server: Server) -> None:
+    images = ["phantom01_2CH_ED", "phantom01_4CH_ES", "broken_text"]
+    assert server.post("/batch/infer/echonet", json={"images": images}).status_code == 200
+    deadline = time.monotonic() + 120
+    while (task := server.get("/batch/infer").json())["status"] in ("SUBMITTED", "RUNNING"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert task["status"] == "DONE"
+    assert task["progress"] == {"done": 3, "total": 3}
+    mask = nib.load(server.studies / "labels" / "original" / f"{images[0]}.nii.gz")
+    assert np.unique(mask.dataobj).tolist() == [0, 1]
 
 
 def test_a_corrected_mask_changes_the_patients_ef(

@@ -274,10 +274,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     nifti.write_clip(Clip(numbered(), SPACING), path)
     before = path.read_bytes()
 
-    def full_disk(*_: object) -> None:
+    def full_disk(draft: Path, content: bytes) -> None:
+        with draft.open("wb") as file:
+            file.write(content[: len(content) // 2])
         raise OSError("disk full")
 
-    monkeypatch.setattr(nifti.nib, "save", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="disk full"):
         nifti.write_clip(Clip(numbered() + 1, SPACING), path)
     assert path.read_bytes() == before

@@ -9,7 +9,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from monailabel.interfaces.datastore import Datastore
+from numpy.typing import NDArray
 
 from cardiolabel.corrections import Correction
 from cardiolabel.errors import ConflictError, UnknownLabelError
@@ -221,6 +223,22 @@ class StudiesDatastore(Datastore):
         author = author or str(notes.get("client_id") or "")[:200]
         save = Save(author=author, base=said if base is None else base, model=model, info=notes)
         return self._engine.corrections.save(image_id, frames, tag=tag, save=save, allow_empty=allow_empty)
+
+    def save_prediction(
+        self, image_id: str, frames: NDArray[np.uint8], tag: str, *, model: dict[str, Any]
+    ) -> None:
+        """Store masks ``(T, H, W)`` that a model gave; patients are measured where that makes a final label.
+
+        Raises
+        ------
+        As `cardiolabel.corrections.Corrections.save`.
+        """
+        self._refuse_changes()
+        check_name("tag", tag)
+        self._engine.corrections.save(
+            image_id, frames, tag=tag, save=Save(author="", base=None, model=model, info={}),
+            allow_empty=True, measure=tag == FINAL,
+        )  # fmt: skip
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Remove a label; its versions are kept."""

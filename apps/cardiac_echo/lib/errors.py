@@ -70,11 +70,6 @@ def refused(
     return HTTPException(status, detail={"code": code, "message": message, **more}, headers=headers)
 
 
-def reason_of(error: HTTPException) -> str:
-    """The sentence of a refusal."""
-    return str(error.detail["message"] if isinstance(error.detail, dict) else error.detail)
-
-
 def answer(status: int, code: str, message: str, **more: Any) -> JSONResponse:
     """The one shape of a failure."""
     return JSONResponse({**more, "code": code, "message": message}, status_code=status)

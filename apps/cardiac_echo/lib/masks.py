@@ -60,7 +60,7 @@ def write(frames: NDArray[np.uint8], grid: nifti.Grid, extension: str, *, like: 
     if extension == NRRD:
         sitk.WriteImage(_image(frames, grid, like), name, useCompression=True)
     else:
-        nifti.write_mask_like(frames, path, grid=grid)
+        path.write_bytes(nifti.mask_bytes(frames, grid, compressed=extension.endswith(".gz")))
     return path
 
 

@@ -20,6 +20,7 @@ from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import processes, tasks
 from pydantic import BaseModel, ConfigDict, Field
 
+from lib.batch import progress
 from lib.errors import refused
 
 router = APIRouter()
@@ -219,4 +220,6 @@ def _stop(kind: Kind) -> Any:
 
 def _shown(task: dict[str, Any]) -> dict[str, Any]:
     """Without the lines of the process, which may name files of the server; the log has them."""
-    return {key: value for key, value in task.items() if key != "details"}
+    shown = {key: value for key, value in task.items() if key != "details"}
+    found = progress(task.get("details") or ())
+    return {**shown, "progress": found} if found else shown
