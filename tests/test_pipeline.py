@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,47 @@ def test_masks_say_which_model_made_them_and_are_not_mixed(
     assert infer(folder, other, tmp_path / "out").skipped == 0
 
 
+def test_a_run_that_another_model_began_and_did_not_end_keeps_no_old_mask(
+    folder: Path, predictor: Predictor, tmp_path: Path
+) -> None:
+    infer(folder, predictor, tmp_path / "out")
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    other = predictor.only(["lv_cavity"], name="other")
+    with pytest.raises(KeyboardInterrupt):
+        infer_folder(folder, other, out=tmp_path / "out", resume=False, on_progress=stop)
+    infer(folder, other, tmp_path / "out", resume=True)
+    for name in IMAGES:
+        masks = nifti.read_mask(tmp_path / "out" / "labels" / f"{name}.nii.gz")
+        assert set(np.unique(masks)) <= {0, 1}
+
+
+def test_masks_of_an_unknown_model_are_not_resumed(
+    folder: Path, predictor: Predictor, tmp_path: Path
+) -> None:
+    infer(folder, predictor, tmp_path / "out")
+    (tmp_path / "out" / "model.json").unlink()
+    with pytest.raises(DatasetError, match="another model"):
+        infer(folder, predictor, tmp_path / "out", resume=True)
+    assert len(list((tmp_path / "out" / "labels").iterdir())) == len(IMAGES)
+
+
+def test_a_disk_that_is_full_ends_the_run_and_its_threads(
+    folder: Path, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    before = threading.active_count()
+    monkeypatch.setattr(nifti, "write_mask_like", full)
+    with pytest.raises(OSError, match="No space left"):
+        infer_folder(folder, predictor, out=tmp_path / "out", resume=False, on_progress=lambda *_: None)
+    assert threading.active_count() == before
+    assert not (tmp_path / "out" / "frames.csv").exists()
+
+
 def test_frames_of_stills_and_cines_share_batches_and_stay_in_order(
     tmp_path: Path, predictor: Predictor
 ) -> None:
@@ -210,5 +252,6 @@ def test_images_of_another_view_cost_their_own_rows(
     found = infer(folder, predictor, tmp_path / "out")
     assert [image_id for image_id, _ in found.problems] == list(STACKS)
     assert all("is of view SAX" in reason for _, reason in found.problems)
-    with pytest.raises(DatasetError, match="no image has a mask; the first, s_SAX_ED: model tiny is for"):
+    with pytest.raises(DatasetError, match="no image can have a mask: model tiny is for"):
         infer(write_stacks(tmp_path / "stacks"), predictor, tmp_path / "none")
+    assert not (tmp_path / "none").exists()

@@ -20,6 +20,7 @@ from cardiolabel.measurements.agreement import (
     compare_masks,
 )
 from cardiolabel.measurements.records import MaskedImage, PatientRow
+from cardiolabel.measurements.short_axis import is_short_axis
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.predicted import without_masks
 from cardiolabel.reporting.bland_altman import PairedValues, bland_altman_png
@@ -158,7 +159,12 @@ class _Case:
         if not row["reason"]:
             one, other = (self._masked[record.image_id, name] for name in names)
             compared = compare_masks(
-                one.masks, other.masks, labels=one.labels, spacing=one.spacing, names=names
+                one.masks,
+                other.masks,
+                labels=one.labels,
+                spacing=one.spacing,
+                stack=is_short_axis(one),
+                names=names,
             )
             row["structures"] = {each.structure: _structure_json(each) for each in compared}
         return row

@@ -235,13 +235,22 @@ class Stack:
                 )
 
 
+SPLITS = ("TRAIN", "VAL", "TEST")
+"""Parts of a dataset's official split."""
+
+
 @dataclass(frozen=True)
 class Record:
     """One image file and what is known about it.
 
     ``ed_frame`` and ``es_frame`` are 1-based frame numbers within a cine. ``reference_ef_pct`` is
     the dataset's own EF and ``reference_convention`` how it was computed. ``split`` is the image's
-    part in the dataset's official split: TRAIN, VAL or TEST.
+    part in the dataset's official split, one of `SPLITS`.
+
+    Raises
+    ------
+    ValueError
+        ``split`` is none of them: patients to be held back would be trained on.
     """
 
     image_id: str
@@ -259,3 +268,7 @@ class Record:
     reference_ef_pct: float | None = None
     reference_convention: Convention | None = None
     split: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.split not in (None, *SPLITS):
+            raise ValueError(f"split {self.split!r}: expected one of {', '.join(SPLITS)}")

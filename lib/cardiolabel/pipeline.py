@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,16 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.domain import Record
-from cardiolabel.errors import DatasetError, InputError
+from cardiolabel.errors import DatasetError, ImageContentError, InputError
 from cardiolabel.inference.batch import predict_all
 from cardiolabel.inference.models import check_view
 from cardiolabel.inference.ordered import ordered
 from cardiolabel.inference.predictor import Predictor, Prepared
 from cardiolabel.io import nifti
-from cardiolabel.io.files import atomic
 from cardiolabel.measurements.records import FrameRow, MaskedImage, Study
 from cardiolabel.measurements.study import measure_study
-from cardiolabel.predicted import MODEL_NAME, masked_image, without_masks
+from cardiolabel.predicted import MODEL_NAME, masked_image, model_note, without_masks, write_model_note
 from cardiolabel.reporting.tables import tables_of
 from cardiolabel.studies import LABEL_TAGS, Studies
 
@@ -74,12 +73,18 @@ def infer_folder(
         ``out`` cannot be written.
     """
     studies = Studies(folder)
-    total = len(_images(studies))
-    _note_model(predictor, out, resume=resume)
+    records = _images(studies)
+    total = len(records)
+    _refuse_other_views(folder, predictor, records)
+    _note_model(predictor, out, records, resume=resume)
     run = _Run(studies, predictor, out / "labels", resume=resume)
     patients = 0
-    with tables_of(out) as write, ThreadPoolExecutor(1, thread_name_prefix="measure") as pool:
-        by_patient = (list(images) for _, images in groupby(run.images(on_progress, total), _patient))
+    with (
+        closing(run.images(on_progress, total)) as images,
+        tables_of(out) as write,
+        ThreadPoolExecutor(1, thread_name_prefix="measure") as pool,
+    ):
+        by_patient = (list(own) for _, own in groupby(images, _patient))
         for study in ordered(pool, measure_study, by_patient, ahead=_PATIENTS_AHEAD):
             write(study)
             patients += 1
@@ -109,16 +114,16 @@ class _Run:
         self.problems: list[tuple[str, str]] = []
         self.kept = 0
 
-    def images(self, on_progress: Progress, total: int) -> Iterator[MaskedImage]:
+    def images(self, on_progress: Progress, total: int) -> Generator[MaskedImage]:
         """Every image with its masks, or why it has none, a patient's together."""
         items = (_Item(record) for records in self._studies.by_patient().values() for record in records)
-        ready = predict_all(self._predictor, items, read=self._read, finish=self._finish)
-        for done, (item, image) in enumerate(ready, start=1):
-            if image.problem:
-                self.problems.append((image.image_id, image.problem))
-            self.kept += item.kept is not None
-            on_progress(done, total)
-            yield image
+        with closing(predict_all(self._predictor, items, read=self._read, finish=self._finish)) as ready:
+            for done, (item, image) in enumerate(ready, start=1):
+                if image.problem:
+                    self.problems.append((image.image_id, image.problem))
+                self.kept += item.kept is not None
+                on_progress(done, total)
+                yield image
 
     def _read(self, item: _Item) -> Prepared | None:
         target = self._target(item)
@@ -140,10 +145,13 @@ class _Run:
         try:
             masks = nifti.read_mask(target)
             self._predictor.labels.check(masks, target.name)
+            if masks.shape == grid.frames_shape:
+                return masks
+            raise ImageContentError(f"{target.name}: mask {masks.shape}, image {grid.frames_shape}")
         except InputError as error:
-            logger.warning("%s; it is made anew", error)
+            logger.warning("a mask of an earlier run cannot be used and is made anew")
+            logger.debug("%s", error)
             return None
-        return masks if masks.shape == grid.frames_shape else None
 
     def _finish(self, item: _Item, masks: NDArray[np.uint8] | None) -> tuple[_Item, MaskedImage]:
         labels = self._predictor.labels
@@ -158,14 +166,26 @@ class _Run:
         return self._labels / f"{item.record.image_id}.nii.gz"
 
 
-def _note_model(predictor: Predictor, out: Path, *, resume: bool) -> None:
+def _refuse_other_views(folder: Path, predictor: Predictor, records: Sequence[Record]) -> None:
+    """Raise where no image is of a view that the model is for; nothing was written then."""
+    try:
+        if not any(record.view in predictor.recipe.views for record in records):
+            check_view(predictor.card.name, predictor.recipe.views, records[0])
+    except ImageContentError as error:
+        raise DatasetError(f"{folder}: no image can have a mask: {error}") from None
+
+
+def _note_model(predictor: Predictor, out: Path, records: Sequence[Record], *, resume: bool) -> None:
+    """Say in ``out`` whose masks it holds, and remove those of others."""
     path = out / MODEL_NAME
-    said = json.dumps({**predictor.used.as_dict(), "labels": predictor.labels.as_dict()}, indent=1) + "\n"
-    if resume and path.is_file() and path.read_text(encoding="utf-8") != said:
+    known = path.is_file() and path.read_text(encoding="utf-8") == model_note(predictor)
+    masks = [out / "labels" / f"{record.image_id}.nii.gz" for record in records]
+    if resume and not known and (path.is_file() or any(mask.exists() for mask in masks)):
         raise DatasetError(f"{out}: begun with another model or engine, see {path.name}; give another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as draft:
-        draft.write_text(said, encoding="utf-8")
+    if not (resume and known):
+        for mask in masks:
+            mask.unlink(missing_ok=True)
+    write_model_note(predictor, out)
 
 
 def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progress) -> Summary:

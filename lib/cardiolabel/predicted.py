@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from cardiolabel.domain import Clip, LabelSet, Record, View
 from cardiolabel.inference.models import check_view
 from cardiolabel.inference.predictor import Predictor, UsedModel
 from cardiolabel.io import nifti
+from cardiolabel.io.files import atomic
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.reporting.result import study_json
@@ -90,6 +92,18 @@ def file_result_json(predicted: Predicted) -> dict[str, Any]:
 
 MODEL_NAME = "model.json"
 """Beside masks that were predicted for a folder: which model, and what its labels are."""
+
+
+def model_note(predictor: Predictor) -> str:
+    """The content of `MODEL_NAME`."""
+    said = {**predictor.used.as_dict(), "labels": predictor.labels.as_dict()}
+    return json.dumps(said, indent=1) + "\n"
+
+
+def write_model_note(predictor: Predictor, folder: Path) -> None:
+    """Write `MODEL_NAME`; raises OSError where that cannot be."""
+    with atomic(folder / MODEL_NAME) as draft:
+        draft.write_text(model_note(predictor), encoding="utf-8")
 
 
 def masked_image(record: Record, masks: NDArray[np.uint8], grid: nifti.Grid, labels: LabelSet) -> MaskedImage:

@@ -322,3 +322,16 @@ def test_the_split_of_a_published_ranking_never_changes() -> None:
 def test_more_patients_than_there_are(holdout: int) -> None:
     with pytest.raises(DatasetError, match="2 patients"):
         manifest.split_by_patient(named("a", "b"), holdout=holdout, seed=0)
+
+
+@pytest.mark.parametrize("cell", ["val", "Val", "VAL"])
+def test_a_split_is_known_in_any_case(tmp_path: Path, cell: str) -> None:
+    (found,) = manifest.read(written(tmp_path, f"{HEADER},split\na,p1,A4C,ED,camus,a.nii.gz,{cell}\n"))
+    assert found.split == "VAL"
+
+
+def test_a_split_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="column split: 'held out'; expected one of TRAIN, VAL, TEST"):
+        manifest.read(written(tmp_path, f"{HEADER},split\na,p1,A4C,ED,camus,a.nii.gz,held out\n"))
+    with pytest.raises(ValueError, match="expected one of TRAIN, VAL, TEST"):
+        replace(record(tmp_path), split="val")

@@ -18,6 +18,7 @@ FOUND: dict[str, Any] = {
     "patients": 3,
     "images": 12,
     "selection": "split VAL",
+    "splits": {"VAL": 3},
     "structures": {
         "lv_cavity": [
             {
@@ -77,3 +78,19 @@ def test_a_folder_without_an_evaluation(weights: Path, tmp_path: Path, content: 
     with pytest.raises(DatasetError, match="run cardiolabel evaluate"):
         judge_card("tiny", weights, {"Held back": tmp_path})
     assert (weights / "tiny.json").read_bytes() == before
+
+
+def test_patients_trained_on_judge_no_card(weights: Path, tmp_path: Path) -> None:
+    folder = evaluated(tmp_path / "run")
+    (folder / "evaluation.json").write_text(json.dumps({**FOUND, "splits": {"TRAIN": 2, "VAL": 1}}))
+    with pytest.raises(DatasetError, match="2 patients of TRAIN are among those judged"):
+        judge_card("tiny", weights, {"All": folder})
+    assert not (weights / "tiny.md").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", '{"splits": {}, "structures": []}', "{"])
+def test_what_is_no_evaluation_is_refused(weights: Path, tmp_path: Path, content: str) -> None:
+    folder = evaluated(tmp_path / "run")
+    (folder / "evaluation.json").write_text(content)
+    with pytest.raises(DatasetError, match="not an evaluation"):
+        judge_card("tiny", weights, {"Held back": folder})

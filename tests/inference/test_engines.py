@@ -12,7 +12,7 @@ import torch
 from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.domain import Method
 from cardiolabel.errors import InputError
-from cardiolabel.inference.engines import openvino_engine
+from cardiolabel.inference.engines import choose, openvino_engine
 from cardiolabel.inference.engines.choose import ENGINE_VARIABLE, engine_for
 from cardiolabel.inference.engines.openvino_engine import CACHE_VARIABLE, OpenVinoEngine
 from cardiolabel.inference.engines.torch_engine import TorchEngine
@@ -173,3 +173,50 @@ def test_the_name_says_what_computes(tmp_path: Path) -> None:
     assert library in ("torch", "openvino")
     assert device in ("cpu", "cuda")
     assert precision in ("fp32", "bf16", "fp16")
+
+
+@needs_openvino
+def test_half_a_model_is_not_a_model(
+    frames: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    torch.manual_seed(0)
+    network = lite_unet(4, lite=0).eval()
+    first = converted(network, "lite").logits(frames)
+    for file in tmp_path.rglob("part1of2.*"):
+        file.unlink()
+    assert np.array_equal(converted(network, "lite").logits(frames), first)
+    assert not [path for path in (tmp_path / "openvino").iterdir() if path.name.startswith(".")]
+
+
+@needs_openvino
+def test_without_a_home_the_model_is_converted_at_each_start(
+    network: torch.nn.Module,
+    frames: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with caplog.at_level(logging.WARNING):
+        found = converted(network).logits(frames)
+    assert CACHE_VARIABLE in caplog.text
+    np.testing.assert_allclose(found, TorchEngine(network).logits(frames), atol=1e-4)
+
+
+def test_what_openvino_cannot_convert_torch_computes(
+    network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unable(*_: object, **__: object) -> None:
+        raise RuntimeError("no such operation")
+
+    monkeypatch.delenv(ENGINE_VARIABLE, raising=False)
+    monkeypatch.setattr(openvino_engine, "is_installed", lambda: True)
+    monkeypatch.setattr(choose, "OpenVinoEngine", unable)
+    with caplog.at_level(logging.WARNING):
+        assert isinstance(engine_for(lambda: network, key="tiny", size_px=64), TorchEngine)
+    assert "PyTorch does" in caplog.text

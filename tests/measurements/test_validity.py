@@ -157,7 +157,10 @@ def test_an_atrium_that_floats_free(mask: Mask) -> None:
 def test_an_atrium_behind_a_closed_wall(mask: Mask) -> None:
     base = int(np.flatnonzero((mask == ATRIUM).any(axis=1))[0])
     wall = np.where((mask[base - 1] == CAVITY) | (mask[base - 1] == WALL), WALL, 0).astype(np.uint8)
-    assert apical(np.insert(mask, base, [wall, wall], axis=0)) == ["atrium_apart:left_atrium"]
+    closed = np.insert(mask, base, [wall, wall], axis=0)
+    assert apical(closed) == ["no_base:lv_cavity", "atrium_apart:left_atrium"]
+    without_atrium = np.where(closed == ATRIUM, 0, closed).astype(np.uint8)
+    assert apical(without_atrium, expected=()) == ["no_base:lv_cavity"]
 
 
 def test_an_atrium_within_the_ventricle(mask: Mask) -> None:

@@ -18,7 +18,7 @@ ARGUMENTS = {"out_channels": 4, "widths": [4, 6, 8]}
 def model(folder: Path, *, seed: int, version: str, recipe: str = "camus") -> Path:
     torch.manual_seed(seed)
     card = ModelCard(
-        "tiny", version, "unet", ARGUMENTS, recipe, trained_on="noise", licence="none",
+        "tiny", version, "unet", ARGUMENTS, recipe, trained_on=f"noise {seed}", licence="none",
         settings={"images": seed}, metrics={"noise": 1},
     )  # fmt: skip
     save_model(build("unet", ARGUMENTS), card, folder=folder)
@@ -37,6 +37,7 @@ def test_every_weight_is_the_mean(tmp_path: Path) -> None:
     assert (card.version, card.metrics) == ("3.0", {})
     assert [text[:3] for text in card.settings["mean_of"]] == ["1.0", "2.0"]
     assert card.settings["images"] == 2
+    assert (card.trained_on, card.licence) == ("noise 1; noise 2", "none")
 
 
 def test_one_model_has_no_mean(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from cardiolabel.domain import CAMUS_LABELS, LV_LABELS, Clip, Spacing
-from cardiolabel.preprocessing.recipes import CAMUS, LANDMARKS, RECIPES, Output, Recipe
+from cardiolabel.errors import ImageContentError
+from cardiolabel.preprocessing.recipes import CAMUS, LANDMARKS, RECIPES, SAX, Output, Recipe
 
 SIZES = [
     ((400, 300), Spacing(row_mm=0.3, col_mm=0.6)),
@@ -187,3 +188,10 @@ def test_landmarks_are_seen_as_camus_sees_and_say_what_the_network_gives() -> No
     assert replace(LANDMARKS, name=CAMUS.name, labels=CAMUS.labels, output=CAMUS.output) == CAMUS
     assert (LANDMARKS.labels, LANDMARKS.output, LANDMARKS.channels) == (LV_LABELS, Output.LANDMARKS, 7)
     assert (CAMUS.output, CAMUS.channels) == (Output.CLASSES, 4)
+
+
+def test_pixels_of_a_metre_are_refused() -> None:
+    clip = Clip(np.zeros((1, 256, 256), np.uint8), Spacing(row_mm=1400.0, col_mm=1400.0))
+    with pytest.raises(ImageContentError, match="check the unit and the pixel size"):
+        SAX.placement(clip)
+    assert CAMUS.placement(clip).inner_rows == CAMUS.size_px  # fitted, whatever its size

@@ -139,8 +139,8 @@ def test_a_rerun_skips_what_is_done_and_shares_the_images(
     )
     assert seen == sorted(seen) and seen[-1] == (16, 16)
 
-    again = compare([one], studies, out=out, images=16, repeats=1)
-    assert "begun with other settings" in again.outcomes[0].reason
+    with pytest.raises(DatasetError, match="recipe one was begun with other settings"):
+        compare([one, other], studies, out=out, images=16, repeats=1)
     assert trained == ["one", "other"]
 
 
@@ -196,7 +196,7 @@ def test_nothing_but_broken_recipes_is_an_error(studies: Path, tmp_path: Path) -
     arguments = ["compare", studies, "--out", tmp_path / "out", "--recipes", recipe, "--images", 8]
     found = CliRunner().invoke(app, [str(one) for one in (*arguments, "--repeats", 1)])
     assert found.exit_code == 2 and "no recipe could be compared" in found.stderr
-    assert table(tmp_path / "out")["broken"]["reason"]
+    assert not (tmp_path / "out" / "comparison.csv").exists()
 
 
 def test_networks_are_timed_in_turns() -> None:
@@ -249,3 +249,12 @@ def test_a_picture_without_recipes_says_so(tmp_path: Path) -> None:
     found = comparing.Comparison((Outcome("one", reason="a | b"),), trained=1, judged=1, threads=1)
     write_comparison(found, tmp_path)
     assert table(tmp_path)["one"]["reason"] == "a | b"
+
+
+def test_names_that_a_list_would_cut_are_refused_before_any_training(tmp_path: Path) -> None:
+    studies = write_studies(tmp_path / "studies", held_back=2)
+    records = [replace(one, patient=one.patient.replace("p", "Doe, p")) for one in manifest.read(studies)]
+    manifest.write(records, studies)
+    with pytest.raises(DatasetError, match="holds a blank, comma"):
+        compare([write_recipe(tmp_path, "one")], studies, out=tmp_path / "out", images=8, repeats=1)
+    assert not (tmp_path / "out" / "one").exists()

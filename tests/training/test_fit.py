@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from cardiolabel.errors import DatasetError
 from cardiolabel.networks.registry import build
 from cardiolabel.training.fit import FitProgress, FitState, fit
 from cardiolabel.training.samples import Samples
@@ -35,6 +37,7 @@ def run(
     checkpoint: Path,
     steps: int,
     *,
+    training: Samples | None = None,
     selection: Samples = NOTHING,
     on_progress: Callable[[FitProgress], None] = lambda _: None,
     save_every_s: float = 1e9,
@@ -42,8 +45,9 @@ def run(
 ) -> tuple[torch.nn.Module, FitState]:
     torch.manual_seed(0)
     return fit(
-        build("unet", ARGUMENTS), discs(13, 15, 17, 19), selection, recipe=recipe(steps, **changes),
-        checkpoint=checkpoint, on_progress=on_progress, save_every_s=save_every_s,
+        build("unet", ARGUMENTS), training or discs(13, 15, 17, 19), selection,
+        recipe=recipe(steps, **changes), checkpoint=checkpoint, on_progress=on_progress,
+        save_every_s=save_every_s,
     )  # fmt: skip
 
 
@@ -132,3 +136,15 @@ def test_deep_supervision_trains(tmp_path: Path) -> None:
         on_progress=seen.append,
     )  # fmt: skip
     assert seen[-1].loss < seen[0].loss
+
+
+@pytest.mark.parametrize("changed", ["recipe", "masks"])
+def test_a_checkpoint_of_something_else_is_not_continued(tmp_path: Path, changed: str) -> None:
+    run(tmp_path / "fit.pt", 2)
+    before = (tmp_path / "fit.pt").read_bytes()
+    with pytest.raises(DatasetError, match="another recipe, model, images or masks"):
+        if changed == "recipe":
+            run(tmp_path / "fit.pt", 2, learning_rate=0.5)
+        else:
+            run(tmp_path / "fit.pt", 2, training=replace(discs(13, 15, 17, 19), key="other"))
+    assert (tmp_path / "fit.pt").read_bytes() == before

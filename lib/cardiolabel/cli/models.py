@@ -41,15 +41,15 @@ def train(
         chosen = replace(chosen, images=images or chosen.images)
         masks = studies / "labels" / labels if labels in {"final", "original"} else Path(labels)
         records = Studies(studies).records()
-        with bar("reading", quiet) as reading, bar("training", quiet) as training:
+        with bar("reading", quiet) as report:
 
             def show(progress: FitProgress) -> None:
                 best = f", best Dice {progress.best_dice:.4f}" if progress.best_dice is not None else ""
-                training(progress.images, progress.budget, f"training, loss {progress.loss:.3f}{best}")
+                report(progress.images, progress.budget, f"training, loss {progress.loss:.3f}{best}")
 
             done = run(
                 chosen, records, masks, out=out, version=version, licence=licence,
-                trained_on=studies.resolve().name, on_reading=reading, on_progress=show,
+                trained_on=studies.resolve().name, on_reading=report, on_progress=show,
                 held_back=read_patient_list(held_back) if held_back else (), start=start,
             )  # fmt: skip
     list_problems(done.skipped, quiet)
@@ -82,10 +82,10 @@ def compare(
                 names, studies, out=out, images=images, patients=patients, repeats=repeats,
                 on_progress=progress,
             )  # fmt: skip
-        write_comparison(found, out)
         failed = tuple((one.recipe, one.reason) for one in found.outcomes if one.reason)
         if len(failed) == len(names):
             raise DatasetError(f"no recipe could be compared; the first, {failed[0][0]}: {failed[0][1]}")
+        write_comparison(found, out)
     list_problems(failed, quiet)
     say(f"{len(names) - len(failed)} of {len(names)} recipes compared: {out / 'comparison.md'}", quiet)
 
@@ -118,9 +118,13 @@ def card(
     from cardiolabel.evaluation.card import judge_card
 
     with clear_errors():
-        given = dict(part.rpartition("=")[::2] for part in evaluation or ())
-        if "" in given:
-            raise DatasetError("--evaluation: expected 'what it was judged on=folder'")
-        said = notes.read_text(encoding="utf-8") if notes else ""
+        parts = [part.rpartition("=")[::2] for part in evaluation or ()]
+        given = dict(parts)
+        if "" in given or len(given) < len(parts):
+            raise DatasetError("--evaluation: expected 'what it was judged on=folder', each once")
+        try:
+            said = notes.read_text(encoding="utf-8") if notes else ""
+        except UnicodeDecodeError as error:
+            raise DatasetError(f"{notes}: not UTF-8 text ({error})") from error
         judge_card(name, weights, {what: Path(where) for what, where in given.items()}, notes=said)
     say(f"{weights / f'{name}.json'} and {name}.md", quiet)

@@ -37,6 +37,8 @@ def bar(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
         if lines is not None:
             lines(done, total, description)
         progress.start()  # not before: input that is refused leaves its one line alone on stderr
+        if progress.tasks[0].total not in (None, total):
+            progress.reset(task)  # something else has begun
         progress.update(task, completed=done, total=total, description=description)
 
     try:
@@ -52,8 +54,8 @@ def _lines(every_s: float = 60.0) -> Callable[[int, int, str], None]:
 
     def report(done: int, total: int, description: str) -> None:
         now = time.monotonic()
-        if not said:
-            said.extend([(now, done), (now, done)])
+        if not said or done < said[1][1]:  # the first, or something else has begun
+            said[:] = [(now, done), (now, done)]
         (begun, first), (last, _) = said
         if now - last >= every_s and done > first:
             said[1] = now, done

@@ -15,7 +15,7 @@ from cardiolabel.comparison.timing import REFERENCE, REFERENCE_PX, time_networks
 from cardiolabel.datasets import manifest
 from cardiolabel.datasets.patient_list import read_patient_list
 from cardiolabel.domain import Record
-from cardiolabel.errors import CardiolabelError, DatasetError, InputError
+from cardiolabel.errors import CardiolabelError, DatasetError, InputError, ModelError
 from cardiolabel.evaluation.evaluate import evaluate
 from cardiolabel.evaluation.files import write_evaluation
 from cardiolabel.inference.predictor import Predictor
@@ -23,6 +23,7 @@ from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.weights import load_model
+from cardiolabel.predicted import write_model_note
 from cardiolabel.training import training_recipe
 from cardiolabel.training.fit import FitProgress
 from cardiolabel.training.split import draw, frozen
@@ -92,6 +93,8 @@ def compare(
     if twice or not names:
         raise DatasetError(f"recipe {twice[0]} is given twice" if twice else "no recipe is given")
     data = _patients(studies, out, patients)
+    for name, given in zip(names, recipes, strict=True):
+        _check_begun(name, given, out / name, images)
     outcomes = []
     for index, (name, given) in enumerate(zip(names, recipes, strict=True)):
 
@@ -99,7 +102,7 @@ def compare(
             on_progress(before + seen, images * len(recipes), f"{name}: {what}")
 
         try:
-            recipe = replace(training_recipe.read(given), images=images, selection=_SELECTION, seed=0)
+            recipe = _read(given, images)
             outcomes.append(_run(recipe, data, out / name, show))
         except _COSTS_ITS_ROW as error:
             logger.debug("recipe %s cannot be compared: %s", name, error)
@@ -108,6 +111,25 @@ def compare(
     whole = images * len(recipes)
     timed = _timed(outcomes, out, repeats, lambda text: on_progress(whole, whole, text))
     return Comparison(timed, len(data.trained), len(data.judged), torch.get_num_threads())
+
+
+def _read(given: str, images: int) -> TrainingRecipe:
+    return replace(training_recipe.read(given), images=images, selection=_SELECTION, seed=0)
+
+
+def _check_begun(name: str, given: str, run: Path, images: int) -> None:
+    """Refuse a folder in which a recipe was begun with other settings."""
+    begun = run / "recipe.json"
+    if not begun.exists():
+        return
+    try:
+        settings = json.loads(json.dumps(asdict(_read(given, images))))
+    except _COSTS_ITS_ROW:
+        return  # its row will say so
+    if json.loads(begun.read_text(encoding="utf-8")) != settings:
+        raise DatasetError(
+            f"{run}: recipe {name} was begun with other settings; delete it or give another --out"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,19 +165,21 @@ def _patients(studies: Path, out: Path, patients: Path | None) -> _Data:
         raise DatasetError(f"{out}: begun with other patients to judge by; give another --out")
     with atomic(listed) as draft:
         draft.write_text(said, encoding="utf-8")
+    if read_patient_list(listed) != set(judged):
+        raise DatasetError(
+            f"{studies}: a patient's name holds a blank, comma, semicolon or '#', which separate names"
+            " in lists of patients; rename it in the manifest"
+        )
     return _Data(studies, labels, records, (*split.training, *split.selection), judged, listed)
 
 
 def _run(recipe: TrainingRecipe, data: _Data, run: Path, show: Callable[[int, str], None]) -> Outcome:
     """Train, predict and evaluate one recipe, or what is left of that."""
-    settings = json.loads(json.dumps(asdict(recipe)))
-    begun, done = run / "recipe.json", run / "outcome.json"
-    if begun.exists() and json.loads(begun.read_text(encoding="utf-8")) != settings:
-        raise DatasetError(f"{run} was begun with other settings; delete it or give another --out")
+    done = run / "outcome.json"
     if done.exists():
         return Outcome(**json.loads(done.read_text(encoding="utf-8")))
     run.mkdir(parents=True, exist_ok=True)
-    _write_json(begun, settings)
+    _write_json(run / "recipe.json", asdict(recipe))
 
     def training(progress: FitProgress) -> None:
         show(progress.images, f"training, loss {progress.loss:.3f}")
@@ -168,6 +192,7 @@ def _run(recipe: TrainingRecipe, data: _Data, run: Path, show: Callable[[int, st
         on_reading=lambda read, total: show(0, f"reading {read} of {total}"), on_progress=training,
     )  # fmt: skip
     predictor = Predictor.load(recipe.name, run)
+    write_model_note(predictor, run)
     _predict(predictor, data, run / "labels", lambda text: show(recipe.images, text))
     judged = evaluate(run / "labels", data.studies, patients=data.listed)
     network, _ = load_model(recipe.name, run)
@@ -205,7 +230,12 @@ def _timed(
     networks = {"": (build(REFERENCE, {"out_channels": 4}).eval(), REFERENCE_PX)}
     for outcome in outcomes:
         if outcome.input_px:
-            networks[outcome.recipe] = load_model(outcome.recipe, out / outcome.recipe)[0], outcome.input_px
+            try:
+                network, _ = load_model(outcome.recipe, out / outcome.recipe)
+            except ModelError as error:
+                logger.warning("recipe %s is not timed: %s", outcome.recipe, error)
+                continue
+            networks[outcome.recipe] = network, outcome.input_px
     taken = time_networks(
         networks, repeats=repeats, on_progress=lambda done, rounds: show(f"timing {done} of {rounds}")
     )

@@ -26,7 +26,7 @@ from cardiolabel.datasets.file_names import (
     unique_id,
 )
 from cardiolabel.datasets.numbers_in_text import real, whole
-from cardiolabel.domain import Convention, Phase, Record, View
+from cardiolabel.domain import SPLITS, Convention, Phase, Record, View
 from cardiolabel.errors import DatasetError, ManifestError
 from cardiolabel.io.files import atomic
 
@@ -286,6 +286,12 @@ def _one_of(kind: type[_Kind]) -> tuple[Callable[[str], _Kind], str]:
     return understand, "one of " + ", ".join(str(member.value) for member in kind)
 
 
+def _split(cell: str) -> str:
+    if cell.upper() not in SPLITS:
+        raise ValueError(cell)
+    return cell.upper()
+
+
 _CELLS: dict[str, tuple[Callable[[str], object], str]] = {
     "image_id": (_id, "letters, digits and ._- after a letter or digit"),
     "view": _one_of(View),
@@ -297,5 +303,6 @@ _CELLS: dict[str, tuple[Callable[[str], object], str]] = {
     "age_years": (whole(0), "whole years"),
     "reference_ef_pct": (real(0, 100), "a percentage, 0 to 100"),
     "reference_convention": _one_of(Convention),
+    "split": (_split, f"one of {', '.join(SPLITS)}"),
 }
 """How a column is understood, and what a person should have typed; other columns are text."""

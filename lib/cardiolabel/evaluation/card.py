@@ -34,7 +34,7 @@ def judge_card(name: str, weights: Path, evaluations: Mapping[str, Path], *, not
     MissingWeightsError, CorruptWeightsError
         As `read_card`.
     DatasetError
-        A folder holds no evaluation.
+        A folder holds no evaluation, or one with patients of the official split's TRAIN.
     OSError
         The folder cannot be written.
     """
@@ -50,6 +50,14 @@ def judge_card(name: str, weights: Path, evaluations: Mapping[str, Path], *, not
 def _metrics(folder: Path) -> dict[str, object]:
     path = folder / "evaluation.json"
     try:
-        return card_metrics(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        learned_from = found["splits"].get("TRAIN", 0)
+        metrics = card_metrics(found)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path}: not an evaluation ({error}); run cardiolabel evaluate") from error
+    if learned_from:
+        raise DatasetError(
+            f"{path}: {learned_from} patients of TRAIN are among those judged; a card takes patients never "
+            "trained on: run cardiolabel evaluate with --split or --patients"
+        )
+    return metrics

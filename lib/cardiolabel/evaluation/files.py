@@ -25,7 +25,8 @@ IMAGE_COLUMNS = (*_RECORD, "structure", *OVERLAPS, *DISTANCES, *_PLANES, *_REASO
 PATIENT_COLUMNS = (
     "patient", "method", "convention",
     *(f"{side}_{name}" for name in QUANTITIES for side in ("predicted", "reference")),
-    "ef_difference_pct", "predicted_reason", "reference_reason",
+    "ef_difference_pct", "predicted_quality", "reference_quality", "predicted_reason",
+    "reference_reason",
 )  # fmt: skip
 VALIDITY_COLUMNS = (*_RECORD, "side", "frame", "valid", "findings")
 SUMMARY_COLUMNS = (
@@ -94,6 +95,8 @@ def _patient_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
             **{f"predicted_{name}": rounded(getattr(row.predicted, name)) for name in QUANTITIES},
             **{f"reference_{name}": rounded(getattr(row.reference, name)) for name in QUANTITIES},
             "ef_difference_pct": rounded(both[0] - both[1]) if both else None,
+            "predicted_quality": ";".join(str(flag) for flag in row.predicted.quality),
+            "reference_quality": ";".join(str(flag) for flag in row.reference.quality),
             "predicted_reason": row.predicted.reason,
             "reference_reason": row.reference.reason,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,10 +19,10 @@ _DECIMALS = {"hd_mm": 2, "hd95_mm": 2, "msd_mm": 2, "pixel_accuracy": 4}
 _MOST_LISTED = 50
 
 _HOW = """\
-- Values are means ± standard deviation over images, at the images' own resolution. **Epicardium** is cavity
-  and myocardium together. **Dice** and **IoU** are 0 where only one of the masks has the structure. **Pixel
-  accuracy** is the share of the picture on which both masks agree whether it is the structure; most of
-  it is background, so that it is always high.
+- Values are means ± standard deviation over images (and over the phases of a cine), at the images' own
+  resolution. **Epicardium** is cavity and myocardium together. **Dice** and **IoU** are 0 where only one of
+  the masks has the structure. **Pixel accuracy** is the share of the picture on which both masks agree
+  whether it is the structure; most of it is background, so that it is always high.
 - Distances are in mm between the centres of boundary pixels. **HD** is the largest, **HD95** the larger of
   both directions' 95th percentiles, **MSD** the mean over the boundaries of both masks (MONAI's Hausdorff
   and symmetric average surface distance). There is none where a mask does not have the structure or the file
@@ -34,10 +35,10 @@ _HOW = """\
   bootstrap 95 % intervals over patients. `guideline` cuts each phase along its own length, `camus` both
   along the longest; EF of the two must not be compared.
 - A mask is **valid** if each structure is in one piece, cavity and atrium have no holes, no gap lies between
-  cavity and myocardium, the cavity's border has myocardium everywhere but at its base, which takes no more
-  than 30 % of it, and the atrium covers the base from outside. In short-axis stacks, the cavity is enclosed
-  by myocardium but for the two basal slices, and no slice is skipped. The references' share tells how strict
-  that is.
+  cavity and myocardium, the cavity's border has myocardium everywhere but at its base, which is there and
+  takes no more than 30 % of it, and the atrium covers the base from outside. In short-axis stacks, the
+  cavity is enclosed by myocardium but for the two basal slices, and no slice is skipped. The references'
+  share tells how strict that is.
 """
 
 
@@ -100,16 +101,16 @@ def _summary(found: Mapping[str, Any]) -> list[str]:
 
 def _structure(groups: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = []
+    kinds = Counter(group["group"] for group in groups)
     for group in groups:
         metrics = group["metrics"]
-        images = group["images"]
-        if group["of"] and images == groups[0]["images"]:
-            continue  # the only one of its kind
+        if group["of"] and kinds[group["group"]] == 1:
+            continue
         without = max(metrics[name]["n"] for name in OVERLAPS) - metrics["hd_mm"]["n"]
         rows.append(
             [
                 group["of"] or "**all**",
-                str(images),
+                str(group["images"]),
                 *(_mean(name, metrics[name]) for name in (*OVERLAPS, *DISTANCES)),
                 str(without) if without else "",
             ]
@@ -183,7 +184,7 @@ def _missing(found: Mapping[str, Any]) -> list[str]:
     for structure, groups in found["structures"].items():
         for what, reasons in groups[0]["not_measured"].items():
             lines += [
-                f"{words(structure)}, {what}: {reason}: {count} of {groups[0]['images']} (see images.csv)"
+                f"{words(structure)}, {what}: {reason}: {count} of {groups[0]['rows']} (see images.csv)"
                 for reason, count in reasons.items()
             ]
         lines += _one_sided(structure, groups[0])

@@ -101,7 +101,7 @@ def open_sources(
     labelled = tuple(one for one in records if (theirs / f"{one.image_id}{_SUFFIX}").is_file())
     found = Sources(
         opened, ours, theirs, labelled, selection, len(records) - len(labelled), absent,
-        _segmented(predicted / MODEL_NAME),
+        _segmented(predicted / MODEL_NAME, ours.parent / MODEL_NAME),
     )  # fmt: skip
     if not labelled:
         raise DatasetError(f"{theirs}: no mask of the images of {selection} in {opened.folder}")
@@ -113,8 +113,9 @@ def open_sources(
     return found
 
 
-def _segmented(path: Path) -> frozenset[str] | None:
-    if not path.is_file():
+def _segmented(*paths: Path) -> frozenset[str] | None:
+    path = next((one for one in paths if one.is_file()), None)
+    if path is None:
         return None
     try:
         labels = LabelSet("model", tuple(json.loads(path.read_text(encoding="utf-8"))["labels"].items()))
@@ -165,14 +166,13 @@ def _listed(records: Sequence[Record], path: Path) -> tuple[list[Record], str, t
 
 
 def _of_split(records: Sequence[Record], splits: Sequence[str]) -> tuple[list[Record], str, tuple[str, ...]]:
-    known = {record.split.casefold() for record in records if record.split}
-    unknown = [name for name in splits if name.casefold() not in known]
+    known = {record.split for record in records if record.split}
+    wanted = dict.fromkeys(name.upper() for name in splits)
+    unknown = [name for name in wanted if name not in known]
     if unknown:
-        shown = ", ".join(sorted({record.split for record in records if record.split}))
+        shown = ", ".join(sorted(known))
         raise DatasetError(
             f"no image is of split {unknown[0]!r}; the manifest has "
             + (f"{shown}" if shown else "no split: prepare the studies again, or give a list with --patients")
         )
-    wanted = {name.casefold() for name in splits}
-    chosen = [record for record in records if record.split and record.split.casefold() in wanted]
-    return chosen, f"split {', '.join(name.upper() for name in splits)}", ()
+    return [one for one in records if one.split in wanted], f"split {', '.join(wanted)}", ()

@@ -60,14 +60,14 @@ def compared_structures(
     kept: list[ScoreRow] = []
     for (dataset, structure), rows in kinds.items():
         if segmented is not None and structure not in segmented:
-            remarks[dataset, structure, NOT_SEGMENTED] = len(rows)
+            remarks[dataset, structure, NOT_SEGMENTED] = _images(rows)
             continue
         in_reference = any(row.score.reference_planes for row in rows)
         if in_reference:
             kept += rows
         if not (in_reference and any(row.score.predicted_planes for row in rows)):
             reason = NEVER_PREDICTED if in_reference else IN_NO_REFERENCE
-            remarks[dataset, structure, reason] = len(rows)
+            remarks[dataset, structure, reason] = _images(rows)
     return tuple(kept), tuple(
         {"dataset": dataset, "structure": structure, "images": count, "reason": reason}
         for (dataset, structure, reason), count in remarks.items()
@@ -81,10 +81,11 @@ def structures_json(rows: Sequence[ScoreRow]) -> dict[str, list[dict[str, Any]]]
     -------
     dict
         By structure a list of groups: ``group`` (all, dataset, view, phase, image_quality) and ``of``
-        (which), ``images``, ``patients``, ``planes`` (frames or slices in which the predicted, the
-        reference and both masks have the structure), ``metrics`` (by name ``n``, ``mean``, ``sd``,
-        ``median`` and ``worst`` of the images that could be measured) and ``not_measured`` (reasons and
-        how many images they cost, for ``overlap`` and ``distance``).
+        (which), ``images``, ``rows`` (the same, but a cine counts for each phase), ``patients``,
+        ``planes`` (frames or slices in which the predicted, the reference and both masks have the
+        structure), ``metrics`` (by name ``n``, ``mean``, ``sd``, ``median`` and ``worst`` of the rows that
+        could be measured) and ``not_measured`` (reasons and how many rows they cost, for ``overlap`` and
+        ``distance``).
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for structure in dict.fromkeys(row.score.structure for row in rows):
@@ -148,11 +149,16 @@ def _place(name: str) -> tuple[int, str]:
     return (_QUALITIES.index(name.casefold()) if known else len(_QUALITIES)), name
 
 
+def _images(rows: Sequence[ScoreRow]) -> int:
+    return len({row.record.image_id for row in rows})
+
+
 def _group(group: str, of: str, rows: Sequence[ScoreRow]) -> dict[str, Any]:
     return {
         "group": group,
         "of": of,
-        "images": len({row.record.image_id for row in rows}),
+        "images": _images(rows),
+        "rows": len(rows),
         "patients": len({row.record.patient for row in rows}),
         "planes": {
             name: sum(getattr(row.score, f"{name}_planes") for row in rows)

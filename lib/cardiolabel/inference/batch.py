@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -28,7 +28,7 @@ def predict_all(
     *,
     read: Callable[[Item], Prepared | None],
     finish: Callable[[Item, NDArray[np.uint8] | None], Result],
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """What ``finish`` makes of each item's masks, in the items' order.
 
     Frames of several stills go through the network together, those of a cine in pieces.
@@ -43,21 +43,36 @@ def predict_all(
     finish : callable
         Takes an item and its masks ``(T, H, W)``, or None. Called in threads.
 
+    Yields
+    ------
+    Result
+        Closing the generator ends its threads; what is being cleaned then is finished first.
+
     Raises
     ------
     Exception
-        Whatever ``read`` and ``finish`` raise, at that item's turn; the rest is not begun.
+        Whatever ``read`` and ``finish`` raise, at that item's turn; of the items after it, none that is not
+        begun is begun.
     """
-    with (
-        ThreadPoolExecutor(_THREADS, thread_name_prefix="read") as readers,
-        ThreadPoolExecutor(_THREADS, thread_name_prefix="clean") as cleaners,
-    ):
+    readers = ThreadPoolExecutor(_THREADS, thread_name_prefix="read")
+    cleaners = ThreadPoolExecutor(_THREADS, thread_name_prefix="clean")
+    try:
         flow = _Flow(predictor, cleaners, finish)
-        for item, prepared in ordered(readers, lambda item: (item, read(item)), items, ahead=_AHEAD):
+        reading = ordered(readers, lambda item: (item, read(item)), items, ahead=_AHEAD)
+        while True:
+            try:
+                item, prepared = next(reading)
+            except StopIteration:
+                break
+            except Exception:  # what was read before it has its turn first
+                yield from flow.rest()
+                raise
             flow.add(item, prepared)
             yield from flow.ended(but=_AHEAD)
-        flow.through()
-        yield from flow.ended(but=0)
+        yield from flow.rest()
+    finally:
+        for pool in (readers, cleaners):
+            pool.shutdown(cancel_futures=True)
 
 
 @dataclass(eq=False)
@@ -84,6 +99,8 @@ class _Flow(Generic[Item, Result]):
         self._predictor, self._cleaners, self._finish = predictor, cleaners, finish
         self._waiting: list[tuple[_Image[Item], slice]] = []
         self._frames = 0
+        self._cleaning: list[Future[NDArray[np.uint8]]] = []
+        self._cleaning_before: list[Future[NDArray[np.uint8]]] = []
         self._ending: deque[Future[Result]] = deque()
 
     def add(self, item: Item, prepared: Prepared | None) -> None:
@@ -99,13 +116,17 @@ class _Flow(Generic[Item, Result]):
     def through(self) -> None:
         """Let everything that waits through the network."""
         frames = [image.prepared.frames[piece] for image, piece in self._waiting if image.prepared]
+        wait(self._cleaning_before)  # no more logits are kept than of two rounds
+        self._cleaning_before, self._cleaning = self._cleaning, []
         logits = self._predictor.engine.logits(np.concatenate(frames)) if frames else None
         begin = 0
         for image, piece in self._waiting:
             count = piece.stop - piece.start
             if image.prepared and logits is not None:
                 part, place = logits[begin : begin + count], image.prepared.place
-                image.pieces.append(self._cleaners.submit(self._predictor.masks, part, place))
+                cleaning = self._cleaners.submit(self._predictor.masks, part, place)
+                image.pieces.append(cleaning)
+                self._cleaning.append(cleaning)
                 begin += count
             if image.prepared is None or piece.stop == len(image.prepared.frames):
                 self._ending.append(self._cleaners.submit(self._end, image))
@@ -113,6 +134,11 @@ class _Flow(Generic[Item, Result]):
 
     def _end(self, image: _Image[Item]) -> Result:
         return self._finish(image.item, image.masks())
+
+    def rest(self) -> Iterator[Result]:
+        """Everything that is still on its way."""
+        self.through()
+        yield from self.ended(but=0)
 
     def ended(self, *, but: int) -> Iterator[Result]:
         """Results, until only so many are on their way."""

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from cardiolabel.networks.weights import ModelCard, read_weights, rebuild
 from cardiolabel.preprocessing.recipes import RECIPES, Output, Placement, Recipe
 
 FRAMES_AT_ONCE = 16
-"""Frames whose logits are in memory together."""
+"""Frames that go through the network together."""
 
 _CLEANING_THREADS = 2
 _MASKS = {Output.CLASSES: class_masks, Output.LANDMARKS: landmark_masks}
@@ -132,6 +132,7 @@ class Predictor:
         cleaned: list[Future[NDArray[np.uint8]]] = []
         with ThreadPoolExecutor(_CLEANING_THREADS) as pool:
             for start in starts:
+                wait(cleaned[-_CLEANING_THREADS:-1])  # no more logits are kept than threads can clean
                 logits = self.engine.logits(prepared.frames[start : start + FRAMES_AT_ONCE])
                 cleaned.append(pool.submit(self.masks, logits, prepared.place))
         return np.concatenate([chunk.result() for chunk in cleaned])

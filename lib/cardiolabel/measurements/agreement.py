@@ -143,6 +143,7 @@ def compare_masks(
     *,
     labels: LabelSet,
     spacing: Spacing | None,
+    stack: bool,
     names: tuple[str, str] = ("the first", "the second"),
 ) -> tuple[StructureAgreement, ...]:
     """Compare two masks of one image, structure by structure.
@@ -158,6 +159,8 @@ def compare_masks(
         What the values mean; decides the structures, see `structure_values`.
     spacing : Spacing or None
         Pixel size; without it there is a Dice and no distance.
+    stack : bool
+        Whether these are slices of a volume: an empty one is then a statement too.
     names : tuple of str
         Whose masks these are, for the reasons.
 
@@ -171,13 +174,16 @@ def compare_masks(
     >>> masks = np.zeros((1, 30, 30), np.uint8)
     >>> masks[:, 5:15, 5:15] = 1
     >>> cavity = LabelSet("cavity", (("lv_cavity", 1),))
-    >>> (found,) = compare_masks(masks, np.roll(masks, 5, axis=1), labels=cavity, spacing=Spacing(0.5, 1.0))
+    >>> moved, pixels = np.roll(masks, 5, axis=1), Spacing(row_mm=0.5, col_mm=1.0)
+    >>> (found,) = compare_masks(masks, moved, labels=cavity, spacing=pixels, stack=False)
     >>> found.dice, found.hd_mm
     (0.5, 2.5)
     """
     _check_shapes(ours, theirs, axes=3)
     # Whoever labels ED and ES of a cine says nothing about its other frames.
-    both = ours.any(axis=(1, 2)) & theirs.any(axis=(1, 2)) if len(ours) > 1 else np.ones(1, dtype=bool)
+    both = np.ones(len(ours), dtype=bool)
+    if len(ours) > 1 and not stack:
+        both = ours.any(axis=(1, 2)) & theirs.any(axis=(1, 2))
     return tuple(
         _compare(ours, theirs, structure, values, spacing, names, both)
         for structure, values in structure_values(labels).items()

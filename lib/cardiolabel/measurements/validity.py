@@ -36,9 +36,9 @@ class Fault(StrEnum):
     ``missing``: a structure that should be there is not. ``pieces``: it is in several pieces. ``hole``: it
     has a hole; a hole of the epicardium lies between cavity and myocardium. ``open_wall``: the cavity's
     border lacks myocardium somewhere else than at the base. ``wide_base``: the part of the border without
-    myocardium is too long to be the mitral annulus. ``atrium_apart``: the left atrium does not cover the
-    base. ``atrium_inside``: it lies within the ventricle, or on the apex's side of the base.
-    ``slice_gap``: a slice without cavity between slices that have some.
+    myocardium is too long to be the mitral annulus; ``no_base``: there is no such part. ``atrium_apart``:
+    the left atrium does not cover the base. ``atrium_inside``: it lies within the ventricle, or on the
+    apex's side of the base. ``slice_gap``: a slice without cavity between slices that have some.
     """
 
     MISSING = "missing"
@@ -46,6 +46,7 @@ class Fault(StrEnum):
     HOLE = "hole"
     OPEN_WALL = "open_wall"
     WIDE_BASE = "wide_base"
+    NO_BASE = "no_base"
     ATRIUM_APART = "atrium_apart"
     ATRIUM_INSIDE = "atrium_inside"
     SLICE_GAP = "slice_gap"
@@ -263,6 +264,8 @@ def _apical_border(
         return
     walled = (outside == labels.value("myocardium")) | (outside == _BEYOND)
     base = _longest_run(~walled, steps)
+    if not base.any() and not (outside == _BEYOND).any():
+        yield Fault.NO_BASE
     length, base_length = float(steps.sum()), float(steps[base].sum())
     if float(steps[~walled & ~base].sum()) > limits.open_share * (length - base_length):
         yield Fault.OPEN_WALL

@@ -13,7 +13,7 @@ from cardiolabel.networks.weights import ModelCard, load_model, save_model
 
 
 def average_models(name: str, folders: Sequence[Path], *, out: Path, version: str) -> ModelCard:
-    """Write the mean of models of one name; the last one's card describes it, its figures left out.
+    """Write the mean of models of one name; the last one's card describes it, without its figures.
 
     Parameters
     ----------
@@ -53,7 +53,11 @@ def average_models(name: str, folders: Sequence[Path], *, out: Path, version: st
         **cards[-1].settings,
         "mean_of": [f"{card.version}, sha256 {card.sha256[:12]}" for card in cards],
     }
-    card = dataclasses.replace(cards[-1], version=version, settings=settings, metrics={}, notes="")
+    card = dataclasses.replace(
+        cards[-1], version=version, settings=settings, metrics={}, notes="",
+        trained_on="; ".join(dict.fromkeys(card.trained_on for card in cards)),
+        licence="; ".join(dict.fromkeys(card.licence for card in cards)),
+    )  # fmt: skip
     return save_model(network, card, folder=out)
 
 

@@ -16,7 +16,11 @@ from torch.nn import functional
 
 from cardiolabel.datasets import landmarks
 from cardiolabel.domain import CAMUS_LABELS, LV_LABELS, SAX_LABELS, Clip, LabelSet, View
+from cardiolabel.errors import ImageContentError
 from cardiolabel.preprocessing.orientation import is_upside_down
+
+_LARGEST = 16
+"""How many sides of the input a frame may be long, where pixels have a fixed size."""
 
 
 class Output(StrEnum):
@@ -106,7 +110,13 @@ class Recipe:
         return {Output.CLASSES: len(self.values), Output.LANDMARKS: len(landmarks.NAMES)}[self.output]
 
     def placement(self, clip: Clip) -> Placement:
-        """Fit the clip's frames into the input, keeping the physical aspect ratio."""
+        """Fit the clip's frames into the input, keeping the physical aspect ratio.
+
+        Raises
+        ------
+        ImageContentError
+            The frames are metres wide by the file's pixel size.
+        """
         _, rows, cols = clip.shape
         row_mm, col_mm = (clip.spacing.row_mm, clip.spacing.col_mm) if clip.spacing else (1.0, 1.0)
         if self.pixel_mm and clip.spacing:
@@ -115,6 +125,11 @@ class Recipe:
             scale = self.size_px / max(rows * row_mm, cols * col_mm)
         inner_rows = max(1, round(rows * row_mm * scale))
         inner_cols = max(1, round(cols * col_mm * scale))
+        if max(inner_rows, inner_cols) > _LARGEST * self.size_px:
+            raise ImageContentError(
+                f"pixels of {row_mm:g} x {col_mm:g} mm make a frame of {rows * row_mm:.0f} x "
+                f"{cols * col_mm:.0f} mm: check the unit and the pixel size of the file"
+            )
         middle = clip.pixels[clip.shape[0] // 2]
         return Placement(
             rows, cols, inner_rows, inner_cols,

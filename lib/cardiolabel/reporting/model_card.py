@@ -14,8 +14,7 @@ _DISTANCES = (
 )
 _EXPLAINED = """Means over images at their own resolution; the epicardium is cavity and myocardium together.
 EF of the predicted masks against EF of the reference masks, both measured by cardiolabel in the convention
-named, in percentage points, with 95 % bootstrap intervals over patients. None of these patients took part in
-training."""
+named, in percentage points, with 95 % bootstrap intervals over patients."""
 
 
 def model_card_markdown(card: Mapping[str, Any]) -> str:

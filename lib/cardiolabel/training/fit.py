@@ -7,15 +7,17 @@ on the patients set aside for it, and the best one is kept.
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from cardiolabel.errors import DatasetError
 from cardiolabel.io.files import atomic
 from cardiolabel.preprocessing.augmentation import AUGMENTATIONS
 from cardiolabel.training.depthwise import quicken
@@ -66,6 +68,7 @@ def fit(
     *,
     recipe: TrainingRecipe,
     checkpoint: Path,
+    begun_with: str = "",
     on_progress: Callable[[FitProgress], None] = lambda progress: None,
     on_judged: Callable[[FitState], None] = lambda state: None,
     save_every_s: float = 120.0,
@@ -82,15 +85,20 @@ def fit(
         Of different patients; without any to select by, the last average is kept.
     recipe : TrainingRecipe
     checkpoint : Path
+    begun_with : str
+        The model whose weights the network has, if any.
     on_progress, on_judged : callable
         Told after every step, and after every judgement.
 
     Raises
     ------
+    DatasetError
+        The checkpoint is of another recipe, of other images or masks, or was begun with another model.
     OSError
         The checkpoint cannot be written.
     """
-    run = _Run(network, recipe, checkpoint)
+    made_of = json.dumps([asdict(recipe), begun_with, training.key, selection.key], default=str)
+    run = _Run(network, recipe, checkpoint, made_of)
     target = TARGETS[recipe.form.output]
     targets = target.of(training)
     loss_of, augment = LOSSES[recipe.loss](), AUGMENTATIONS[recipe.augmentation]
@@ -123,8 +131,10 @@ def fit(
 class _Run:
     """A network in training with everything that a checkpoint holds."""
 
-    def __init__(self, network: torch.nn.Module, recipe: TrainingRecipe, checkpoint: Path) -> None:
-        self._recipe, self._checkpoint = recipe, checkpoint
+    def __init__(
+        self, network: torch.nn.Module, recipe: TrainingRecipe, checkpoint: Path, made_of: str
+    ) -> None:
+        self._recipe, self._checkpoint, self._made_of = recipe, checkpoint, made_of
         self._target = TARGETS[recipe.form.output]
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         placed: Any = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -196,12 +206,14 @@ class _Run:
 
     def save(self) -> None:
         everything: dict[str, Any] = {
+            "made_of": self._made_of,
             "network": self._network.state_dict(),
             "average": self._average.state_dict(),
             "best": self._best.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all(),
             "state": vars(self.state),
         }
         with atomic(self._checkpoint) as draft:
@@ -209,11 +221,17 @@ class _Run:
 
     def _restore(self) -> None:
         saved = torch.load(self._checkpoint, weights_only=True, map_location=self._device)
+        if saved.get("made_of") != self._made_of:
+            raise DatasetError(
+                f"{self._checkpoint}: begun with another recipe, model, images or masks; delete its folder"
+                " or give another --out"
+            )
         self._network.load_state_dict(saved["network"])
         self._average.load_state_dict(saved["average"])
         self._best.load_state_dict(saved["best"])
         self._optimizer.load_state_dict(saved["optimizer"])
         self.generator.set_state(saved["generator"].cpu())
         torch.set_rng_state(saved["torch"].cpu())
+        torch.cuda.set_rng_state_all([state.cpu() for state in saved["cuda"]])
         self.state = FitState(**saved["state"])
         logger.info("continuing after %d steps", self.state.steps)

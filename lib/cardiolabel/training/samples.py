@@ -28,13 +28,15 @@ class Samples:
     """Frames ``images (N, 1, S, S)`` fp16 and ``classes (N, S, S)`` uint8, and what could not be used.
 
     ``points (N, 7, 2)``: landmarks in pixels of the images, in the order of
-    `cardiolabel.datasets.landmarks.NAMES`; ``(0, 7, 2)`` for recipes of other outputs.
+    `cardiolabel.datasets.landmarks.NAMES`; ``(0, 7, 2)`` for recipes of other outputs. ``key`` tells the
+    files, as they were, from any others.
     """
 
     images: torch.Tensor
     classes: torch.Tensor
     skipped: tuple[tuple[str, str], ...] = ()
     points: torch.Tensor = field(default_factory=_NO_POINTS.clone)
+    key: str = ""
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -79,12 +81,14 @@ def load(
         side = recipe.size_px
         return Samples(torch.zeros(0, 1, side, side).half(), torch.zeros(0, side, side, dtype=torch.uint8))
     key = hashlib.sha256(
-        repr((recipe, [(file_state(one.path), file_state(path)) for one, path in pairs])).encode()
+        repr(
+            (recipe, [(str(one.phase), file_state(one.path), file_state(path)) for one, path in pairs])
+        ).encode()
     ).hexdigest()[:16]
     stored = cache / f"samples-{key}.pt"
     if stored.exists():
         images, classes, points, skipped = torch.load(stored, weights_only=True)
-        return Samples(images, classes, tuple((one, reason) for one, reason in skipped), points)
+        return Samples(images, classes, tuple((one, reason) for one, reason in skipped), points, key)
     found: list[Samples] = []
     problems: list[tuple[str, str]] = []
     for done, (record, path) in enumerate(pairs, start=1):
@@ -97,7 +101,7 @@ def load(
         raise DatasetError(f"{labels}: no image has a usable mask for recipe {recipe.name}")
     samples = Samples(
         torch.cat([one.images for one in found]), torch.cat([one.classes for one in found]),
-        tuple(problems), torch.cat([one.points for one in found]),
+        tuple(problems), torch.cat([one.points for one in found]), key,
     )  # fmt: skip
     with atomic(stored) as draft:
         torch.save((samples.images, samples.classes, samples.points, [list(one) for one in problems]), draft)

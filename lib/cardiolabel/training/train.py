@@ -106,6 +106,7 @@ def train(
 
     best, state = fit(
         network, training, selection, recipe=recipe, checkpoint=out / "checkpoint.pt",
+        begun_with=settings.get("start", ""),
         on_progress=on_progress, on_judged=note,
     )  # fmt: skip
     events.close()

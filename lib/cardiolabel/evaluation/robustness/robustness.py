@@ -162,7 +162,7 @@ def _sources(studies: Path, patients: Path | None, splits: Sequence[str]) -> Sou
     if not final.is_dir():
         raise DatasetError(f"{studies}: no folder labels/final; expected a studies folder with references")
     found = open_sources(final, studies, patients=patients, splits=splits)
-    known = {record.split.upper() for record in found.records if record.split}
+    known = {record.split for record in found.records if record.split}
     if patients is not None or splits or not known:
         return found
     if not known & HELD_BACK:

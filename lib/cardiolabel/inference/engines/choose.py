@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ from cardiolabel.inference.engines import openvino_engine
 from cardiolabel.inference.engines.engine import Engine
 from cardiolabel.inference.engines.openvino_engine import OpenVinoEngine
 from cardiolabel.inference.engines.torch_engine import TorchEngine
+
+logger = logging.getLogger(__name__)
 
 ENGINE_VARIABLE = "CARDIOLABEL_ENGINE"
 """``auto``, ``torch`` or ``openvino``."""
@@ -29,7 +32,7 @@ def engine_for(network: Callable[[], torch.nn.Module], *, key: str, size_px: int
     network : callable
         Gives the network in evaluation mode.
     key : str
-        sha256 of its weights.
+        Tells weights, kind and arguments of this network from all others.
     size_px : int
         Side of its input.
 
@@ -44,6 +47,11 @@ def engine_for(network: Callable[[], torch.nn.Module], *, key: str, size_px: int
     installed = openvino_engine.is_installed()
     if wanted == "openvino" and not installed:
         raise InputError(f"{ENGINE_VARIABLE}=openvino: not installed; pip install 'cardiolabel[openvino]'")
-    if wanted == "openvino" or (wanted == "auto" and installed and not torch.cuda.is_available()):
+    if wanted == "openvino":
         return OpenVinoEngine(network, key=key, size_px=size_px)
+    if wanted == "auto" and installed and not torch.cuda.is_available():
+        try:
+            return OpenVinoEngine(network, key=key, size_px=size_px)
+        except (RuntimeError, ImportError) as error:
+            logger.warning("OpenVINO cannot compute this network, PyTorch does: %s", error)
     return TorchEngine(network())

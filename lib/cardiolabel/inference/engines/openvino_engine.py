@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,10 @@ logger = logging.getLogger(__name__)
 CACHE_VARIABLE = "CARDIOLABEL_CACHE"
 """Folder of converted models; by default ``cardiolabel`` in the user's cache folder."""
 
-_PARTS = "part{}.xml"
+_FORMAT = 1
+"""Raised whenever a network's ``forward``, ``front`` or ``rest`` changes, or how it is converted."""
+
+_PART = "part{}of{}.xml"
 
 
 def is_installed() -> bool:
@@ -44,7 +48,7 @@ class OpenVinoEngine:
     network : callable
         Gives the network in evaluation mode; called only where it was not converted before.
     key : str
-        Tells its weights from all others: a sha256.
+        Tells weights, kind and arguments of this network from all others.
     size_px : int
         Side of its input.
     """
@@ -122,43 +126,52 @@ def _core() -> Any:
 
 
 def _models(network: Callable[[], torch.nn.Module], *, key: str, size_px: int) -> list[Any]:
-    """The converted parts, from the cache or new; without a cache that can be written, from nowhere else."""
+    """The converted parts, from the cache or new; without a cache, new at each start."""
     import openvino
 
     version = openvino.__version__.partition("-")[0]
-    folder = cache_folder() / "openvino" / f"{key[:32]}-{size_px}-{version}"
-    try:
-        return _read(folder)
-    except RuntimeError:  # not there, or damaged
-        shutil.rmtree(folder, ignore_errors=True)
     with tempfile.TemporaryDirectory() as elsewhere:
         drafted = Path(elsewhere) / "model"
-        drafted.mkdir()
-        _convert(network(), drafted, size_px)
-        _keep(drafted, folder)
+        try:
+            folder = cache_folder() / "openvino" / f"{key[:32]}-{size_px}-{version}-{_FORMAT}"
+            try:
+                return _read(folder)
+            except RuntimeError:  # not there, or damaged
+                _put_aside(folder)
+            _convert(network(), drafted, size_px)
+            _keep(drafted, folder)
+        except OSError as error:
+            logger.warning("the converted model is not kept, each start converts it again: %s", error)
+        if not drafted.exists():
+            _convert(network(), drafted, size_px)
         return _read(drafted)
 
 
 def _read(folder: Path) -> list[Any]:
-    parts = sorted(folder.glob(_PARTS.format("*")))
-    if not parts:
-        raise RuntimeError(f"no converted model in {folder.name}")
+    parts = sorted(folder.glob(_PART.format("*", "*")))
+    if not parts or len(parts) != int(parts[0].stem.rpartition("of")[2]):
+        raise RuntimeError(f"no whole model in {folder.name}")
     return [_core().read_model(part) for part in parts]
 
 
+def _put_aside(folder: Path) -> None:
+    """Take a damaged model out of the cache, at once, so that nobody reads the rest of it."""
+    with suppress(OSError), tempfile.TemporaryDirectory(prefix=".damaged-", dir=folder.parent) as elsewhere:
+        folder.replace(Path(elsewhere) / "model")
+
+
 def _keep(drafted: Path, folder: Path) -> None:
-    """Put a converted model into the cache, whole or not at all."""
+    """Put a converted model into the cache, whole or not at all; raises OSError where that cannot be."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-        try:
-            shutil.copytree(drafted, draft, dirs_exist_ok=True)
-            draft.replace(folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    except OSError as error:
+        shutil.copytree(drafted, draft, dirs_exist_ok=True)
+        draft.replace(folder)
+    except OSError:
         if not folder.is_dir():  # else another process was quicker
-            logger.warning("the converted model is not kept, each start converts it again: %s", error)
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _convert(network: torch.nn.Module, folder: Path, size_px: int) -> None:
@@ -169,7 +182,9 @@ def _convert(network: torch.nn.Module, folder: Path, size_px: int) -> None:
 
     frontend = FrontEndManager().load_by_framework("pytorch")
     given: tuple[torch.Tensor, ...] = (torch.zeros(1, 1, size_px, size_px),)
-    for number, method in enumerate(_methods(network)):
+    folder.mkdir()
+    methods = _methods(network)
+    for number, method in enumerate(methods):
         part = _Part(network, method)
         with torch.inference_mode(), warnings.catch_warnings():
             # It traces with torch.jit, which says that it is to be replaced.
@@ -179,7 +194,7 @@ def _convert(network: torch.nn.Module, folder: Path, size_px: int) -> None:
             model.reshape({index: list(tensor.shape) for index, tensor in enumerate(given)})
             found = part(*given)
             given = found if isinstance(found, tuple) else (found,)
-        openvino.save_model(model, folder / _PARTS.format(number), compress_to_fp16=False)
+        openvino.save_model(model, folder / _PART.format(number, len(methods)), compress_to_fp16=False)
 
 
 def _methods(network: Any) -> list[Callable[..., Any]]:
@@ -200,7 +215,10 @@ class _Part(torch.nn.Module):
 
 
 def cache_folder() -> Path:
-    """Where converted models are kept."""
-    given = os.environ.get(CACHE_VARIABLE)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(given) if given else Path(base) / "cardiolabel"
+    """Where converted models are kept; raises OSError where there is no home folder and none was named."""
+    if given := os.environ.get(CACHE_VARIABLE):
+        return Path(given)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cardiolabel"
+    except RuntimeError as error:
+        raise OSError(f"{error} Set {CACHE_VARIABLE}.") from error
