@@ -163,6 +163,8 @@ def test_infer_and_resume(studies: Path, weights: Path, tmp_path: Path) -> None:
     (studies / "p_4CH_ED.nii.gz").write_bytes(b"torn")
     torn = run(*command)
     assert torn.exit_code == 0 and "1 without a mask" in torn.stdout and "p_4CH_ED: " in torn.stderr
+    strict = run(*command, "--strict")
+    assert strict.exit_code == 1 and strict.stdout == torn.stdout and strict.stderr == torn.stderr
 
 
 def test_infer_refuses(studies: Path, weights: Path, tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ def infer(
     model: Annotated[str, typer.Option(help="Name of the model.")] = "camus",
     weights: Weights = MODELS,
     resume: Annotated[bool, typer.Option("--resume", help="Keep masks that OUT already has.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 1 if any image has no mask; the others have theirs.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Predict every image, measure every patient: labels/, frames.csv, patients.csv."""
@@ -34,6 +37,8 @@ def infer(
         f"tables in {out}",
         quiet,
     )
+    if strict and done.problems:
+        raise typer.Exit(1)
 
 
 def measure(
