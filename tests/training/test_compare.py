@@ -161,6 +161,21 @@ def test_an_interrupted_comparison_goes_on(
     assert found.outcomes[0].reason == "" and found.outcomes[0].images == 8
 
 
+def test_large_inputs_can_be_shrunk_and_are_timed_as_they_are(studies: Path, tmp_path: Path) -> None:
+    recipes = [write_recipe(tmp_path, "large", size=96), write_recipe(tmp_path, "small", size=48)]
+    fixed = TINY.format(name="fixed", size=96).replace('"camus"', '"sax"')
+    (tmp_path / "fixed.toml").write_text(fixed)
+    out = tmp_path / "out"
+    run(studies, out, [*recipes, str(tmp_path / "fixed.toml")], "--at-most-px", 64)
+    rows = table(out)
+    assert [(rows[name]["input_px"], rows[name]["timed_px"]) for name in ("large", "small")] == [
+        ("64", "96"), ("48", "48"),
+    ]  # fmt: skip
+    assert "fixed size" in rows["fixed"]["reason"]
+    with pytest.raises(DatasetError, match="large was begun with other settings"):
+        compare([recipes[0]], studies, out=out, images=120, repeats=1)
+
+
 def test_patients_to_judge_by_can_be_listed(unsplit: Path, tmp_path: Path) -> None:
     recipe, listed = write_recipe(tmp_path, "one"), tmp_path / "patients.txt"
     listed.write_text("p1, p4\n")

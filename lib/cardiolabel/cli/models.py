@@ -68,6 +68,10 @@ def compare(
     patients: Annotated[
         Path | None, typer.Option(help="Text file of patients to judge by; else the split's VAL and TEST.")
     ] = None,
+    at_most_px: Annotated[
+        int | None,
+        typer.Option(min=16, help="Shrink larger inputs to this; times are of the own size."),
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="How often each network is timed.")] = 20,
     quiet: Quiet = False,
 ) -> None:
@@ -79,8 +83,8 @@ def compare(
     with clear_errors():
         with bar("comparing", quiet) as progress:
             found = run(
-                names, studies, out=out, images=images, patients=patients, repeats=repeats,
-                on_progress=progress,
+                names, studies, out=out, images=images, at_most_px=at_most_px, patients=patients,
+                repeats=repeats, on_progress=progress,
             )  # fmt: skip
         failed = tuple((one.recipe, one.reason) for one in found.outcomes if one.reason)
         if len(failed) == len(names):

@@ -55,6 +55,7 @@ def compare(
     *,
     out: Path,
     images: int,
+    at_most_px: int | None = None,
     patients: Path | None = None,
     repeats: int = 20,
     on_progress: Progress = lambda done, total, what: None,
@@ -74,6 +75,9 @@ def compare(
         Created where missing.
     images : int
         Budget of each recipe in training images.
+    at_most_px : int, optional
+        Inputs larger than this are shrunk to it, to train in less time; each network's time is always that at
+        the recipe's own size. Not for recipes whose pixels have a fixed size.
     patients : Path, optional
         A text file of the patients to judge by; otherwise those that the official split holds back.
     repeats : int
@@ -92,9 +96,10 @@ def compare(
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not names:
         raise DatasetError(f"recipe {twice[0]} is given twice" if twice else "no recipe is given")
+    budget = _Budget(images, at_most_px)
     data = _patients(studies, out, patients)
     for name, given in zip(names, recipes, strict=True):
-        _check_begun(name, given, out / name, images)
+        _check_begun(name, given, out / name, budget)
     outcomes = []
     for index, (name, given) in enumerate(zip(names, recipes, strict=True)):
 
@@ -102,8 +107,8 @@ def compare(
             on_progress(before + seen, images * len(recipes), f"{name}: {what}")
 
         try:
-            recipe = _read(given, images)
-            outcomes.append(_run(recipe, data, out / name, show))
+            recipe = training_recipe.read(given)
+            outcomes.append(_run(budget.of(recipe), recipe.form.size_px, data, out / name, show))
         except _COSTS_ITS_ROW as error:
             logger.debug("recipe %s cannot be compared: %s", name, error)
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -113,17 +118,31 @@ def compare(
     return Comparison(timed, len(data.trained), len(data.judged), torch.get_num_threads())
 
 
-def _read(given: str, images: int) -> TrainingRecipe:
-    return replace(training_recipe.read(given), images=images, selection=_SELECTION, seed=0)
+@dataclass(frozen=True)
+class _Budget:
+    """What is made equal between recipes."""
+
+    images: int
+    at_most_px: int | None
+
+    def of(self, recipe: TrainingRecipe) -> TrainingRecipe:
+        """The recipe within this budget."""
+        size, limit = recipe.form.size_px, self.at_most_px
+        if limit and size > limit and recipe.form.pixel_mm:
+            raise DatasetError(
+                f"recipe {recipe.name}: its pixels have a fixed size, {limit} show less of the heart"
+            )
+        shrunk = limit if limit and size > limit else recipe.size_px
+        return replace(recipe, images=self.images, size_px=shrunk, selection=_SELECTION, seed=0)
 
 
-def _check_begun(name: str, given: str, run: Path, images: int) -> None:
+def _check_begun(name: str, given: str, run: Path, budget: _Budget) -> None:
     """Refuse a folder in which a recipe was begun with other settings."""
     begun = run / "recipe.json"
     if not begun.exists():
         return
     try:
-        settings = json.loads(json.dumps(asdict(_read(given, images))))
+        settings = json.loads(json.dumps(asdict(budget.of(training_recipe.read(given)))))
     except _COSTS_ITS_ROW:
         return  # its row will say so
     if json.loads(begun.read_text(encoding="utf-8")) != settings:
@@ -173,7 +192,9 @@ def _patients(studies: Path, out: Path, patients: Path | None) -> _Data:
     return _Data(studies, labels, records, (*split.training, *split.selection), judged, listed)
 
 
-def _run(recipe: TrainingRecipe, data: _Data, run: Path, show: Callable[[int, str], None]) -> Outcome:
+def _run(
+    recipe: TrainingRecipe, own_px: int, data: _Data, run: Path, show: Callable[[int, str], None]
+) -> Outcome:
     """Train, predict and evaluate one recipe, or what is left of that."""
     done = run / "outcome.json"
     if done.exists():
@@ -199,7 +220,7 @@ def _run(recipe: TrainingRecipe, data: _Data, run: Path, show: Callable[[int, st
     outcome = Outcome(
         recipe.name, recipe.source, recipe.network,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        input_px=recipe.form.size_px,
+        input_px=recipe.form.size_px, timed_px=own_px,
         begins_with="ImageNet" if recipe.arguments.get("pretrained") else "random",
         images=trained.state.steps * recipe.batch,
         training_minutes=trained.state.seconds / 60, **quality(write_evaluation(judged, run / "evaluation")),
@@ -229,13 +250,13 @@ def _timed(
 ) -> tuple[Outcome, ...]:
     networks = {"": (build(REFERENCE, {"out_channels": 4}).eval(), REFERENCE_PX)}
     for outcome in outcomes:
-        if outcome.input_px:
+        if outcome.timed_px:
             try:
                 network, _ = load_model(outcome.recipe, out / outcome.recipe)
             except ModelError as error:
                 logger.warning("recipe %s is not timed: %s", outcome.recipe, error)
                 continue
-            networks[outcome.recipe] = network, outcome.input_px
+            networks[outcome.recipe] = network, outcome.timed_px
     taken = time_networks(
         networks, repeats=repeats, on_progress=lambda done, rounds: show(f"timing {done} of {rounds}")
     )

@@ -24,6 +24,7 @@ _BEFORE = (
     "begins_with",
     "images",
     "training_minutes",
+    "timed_px",
     "ms_per_frame",
     "ratio",
 )
@@ -66,8 +67,9 @@ def _page(found: Comparison, columns: Sequence[str], rows: Sequence[Mapping[str,
         f"Trained on the same {found.trained} patients with the same budget in images, judged by the same"
         f" {found.judged} others. Dice: mean over images at their own resolution. EF: points, guideline"
         " convention, predicted minus reference, both measured by this package. ms_per_frame: the network"
-        f" alone, fp32, CPU, {found.threads} thread(s), one frame, median, in turns with the others; ratio:"
-        f" over {REFERENCE} at {REFERENCE_PX} px. Differences that come from the seed are not in here.",
+        f" alone at timed_px, fp32, CPU, {found.threads} thread(s), one frame, median, in turns with the"
+        f" others; ratio: over {REFERENCE} at {REFERENCE_PX} px. Differences that come from the seed are not"
+        " in here.",
         "",
         _line(shown),
         _line(["---"] * len(shown)),

@@ -13,10 +13,11 @@ from cardiolabel.domain import Convention, Phase
 class Outcome:
     """A recipe's row; ``reason`` says why there are no figures.
 
-    ``images`` were trained on, ``parameters`` are the network's. ``dice`` holds means over images by
-    structure and phase (``lv_cavity_ED``), ``ef_mae`` and ``ef_bias`` EF points by ``ef_method`` in the
-    guideline convention, of ``ef_n`` patients. ``begins_with`` tells which weights were there before
-    training. ``ms_per_frame`` is the network's time, ``ratio`` that time over the plain U-Net's.
+    ``images`` of ``input_px`` were trained on, ``parameters`` are the network's. ``dice`` holds means over
+    images by structure and phase (``lv_cavity_ED``), ``ef_mae`` and ``ef_bias`` EF points by ``ef_method`` in
+    the guideline convention, of ``ef_n`` patients. ``begins_with`` tells which weights were there before
+    training. ``ms_per_frame`` is the network's time at ``timed_px``, the recipe's own size, ``ratio`` that
+    time over the plain U-Net's.
     """
 
     recipe: str
@@ -24,6 +25,7 @@ class Outcome:
     network: str = ""
     parameters: int | None = None
     input_px: int | None = None
+    timed_px: int | None = None
     begins_with: str = ""
     images: int | None = None
     training_minutes: float | None = None
