@@ -222,12 +222,9 @@ def test_serve_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
     refused(run("serve", tmp_path / "gone"), "gone", "cardiolabel prepare or sample")
 
 
-def test_bench_prints_measuring_beside_a_plain_read() -> None:
-    found = run("bench", "--repeats", 3)
-    assert found.exit_code == 0
-    lines = found.stdout.splitlines()
-    assert len(lines) == 4 and lines[0].startswith("numpy.load")
-    assert all("median" in line and "p95" in line and line.endswith("ms") for line in lines)
+def test_bench_refuses_what_it_does_not_know() -> None:
+    refused(run("bench", "--parts", "speed"), "no part 'speed'", "http, batch")
+    refused(run("bench", "--model", "nothing"), "nothing")
 
 
 def test_sample_never_writes_over_a_studies_folder(tmp_path: Path) -> None:

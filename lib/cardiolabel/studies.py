@@ -19,6 +19,7 @@ from cardiolabel.inference.models import Models
 from cardiolabel.inference.predictor import UsedModel
 from cardiolabel.io import nifti
 from cardiolabel.measurements.records import MaskedImage, Study
+from cardiolabel.measurements.remembered import RememberedGeometry
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.predicted import (
     Predicted,
@@ -80,6 +81,7 @@ class Studies(StudiesFolder):
         self._images: BoundedCache[nifti.NiftiImage] = BoundedCache(
             _CACHE_BYTES, size_of=lambda kept: kept.clip.pixels.nbytes
         )
+        self._geometry = RememberedGeometry(_STUDY_BYTES)
         self._studies: BoundedCache[Measured] = BoundedCache(_STUDY_BYTES, size_of=_study_bytes)
 
     def image(self, record: Record) -> nifti.NiftiImage:
@@ -265,7 +267,7 @@ class Studies(StudiesFolder):
             sources[record.image_id] = source
             if used:
                 models[record.image_id] = used
-        return Measured(measure_study(images), sources, models)
+        return Measured(measure_study(images, measure=self._geometry), sources, models)
 
     def _best(
         self, record: Record, fresh: Predicted | None, model: str | None, *, may_predict: bool

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cardiolabel.cli.options import Quiet
-from cardiolabel.cli.terminal import bar
+from cardiolabel.cli.options import APP, MODELS, Quiet, Weights
+from cardiolabel.cli.terminal import bar, clear_errors
 
 
 def bench(
-    repeats: Annotated[int, typer.Option(min=1, help="How often each step is timed.")] = 200,
+    parts: Annotated[
+        str, typer.Option(help="Of http, batch, cines, measuring, datastore; comma-separated.")
+    ] = "http,batch,cines,measuring,datastore",
+    studies: Annotated[Path | None, typer.Option(help="Studies folder of the stills; else phantoms.")] = None,
+    images: Annotated[int, typer.Option(min=8, help="At most so many of its stills.")] = 200,
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "camus",
+    weights: Weights = MODELS,
+    repeats: Annotated[int, typer.Option(min=1, help="How often measuring is timed.")] = 200,
+    into: Annotated[Path | None, typer.Option("--json", help="File for values and conditions.")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Time measuring one 512x512 frame beside a plain NumPy read of the same mask."""
-    from cardiolabel.bench import bench_measuring
+    """Time everything beside the bare network and MONAI Label's own parts: a Markdown table."""
+    from cardiolabel.bench.figures import table
+    from cardiolabel.bench.run import Setting, conditions, run_bench
+    from cardiolabel.io.files import atomic
 
-    with bar("timing", quiet) as progress:
-        timings = bench_measuring(repeats, on_progress=progress)
-    for timing in timings:
-        typer.echo(f"{timing.name:<40} median {timing.median_ms:7.3f} ms   p95 {timing.p95_ms:7.3f} ms")
+    with clear_errors():
+        setting = Setting(model, weights, APP.parent, studies, images, repeats)
+        held = conditions(setting)
+        with bar("timing", quiet) as progress:
+            found = run_bench([part.strip() for part in parts.split(",")], setting, on_progress=progress)
+        if into is not None:
+            with atomic(into) as draft:
+                said = {"conditions": held, "found": [one.as_dict() for one in found]}
+                draft.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    typer.echo("\n".join(table(found)))

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cardiolabel.domain import Phase, View
+from cardiolabel.domain import LabelSet, Phase, Spacing, View
 from cardiolabel.errors import MeasurementError
 from cardiolabel.measurements.cycles import ViewCycles, view_cycles
 from cardiolabel.measurements.function import fractional_area_change_pct
-from cardiolabel.measurements.geometry import measure_geometry
+from cardiolabel.measurements.geometry import LVGeometry, measure_geometry
 from cardiolabel.measurements.phases import Beat
 from cardiolabel.measurements.quality import Flag, QualityLimits, frame_flags, temporal_outliers
 from cardiolabel.measurements.records import AreaChange, FrameRow, MaskedImage, Study
@@ -25,7 +27,19 @@ from cardiolabel.measurements.volume import single_plane_volume_ml
 APICAL = (View.A4C, View.A2C)
 
 
-def measure_study(images: Sequence[MaskedImage], limits: QualityLimits | None = None) -> Study:
+class Measure(Protocol):
+    """`measure_geometry`, or what answers as it does."""
+
+    def __call__(self, mask: NDArray[np.uint8], spacing: Spacing | None, *, labels: LabelSet) -> LVGeometry:
+        """As `measure_geometry`."""
+
+
+def measure_study(
+    images: Sequence[MaskedImage],
+    limits: QualityLimits | None = None,
+    *,
+    measure: Measure = measure_geometry,
+) -> Study:
     """Measure all images of one patient.
 
     Stills labelled ED and ES give a view's cycle where both exist; otherwise its cine does, at the
@@ -37,6 +51,8 @@ def measure_study(images: Sequence[MaskedImage], limits: QualityLimits | None = 
         All of one patient.
     limits : QualityLimits, optional
         Where quality flags start.
+    measure : callable
+        Measures one frame; one that remembers saves what did not change.
 
     Raises
     ------
@@ -50,7 +66,7 @@ def measure_study(images: Sequence[MaskedImage], limits: QualityLimits | None = 
     limits = limits or QualityLimits()
     stacks = [image for image in images if is_short_axis(image)]
     clips = [image for image in images if not is_short_axis(image)]
-    rows_of = {image.image_id: _frame_rows(image, limits) for image in clips}
+    rows_of = {image.image_id: _frame_rows(image, limits, measure) for image in clips}
     beats: dict[str, list[Beat]] = {}
     views = {
         view: _view(view, [image for image in clips if image.view is view], rows_of, beats, clips)
@@ -92,8 +108,8 @@ def _view(
     return replace(found, reason=hint)
 
 
-def _frame_rows(image: MaskedImage, limits: QualityLimits) -> list[FrameRow]:
-    rows = [_frame_row(image, index, limits) for index in range(len(image.masks))]
+def _frame_rows(image: MaskedImage, limits: QualityLimits, measure: Measure) -> list[FrameRow]:
+    rows = [_frame_row(image, index, limits, measure) for index in range(len(image.masks))]
     if not rows:
         reason = image.problem or "the image has no mask"
         return [_empty_row(image, 0, reason)]
@@ -104,9 +120,9 @@ def _frame_rows(image: MaskedImage, limits: QualityLimits) -> list[FrameRow]:
     return rows
 
 
-def _frame_row(image: MaskedImage, index: int, limits: QualityLimits) -> FrameRow:
+def _frame_row(image: MaskedImage, index: int, limits: QualityLimits, measure: Measure) -> FrameRow:
     try:
-        geometry = measure_geometry(image.masks[index], image.spacing, labels=image.labels)
+        geometry = measure(image.masks[index], image.spacing, labels=image.labels)
     except MeasurementError as error:
         return _empty_row(image, index, str(error))
     area = length = volume = None

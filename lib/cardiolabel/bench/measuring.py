@@ -5,12 +5,12 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cardiolabel.bench.figures import Found, Progress
 from cardiolabel.domain import CAMUS_LABELS, LabelSet, Spacing
 from cardiolabel.io import nifti
 from cardiolabel.measurements.geometry import measure_geometry
@@ -19,24 +19,15 @@ _SIZE = 512
 _SPACING = Spacing(row_mm=0.35, col_mm=0.35)
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Median and 95th percentile of one operation in ms, on one thread."""
-
-    name: str
-    median_ms: float
-    p95_ms: float
-
-
-def bench_measuring(repeats: int, *, on_progress: Callable[[int, int], None]) -> list[Timing]:
-    """Time measuring one 512x512 mask, with and without wall and atrium, and reading it.
+def bench_measuring(repeats: int, *, on_progress: Progress) -> list[Found]:
+    """Median ms of measuring one 512x512 mask, with and without wall and atrium, and of reading it.
 
     Parameters
     ----------
     repeats : int
         How often each step is timed.
     on_progress : callable
-        Called with steps done and steps in all.
+        Told steps done, in all, and what is being done.
     """
     mask = _mask()
     cavity_only = LabelSet("cavity", (("lv_cavity", 1),))
@@ -56,21 +47,21 @@ def bench_measuring(repeats: int, *, on_progress: Callable[[int, int], None]) ->
                 lambda: measure_geometry(mask, _SPACING, labels=cavity_only),
             ),
         )
-        timings = []
+        found = []
         for done, (name, work) in enumerate(steps, start=1):
-            timings.append(_time(name, work, repeats))
-            on_progress(done, len(steps))
-        return timings
+            found.append(Found("measuring, 512x512", name, _median_ms(work, repeats), "ms"))
+            on_progress(done, len(steps), "measuring")
+        return found
 
 
-def _time(name: str, work: Callable[[], object], repeats: int) -> Timing:
+def _median_ms(work: Callable[[], object], repeats: int) -> float:
     work()
     taken = []
     for _ in range(repeats):
         begun = time.perf_counter()
         work()
         taken.append(1e3 * (time.perf_counter() - begun))
-    return Timing(name, float(np.median(taken)), float(np.percentile(taken, 95)))
+    return float(np.median(taken))
 
 
 def _mask() -> NDArray[np.uint8]:

@@ -1,0 +1,64 @@
+"""What a benchmark found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound that a value should keep: at most ``most``, or at least ``least``."""
+
+    most: float | None = None
+    least: float | None = None
+
+    def holds(self, value: float) -> bool:
+        """Whether a value keeps it."""
+        return (self.most is None or value <= self.most) and (self.least is None or value >= self.least)
+
+    def __str__(self) -> str:
+        bounds = (("≤", self.most), ("≥", self.least))
+        return " ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One measured value: which part of the benchmark, of what, its unit (``x``: a ratio) and its target."""
+
+    part: str
+    name: str
+    value: float
+    unit: str
+    target: Target | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-safe form."""
+        holds = self.target.holds(self.value) if self.target else None
+        return {**asdict(self), "holds": holds}
+
+
+def table(found: Sequence[Found]) -> list[str]:
+    """Lines of a Markdown table."""
+    lines = ["| part | | value | target | |", "|---|---|---:|---:|---|"]
+    for one in found:
+        target, kept = ("", "") if one.target is None else (str(one.target), _kept(one))
+        lines.append(f"| {one.part} | {one.name} | {_rounded(one.value)} {one.unit} | {target} | {kept} |")
+    return lines
+
+
+def _kept(one: Found) -> str:
+    return "kept" if one.target and one.target.holds(one.value) else "missed"
+
+
+def _rounded(value: float) -> str:
+    """Three digits, at most two of them decimals.
+
+    >>> [_rounded(value) for value in (0.034, 1.234, 56.78, 1234.5)]
+    ['0.03', '1.23', '56.8', '1234']
+    """
+    decimals = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    return f"{value:.{decimals}f}"
