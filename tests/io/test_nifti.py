@@ -420,3 +420,17 @@ def test_a_damaged_header_is_read_or_refused(where: int, what: bytes) -> None:
                 nifti.read(path)
             except (ImageReadError, ImageContentError):
                 return
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 1), (5, 4, 3), (5, 4, 1, 3)])
+@pytest.mark.parametrize("placed", [True, False])
+def test_a_file_is_what_nibabel_writes(shape: tuple[int, ...], dtype: type, placed: bool) -> None:
+    pixels = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    affine = np.array([[-0.3, 0, 0, 4], [0, -0.4, 0, 5], [0, 0, 2, 6], [0, 0, 0, 1.0]])
+    image = nifti._image(pixels, affine if placed else np.zeros((4, 4)))
+    image.header.set_xyzt_units("mm", "sec")
+    theirs = image.to_bytes()
+    ours = nifti._content_of(image, compressed=False)
+    assert ours == theirs
+    assert gzip.decompress(nifti._content_of(image, compressed=True)) == theirs

@@ -14,10 +14,8 @@ from cardiolabel.corrections import Corrections
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import CardiolabelError
 from cardiolabel.inference.models import Models
-from cardiolabel.io.nifti import Grid
 from cardiolabel.store.store import Store
 from cardiolabel.studies import Studies
-from lib import masks
 
 logger = logging.getLogger(__name__)
 
@@ -62,11 +60,9 @@ class Engine:
         """Let the first model predict an empty frame, so that no request waits for libraries."""
         try:
             empty = Clip(np.zeros((1, 64, 64), dtype=np.uint8), Spacing(row_mm=1, col_mm=1))
-            frames = self.models.named(self.models.names[0]).predict(empty)
+            self.models.named(self.models.names[0]).predict(empty)
         except CardiolabelError as error:
             logger.warning("not warmed up: %s", error)
-            return
-        masks.write(frames, Grid((64, 64), np.eye(4)), masks.NRRD).unlink()
 
     def agreement(self) -> dict[str, Any]:
         """How well annotators agree, compared anew where somebody has saved since."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -11,23 +9,17 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cardiolabel.domain import LabelSet
-from cardiolabel.errors import ImageContentError, ImageReadError
+from cardiolabel.errors import ImageContentError
 from cardiolabel.io import nifti
-from cardiolabel.io.inflate import MAX_RATIO
-from cardiolabel.io.limits import pixel_bytes
+from lib import nrrd
 
-logger = logging.getLogger(__name__)
-
-NRRD = ".nrrd"
-SUFFIXES = (*nifti.SUFFIXES, NRRD)
+SUFFIXES = (*nifti.SUFFIXES, nrrd.SUFFIX)
 """Mask files that are read and written; ``.nii.gz`` before ``.nii``."""
 
 _PIXEL_TOLERANCE = 0.01
-_NRRD_HEADER_BYTES = 65536
 
 
 def suffix(name: str) -> str | None:
@@ -57,8 +49,8 @@ def write(frames: NDArray[np.uint8], grid: nifti.Grid, extension: str, *, like: 
     handle, name = tempfile.mkstemp(dir=_results_folder().name, suffix=extension)
     os.close(handle)
     path = Path(name)
-    if extension == NRRD:
-        sitk.WriteImage(_image(frames, grid, like), name, useCompression=True)
+    if extension == nrrd.SUFFIX:
+        path.write_bytes(nrrd.nrrd_bytes(frames, nrrd.geometry_of(grid, like)))
     else:
         path.write_bytes(nifti.mask_bytes(frames, grid, compressed=extension.endswith(".gz")))
     return path
@@ -102,8 +94,8 @@ def read(
     ImageContentError
         Not a mask of this image: wrong axes or pixel size, or values that the label set does not have.
     """
-    if suffix(path.name) == NRRD:
-        frames, affine = _read_nrrd(path)
+    if suffix(path.name) == nrrd.SUFFIX:
+        frames, affine = nrrd.read(path)
     else:
         frames, affine = nifti.read_mask(path), nifti.read(path).grid.affine
     if segments:
@@ -157,78 +149,3 @@ def _turned(frames: NDArray[np.uint8], affine: NDArray[np.float64], grid: nifti.
         return frames
     across, down = (-1 if flip else 1 for flip in flips)
     return np.ascontiguousarray(frames[:, ::down, ::across])
-
-
-def _image(frames: NDArray[np.uint8], grid: nifti.Grid, like: Path | None) -> sitk.Image:
-    image = sitk.GetImageFromArray(frames)
-    if like is not None and len(grid.shape) > 2:
-        try:
-            _copy_geometry(like, image)
-            return image
-        except RuntimeError:  # ITK refuses sheared affines; what it would show is then up to us
-            logger.warning("ITK cannot read the geometry of an image; its NRRD mask follows the affine")
-    # SimpleITK reads a still without its third axis; ITK's axes point left and posterior, NIfTI's do not.
-    to_lps = np.diag([-1.0, -1.0, 1.0]) @ grid.affine[:3]
-    spacing = np.linalg.norm(to_lps[:, :3], axis=0)
-    if (spacing > 0).all():
-        image.SetSpacing(spacing.tolist())
-        left, _, right = np.linalg.svd(to_lps[:, :3] / spacing)
-        image.SetDirection((left @ right).ravel().tolist())
-        image.SetOrigin(to_lps[:, 3].tolist())
-    return image
-
-
-def _copy_geometry(source: Path, image: sitk.Image) -> None:
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("NiftiImageIO")
-    reader.SetFileName(str(source))
-    reader.ReadImageInformation()
-    axes = reader.GetDimension()
-    image.SetSpacing(reader.GetSpacing()[:3])
-    image.SetOrigin(reader.GetOrigin()[:3])
-    image.SetDirection(np.reshape(reader.GetDirection(), (axes, axes))[:3, :3].ravel().tolist())
-
-
-def _read_nrrd(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
-    """Frames, and an affine as NIfTI would have it."""
-    _check_nrrd(path)
-    try:
-        image = _nrrd_reader(path).Execute()
-    except RuntimeError as error:
-        raise ImageReadError(f"{path.name}: not a readable NRRD file") from error
-    frames = sitk.GetArrayFromImage(image)
-    if image.GetNumberOfComponentsPerPixel() != 1 or frames.ndim not in (2, 3):
-        raise ImageContentError(f"{path.name}: expected one label map (W, H) or (W, H, T)")
-    axes = frames.ndim
-    lps = np.eye(4)
-    lps[:axes, :axes] = np.reshape(image.GetDirection(), (axes, axes)) * image.GetSpacing()
-    lps[:axes, 3] = image.GetOrigin()
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
-    return (frames if axes == 3 else frames[np.newaxis]), affine
-
-
-def _check_nrrd(path: Path) -> None:
-    """Refuse what ITK would believe: pixels in another file of the server, and sizes that cannot be."""
-    with path.open("rb") as file:
-        head, end, _ = file.read(_NRRD_HEADER_BYTES).replace(b"\r\n", b"\n").partition(b"\n\n")
-    fields = {line.partition(b":")[0].strip().lower() for line in head.split(b"\n")}
-    if not head.startswith(b"NRRD000") or not end:
-        raise ImageReadError(f"{path.name}: not a readable NRRD file")
-    if fields & {b"data file", b"datafile"}:
-        raise ImageReadError(f"{path.name}: its pixels lie in another file; save it as one .nrrd file")
-    reader = _nrrd_reader(path)
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise ImageReadError(f"{path.name}: not a readable NRRD file") from error
-    shape = (*reader.GetSize(), reader.GetNumberOfComponents())
-    pixel_bytes(path.name, shape, bytes_each=8)
-    if math.prod(shape) > path.stat().st_size * MAX_RATIO:
-        raise ImageReadError(f"{path.name}: truncated, it declares {shape} pixels; copy it again")
-
-
-def _nrrd_reader(path: Path) -> sitk.ImageFileReader:
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("NrrdImageIO")  # whatever its content pretends to be
-    reader.SetFileName(str(path))
-    return reader

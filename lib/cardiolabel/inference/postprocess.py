@@ -24,20 +24,19 @@ def clean_mask(mask: NDArray[np.uint8], labels: LabelSet) -> NDArray[np.uint8]:
     """
     cleaned = np.zeros_like(mask)
     for name, value in labels.values:
-        rows = np.flatnonzero((mask == value).any(axis=1))
-        if rows.size == 0:
+        box = _box(mask == value)
+        if box is None:
             continue
-        band = slice(int(rows[0]), int(rows[-1]) + 1)
-        parts, count = ndimage.label(mask[band] == value)
+        parts, count = ndimage.label(mask[box] == value)
         if count > 1:
             kept = parts == int(np.bincount(parts.ravel())[1:].argmax()) + 1
         else:
             kept = parts > 0
         if name == "lv_cavity":
             kept = ndimage.binary_fill_holes(kept)
-            cleaned[band][kept] = value
+            cleaned[box][kept] = value
         else:
-            cleaned[band][kept & (cleaned[band] == 0)] = value
+            cleaned[box][kept & (cleaned[box] == 0)] = value
     if labels.has("myocardium") and labels.has("lv_cavity"):
         _close_wall(cleaned, labels)
     return cleaned
@@ -60,11 +59,21 @@ def wall_share(mask: NDArray[np.uint8], labels: LabelSet) -> float:
 def _close_wall(mask: NDArray[np.uint8], labels: LabelSet) -> None:
     """Background that cavity and myocardium enclose is myocardium."""
     wall = labels.value("myocardium")
-    rows, cols = (np.flatnonzero((mask > 0).any(axis=axis)) for axis in (1, 0))
-    if rows.size:
-        box = mask[int(rows[0]) : int(rows[-1]) + 1, int(cols[0]) : int(cols[-1]) + 1]
+    found = _box(mask > 0)
+    if found is not None:
+        box = mask[found]
         outside, count = ndimage.label(
             np.pad((box != labels.value("lv_cavity")) & (box != wall), 1, constant_values=True)
         )
         if count > 1:
             box[(outside[1:-1, 1:-1] != outside[0, 0]) & (outside[1:-1, 1:-1] > 0) & (box == 0)] = wall
+
+
+def _box(found: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """Rows and columns from the first to the last pixel; None where there is none."""
+    rows = np.flatnonzero(found.any(axis=1))
+    if rows.size == 0:
+        return None
+    band = slice(int(rows[0]), int(rows[-1]) + 1)
+    cols = np.flatnonzero(found[band].any(axis=0))
+    return band, slice(int(cols[0]), int(cols[-1]) + 1)

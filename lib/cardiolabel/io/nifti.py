@@ -32,6 +32,9 @@ _UNITS_MM = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 _HEADER_BYTES = 65536
 _PADDING = 65536  # some writers leave a few bytes behind the pixels
 
+_PIXELS_AT, _NO_EXTENSION = 352, bytes(4)
+"""Where pixels begin in a NIfTI-1 file, and what is between them and the header."""
+
 _NIFTI2_STARTS = tuple((540).to_bytes(4, order) for order in ("little", "big"))
 _UNREADABLE = (ImageFileError, HeaderDataError, HeaderTypeError, WrapStructError)
 
@@ -301,6 +304,11 @@ def _save(image: Any, path: Path) -> None:
 
 
 def _content_of(image: Any, *, compressed: bool) -> bytes:
-    """A file in one piece: nibabel's own writing goes slice by slice and takes ten times as long."""
-    content: bytes = image.to_bytes()
+    """What nibabel writes; its own writing goes row by row and takes ten times as long."""
+    image.update_header()
+    header = image.header
+    header.set_slope_inter(1, 0)
+    header["vox_offset"] = _PIXELS_AT
+    pixels = np.asanyarray(image.dataobj).astype(header.get_data_dtype(), copy=False)
+    content: bytes = header.binaryblock + _NO_EXTENSION + pixels.tobytes(order="F")
     return gzip.compress(content, compresslevel=1, mtime=0) if compressed else content

@@ -1,0 +1,145 @@
+"""NRRD label maps, as 3D Slicer takes them: written here, read by ITK."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from cardiolabel.cache import FileState, file_state
+from cardiolabel.errors import ImageContentError, ImageReadError
+from cardiolabel.io import nifti
+from cardiolabel.io.inflate import MAX_RATIO
+from cardiolabel.io.limits import pixel_bytes
+
+logger = logging.getLogger(__name__)
+
+SUFFIX = ".nrrd"
+
+_HEADER_BYTES = 65536
+_HEADER = """NRRD0004
+# Complete NRRD file format specification at:
+# http://teem.sourceforge.net/nrrd/format.html
+type: unsigned char
+dimension: 3
+space: left-posterior-superior
+sizes: {} {} {}
+space directions: {} {} {}
+kinds: domain domain domain
+encoding: gzip
+space origin: {}
+
+"""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Step from pixel to pixel along columns, rows and frames, and the first pixel's place: LPS, mm."""
+
+    directions: tuple[tuple[float, ...], ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    origin: tuple[float, ...] = (0.0, 0.0, 0.0)
+
+
+def nrrd_bytes(frames: NDArray[np.uint8], geometry: Geometry) -> bytes:
+    """A file of masks ``(T, H, W)``: what ITK writes, in a fraction of its time."""
+    sizes = frames.shape[::-1]
+    header = _HEADER.format(*sizes, *map(_vector, geometry.directions), _vector(geometry.origin))
+    return header.encode("ascii") + gzip.compress(frames.tobytes(), compresslevel=1, mtime=0)
+
+
+def _vector(values: tuple[float, ...]) -> str:
+    return "(" + ",".join(f"{value + 0.0:.17g}" for value in values) + ")"
+
+
+def geometry_of(grid: nifti.Grid, like: Path | None) -> Geometry:
+    """Where the masks of an image lie: as ITK reads the image's file, which is how Slicer shows it.
+
+    Without a file, or where ITK cannot read its geometry, as the affine says.
+    """
+    if like is not None and len(grid.shape) > 2:
+        try:
+            return _as_itk_reads(file_state(like))
+        except RuntimeError:  # ITK refuses sheared affines; what it would show is then up to us
+            logger.warning("ITK cannot read the geometry of an image; its NRRD mask follows the affine")
+    # SimpleITK reads a still without its third axis; ITK's axes point left and posterior, NIfTI's do not.
+    to_lps = np.diag([-1.0, -1.0, 1.0]) @ grid.affine[:3]
+    spacing = np.linalg.norm(to_lps[:, :3], axis=0)
+    if not (spacing > 0).all():
+        return Geometry()
+    left, _, right = np.linalg.svd(to_lps[:, :3] / spacing)
+    return _geometry((left @ right) * spacing, to_lps[:, 3])
+
+
+@lru_cache(maxsize=4096)
+def _as_itk_reads(state: FileState) -> Geometry:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("NiftiImageIO")
+    reader.SetFileName(state[0])
+    reader.ReadImageInformation()
+    axes = reader.GetDimension()
+    directions = np.reshape(reader.GetDirection(), (axes, axes)) * reader.GetSpacing()
+    return _geometry(directions[:3, :3], np.array(reader.GetOrigin()[:3]))
+
+
+def _geometry(steps: NDArray[np.float64], origin: NDArray[np.float64]) -> Geometry:
+    return Geometry(tuple(map(tuple, steps.T.tolist())), tuple(origin.tolist()))
+
+
+def read(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    """Read frames ``(T, H, W)``, and an affine as NIfTI would have it.
+
+    Raises
+    ------
+    ImageReadError
+        Not a readable file, or one whose pixels lie elsewhere.
+    ImageContentError
+        Not one label map.
+    """
+    _check(path)
+    try:
+        image = _reader(path).Execute()
+    except RuntimeError as error:
+        raise ImageReadError(f"{path.name}: not a readable NRRD file") from error
+    frames = sitk.GetArrayFromImage(image)
+    if image.GetNumberOfComponentsPerPixel() != 1 or frames.ndim not in (2, 3):
+        raise ImageContentError(f"{path.name}: expected one label map (W, H) or (W, H, T)")
+    axes = frames.ndim
+    lps = np.eye(4)
+    lps[:axes, :axes] = np.reshape(image.GetDirection(), (axes, axes)) * image.GetSpacing()
+    lps[:axes, 3] = image.GetOrigin()
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
+    return (frames if axes == 3 else frames[np.newaxis]), affine
+
+
+def _check(path: Path) -> None:
+    """Refuse what ITK would believe: pixels in another file of the server, and sizes that cannot be."""
+    with path.open("rb") as file:
+        head, end, _ = file.read(_HEADER_BYTES).replace(b"\r\n", b"\n").partition(b"\n\n")
+    fields = {line.partition(b":")[0].strip().lower() for line in head.split(b"\n")}
+    if not head.startswith(b"NRRD000") or not end:
+        raise ImageReadError(f"{path.name}: not a readable NRRD file")
+    if fields & {b"data file", b"datafile"}:
+        raise ImageReadError(f"{path.name}: its pixels lie in another file; save it as one .nrrd file")
+    reader = _reader(path)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise ImageReadError(f"{path.name}: not a readable NRRD file") from error
+    shape = (*reader.GetSize(), reader.GetNumberOfComponents())
+    pixel_bytes(path.name, shape, bytes_each=8)
+    if math.prod(shape) > path.stat().st_size * MAX_RATIO:
+        raise ImageReadError(f"{path.name}: truncated, it declares {shape} pixels; copy it again")
+
+
+def _reader(path: Path) -> sitk.ImageFileReader:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("NrrdImageIO")  # whatever its content pretends to be
+    reader.SetFileName(str(path))
+    return reader
