@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lib" / "cardiolabel"
 LEVELS = (
-    ("errors", "cache"),
+    ("errors", "cache", "regions"),
     ("domain",),
     ("io",),
     ("datasets",),

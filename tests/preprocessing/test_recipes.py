@@ -61,7 +61,12 @@ def test_a_mask_comes_back_to_where_it_was(
     assert place.flipped is flipped
     inside = CAMUS.masks(masks, place)
     assert inside.shape == (2, 256, 256) and inside.dtype == np.uint8
-    back = CAMUS.restore(one_hot(inside), place).argmax(1).numpy().astype(np.uint8)
+    back = (
+        CAMUS.restore(one_hot(inside), place, (slice(0, shape[0]), slice(0, shape[1])))
+        .argmax(1)
+        .numpy()
+        .astype(np.uint8)
+    )
     assert back.shape == masks.shape
     for value in (1, 2, 3):
         assert dice(back, masks, value) > 0.98
@@ -156,7 +161,8 @@ def test_any_size_goes_in_and_comes_back(rows: int, cols: int, frames: int, spac
     found = CAMUS.frames(clip, place)
     assert found.shape == (frames, 1, 256, 256) and np.isfinite(found).all() and found.min() >= 0
     assert max(place.inner_rows, place.inner_cols) == 256
-    assert CAMUS.restore(torch.zeros(frames, 4, 256, 256), place).shape == (frames, 4, rows, cols)
+    whole = slice(0, rows), slice(0, cols)
+    assert CAMUS.restore(torch.zeros(frames, 4, 256, 256), place, whole).shape == (frames, 4, rows, cols)
     assert not clip.pixels.flags.writeable
 
 

@@ -17,8 +17,8 @@ def class_masks(logits: NDArray[np.float32], recipe: Recipe, place: Placement) -
     for mask, frame in zip(masks, torch.from_numpy(logits), strict=True):
         box = _box(_likeliest(frame.numpy()) > 0, place)
         if box is not None:
-            probabilities = recipe.restore(frame[None].softmax(1), place)[0].numpy()
-            mask[box] = clean_mask(values[_likeliest(probabilities[:, *box])], recipe.labels)
+            probabilities = recipe.restore(frame.softmax(0), place, box).numpy()
+            mask[box] = clean_mask(values[_likeliest(probabilities)], recipe.labels)
     if recipe.least_wall:
         masks[[wall_share(mask, recipe.labels) < recipe.least_wall for mask in masks]] = 0
     return masks

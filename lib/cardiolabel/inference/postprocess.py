@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cardiolabel.domain import LabelSet
+from cardiolabel.regions import background_euler, bounding_box, filled
 
 
 def clean_mask(mask: NDArray[np.uint8], labels: LabelSet) -> NDArray[np.uint8]:
@@ -24,7 +25,7 @@ def clean_mask(mask: NDArray[np.uint8], labels: LabelSet) -> NDArray[np.uint8]:
     """
     cleaned = np.zeros_like(mask)
     for name, value in labels.values:
-        box = _box(mask == value)
+        box = bounding_box(mask == value)
         if box is None:
             continue
         parts, count = ndimage.label(mask[box] == value)
@@ -33,8 +34,7 @@ def clean_mask(mask: NDArray[np.uint8], labels: LabelSet) -> NDArray[np.uint8]:
         else:
             kept = parts > 0
         if name == "lv_cavity":
-            kept = ndimage.binary_fill_holes(kept)
-            cleaned[box][kept] = value
+            cleaned[box][filled(kept)] = value
         else:
             cleaned[box][kept & (cleaned[box] == 0)] = value
     if labels.has("myocardium") and labels.has("lv_cavity"):
@@ -57,23 +57,21 @@ def wall_share(mask: NDArray[np.uint8], labels: LabelSet) -> float:
 
 
 def _close_wall(mask: NDArray[np.uint8], labels: LabelSet) -> None:
-    """Background that cavity and myocardium enclose is myocardium."""
+    """Background that cavity and myocardium, each of one part or none, enclose is myocardium."""
     wall = labels.value("myocardium")
-    found = _box(mask > 0)
-    if found is not None:
-        box = mask[found]
-        outside, count = ndimage.label(
-            np.pad((box != labels.value("lv_cavity")) & (box != wall), 1, constant_values=True)
-        )
-        if count > 1:
-            box[(outside[1:-1, 1:-1] != outside[0, 0]) & (outside[1:-1, 1:-1] > 0) & (box == 0)] = wall
+    found = bounding_box((mask == labels.value("lv_cavity")) | (mask == wall))
+    if found is None:
+        return
+    box = mask[found]
+    cavity, myocardium = box == labels.value("lv_cavity"), box == wall
+    heart = cavity | myocardium
+    apart = cavity.any() and myocardium.any() and not _touch(cavity, myocardium)
+    if apart or background_euler(heart) > 0:
+        box[ndimage.binary_fill_holes(heart) & (box == 0)] = wall
 
 
-def _box(found: NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """Rows and columns from the first to the last pixel; None where there is none."""
-    rows = np.flatnonzero(found.any(axis=1))
-    if rows.size == 0:
-        return None
-    band = slice(int(rows[0]), int(rows[-1]) + 1)
-    cols = np.flatnonzero(found[band].any(axis=0))
-    return band, slice(int(cols[0]), int(cols[-1]) + 1)
+def _touch(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+    """Whether a pixel of one mask is beside a pixel of another."""
+    return any(
+        bool((a[:, 1:] & b[:, :-1]).any() or (a[1:] & b[:-1]).any()) for a, b in ((one, other), (other, one))
+    )

@@ -10,6 +10,7 @@ from scipy import ndimage
 from skimage.measure import find_contours
 
 from cardiolabel.errors import MeasurementError
+from cardiolabel.regions import bounding_box, filled
 
 _MIN_PIXELS = 12
 
@@ -40,18 +41,16 @@ def trace_cavity(mask: NDArray[np.uint8], value: int) -> Cavity:
         No such pixel, or too few to have a shape.
     """
     inside = mask == value
-    rows = np.flatnonzero(inside.any(axis=1))
-    if rows.size == 0:
+    window = bounding_box(inside)
+    if window is None:
         raise MeasurementError("the mask has no LV cavity")
-    cols = np.flatnonzero(inside[rows[0] : rows[-1] + 1].any(axis=0))
-    top, left = int(rows[0]), int(cols[0])
-    window = (slice(top, int(rows[-1]) + 1), slice(left, int(cols[-1]) + 1))
+    top, left = (part.start for part in window)
     parts, count = ndimage.label(inside[window])
     sizes = np.bincount(parts.ravel())[1:]
     kept = int(sizes.argmax()) + 1
     if sizes[kept - 1] < _MIN_PIXELS:
         raise MeasurementError(f"the LV cavity has only {sizes[kept - 1]} pixels")
-    solid = ndimage.binary_fill_holes(parts == kept)
+    solid = filled(parts == kept)
     padded = np.pad(solid, 1)
     polygon = max(find_contours(padded.astype(np.float32), 0.5), key=len)[:-1]
     surround = np.full(padded.shape, -1, dtype=np.int16)

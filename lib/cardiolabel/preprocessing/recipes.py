@@ -18,6 +18,10 @@ from cardiolabel.datasets import landmarks
 from cardiolabel.domain import CAMUS_LABELS, LV_LABELS, SAX_LABELS, Clip, LabelSet, View
 from cardiolabel.errors import ImageContentError
 from cardiolabel.preprocessing.orientation import is_upside_down
+from cardiolabel.preprocessing.resample import Axis, resample
+
+_EXACT_BYTES = 2
+"""Pixels of so many bytes, and their differences, are what they are in float32."""
 
 _LARGEST = 16
 """How many sides of the input a frame may be long, where pixels have a fixed size."""
@@ -145,8 +149,10 @@ class Recipe:
         """
         floor = float(clip.pixels.min())  # subtracted first: large offsets do not fit float32
         fitted = torch.empty(len(clip.pixels), 1, place.inner_rows, place.inner_cols)
+        exact = np.float32 if clip.pixels.dtype.itemsize <= _EXACT_BYTES else np.float64
         for index, frame in enumerate(clip.pixels):  # one by one: a long cine is large in float
-            above = torch.from_numpy((frame.astype(np.float64) - floor).astype(np.float32))[None, None]
+            above = torch.from_numpy((frame.astype(exact) - exact(floor)).astype(np.float32, copy=False))
+            above = above[None, None]
             upright = above.flip(2) if place.flipped else above
             fitted[index] = _resize(upright, place.inner_rows, place.inner_cols)[0]
         low = float(fitted.min())
@@ -165,13 +171,18 @@ class Recipe:
         fitted = _resize(tensor, place.inner_rows, place.inner_cols).argmax(1, keepdim=True)
         return _pad(fitted, place, self.size_px)[:, 0].numpy().astype(np.uint8)
 
-    def restore(self, probabilities: torch.Tensor, place: Placement) -> torch.Tensor:
-        """Probabilities ``(T, C, size, size)`` on the frame's own grid ``(T, C, H, W)``."""
-        inner = functional.pad(probabilities, [-edge for edge in _edges(place, self.size_px)])
-        native = functional.interpolate(
-            inner, size=(place.rows, place.cols), mode="bilinear", align_corners=False
+    def restore(
+        self, probabilities: torch.Tensor, place: Placement, box: tuple[slice, slice]
+    ) -> torch.Tensor:
+        """Probabilities ``(..., size, size)`` on a box ``(..., h, w)`` of the frame's own grid."""
+        rows = Axis.of(
+            box[0], size=place.rows, inner=place.inner_rows, at=place.top, side=self.size_px,
+            reverse=place.flipped,
+        )  # fmt: skip
+        cols = Axis.of(
+            box[1], size=place.cols, inner=place.inner_cols, at=place.left, side=self.size_px, reverse=False
         )
-        return native.flip(2) if place.flipped else native
+        return resample(probabilities, rows, cols)
 
 
 def _resize(planes: torch.Tensor, rows: int, cols: int) -> torch.Tensor:

@@ -1,0 +1,47 @@
+"""Regions of masks: where they are, and their holes, which are looked for only where there can be any."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Mask = NDArray[np.bool_]
+
+
+def bounding_box(found: Mask) -> tuple[slice, slice] | None:
+    """Rows and columns from the first to the last pixel of a mask ``(H, W)``; None where there is none."""
+    rows = np.flatnonzero(found.any(axis=1))
+    if rows.size == 0:
+        return None
+    band = slice(int(rows[0]), int(rows[-1]) + 1)
+    cols = np.flatnonzero(found[band].any(axis=0))
+    return band, slice(int(cols[0]), int(cols[-1]) + 1)
+
+
+def filled(region: Mask) -> Mask:
+    """A connected region ``(H, W)`` with its holes filled; a gap that is open at a corner only is a hole.
+
+    >>> ring = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
+    >>> bool(filled(ring).all())
+    True
+    """
+    found: Mask = ndimage.binary_fill_holes(region) if background_euler(region) > 0 else region
+    return found
+
+
+def background_euler(mask: Mask) -> int:
+    """Euler number of the 4-connected background on a plane: parts less the mask's 8-connected ones.
+
+    For one region that is the number of its holes.
+
+    >>> background_euler(np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool))
+    1
+    """
+    outside = ~np.pad(mask, 1)
+    across, down = outside[:, :-1] & outside[:, 1:], outside[:-1] & outside[1:]
+    square = across[:-1] & across[1:]
+    pixels, pairs, squares = (
+        sum(int(np.count_nonzero(one)) for one in some) for some in ((outside,), (across, down), (square,))
+    )
+    return pixels - pairs + squares
