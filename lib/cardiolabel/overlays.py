@@ -30,11 +30,13 @@ class Overlays:
         All images.
     out : Path
         Created where missing.
+    draw : bool
+        False draws nothing, and only removes what no longer belongs there.
     """
 
-    def __init__(self, records: Iterable[Record], out: Path) -> None:
+    def __init__(self, records: Iterable[Record], out: Path, *, draw: bool) -> None:
         self._paths: Mapping[str, Path] = {record.image_id: record.path for record in records}
-        self._out = out
+        self._out, self._draw = out, draw
 
     def write(self, study: Study, images: Sequence[MaskedImage]) -> None:
         """Draw a patient's images; of one without masks, a picture of an earlier run is removed.
@@ -46,6 +48,8 @@ class Overlays:
         """
         for image in images:
             path = overlay_file(self._out, image.image_id)
+            if image.masks.size and not self._draw:
+                continue
             picture = self._picture(study, image)
             if picture is None:
                 path.unlink(missing_ok=True)
