@@ -127,7 +127,7 @@ def test_flagged_patients_come_first_then_names() -> None:
     assert [line[0] for line in lines] == ["b", "d", "a", "c"]
     assert all(FLAG_WORDS[flag] in lines[1][5] for flag in flagged)
     assert lines[2][1:] == ["", "100.0", "45.0", "not measurable", "no A2C image"]
-    assert "2 of 4 are flagged" in " ".join(reader.words)
+    assert "Flagged: 2 of 4; they come first." in " ".join(reader.words)
 
 
 def test_every_flag_has_words() -> None:

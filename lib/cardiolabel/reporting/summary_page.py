@@ -157,7 +157,8 @@ def _table(patients: Sequence[PatientSummary]) -> Iterator[str]:
     with_reference = any(one.reference for one in patients)
     with_overlays = any(one.overlays for one in patients)
     heads += [*_NUMBERS[3:]] * with_reference + ["Images"] * with_overlays
-    yield f"<h2>Patients</h2>\n<p>{flagged} of {len(patients)} are flagged; they come first.</p>\n"
+    first = "; they come first" if flagged else ""
+    yield f"<h2>Patients</h2>\n<p>Flagged: {flagged} of {len(patients)}{first}.</p>\n"
     yield "<table><thead><tr>"
     for head in heads:
         yield f'<th class="n">{head}</th>' if head in _NUMBERS else f"<th>{head}</th>"
@@ -258,7 +259,7 @@ tbody th {{ font-weight: 600; overflow-wrap: anywhere; min-width: 110px }}
 tbody tr:hover {{ background: {PANEL} }}
 th.n, td.n {{ text-align: right; font-variant-numeric: tabular-nums }}
 ul {{ margin: 0; padding-left: 16px; color: {STRUCTURE_COLORS["lv_cavity"]} }}
-td a img {{ height: 58px; margin-right: 4px }}
+td a img {{ height: 58px; margin-right: 4px; vertical-align: top }}
 td.i {{ min-width: 270px }}
 a:focus img, a:hover img {{ outline: 2px solid {INK} }}
 """
