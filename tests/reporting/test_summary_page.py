@@ -152,7 +152,7 @@ def test_references_say_where_they_are_from_and_differ_within_one_convention() -
         ["", ""],
     ]
     text = " ".join(reader.words)
-    assert "labels/final by the same code" in text and "manifest.csv gives" in text
+    assert "labels/final by the same code" in text and "that of manifest.csv" in text
     assert "Reference" not in " ".join(read(page(SUMMARY)).rows[0])
 
 

@@ -232,8 +232,8 @@ def _cut(reason: str) -> str:
 _SOURCE_WORDS = {
     Source.MASKS: "References are measured from the masks in labels/final by the same code, method and "
     "convention.",
-    Source.MANIFEST: "Patients without such masks are compared with the EF that manifest.csv gives, within "
-    "the convention that it names.",
+    Source.MANIFEST: "Where labels/final gives no EF, the reference is that of manifest.csv, compared in the "
+    "convention that it names.",
 }
 
 _HOW = """<h2>How this was measured</h2>
