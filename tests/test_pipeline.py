@@ -52,11 +52,20 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def infer(folder: Path, predictor: Predictor, out: Path, *, resume: bool = False) -> Summary:
+def infer(
+    folder: Path,
+    predictor: Predictor,
+    out: Path,
+    *,
+    resume: bool = False,
+    overlays: bool = False,
+    html: bool = False,
+) -> Summary:
     seen: list[tuple[int, int]] = []
     found = infer_folder(
-        folder, predictor, out=out, resume=resume, on_progress=lambda done, total: seen.append((done, total))
-    )
+        folder, predictor, out=out, resume=resume, overlays=overlays, html=html,
+        on_progress=lambda done, total: seen.append((done, total)),
+    )  # fmt: skip
     assert seen == [(done, found.images) for done in range(1, found.images + 1)]
     return found
 
@@ -255,3 +264,79 @@ def test_images_of_another_view_cost_their_own_rows(
     with pytest.raises(DatasetError, match="no image can have a mask: model tiny is for"):
         infer(write_stacks(tmp_path / "stacks"), predictor, tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def test_overlays_and_the_page_are_made_where_asked_for(
+    folder: Path, predictor: Predictor, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    infer(folder, predictor, out)
+    tables = ["frames.csv", "frames.parquet", "patients.csv", "patients.parquet"]
+    assert names(out) == sorted([*tables, "labels", "model.json"])
+    infer(folder, predictor, out, overlays=True, html=True)
+    assert names(out) == sorted([*tables, "labels", "model.json", "overlays", "summary.html"])
+    assert names(out / "overlays") == sorted(f"{name}.png" for name in IMAGES)
+    page = (out / "summary.html").read_text(encoding="utf-8")
+    assert predictor.card.sha256[:12] in page and 'src="overlays/p_4CH_ED.png"' in page
+    # A run without them leaves nothing that shows masks of before.
+    infer(folder, predictor, out)
+    assert names(out / "overlays") == [] and not (out / "summary.html").exists()
+
+
+def test_an_image_without_a_mask_has_no_overlay_and_is_on_the_page(
+    folder: Path, predictor: Predictor, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    infer(folder, predictor, out, overlays=True)
+    (folder / "p_2CH_ED.nii.gz").write_bytes(b"\x1f\x8b\x08torn")
+    infer(folder, predictor, out, resume=True, overlays=True, html=True)
+    assert names(out / "overlays") == sorted(f"{name}.png" for name in IMAGES if name != "p_2CH_ED")
+    page = (out / "summary.html").read_text(encoding="utf-8")
+    assert "<h2>Images without a mask: 1</h2>" in page and "<th>p_2CH_ED</th>" in page
+    (folder / "p_2CH_ES.nii.gz").write_bytes(b"\x1f\x8b\x08torn")
+    infer(folder, predictor, out, resume=True)
+    assert names(out / "overlays") == ["p_4CH_ED.png", "p_4CH_ES.png"]
+
+
+def test_kept_masks_have_overlays_too(folder: Path, predictor: Predictor, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    infer(folder, predictor, out)
+    assert infer(folder, predictor, out, resume=True, overlays=True).skipped == len(IMAGES)
+    assert names(out / "overlays") == sorted(f"{name}.png" for name in IMAGES)
+
+
+def test_an_image_that_is_lost_after_its_mask_was_made_costs_its_overlay_only(
+    folder: Path, predictor: Predictor, tmp_path: Path
+) -> None:
+    def lose(done: int, total: int) -> None:
+        (folder / "p_4CH_ED.nii.gz").unlink(missing_ok=True)
+
+    found = infer_folder(
+        folder, predictor, out=tmp_path / "out", resume=False, on_progress=lose, overlays=True
+    )
+    assert found.problems == () and len(names(tmp_path / "out" / "labels")) == len(IMAGES)
+    assert "p_4CH_ED.png" not in names(tmp_path / "out" / "overlays")
+    assert len(names(tmp_path / "out" / "overlays")) == len(IMAGES) - 1
+
+
+def test_a_picture_that_cannot_be_written_ends_the_run_without_tables(
+    folder: Path, predictor: Predictor, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "overlays").write_text("in the way")
+    with pytest.raises(OSError, match="overlays"):
+        infer_folder(folder, predictor, out=out, resume=False, on_progress=lambda *_: None, overlays=True)
+    assert not (out / "patients.csv").exists()
+
+
+def test_stacks_have_overlays(tmp_path: Path) -> None:
+    save_ring_model(tmp_path / "model")
+    out = tmp_path / "out"
+    infer(write_stacks(tmp_path / "studies"), load("acdc", tmp_path / "model"), out, overlays=True, html=True)
+    assert names(out / "overlays") == sorted(f"{name}.png" for name in STACKS)
+    assert "slice-summation" in (out / "summary.html").read_text(encoding="utf-8")

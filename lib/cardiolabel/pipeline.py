@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError, ImageContentError, InputError
+from cardiolabel.folder_summary import SUMMARY_NAME, FolderPage
 from cardiolabel.inference.batch import predict_all
 from cardiolabel.inference.models import check_view
 from cardiolabel.inference.ordered import ordered
@@ -22,6 +23,7 @@ from cardiolabel.inference.predictor import Predictor, Prepared
 from cardiolabel.io import nifti
 from cardiolabel.measurements.records import FrameRow, MaskedImage, Study
 from cardiolabel.measurements.study import measure_study
+from cardiolabel.overlays import Overlays, overlay_file
 from cardiolabel.predicted import MODEL_NAME, masked_image, model_note, without_masks, write_model_note
 from cardiolabel.reporting.tables import tables_of
 from cardiolabel.studies import LABEL_TAGS, Studies
@@ -44,12 +46,19 @@ class Summary:
 
 
 def infer_folder(
-    folder: Path, predictor: Predictor, *, out: Path, resume: bool, on_progress: Progress
+    folder: Path,
+    predictor: Predictor,
+    *,
+    out: Path,
+    resume: bool,
+    on_progress: Progress,
+    overlays: bool = False,
+    html: bool = False,
 ) -> Summary:
     """Predict every image of a studies folder and measure every patient from those masks.
 
-    Writes ``labels/<image_id>.nii.gz``, ``frames.csv``, ``patients.csv`` and ``model.json``, the model and
-    its labels, in ``out``. An image that cannot be read, or is of a view that the model is not for, costs
+    Writes ``labels/<image_id>.nii.gz``, the tables of `tables_of` and ``model.json``, the model and its
+    labels, in ``out``. An image that cannot be read, or is of a view that the model is not for, costs
     its own row, with the reason. Memory does not grow with the number of images.
 
     Parameters
@@ -64,6 +73,10 @@ def infer_folder(
         made anew.
     on_progress : callable
         Called with images done and images in all.
+    overlays : bool
+        Also draw ``overlays/<image_id>.png``, each image with its masks.
+    html : bool
+        Also write ``summary.html``, which shows those pictures if they are drawn too.
 
     Raises
     ------
@@ -78,6 +91,16 @@ def infer_folder(
     _refuse_other_views(folder, predictor, records)
     _note_model(predictor, out, records, resume=resume)
     run = _Run(studies, predictor, out / "labels", resume=resume)
+    page = FolderPage(studies, out, overlays=overlays) if html else None
+    pictures = Overlays(records, out, draw=overlays)
+
+    def measure(images: Sequence[MaskedImage]) -> Study:
+        study = measure_study(images)
+        pictures.write(study, images)
+        if page:
+            page.add(study, images)
+        return study
+
     patients = 0
     with (
         closing(run.images(on_progress, total)) as images,
@@ -85,10 +108,12 @@ def infer_folder(
         ThreadPoolExecutor(1, thread_name_prefix="measure") as pool,
     ):
         by_patient = (list(own) for _, own in groupby(images, _patient))
-        for study in ordered(pool, measure_study, by_patient, ahead=_PATIENTS_AHEAD):
+        for study in ordered(pool, measure, by_patient, ahead=_PATIENTS_AHEAD):
             write(study)
             patients += 1
         _refuse_nothing(total - len(run.problems), folder, run.problems)
+    if page:
+        page.write(predictor.used, images=total, problems=run.problems)
     return Summary(total, patients, run.kept, tuple(run.problems))
 
 
@@ -176,15 +201,16 @@ def _refuse_other_views(folder: Path, predictor: Predictor, records: Sequence[Re
 
 
 def _note_model(predictor: Predictor, out: Path, records: Sequence[Record], *, resume: bool) -> None:
-    """Say in ``out`` whose masks it holds, and remove those of others."""
+    """Say in ``out`` whose masks it holds, and remove those of others, with what shows them."""
     path = out / MODEL_NAME
     known = path.is_file() and path.read_text(encoding="utf-8") == model_note(predictor)
     masks = [out / "labels" / f"{record.image_id}.nii.gz" for record in records]
     if resume and not known and (path.is_file() or any(mask.exists() for mask in masks)):
         raise DatasetError(f"{out}: begun with another model or engine, see {path.name}; give another --out")
     if not (resume and known):
-        for mask in masks:
-            mask.unlink(missing_ok=True)
+        for old in (*masks, *(overlay_file(out, record.image_id) for record in records)):
+            old.unlink(missing_ok=True)
+    (out / SUMMARY_NAME).unlink(missing_ok=True)
     write_model_note(predictor, out)
 
 

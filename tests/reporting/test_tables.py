@@ -1,21 +1,26 @@
-"""The two tables: their columns, their empty cells, written whole or not at all."""
+"""The two tables, as text and as Parquet: their columns, their empty cells, written whole or not at all."""
 
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from cardiolabel.domain import Convention, Method
 from cardiolabel.measurements.quality import Flag
 from cardiolabel.measurements.records import PatientRow, Study
 from cardiolabel.reporting import tables
+from cardiolabel.reporting.parquet import ParquetRows, parquet_rows
 from cardiolabel.reporting.tables import FRAME_COLUMNS, PATIENT_COLUMNS, cells, tables_of
 
 from .studies import measured, nothing_measured, phantom
 
+TABLES = ["frames.csv", "frames.parquet", "patients.csv", "patients.parquet"]
 FRAMES_HEADER = "image_id,patient,view,phase,frame,lv_area_mm2,lv_length_mm,lv_volume_ml,quality,reason"
 PATIENTS_HEADER = (
     "patient,method,convention,edv_ml,esv_ml,sv_ml,ef_pct,ef_low_pct,ef_high_pct,"
@@ -95,7 +100,7 @@ def test_a_failure_leaves_the_old_tables_whole(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(OSError, match="disk full"):
         write_tables([study], tmp_path)
     assert (tmp_path / "frames.csv").read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["frames.csv", "patients.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == TABLES
 
 
 def test_several_patients_share_the_tables(tmp_path: Path) -> None:
@@ -104,3 +109,61 @@ def test_several_patients_share_the_tables(tmp_path: Path) -> None:
     assert {row["patient"] for row in table(tmp_path / "patients.csv")} == {"long", "phantom"}
     assert len(table(tmp_path / "frames.csv")) == sum(len(study.frames) for study in studies)
     assert len(FRAME_COLUMNS) == len(set(FRAME_COLUMNS)) == 10
+
+
+def test_parquet_holds_the_texts_values_with_types_and_units(tmp_path: Path) -> None:
+    study = measured(phantom(cine=False), cine=False).study
+    write_tables([study, nothing_measured()], tmp_path)
+    for name in ("frames", "patients"):
+        typed = parquet.read_table(tmp_path / f"{name}.parquet")
+        text = table(tmp_path / f"{name}.csv")
+        assert typed.column_names == list(text[0])
+        assert [
+            {key: "" if one is None else str(one) for key, one in row.items()} for row in typed.to_pylist()
+        ] == text
+        for field in typed.schema:
+            unit = (field.metadata or {}).get(b"unit", b"").decode()
+            assert unit == {"mm2": "mm2", "mm": "mm", "ml": "ml", "pct": "%"}.get(
+                field.name.split("_")[-1], ""
+            )
+            assert str(field.type) == ("double" if unit else "int32" if field.name == "frame" else "string")
+    missing = parquet.read_table(tmp_path / "patients.parquet")["ef_pct"]
+    assert 0 < missing.null_count < len(missing)
+
+
+def test_an_error_leaves_no_table_and_no_draft(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), tables_of(tmp_path) as write:
+        write(nothing_measured())
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_that_cannot_be_ended_keeps_all_others_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: ParquetRows, *, complete: bool) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(ParquetRows, "close", full)
+    with pytest.raises(OSError, match="disk full"):
+        write_tables([nothing_measured()], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_row_groups_are_bounded_and_rows_do_not_pile_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cardiolabel.reporting.parquet.GROUP_ROWS", 5)
+    with parquet_rows(tmp_path / "t.parquet", ["patient", "frame", "ef_pct"]) as rows:
+        for patient in range(3):
+            rows.writerows({"patient": str(patient), "frame": at, "ef_pct": None} for at in range(4))
+        written = (tmp_path / "t.parquet").stat().st_size
+    found = parquet.ParquetFile(tmp_path / "t.parquet")
+    groups = [found.metadata.row_group(at).num_rows for at in range(found.num_row_groups)]
+    assert groups == [5, 5, 2] and written > 100  # two groups, not the mark alone
+    assert found.read()["frame"].to_pylist() == [0, 1, 2, 3] * 3
+
+
+def test_reporting_for_the_server_does_not_load_parquet() -> None:
+    code = "import sys, cardiolabel.reporting.result; sys.exit('pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -20,16 +20,24 @@ def infer(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit code 1 if any image has no mask; the others have theirs.")
     ] = False,
+    overlays: Annotated[
+        bool, typer.Option("--overlays", help="Draw each image with its masks: overlays/IMAGE.png.")
+    ] = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="A page of all patients, flagged ones first: summary.html.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Predict every image, measure every patient: labels/, frames.csv, patients.csv."""
+    """Predict every image, measure every patient: labels/, frames and patients as .csv and .parquet."""
     from cardiolabel.inference.models import load
     from cardiolabel.pipeline import infer_folder
 
     with clear_errors():
         predictor = load(model, weights)
         with bar("predicting", quiet) as progress:
-            done = infer_folder(studies, predictor, out=out, resume=resume, on_progress=progress)
+            done = infer_folder(
+                studies, predictor, out=out, resume=resume, on_progress=progress, overlays=overlays, html=html
+            )
     list_problems(done.problems, quiet)
     kept = f", {done.skipped} kept" if done.skipped else ""
     say(
@@ -47,7 +55,7 @@ def measure(
     labels: Annotated[str, typer.Option(help="final, original, or a folder of masks.")] = "final",
     quiet: Quiet = False,
 ) -> None:
-    """Measure every patient from masks that exist: frames.csv, patients.csv."""
+    """Measure every patient from masks that exist: frames and patients as .csv and .parquet."""
     from cardiolabel.pipeline import measure_folder
 
     with clear_errors(), bar("measuring", quiet) as progress:

@@ -146,8 +146,15 @@ def by_kind(rows: Sequence[PairRow]) -> dict[tuple[str, str], list[PairRow]]:
     }
 
 
-def ef_panels(rows: Sequence[PairRow]) -> list[PairedValues]:
-    """EF of both sides for plotting: biplane and slice summation, else the most trusted method there is."""
+def ef_panels(rows: Sequence[PairRow], *, reference: str = "reference") -> list[PairedValues]:
+    """EF of both sides for plotting: biplane and slice summation, else the most trusted method there is.
+
+    Parameters
+    ----------
+    rows : sequence of PairRow
+    reference : str
+        What the plots call the other side.
+    """
     kinds = {
         kind: [(row, pair) for row in of_kind if (pair := row.both("ef_pct"))]
         for kind, of_kind in by_kind(rows).items()
@@ -159,7 +166,7 @@ def ef_panels(rows: Sequence[PairRow]) -> list[PairedValues]:
         PairedValues(
             first=np.array([pair[0] for _, pair in pairs]),
             second=np.array([pair[1] for _, pair in pairs]),
-            names=("predicted", "reference"),
+            names=("predicted", reference),
             cases=tuple(row.reference.patient for row, _ in pairs),
             quantity=f"EF, {method}, {convention}",
             value_unit="%",

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from cardiolabel.domain import Clip, Method, Phase, View
 from cardiolabel.measurements.geometry import LVGeometry
 from cardiolabel.measurements.records import FrameRow, PatientRow, Study
-from cardiolabel.reporting.theme import BACKGROUND, INK, style
+from cardiolabel.reporting.theme import BACKGROUND, INK, STRUCTURE_COLORS, style
 
-_CONTOUR, _AXIS, _DISC = "#ffd23f", "#3bceac", "#ee4266"
+_CONTOUR, _AXIS, _DISC = STRUCTURE_COLORS["lv_cavity"], "#3bceac", "#ee4266"
 _LINE_CHARACTERS, _REASON_LINES = 50, 2
 
 

@@ -1,13 +1,13 @@
-"""``frames.csv`` and ``patients.csv``: the table contracts; every table is written whole or not at all."""
+"""``frames`` and ``patients``, as CSV and Parquet: the table contracts, each written whole or not at all."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cardiolabel.io.files import atomic
 from cardiolabel.measurements.records import FrameRow, PatientRow, Study
@@ -22,26 +22,46 @@ PATIENT_COLUMNS = (
     "quality", "reason",
 )  # fmt: skip
 
+_KINDS = (".csv", ".parquet")
+
+
+class _Rows(Protocol):
+    """Takes a table's rows."""
+
+    def writerows(self, rows: Iterable[Mapping[str, Any]], /) -> Any: ...
+
 
 @contextmanager
 def tables_of(folder: Path) -> Iterator[Callable[[Study], None]]:
-    """Yields what writes one study's rows; both tables appear, whole, at the end of the block only.
+    """Yields what writes one study's rows; all tables appear, whole, at the end of the block only.
 
-    A value that could not be measured is an empty cell.
+    These are ``frames`` and ``patients``, each as ``.csv`` and as ``.parquet`` of the same values. A value
+    that could not be measured is an empty cell, in Parquet null.
 
     Raises
     ------
     OSError
         The folder cannot be written; tables that were there stay whole.
     """
-    with (
-        _table(folder / "frames.csv", FRAME_COLUMNS) as frames,
-        _table(folder / "patients.csv", PATIENT_COLUMNS) as patients,
-    ):
+    from cardiolabel.reporting.parquet import parquet_rows  # slow to load, and the server writes no tables
+
+    with ExitStack() as drafts, ExitStack() as open_tables:
+
+        def both(name: str, columns: Sequence[str]) -> tuple[_Rows, _Rows]:
+            text, typed = (drafts.enter_context(atomic(folder / f"{name}{kind}")) for kind in _KINDS)
+            return (
+                open_tables.enter_context(_csv_rows(text, columns)),
+                open_tables.enter_context(parquet_rows(typed, columns)),
+            )
+
+        frames, patients = both("frames", FRAME_COLUMNS), both("patients", PATIENT_COLUMNS)
 
         def write(study: Study) -> None:
-            frames.writerows(cells(row, FRAME_COLUMNS) for row in study.frames)
-            patients.writerows(cells(row, PATIENT_COLUMNS) for row in study.rows)
+            of_frames = [cells(row, FRAME_COLUMNS) for row in study.frames]
+            of_patient = [cells(row, PATIENT_COLUMNS) for row in study.rows]
+            for tables, rows in ((frames, of_frames), (patients, of_patient)):
+                for table in tables:
+                    table.writerows(rows)
 
         yield write
 
@@ -67,13 +87,13 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
     OSError
         The folder cannot be written.
     """
-    with _table(path, columns) as writer:
+    with atomic(path) as draft, _csv_rows(draft, columns) as writer:
         writer.writerows(rows)
 
 
 @contextmanager
-def _table(path: Path, columns: Sequence[str]) -> Iterator[csv.DictWriter[str]]:
-    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[csv.DictWriter[str]]:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         yield writer

@@ -1,17 +1,24 @@
-"""What all pictures share: light ink on dark ground."""
+"""What all pictures share: light ink on dark ground, and a colour for each structure."""
 
 from __future__ import annotations
 
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 INK, BACKGROUND = "#e8e8e8", "#15181c"
+PANEL, FRAME = "#1d2126", "#555555"
 
-_PANEL, _FRAME = "#1d2126", "#555555"
+STRUCTURE_COLORS = {
+    "lv_cavity": "#ffd23f", "myocardium": "#3bceac", "left_atrium": "#7aa8ff", "right_ventricle": "#ee4266",
+}  # fmt: skip
+"""Contours, by the names that label sets use."""
 
 
 def style(axes: Axes) -> None:
     """Give a plot the pictures' colours."""
-    axes.set_facecolor(_PANEL)
+    axes.set_facecolor(PANEL)
     axes.tick_params(colors=INK, labelsize=8)
     for spine in axes.spines.values():
-        spine.set_color(_FRAME)
+        spine.set_color(FRAME)

@@ -1,0 +1,72 @@
+"""Pictures of a folder's images with their masks, as files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from cardiolabel.domain import Record
+from cardiolabel.errors import InputError
+from cardiolabel.io import nifti
+from cardiolabel.io.files import atomic
+from cardiolabel.measurements.records import MaskedImage, Study
+from cardiolabel.reporting.overlay import OVERLAYS, overlay_png
+
+logger = logging.getLogger(__name__)
+
+
+def overlay_file(out: Path, image_id: str) -> Path:
+    """Where an image's picture is, or would be, in a folder of results."""
+    return out / OVERLAYS / f"{image_id}.png"
+
+
+class Overlays:
+    """Writes ``overlays/<image_id>.png`` of measured patients.
+
+    Parameters
+    ----------
+    records : iterable of Record
+        All images.
+    out : Path
+        Created where missing.
+    draw : bool
+        False draws nothing, and only removes what no longer belongs there.
+    """
+
+    def __init__(self, records: Iterable[Record], out: Path, *, draw: bool) -> None:
+        self._paths: Mapping[str, Path] = {record.image_id: record.path for record in records}
+        self._out, self._draw = out, draw
+
+    def write(self, study: Study, images: Sequence[MaskedImage]) -> None:
+        """Draw a patient's images; of one without masks, a picture of an earlier run is removed.
+
+        Raises
+        ------
+        OSError
+            A picture cannot be written.
+        """
+        for image in images:
+            path = overlay_file(self._out, image.image_id)
+            if image.masks.size and not self._draw:
+                continue
+            picture = self._picture(study, image)
+            if picture is None:
+                path.unlink(missing_ok=True)
+            else:
+                with atomic(path) as draft:
+                    draft.write_bytes(picture)
+
+    def _picture(self, study: Study, image: MaskedImage) -> bytes | None:
+        if not image.masks.size:
+            return None
+        try:
+            clip = nifti.read(self._paths[image.image_id]).clip
+            if clip.pixels.shape == image.masks.shape:
+                return overlay_png(clip, image, study)
+            problem = "has another shape now"
+        except InputError as error:
+            problem = str(error)
+        logger.warning("an image changed after its mask was made and has no overlay")
+        logger.debug("%s: %s", image.image_id, problem)
+        return None

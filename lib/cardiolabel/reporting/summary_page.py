@@ -1,0 +1,265 @@
+"""A folder's results as one page that needs nothing but itself and the pictures beside it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from html import escape
+from urllib.parse import quote
+
+import numpy as np
+
+from cardiolabel.domain import Convention
+from cardiolabel.measurements.quality import Flag
+from cardiolabel.measurements.records import PatientRow
+from cardiolabel.reporting.ef_histogram import PRESERVED_PCT, REDUCED_PCT, ef_histogram_svg
+from cardiolabel.reporting.overlay import OVERLAYS
+from cardiolabel.reporting.theme import BACKGROUND, FRAME, INK, PANEL, STRUCTURE_COLORS
+
+FLAG_WORDS = {
+    Flag.FORESHORTENING: "A4C and A2C lengths differ: one view may be foreshortened",
+    Flag.ANNULUS_TILT: "mitral annulus tilted against the long axis",
+    Flag.ANNULUS_FROM_SHAPE: "annulus placed by the cavity's shape alone",
+    Flag.BORDER_CONTACT: "cavity cut by the picture's border",
+    Flag.FRAGMENTS: "cavity in several pieces",
+    Flag.TEMPORAL_OUTLIER: "area jumps between frames",
+    Flag.UNCALIBRATED: "no pixel size: no volumes",
+    Flag.PHASES_FROM_AREA: "ED and ES found in the area curve",
+    Flag.UNUSUAL_EF: "unusual EF",
+}
+MOST_PROBLEMS = 500
+
+_NUMBERS = ("EF, %", "EDV, ml", "ESV, ml", "Reference EF, %", "Difference, points")
+_REASON_CHARACTERS = 300
+
+
+class Source(StrEnum):
+    """Where a reference EF comes from."""
+
+    MASKS = "masks"
+    MANIFEST = "manifest"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An EF to compare with, and the predicted EF of the same convention, where there is one."""
+
+    source: Source
+    ef_pct: float
+    convention: Convention | None
+    predicted_ef_pct: float | None
+
+
+@dataclass(frozen=True)
+class PatientSummary:
+    """A patient's line: the most trusted method's row, what to compare it with, its images' pictures."""
+
+    row: PatientRow
+    reference: Reference | None = None
+    overlays: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class FolderSummary:
+    """What the page tells.
+
+    Parameters
+    ----------
+    folder : str
+        Name of the studies folder.
+    model : mapping
+        ``name, version, sha256, engine``.
+    made : datetime
+    images : int
+    patients : sequence of PatientSummary
+    problems : sequence of (str, str)
+        Image ids without a mask, and why.
+    bland_altman_png : bytes or None
+        None where no patient has a reference.
+    """
+
+    folder: str
+    model: Mapping[str, str]
+    made: datetime
+    images: int
+    patients: Sequence[PatientSummary]
+    problems: Sequence[tuple[str, str]]
+    bland_altman_png: bytes | None = None
+
+
+def summary_page(found: FolderSummary) -> Iterator[str]:
+    """The page as HTML, piece by piece; every text of a file is escaped.
+
+    Flagged patients come first, then the others, each in the order of their names.
+    """
+    yield _head(found)
+    yield from _distribution(found.patients)
+    yield from _agreement(found)
+    yield from _table(found.patients)
+    yield from _problems(found.problems)
+    yield _HOW + "</main></body></html>\n"
+
+
+def _head(found: FolderSummary) -> str:
+    facts = {
+        "Images": f"{found.images}, of {len(found.patients)} patients",
+        "Without a mask": f"{len(found.problems)}",
+        "Model": f"{found.model['name']} {found.model['version']} (sha256 {found.model['sha256'][:12]})",
+        "Computed by": found.model["engine"],
+        "Made": f"{found.made:%Y-%m-%d %H:%M %Z}".strip(),
+    }
+    title = escape(f"Ejection fractions: {found.folder}")
+    listed = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "style-src 'unsafe-inline'; img-src 'self' file: data:\">"
+        f"<style>{_STYLE}</style></head><body><main><h1>{title}</h1><dl>{listed}</dl>\n"
+    )
+
+
+def _distribution(patients: Sequence[PatientSummary]) -> Iterator[str]:
+    efs = [one.row.ef_pct for one in patients if one.row.ef_pct is not None]
+    yield "<h2>Distribution</h2>\n"
+    if not efs:
+        yield "<p>No patient has an EF; the table says why.</p>\n"
+        return
+    reduced = sum(ef <= REDUCED_PCT for ef in efs)
+    preserved = sum(ef >= PRESERVED_PCT for ef in efs)
+    quarters = np.percentile(efs, (25, 50, 75))
+    yield f"<figure>{ef_histogram_svg(efs)}<figcaption>"
+    yield (
+        f"EF of {len(efs)} patients: median {quarters[1]:.0f} %, half of them {quarters[0]:.0f} to "
+        f"{quarters[2]:.0f} %. Reduced (≤ 40 %): {reduced}; between: {len(efs) - reduced - preserved}; "
+        f"preserved (≥ 50 %): {preserved}. Without an EF: {len(patients) - len(efs)}."
+    )
+    yield "</figcaption></figure>\n"
+
+
+def _agreement(found: FolderSummary) -> Iterator[str]:
+    if found.bland_altman_png is None:
+        return
+    sources = {one.reference.source for one in found.patients if one.reference}
+    words = " ".join(_SOURCE_WORDS[source] for source in Source if source in sources)
+    data = base64.b64encode(found.bland_altman_png).decode()
+    yield "<h2>Against references</h2>\n<figure>"
+    yield f'<img class="plot" alt="Bland-Altman plot of EF" src="data:image/png;base64,{data}">'
+    yield f"<figcaption>Predicted minus reference EF. {words}</figcaption></figure>\n"
+
+
+def _table(patients: Sequence[PatientSummary]) -> Iterator[str]:
+    flagged = sum(bool(one.row.quality) for one in patients)
+    heads = ["Patient", *_NUMBERS[:3], "Method", "Look again because"]
+    with_reference = any(one.reference for one in patients)
+    with_overlays = any(one.overlays for one in patients)
+    heads += [*_NUMBERS[3:]] * with_reference + ["Images"] * with_overlays
+    first = "; they come first" if flagged else ""
+    yield f"<h2>Patients</h2>\n<p>Flagged: {flagged} of {len(patients)}{first}.</p>\n"
+    yield "<table><thead><tr>"
+    for head in heads:
+        yield f'<th class="n">{head}</th>' if head in _NUMBERS else f"<th>{head}</th>"
+    yield "</tr></thead>\n<tbody>\n"
+    for one in sorted(patients, key=_order):
+        yield "<tr>" + "".join(_cells(one, with_reference, with_overlays)) + "</tr>\n"
+    yield "</tbody></table>\n"
+
+
+def _order(one: PatientSummary) -> tuple[bool, str]:
+    return not one.row.quality, one.row.patient
+
+
+def _cells(one: PatientSummary, with_reference: bool, with_overlays: bool) -> Iterator[str]:
+    row = one.row
+    flags = "".join(f"<li>{FLAG_WORDS[flag]}</li>" for flag in row.quality)
+    reason = f"<small>{escape(_cut(row.reason))}</small>" if row.reason else ""
+    yield f"<th>{escape(row.patient)}</th>"
+    yield from (_number(value) for value in (row.ef_pct, row.edv_ml, row.esv_ml))
+    yield f"<td>{row.method if row.ef_pct is not None else 'not measurable'}</td>"
+    yield f"<td>{f'<ul>{flags}</ul>' if flags else ''}{reason}</td>"
+    if with_reference:
+        yield from _reference(one.reference)
+    if with_overlays:
+        yield f'<td class="i">{"".join(_thumbnail(image_id) for image_id in one.overlays)}</td>'
+
+
+def _reference(reference: Reference | None) -> Iterator[str]:
+    if reference is None:
+        yield "<td></td><td></td>"
+        return
+    note, difference = "", None
+    if reference.predicted_ef_pct is not None:
+        difference = reference.predicted_ef_pct - reference.ef_pct
+    if reference.source is Source.MANIFEST:
+        note = f"manifest, {reference.convention or 'convention not named'}"
+        if reference.predicted_ef_pct is not None:
+            note += f"; predicted {reference.predicted_ef_pct:.1f}"
+    small = f"<small>{note}</small>" if note else ""
+    yield f'<td class="n">{reference.ef_pct:.1f}{small}</td>'
+    yield _number(difference, signed=True)
+
+
+def _thumbnail(image_id: str) -> str:
+    path = escape(f"{OVERLAYS}/{quote(image_id)}.png")
+    name = escape(image_id)
+    return f'<a href="{path}"><img loading="lazy" src="{path}" alt="{name}" title="{name}"></a>'
+
+
+def _problems(problems: Sequence[tuple[str, str]]) -> Iterator[str]:
+    if not problems:
+        return
+    yield f"<h2>Images without a mask: {len(problems)}</h2>\n<table><tbody>\n"
+    for image_id, reason in problems[:MOST_PROBLEMS]:
+        yield f"<tr><th>{escape(image_id)}</th><td>{escape(_cut(reason))}</td></tr>\n"
+    yield "</tbody></table>\n"
+    if len(problems) > MOST_PROBLEMS:
+        yield f"<p>{len(problems) - MOST_PROBLEMS} more are in frames.csv.</p>\n"
+
+
+def _number(value: float | None, *, signed: bool = False) -> str:
+    text = "" if value is None else f"{value:{'+' if signed else ''}.1f}".replace("-", "−")
+    return f'<td class="n">{text}</td>'
+
+
+def _cut(reason: str) -> str:
+    """A reason that many problems may have made long; the tables carry it whole."""
+    return reason if len(reason) <= _REASON_CHARACTERS else reason[:_REASON_CHARACTERS] + "…"
+
+
+_SOURCE_WORDS = {
+    Source.MASKS: "References are measured from the masks in labels/final by the same code, method and "
+    "convention.",
+    Source.MANIFEST: "Where labels/final gives no EF, the reference is that of manifest.csv, compared in the "
+    "convention that it names.",
+}
+
+_HOW = """<h2>How this was measured</h2>
+<p>EF and volumes are measured from the predicted masks, by the most trusted method that the images allow
+(biplane discs, then a single plane, then area-length; short-axis stacks by slice summation), in the
+<em>guideline</em> convention: each phase is cut along its own length. All methods and both conventions are in
+patients.csv and patients.parquet, each frame in frames.csv and frames.parquet. Flags do not change a number;
+they say why it deserves a second look. Masks were not corrected by anyone.</p>
+"""
+
+_STYLE = f"""
+body {{ background: {BACKGROUND}; color: {INK}; font: 15px/1.45 system-ui, sans-serif; margin: 0 }}
+main {{ max-width: 1240px; margin: 0 auto; padding: 12px 20px 40px }}
+h1 {{ font-size: 24px }} h2 {{ font-size: 18px; margin: 32px 0 8px }}
+dl {{ display: grid; grid-template-columns: max-content 1fr; gap: 2px 18px }}
+dt {{ opacity: .7 }} dd {{ margin: 0 }}
+figure {{ margin: 0 }} figure svg {{ width: 100%; max-width: 640px }} .plot {{ max-width: 100% }}
+figcaption, small {{ opacity: .8 }} small {{ display: block; font-size: 12px }}
+table {{ border-collapse: collapse; width: 100% }}
+thead th {{ position: sticky; top: 0; background: {BACKGROUND} }}
+th, td {{ text-align: left; vertical-align: top; padding: 5px 10px 5px 0; border-top: 1px solid {FRAME} }}
+tbody th {{ font-weight: 600; overflow-wrap: anywhere; min-width: 110px }}
+tbody tr:hover {{ background: {PANEL} }}
+th.n, td.n {{ text-align: right; font-variant-numeric: tabular-nums }}
+ul {{ margin: 0; padding-left: 16px; color: {STRUCTURE_COLORS["lv_cavity"]} }}
+td a img {{ height: 58px; margin-right: 4px; vertical-align: top }}
+td.i {{ min-width: 270px }}
+a:focus img, a:hover img {{ outline: 2px solid {INK} }}
+"""
