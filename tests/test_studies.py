@@ -25,6 +25,8 @@ from cardiolabel.errors import (
 from cardiolabel.inference.models import SOURCES, Models
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
+from cardiolabel.measurements import remembered
+from cardiolabel.measurements.geometry import measure_geometry
 from cardiolabel.measurements.records import PatientRow
 from cardiolabel.predicted import Predicted, file_result_json, predict_file
 from cardiolabel.studies import Measured, Studies, labels_of
@@ -161,6 +163,31 @@ def test_a_replaced_image_is_predicted_anew(folder: Path, predictor: Predictor) 
     assert studies.predict("p_4CH_ED").masks.shape == (1, 120, 90)
     found = studies.measure("p", predict=False)  # the old label does not fit the new image
     assert "does not fit its image (1, 120, 90)" in found.study.frames[0].reason
+
+
+def test_an_image_is_decoded_once_and_a_mask_measured_once(
+    folder: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    read, measured = nifti.read, list[int]()
+
+    def reading(path: Path) -> nifti.NiftiImage:
+        decoded.append(path.name)
+        return read(path)
+
+    def measuring(mask: np.ndarray, *given: object, **named: object) -> object:
+        measured.append(1)
+        return measure_geometry(mask, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(nifti, "read", reading)
+    monkeypatch.setattr(remembered, "measure_geometry", measuring)
+    shutil.rmtree(folder / "labels")
+    studies = Studies(folder, models=Models.of(predictor))
+    for image_id in (*IMAGES, IMAGES[0]):
+        studies.result_json(studies.predict(image_id))
+    studies.figure_png("p")
+    assert sorted(decoded) == sorted(f"{image_id}.nii.gz" for image_id in IMAGES)
+    assert 0 < len(measured) <= len(IMAGES)
 
 
 def test_a_prediction_follows_its_images_manifest_row(folder: Path, predictor: Predictor) -> None:

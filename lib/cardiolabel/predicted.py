@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,17 +43,24 @@ class Predictions:
     ----------
     limit_bytes : int
         Those used last stay within it.
+    read : callable
+        Gives a record's image.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, *, read: Callable[[Record], nifti.NiftiImage]) -> None:
+        self._read = read
         self._kept: BoundedCache[Predicted] = BoundedCache(
             limit_bytes, size_of=lambda kept: kept.clip.pixels.nbytes + kept.masks.nbytes
         )
 
     def get(self, record: Record, predictor: Predictor) -> Predicted:
         """A model's masks for a record's image; errors as `predict_file`."""
-        key = _key(record, predictor)
-        kept = self._kept.get(key, lambda: predict_file(record.path, predictor, record=record))
+
+        def predicted() -> Predicted:
+            check_view(predictor.card.name, predictor.recipe.views, record)
+            return _predict(record, self._read(record), predictor)
+
+        kept = self._kept.get(_key(record, predictor), predicted)
         return replace(kept, record=record)  # the manifest may have changed since
 
     def has(self, record: Record, predictor: Predictor) -> bool:
@@ -65,20 +72,23 @@ def _key(record: Record, predictor: Predictor) -> Hashable:
     return state_of(record.path), predictor.used
 
 
-def predict_file(path: Path, predictor: Predictor, *, record: Record | None = None) -> Predicted:
-    """Predict one NIfTI file.
+def predict_file(path: Path, predictor: Predictor) -> Predicted:
+    """Predict one NIfTI file that belongs to no studies folder.
 
-    Without a record, what the file's name tells is used; where that is no view, and the model is for
-    one only, the image is taken to be of that view.
+    What its name tells is used; where that is no view, and the model is for one only, the image is taken to
+    be of that view.
 
     Raises
     ------
     ImageReadError, ImageContentError
         The file is not a usable image, or not of a view that the model is for.
     """
-    record = record or _by_name(path, predictor)
+    record = _by_name(path, predictor)
     check_view(predictor.card.name, predictor.recipe.views, record)
-    image = nifti.read(path)
+    return _predict(record, nifti.read(path), predictor)
+
+
+def _predict(record: Record, image: nifti.NiftiImage, predictor: Predictor) -> Predicted:
     masks = predictor.predict(image.clip)
     return Predicted(record, image.clip, image.grid, masks, predictor.labels, predictor.used)
 

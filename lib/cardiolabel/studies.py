@@ -77,7 +77,7 @@ class Studies(StudiesFolder):
         if label_folders is None:
             label_folders = {tag: folder / "labels" / tag for tag in LABEL_TAGS}
         self._labels = dict(label_folders)
-        self._predictions = Predictions(_CACHE_BYTES)
+        self._predictions = Predictions(_CACHE_BYTES, read=self.image)
         self._images: BoundedCache[nifti.NiftiImage] = BoundedCache(
             _CACHE_BYTES, size_of=lambda kept: kept.clip.pixels.nbytes
         )
