@@ -25,7 +25,7 @@ LEVELS = (
     ("corrections",),
     ("evaluation",),
     ("pipeline", "bench"),
-    ("comparison",),
+    ("comparison", "cluster"),
     ("cli",),
 )
 """A module may import from its own room and from those of earlier levels."""
