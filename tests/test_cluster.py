@@ -84,12 +84,14 @@ def address() -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {
-        **os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'tests'}"
-    }  # fmt: skip
+    # Ray makes itself a token in the home folder, which differs between tests; this head is local.
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT / "lib")}
     head = subprocess.Popen(
         [
-            sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--head", "--block",
+            sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--head",
+            "--block",
             "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2", "--include-dashboard=false",
             "--disable-usage-stats", f"--object-store-memory={200 * 2**20}",
         ],
@@ -104,6 +106,7 @@ def address() -> Iterator[str]:
     yield f"127.0.0.1:{port}"
     head.terminate()
     head.wait(30)
+    monkeypatch.undo()
 
 
 def infer(
@@ -141,7 +144,7 @@ def test_the_command_makes_the_files_of_one_process_and_leaves_nothing_running(
     run = subprocess.run(
         [
             *COMMAND, "infer", str(studies), "--model", "tiny", "--weights", str(weights), "--out", str(out),
-            "--cluster", "local", "--workers", "2", "--strict",
+            "--cluster", "local", "--workers", "1", "--strict",
         ],
         capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
     )  # fmt: skip
@@ -186,9 +189,7 @@ def test_patients_that_kill_every_worker_end_the_run(
     killer = threading.Thread(target=kill_all)
     killer.start()
     try:
-        with pytest.raises(
-            ClusterError, match=r"3 workers died over the same patients.*patient00, patient01"
-        ):
+        with pytest.raises(ClusterError, match=r"3 workers died over the same .*: patient00, patient01"):
             infer(address, studies, weights, tmp_path / "out", workers=1)
     finally:
         over.set()
@@ -197,34 +198,27 @@ def test_patients_that_kill_every_worker_end_the_run(
     assert not list((tmp_path / "out").rglob(".partial-*"))
 
 
-def test_resume_keeps_masks_and_an_image_is_read_where_it_changed(
+def test_resume_keeps_masks_of_an_earlier_run(
     address: str, studies: Path, weights: Path, expected: Expected, tmp_path: Path
 ) -> None:
     for name, content in expected.files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     (tmp_path / "labels" / "patient00_4CH_ED.nii.gz").unlink()
-    found = infer(address, studies, weights, tmp_path, resume=True)
+    found = infer(address, studies, weights, tmp_path, workers=1, resume=True)
     assert found.skipped == 79 and found.problems == expected.summary.problems
     assert contents(tmp_path) == expected.files
 
 
-def test_workers_of_another_model_are_refused(
+def test_a_worker_of_another_model_is_refused(
     address: str, studies: Path, weights: Path, tmp_path: Path
 ) -> None:
     other = load("tiny", weights).only(["lv_cavity"], name="other")
     with pytest.raises(ClusterError, match=r"worker on .* another model or engine.*name tiny, not other"):
         infer(address, studies, weights, tmp_path / "out", workers=1, predictor=other)
-
-
-def test_a_machine_without_the_weights_is_named(
-    address: str, studies: Path, weights: Path, tmp_path: Path
-) -> None:
+    nowhere = tmp_path / "nowhere"
     with pytest.raises(ClusterError, match=r"worker on .*no weights for model tiny"):
-        infer(
-            address, studies, tmp_path / "nowhere", tmp_path / "out", workers=1,
-            predictor=load("tiny", weights),
-        )  # fmt: skip
+        infer(address, studies, nowhere, tmp_path / "out", workers=1, predictor=other)
 
 
 def test_a_machine_that_does_not_share_the_folders_is_refused(
@@ -250,8 +244,9 @@ def _record(folder: Path) -> module.Record:
 
 
 @pytest.mark.parametrize(
-    ("where", "said"), [("nonsense", "expected local"), ("127.0.0.1:9", "refused"), ("ray://127.0.0.1:9", "refused")]
-)  # fmt: skip
+    ("where", "said"),
+    [("nonsense", "expected local"), ("127.0.0.1:9", "refused"), ("ray://127.0.0.1:9", "refused")],
+)
 def test_no_cluster_at_that_address(where: str, said: str, weights: Path) -> None:
     begun = time.monotonic()
     with (

@@ -89,10 +89,8 @@ def cluster(where: str, *, model: str, weights: Path, workers: int | None) -> It
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         hired = ray.remote(num_cpus=1, max_restarts=0)(_Worker)
         crew = _Crew(ray, lambda: hired.remote(model, weights.absolute(), environment), count)
-        try:
+        with closing(crew):
             yield crew.infer
-        finally:
-            crew.end()
     finally:
         ray.shutdown()
 
@@ -111,12 +109,10 @@ def _connect(ray: Any, where: str, workers: int | None) -> None:
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
         if where == LOCAL:
-            cpus = workers or len(os.sched_getaffinity(0))
-            ray.init("local", num_cpus=cpus, object_store_memory=_STORE_BYTES, **quiet)
+            ray.init("local", num_cpus=workers, object_store_memory=_STORE_BYTES, **quiet)
             return
         if where != "auto":
             _reach(where)
-            logging.getLogger("ray").setLevel(logging.CRITICAL)
         ray.init(where, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
         raise ClusterError(f"no Ray cluster at {where!r}: {_line(error)}") from error
@@ -195,7 +191,7 @@ def _check_fit(predictor: Predictor, group: _Group, options: Options, program: s
         raise ClusterError(f"worker on {host}: {note}: {error.strerror}; {_SHARE}") from error
     own = json.loads(model_note(predictor))
     if differing := [
-        f"{name} {own[name]}, not {wanted.get(name)}" for name in own if own[name] != wanted[name]
+        f"{name} {own[name]}, not {wanted.get(name)}" for name in own if own[name] != wanted.get(name)
     ]:
         raise ClusterError(
             f"worker on {host} has another model or engine than {note} says: {'; '.join(differing)};"
@@ -246,13 +242,15 @@ class _Crew:
         *,
         on_image: Callable[[int], None],
     ) -> Generator[Done]:
-        """As `infer_patients`; the work of a killed worker is done again, and masks that it made before
-        count as kept where ``options`` say to keep masks.
+        """As `infer_patients`; the work of a killed worker is done again.
+
+        Masks that it made before count as kept where ``options`` say to keep masks.
         """
         options, program = replace(options, out=options.out.absolute()), _program()
         images = 0
-        with ThreadPoolExecutor(self._count, thread_name_prefix="worker") as pool:
-            try:
+        clean = False
+        try:
+            with ThreadPoolExecutor(self._count, thread_name_prefix="worker") as pool, closing(self):
                 answers = ordered(
                     pool, lambda group: self._measured(group, options, program), _groups(patients),
                     ahead=_AHEAD * self._count,
@@ -264,12 +262,12 @@ class _Crew:
                         images += done.images
                         on_image(images)
                         yield done
-            finally:
-                self.end()
-        if self._deaths:
-            remove_partial(options.out / "labels")
+                clean = not self._deaths
+        finally:
+            if not clean:
+                remove_partial(options.out / "labels")
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Kill all workers; whoever waits for one gets an error."""
         with self._lock:
             self._ended = True
@@ -286,7 +284,9 @@ class _Crew:
                 raise error.cause from None  # what it raised itself
             except self._ray.exceptions.RayError as error:
                 self._replace(worker)
-                if self._ended or not left:
+                if self._ended:
+                    raise ClusterError("the run was ended") from error
+                if not left:
                     names = ", ".join(records[0].patient for records in group)
                     raise ClusterError(
                         f"{_TRIES} workers died over the same patients, the last thus: {_line(error)}"
@@ -305,7 +305,8 @@ class _Crew:
             with self._lock:
                 if self._ended:
                     raise ClusterError("the run was ended")
-                self._welcome()
+                if self._coming:
+                    self._welcome()
                 alone = len(self._coming) == self._count
             if alone and time.monotonic() - self._waiting_since > _START_S:
                 raise ClusterError(

@@ -67,7 +67,7 @@ def infer(
 def _workers(
     where: str | None, *, model: str, weights: Path, workers: int | None
 ) -> AbstractContextManager[Workers]:
-    """This process, or a cluster's."""
+    """Those of a cluster, else this process."""
     from cardiolabel.pipeline import infer_patients
 
     if where is None:
