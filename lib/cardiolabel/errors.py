@@ -16,6 +16,7 @@
     │   ├── ConflictError            somebody else changed it in the meantime
     │   └── LeasedError              somebody else is working on it
     ├── MeasurementError             a quantity cannot be measured; the message is the reason
+    ├── ClusterError                 other machines cannot be reached, or do not do what they should
     ├── StoreError                   the records of a studies folder cannot be read or written
     │   └── DiskFullError            there is no room; nothing was stored
     └── ModelError                   weights cannot be used
@@ -87,6 +88,10 @@ class ConflictError(InputError):
 
 class LeasedError(InputError):
     """Somebody else is working on it."""
+
+
+class ClusterError(CardiolabelError):
+    """Workers on this or other machines cannot be reached, or do not do what they should."""
 
 
 class StoreError(CardiolabelError):

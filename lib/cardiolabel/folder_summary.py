@@ -11,7 +11,7 @@ from cardiolabel.errors import InputError
 from cardiolabel.evaluation.patients import PairRow, ef_panels
 from cardiolabel.inference.predictor import UsedModel
 from cardiolabel.io.files import atomic
-from cardiolabel.measurements.records import MaskedImage, PatientRow, Study
+from cardiolabel.measurements.records import PatientRow, Study
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.overlays import overlay_file
 from cardiolabel.predicted import without_masks
@@ -49,10 +49,11 @@ class FolderPage:
         self._patients: list[PatientSummary] = []
         self._pairs: dict[Source, list[PairRow]] = {source: [] for source in Source}
 
-    def add(self, study: Study, images: Sequence[MaskedImage]) -> None:
+    def add(self, study: Study) -> None:
         """Note a patient, and measure its reference masks; those that cannot be read are none."""
         row = _best(study, Convention.GUIDELINE) or study.rows[0]
-        pictures = (overlay_file(self._out, image.image_id) for image in images if self._overlays)
+        records = self._records[study.patient] if self._overlays else []
+        pictures = (overlay_file(self._out, record.image_id) for record in records)
         shown = tuple(path.stem for path in pictures if path.is_file())
         self._patients.append(PatientSummary(row, self._reference(study, row), shown))
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from cardiolabel.domain import Record
 from cardiolabel.errors import InputError
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
@@ -26,47 +25,43 @@ class Overlays:
 
     Parameters
     ----------
-    records : iterable of Record
-        All images.
     out : Path
         Created where missing.
     draw : bool
         False draws nothing, and only removes what no longer belongs there.
     """
 
-    def __init__(self, records: Iterable[Record], out: Path, *, draw: bool) -> None:
-        self._paths: Mapping[str, Path] = {record.image_id: record.path for record in records}
+    def __init__(self, out: Path, *, draw: bool) -> None:
         self._out, self._draw = out, draw
 
-    def write(self, study: Study, images: Sequence[MaskedImage]) -> None:
-        """Draw a patient's images; of one without masks, a picture of an earlier run is removed.
+    def write(self, study: Study, images: Iterable[tuple[MaskedImage, Path]]) -> None:
+        """Draw a patient's images, each with its file; where masks are missing, an old picture is removed.
 
         Raises
         ------
         OSError
             A picture cannot be written.
         """
-        for image in images:
+        for image, source in images:
             path = overlay_file(self._out, image.image_id)
             if image.masks.size and not self._draw:
                 continue
-            picture = self._picture(study, image)
+            picture = _picture(study, image, source) if image.masks.size else None
             if picture is None:
                 path.unlink(missing_ok=True)
             else:
                 with atomic(path) as draft:
                     draft.write_bytes(picture)
 
-    def _picture(self, study: Study, image: MaskedImage) -> bytes | None:
-        if not image.masks.size:
-            return None
-        try:
-            clip = nifti.read(self._paths[image.image_id]).clip
-            if clip.pixels.shape == image.masks.shape:
-                return overlay_png(clip, image, study)
-            problem = "has another shape now"
-        except InputError as error:
-            problem = str(error)
-        logger.warning("an image changed after its mask was made and has no overlay")
-        logger.debug("%s: %s", image.image_id, problem)
-        return None
+
+def _picture(study: Study, image: MaskedImage, source: Path) -> bytes | None:
+    try:
+        clip = nifti.read(source).clip
+        if clip.pixels.shape == image.masks.shape:
+            return overlay_png(clip, image, study)
+        problem = "has another shape now"
+    except InputError as error:
+        problem = str(error)
+    logger.warning("an image changed after its mask was made and has no overlay")
+    logger.debug("%s: %s", image.image_id, problem)
+    return None

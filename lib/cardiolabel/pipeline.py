@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,76 @@ class Summary:
     problems: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True)
+class Options:
+    """What a run does beside predicting and measuring, as `infer_folder` was told."""
+
+    out: Path
+    resume: bool
+    overlays: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """A patient that a run is through with: images, kept masks and problems as `Summary` counts them."""
+
+    study: Study
+    images: int
+    kept: int
+    problems: tuple[tuple[str, str], ...]
+
+
+class Workers(Protocol):
+    """Who predicts and measures patients: this process (`infer_patients`), or others."""
+
+    def __call__(
+        self,
+        patients: Iterable[Sequence[Record]],
+        predictor: Predictor,
+        options: Options,
+        *,
+        on_image: Callable[[int], None],
+    ) -> Generator[Done]:
+        """As `infer_patients`."""
+
+
+def infer_patients(
+    patients: Iterable[Sequence[Record]],
+    predictor: Predictor,
+    options: Options,
+    *,
+    on_image: Callable[[int], None] = lambda _: None,
+) -> Generator[Done]:
+    """Predict, write and measure patients, each given by its records, in their order.
+
+    Parameters
+    ----------
+    patients : iterable of sequence of Record
+        Taken as they are needed.
+    predictor : Predictor
+    options : Options
+    on_image : callable
+        Called with the number of images done.
+
+    Yields
+    ------
+    Done
+        Closing the generator ends its threads.
+
+    Raises
+    ------
+    OSError
+        A mask cannot be written.
+    """
+    run = _Run(predictor, options)
+    with (
+        closing(run.images(patients, on_image)) as images,
+        ThreadPoolExecutor(1, thread_name_prefix="measure") as pool,
+    ):
+        by_patient = (list(own) for _, own in groupby(images, _patient))
+        yield from ordered(pool, run.measured, by_patient, ahead=_PATIENTS_AHEAD)
+
+
 def infer_folder(
     folder: Path,
     predictor: Predictor,
@@ -54,6 +125,7 @@ def infer_folder(
     on_progress: Progress,
     overlays: bool = False,
     html: bool = False,
+    workers: Workers = infer_patients,
 ) -> Summary:
     """Predict every image of a studies folder and measure every patient from those masks.
 
@@ -77,6 +149,8 @@ def infer_folder(
         Also draw ``overlays/<image_id>.png``, each image with its masks.
     html : bool
         Also write ``summary.html``, which shows those pictures if they are drawn too.
+    workers : Workers
+        Who does it; by default this process.
 
     Raises
     ------
@@ -90,35 +164,25 @@ def infer_folder(
     total = len(records)
     _refuse_other_views(folder, predictor, records)
     _note_model(predictor, out, records, resume=resume)
-    run = _Run(studies, predictor, out / "labels", resume=resume)
     page = FolderPage(studies, out, overlays=overlays) if html else None
-    pictures = Overlays(records, out, draw=overlays)
-
-    def measure(images: Sequence[MaskedImage]) -> Study:
-        study = measure_study(images)
-        pictures.write(study, images)
-        if page:
-            page.add(study, images)
-        return study
-
-    patients = 0
-    with (
-        closing(run.images(on_progress, total)) as images,
-        tables_of(out) as write,
-        ThreadPoolExecutor(1, thread_name_prefix="measure") as pool,
-    ):
-        by_patient = (list(own) for _, own in groupby(images, _patient))
-        for study in ordered(pool, measure, by_patient, ahead=_PATIENTS_AHEAD):
-            write(study)
+    run = workers(
+        studies.by_patient().values(), predictor, Options(out, resume, overlays),
+        on_image=lambda done: on_progress(done, total),
+    )  # fmt: skip
+    problems: list[tuple[str, str]] = []
+    patients = kept = 0
+    with closing(run) as all_done, tables_of(out) as write:
+        for done in all_done:
+            write(done.study)
             patients += 1
-        _refuse_nothing(total - len(run.problems), folder, run.problems)
+            kept += done.kept
+            problems += done.problems
+            if page:
+                page.add(done.study)
+        _refuse_nothing(total - len(problems), folder, problems)
     if page:
-        page.write(predictor.used, images=total, problems=run.problems)
-    return Summary(total, patients, run.kept, tuple(run.problems))
-
-
-def _patient(image: MaskedImage) -> str:
-    return image.patient
+        page.write(predictor.used, images=total, problems=problems)
+    return Summary(total, patients, kept, tuple(problems))
 
 
 @dataclass(eq=False)
@@ -132,22 +196,20 @@ class _Item:
 
 
 class _Run:
-    """One run of `infer_folder`: what happens to each image."""
+    """One run of `infer_patients`: what happens to each image."""
 
-    def __init__(self, studies: Studies, predictor: Predictor, labels: Path, *, resume: bool) -> None:
-        self._studies, self._predictor, self._labels, self._resume = studies, predictor, labels, resume
-        self.problems: list[tuple[str, str]] = []
-        self.kept = 0
+    def __init__(self, predictor: Predictor, options: Options) -> None:
+        self._predictor, self._labels, self._resume = predictor, options.out / "labels", options.resume
+        self._pictures = Overlays(options.out, draw=options.overlays)
 
-    def images(self, on_progress: Progress, total: int) -> Generator[MaskedImage]:
+    def images(
+        self, patients: Iterable[Sequence[Record]], on_image: Callable[[int], None]
+    ) -> Generator[tuple[_Item, MaskedImage]]:
         """Every image with its masks, or why it has none, a patient's together."""
-        items = (_Item(record) for records in self._studies.by_patient().values() for record in records)
+        items = (_Item(record) for records in patients for record in records)
         with closing(predict_all(self._predictor, items, read=self._read, finish=self._finish)) as ready:
-            for done, (item, image) in enumerate(ready, start=1):
-                if image.problem:
-                    self.problems.append((image.image_id, image.problem))
-                self.kept += item.kept is not None
-                on_progress(done, total)
+            for done, image in enumerate(ready, start=1):
+                on_image(done)
                 yield image
 
     def _read(self, item: _Item) -> Prepared | None:
@@ -189,6 +251,19 @@ class _Run:
 
     def _target(self, item: _Item) -> Path:
         return self._labels / f"{item.record.image_id}.nii.gz"
+
+    def measured(self, images: Sequence[tuple[_Item, MaskedImage]]) -> Done:
+        """One patient, by all its images."""
+        masked = [image for _, image in images]
+        study = measure_study(masked)
+        self._pictures.write(study, [(image, item.record.path) for item, image in images])
+        kept = sum(item.kept is not None for item, _ in images)
+        problems = tuple((image.image_id, image.problem) for image in masked if image.problem)
+        return Done(study, len(masked), kept, problems)
+
+
+def _patient(image: tuple[_Item, MaskedImage]) -> str:
+    return image[1].patient
 
 
 def _refuse_other_views(folder: Path, predictor: Predictor, records: Sequence[Record]) -> None:

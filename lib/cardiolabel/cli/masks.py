@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cardiolabel.cli.options import MODELS, Existing, Out, Patients, Quiet, Weights
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
+
+if TYPE_CHECKING:
+    from cardiolabel.pipeline import Workers
+
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE",
+        help="Work with Ray: local, or a cluster's address (auto, ray://host:10001, host:6379).",
+    ),
+]
 
 
 def infer(
@@ -26,18 +38,28 @@ def infer(
     html: Annotated[
         bool, typer.Option("--html", help="A page of all patients, flagged ones first: summary.html.")
     ] = False,
+    cluster: Cluster = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="With --cluster: how many workers; all cores if not given.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Predict every image, measure every patient: labels/, frames and patients as .csv and .parquet."""
     from cardiolabel.inference.models import load
     from cardiolabel.pipeline import infer_folder
 
+    if workers and not cluster:
+        raise typer.BadParameter("only with --cluster", param_hint="--workers")
     with clear_errors():
         predictor = load(model, weights)
-        with bar("predicting", quiet) as progress:
+        with (
+            _workers(cluster, model=model, weights=weights, workers=workers) as who,
+            bar("predicting", quiet) as progress,
+        ):
             done = infer_folder(
-                studies, predictor, out=out, resume=resume, on_progress=progress, overlays=overlays, html=html
-            )
+                studies, predictor, out=out, resume=resume, on_progress=progress, overlays=overlays,
+                html=html, workers=who,
+            )  # fmt: skip
     list_problems(done.problems, quiet)
     kept = f", {done.skipped} kept" if done.skipped else ""
     say(
@@ -47,6 +69,19 @@ def infer(
     )
     if strict and done.problems:
         raise typer.Exit(1)
+
+
+def _workers(
+    where: str | None, *, model: str, weights: Path, workers: int | None
+) -> AbstractContextManager[Workers]:
+    """Those of a cluster, else this process."""
+    from cardiolabel.pipeline import infer_patients
+
+    if where is None:
+        return nullcontext(infer_patients)
+    from cardiolabel.cluster import cluster
+
+    return cluster(where, model=model, weights=weights, workers=workers)
 
 
 def measure(
