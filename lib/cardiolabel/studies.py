@@ -7,6 +7,8 @@ The best mask of an image is the annotator's (``labels/final``), else a stored p
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ LABEL_TAGS = ("final", "original")
 
 _CACHE_BYTES = 128 * 2**20
 _STUDY_BYTES = 64 * 2**20
+_STILLS_AT_ONCE = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,8 +183,10 @@ class Studies(StudiesFolder):
         """
         image_id = predicted.record.image_id
         model = predicted.model.name
+        records = self.of_patient(predicted.record.patient)
+        self._predict_stills([record for record in records if record.image_id != image_id], model)
         measured = self._measure(
-            self.of_patient(predicted.record.patient),
+            records,
             may_predict=lambda record: record.phase is not Phase.CINE or self._was_predicted(record, model),
             model=model,
             fresh=predicted,
@@ -223,6 +228,23 @@ class Studies(StudiesFolder):
         needed = {row.image_id for row in measured.study.phase_frames.values()}
         clips = {image_id: self.image(self.record(image_id)).clip for image_id in needed}
         return study_figure(measured.study, clips, sources=measured.sources)
+
+    def _predict_stills(self, records: list[Record], model: str) -> None:
+        """Predict stills without a mask, so that one is read and cleaned while another computes."""
+        wanted = [
+            record
+            for record in records
+            if record.phase is not Phase.CINE and self._stored(record)[1] is None
+            and not self._was_predicted(record, model)
+        ]  # fmt: skip
+
+        def predict(record: Record) -> None:
+            with suppress(InputError, ModelError, OSError):  # whoever needs it asks again and is told
+                self.predict(record.image_id, model=model)
+
+        if len(wanted) > 1:
+            with ThreadPoolExecutor(_STILLS_AT_ONCE) as pool:
+                list(pool.map(predict, wanted))
 
     def _was_predicted(self, record: Record, model: str | None = None) -> bool:
         predictor = self.models.loaded_for(record, model)

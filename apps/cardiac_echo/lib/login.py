@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any
 
 import jwt
-from fastapi import Request
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import DEFAULT_USER, User
 from starlette.concurrency import run_in_threadpool
@@ -30,8 +29,6 @@ PUBLIC = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico", "/auth"})
 PUBLIC_FOLDERS = ("/auth/", "/static/")
 """What is answered without a token; anything else, known or not, is not."""
 
-_USER = "cardiolabel.user"
-
 
 class Login:
     """ASGI middleware that lets nobody without a valid token and a role near an endpoint.
@@ -43,21 +40,17 @@ class Login:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its user, or refuse it."""
+        """Pass the request on, or refuse it."""
         if scope["type"] == "http" and settings.MONAI_LABEL_AUTH_ENABLE and not _is_public(path_of(scope)):
             user = await run_in_threadpool(user_of, _bearer(Headers(scope=scope)))
             if settings.MONAI_LABEL_AUTH_ROLE_USER not in user.roles:
                 raise refused(403, "forbidden", f"role {settings.MONAI_LABEL_AUTH_ROLE_USER} is needed")
-            scope[_USER] = user
         await self.app(scope, receive, send)
 
 
-def current_user(request: Request) -> User:
-    """Whom `Login` let in; to be used instead of MONAI Label's ``get_current_user``."""
-    if not settings.MONAI_LABEL_AUTH_ENABLE:
-        return DEFAULT_USER
-    user = request.scope.get(_USER)
-    return user if isinstance(user, User) else user_of(_bearer(request.headers))
+def token_user(token: str) -> User:
+    """Whom a token names, which `Login` let in; to be used instead of MONAI Label's ``from_token``."""
+    return user_of(token) if settings.MONAI_LABEL_AUTH_ENABLE else DEFAULT_USER
 
 
 @cache

@@ -10,6 +10,7 @@ import gzip
 import math
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -150,26 +151,20 @@ def write_mask_like(masks: NDArray[np.uint8], path: Path, *, grid: Grid) -> None
     ImageContentError
         The masks do not have the image's shape.
     """
-    _save(_mask_image(masks, grid), path)
+    with atomic(path) as temporary:
+        temporary.write_bytes(mask_bytes(masks, grid, compressed=path.name.lower().endswith(".gz")))
 
 
 def mask_bytes(masks: NDArray[np.uint8], grid: Grid, *, compressed: bool) -> bytes:
     """What `write_mask_like` writes, as ``.nii.gz`` if compressed, else as ``.nii``; errors as there."""
-    return _content_of(_mask_image(masks, grid), compressed=compressed)
+    _check_fit(masks, grid)
+    pixels = masks.astype(np.uint8, copy=False).tobytes()  # (T, H, W) in C order is (W, H, T) in Fortran's
+    return _packed(_mask_header(grid.shape, grid.affine.tobytes(), grid.unit_mm) + pixels, compressed)
 
 
-def to_grid(masks: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
-    """Put masks ``(T, H, W)`` into a file's array shape.
-
-    Raises
-    ------
-    ImageContentError
-        The masks do not have the image's shape.
-    """
-    array: NDArray[np.uint8] = np.ascontiguousarray(masks.transpose(2, 1, 0))
-    if array.size != np.prod(grid.shape) or array.shape[:2] != grid.shape[:2]:
+def _check_fit(masks: NDArray[np.uint8], grid: Grid) -> None:
+    if masks.size != math.prod(grid.shape) or masks.shape[:0:-1] != grid.shape[:2]:
         raise ImageContentError(f"masks {masks.shape} do not fit an image of shape {grid.shape}")
-    return array.reshape(grid.shape)
 
 
 def _load(path: Path) -> tuple[NDArray[np.generic], Grid]:
@@ -284,10 +279,12 @@ def _image(array: NDArray[np.generic], affine: NDArray[np.float64]) -> Any:
     return image
 
 
-def _mask_image(masks: NDArray[np.uint8], grid: Grid) -> Any:
-    image = _image(to_grid(masks, grid), grid.affine)
-    image.header.set_xyzt_units(next(unit for unit, size in _UNITS_MM.items() if size == grid.unit_mm))
-    return image
+@lru_cache(maxsize=256)
+def _mask_header(shape: tuple[int, ...], affine: bytes, unit_mm: float) -> bytes:
+    """A mask's file up to its pixels; images of one scanner mostly share it."""
+    image = _image(np.zeros(shape, dtype=np.uint8), np.frombuffer(affine).reshape(4, 4))
+    image.header.set_xyzt_units(next(unit for unit, size in _UNITS_MM.items() if size == unit_mm))
+    return _header_bytes(image)
 
 
 def _save_frames(array: NDArray[np.generic], path: Path, spacing: Spacing | None, frame_s: float) -> None:
@@ -305,10 +302,17 @@ def _save(image: Any, path: Path) -> None:
 
 def _content_of(image: Any, *, compressed: bool) -> bytes:
     """What nibabel writes; its own writing goes row by row and takes ten times as long."""
+    pixels = np.asanyarray(image.dataobj).astype(image.header.get_data_dtype(), copy=False)
+    return _packed(_header_bytes(image) + pixels.tobytes(order="F"), compressed)
+
+
+def _header_bytes(image: Any) -> bytes:
     image.update_header()
-    header = image.header
-    header.set_slope_inter(1, 0)
-    header["vox_offset"] = _PIXELS_AT
-    pixels = np.asanyarray(image.dataobj).astype(header.get_data_dtype(), copy=False)
-    content: bytes = header.binaryblock + _NO_EXTENSION + pixels.tobytes(order="F")
+    image.header.set_slope_inter(1, 0)
+    image.header["vox_offset"] = _PIXELS_AT
+    found: bytes = image.header.binaryblock + _NO_EXTENSION
+    return found
+
+
+def _packed(content: bytes, compressed: bool) -> bytes:
     return gzip.compress(content, compresslevel=1, mtime=0) if compressed else content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Hashable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from cardiolabel.cache import BoundedCache
 from cardiolabel.domain import LabelSet, Spacing
 from cardiolabel.errors import MeasurementError
 from cardiolabel.measurements.geometry import LVGeometry, measure_geometry
+from cardiolabel.regions import bounding_box
 
 _BYTES_BESIDES = 2000
 
@@ -36,11 +38,20 @@ class RememberedGeometry:
             except MeasurementError as error:
                 return str(error)
 
-        pixels = hashlib.blake2b(mask.tobytes(), digest_size=16).digest()
-        found = self._kept.get((pixels, mask.shape, mask.dtype.str, spacing, labels), measured)
+        found = self._kept.get((_content(mask), spacing, labels), measured)
         if isinstance(found, str):
             raise MeasurementError(found)
         return found
+
+
+def _content(mask: NDArray[np.uint8]) -> Hashable:
+    """Tells a mask from all others, by what lies in it and where."""
+    box = bounding_box(mask > 0)
+    if box is None:
+        return mask.shape
+    top, left = (part.start for part in box)
+    inside = mask[box]
+    return mask.shape, top, left, inside.shape, hashlib.sha256(inside.tobytes()).digest()
 
 
 def _bytes_of(kept: LVGeometry | str) -> int:

@@ -38,12 +38,13 @@ def infer(
     app = app_instance()
     request = {key: value for key, value in received.json_object(params).items() if key not in OURS}
     request |= {"model": model, "image": image}
-    with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
-        if session_id:
-            request["image"] = Path(known(session_id).image)
-        elif file is not None:
-            request["image"] = received.upload(file, Path(folder))
-        elif not image:
-            raise refused(422, "no_image", "expected an image id, a file or a session id")
+    if session_id:
+        request["image"] = Path(known(session_id).image)
+    elif file is None and not image:
+        raise refused(422, "no_image", "expected an image id, a file or a session id")
+    if file is None or session_id:
         result = app.infer(request)
+    else:
+        with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
+            result = app.infer({**request, "image": received.upload(file, Path(folder))})
     return send_response(app.datastore(), result, output, background)

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from monailabel.config import settings
-from monailabel.endpoints.user.auth import get_current_user
+from monailabel.endpoints.user import auth
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -30,7 +30,7 @@ from lib.api import (
     viewers,
 )
 from lib.api import logs as log_routes
-from lib.login import Login, current_user
+from lib.login import Login, token_user
 from lib.uploads import Uploads
 
 ROUTERS = (
@@ -52,7 +52,8 @@ def install() -> None:
 
 def _install(api: FastAPI) -> None:
     errors.install(api)
-    api.dependency_overrides[get_current_user] = current_user
+    # Not by FastAPI's dependency_overrides: with any of them it analyses every dependency at every request.
+    auth.from_token = token_user
     stock = list(api.router.routes)
     for router in (login.router, *ROUTERS) if settings.MONAI_LABEL_AUTH_ENABLE else ROUTERS:
         api.include_router(router)

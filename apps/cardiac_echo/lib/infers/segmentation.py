@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from cardiolabel.inference.models import ModelSource
@@ -77,8 +76,8 @@ class Segmentation(InferTask):
         file = masks.write(predicted.masks, predicted.grid, extension, like=path)
         written = time.monotonic()
         # Slicer gives the names, in this order, to the values that the mask holds.
-        found = set(np.unique(predicted.masks).tolist())
-        params["label_names"] = {name: value for name, value in self.labels.items() if value in found}
+        found = predicted.masks
+        params["label_names"] = {name: value for name, value in self.labels.items() if (found == value).any()}
         params["latencies"] = {
             "infer": round(inferred - begun, 3),
             "write": round(written - inferred, 3),
