@@ -31,6 +31,9 @@ _FORMAT = 1
 
 _PART = "part{}of{}.xml"
 
+_SPARE_LANES = 1
+"""While one lane's frame is handed over, its core computes another's."""
+
 
 def is_installed() -> bool:
     """Whether OpenVINO can be imported."""
@@ -102,10 +105,10 @@ class _Lane:
 
 
 class _Lanes:
-    """As many lanes side by side as the compiled parts work best with."""
+    """As many lanes side by side as the compiled parts work best with, and one more."""
 
     def __init__(self, compiled: Sequence[Any]) -> None:
-        count = compiled[-1].get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        count = compiled[-1].get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + _SPARE_LANES
         self._free: queue.SimpleQueue[_Lane] = queue.SimpleQueue()
         for _ in range(count):
             self._free.put(_Lane(compiled))
