@@ -255,7 +255,7 @@ figcaption, small {{ opacity: .8 }} small {{ display: block; font-size: 12px }}
 table {{ border-collapse: collapse; width: 100% }}
 thead th {{ position: sticky; top: 0; background: {BACKGROUND} }}
 th, td {{ text-align: left; vertical-align: top; padding: 5px 10px 5px 0; border-top: 1px solid {FRAME} }}
-tbody th {{ font-weight: 600; overflow-wrap: anywhere; min-width: 110px }}
+tbody th {{ font-weight: 600; overflow-wrap: anywhere; min-width: 150px }}
 tbody tr:hover {{ background: {PANEL} }}
 th.n, td.n {{ text-align: right; font-variant-numeric: tabular-nums }}
 ul {{ margin: 0; padding-left: 16px; color: {STRUCTURE_COLORS["lv_cavity"]} }}

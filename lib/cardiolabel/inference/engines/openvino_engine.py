@@ -128,9 +128,12 @@ class _Lanes:
 
 @cache
 def _core() -> Any:
+    """OpenVINO, with threads bound to no core: reading and cleaning, or other processes, may have it."""
     import openvino
 
-    return openvino.Core()
+    core = openvino.Core()
+    core.set_property("CPU", {"ENABLE_CPU_PINNING": False})
+    return core
 
 
 def _models(network: Callable[[], torch.nn.Module], *, key: str, size_px: int) -> list[Any]:
