@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,12 +129,34 @@ def infer(
 
 
 def busy_workers() -> list[psutil.Process]:
-    """Processes that have patients now; Ray names them after what they do."""
+    """Processes of this test's clusters that have patients now; Ray names them after what they do."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if (process.info["cmdline"] or [""])[0].startswith("ray::_Worker.measure"):
-            found.append(process)
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if (process.cmdline() or [""])[0].startswith("ray::_Worker.measure"):
+                found.append(process)
     return found
+
+
+@contextmanager
+def killing(most: int) -> Iterator[list[int]]:
+    """Kill busy workers, as many, as soon as they are seen; yields those that were."""
+    over, killed = threading.Event(), list[int]()
+
+    def kill() -> None:
+        while len(killed) < most and not over.wait(0.005):
+            for process in busy_workers()[: most - len(killed)]:
+                with suppress(psutil.Error):
+                    process.send_signal(signal.SIGKILL)
+                    killed.append(process.pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        killer.join()
 
 
 def test_the_command_makes_the_files_of_one_process_and_leaves_nothing_running(
@@ -153,23 +176,18 @@ def test_the_command_makes_the_files_of_one_process_and_leaves_nothing_running(
     assert run.stdout.startswith("81 images of 40 patients, 1 without a mask") and run.stdout.count("\n") == 1
     (problem,) = run.stderr.splitlines()
     assert problem.startswith("patient07_4CH_ES: ")
-    left = [process for process in psutil.process_iter(["name"]) if process.pid not in before]
-    assert not [one for one in left if one.info["name"] in ("raylet", "gcs_server") or "ray" in one.name()]
+    left = [process.info["name"] for process in psutil.process_iter(["name"]) if process.pid not in before]
+    assert not {"raylet", "gcs_server", *(name for name in left if name.startswith("ray::"))} & set(left)
 
 
 def test_the_work_of_a_killed_worker_is_done_again(
     address: str, studies: Path, weights: Path, expected: Expected, tmp_path: Path
 ) -> None:
-    killed: list[int] = []
     seen: list[int] = []
-
-    def kill_one(done: int, total: int) -> None:
-        seen.append(done)
-        for process in busy_workers()[: 1 - len(killed)]:
-            process.send_signal(signal.SIGKILL)
-            killed.append(process.pid)
-
-    found = infer(address, studies, weights, tmp_path / "out", on_progress=kill_one)
+    with killing(1) as killed:
+        found = infer(
+            address, studies, weights, tmp_path / "out", on_progress=lambda done, total: seen.append(done)
+        )
     assert len(killed) == 1 and seen == sorted(seen) and seen[-1] == found.images
     assert found == expected.summary and contents(tmp_path / "out") == expected.files
 
@@ -177,23 +195,11 @@ def test_the_work_of_a_killed_worker_is_done_again(
 def test_patients_that_kill_every_worker_end_the_run(
     address: str, studies: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    over = threading.Event()
-
-    def kill_all() -> None:
-        while not over.wait(0.01):
-            for process in busy_workers():
-                process.send_signal(signal.SIGKILL)
-
     # Of the tiny model's groups, one is too quick to be caught at work: one group of everything.
     monkeypatch.setattr(module, "_GROUP_STILLS", 10_000)
-    killer = threading.Thread(target=kill_all)
-    killer.start()
-    try:
-        with pytest.raises(ClusterError, match=r"3 workers died over the same .*: patient00, patient01"):
-            infer(address, studies, weights, tmp_path / "out", workers=1)
-    finally:
-        over.set()
-        killer.join()
+    said = pytest.raises(ClusterError, match=r"3 workers died over the same .*: patient00, patient01")
+    with said, killing(99):
+        infer(address, studies, weights, tmp_path / "out", workers=1)
     assert not (tmp_path / "out" / "frames.csv").exists()
     assert not list((tmp_path / "out").rglob(".partial-*"))
 

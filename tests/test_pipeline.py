@@ -136,6 +136,7 @@ def test_a_run_that_another_model_began_and_did_not_end_keeps_no_old_mask(
     other = predictor.only(["lv_cavity"], name="other")
     with pytest.raises(KeyboardInterrupt):
         infer_folder(folder, other, out=tmp_path / "out", resume=False, on_progress=stop)
+    assert not [*(tmp_path / "out").glob("*.csv"), *(tmp_path / "out").glob("*.parquet")]
     infer(folder, other, tmp_path / "out", resume=True)
     for name in IMAGES:
         masks = nifti.read_mask(tmp_path / "out" / "labels" / f"{name}.nii.gz")
@@ -307,6 +308,24 @@ def test_kept_masks_have_overlays_too(folder: Path, predictor: Predictor, tmp_pa
     infer(folder, predictor, out)
     assert infer(folder, predictor, out, resume=True, overlays=True).skipped == len(IMAGES)
     assert names(out / "overlays") == sorted(f"{name}.png" for name in IMAGES)
+
+
+def test_a_mask_that_is_made_anew_keeps_no_old_overlay(
+    folder: Path, predictor: Predictor, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    infer(folder, predictor, out, overlays=True)
+    (out / "labels" / "p_2CH_ES.nii.gz").write_bytes(b"\x1f\x8b\x08torn")
+    infer(folder, predictor, out, resume=True)
+    assert names(out / "overlays") == ["p_2CH_ED.png", "p_4CH_ED.png", "p_4CH_ES.png"]
+
+
+def test_measuring_leaves_no_page_of_other_tables(folder: Path, predictor: Predictor, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    infer(folder, predictor, out, html=True)
+    assert (out / "summary.html").is_file()
+    measure_folder(folder, str(tmp_path / "masks"), out=out, on_progress=lambda done, total: None)
+    assert not (out / "summary.html").exists() and (out / "frames.csv").is_file()
 
 
 def test_an_image_that_is_lost_after_its_mask_was_made_costs_its_overlay_only(

@@ -35,6 +35,7 @@ from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io.files import remove_partial
 from cardiolabel.pipeline import Done, Options, Workers, infer_patients
 from cardiolabel.predicted import MODEL_NAME, model_note
+from cardiolabel.reporting.overlay import OVERLAYS
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +149,7 @@ class _Worker:
 
     def ready(self) -> None:
         """Load what takes its time; errors as `load`."""
-        os.environ.update(self._environment)
+        os.environ.update(self._environment, CUDA_VISIBLE_DEVICES="")  # Ray leaves them to all workers
         logging.getLogger("cardiolabel").addHandler(self._heard)
         limit_threads(1)
         try:
@@ -265,7 +266,8 @@ class _Crew:
                 clean = not self._deaths
         finally:
             if not clean:
-                remove_partial(options.out / "labels")
+                for folder in ("labels", OVERLAYS):
+                    remove_partial(options.out / folder)
 
     def close(self) -> None:
         """Kill all workers; whoever waits for one gets an error."""
@@ -281,6 +283,7 @@ class _Crew:
             try:
                 answer: _Answer = self._ray.get(worker.measure.remote(group, options, program))
             except self._ray.exceptions.RayTaskError as error:
+                self._free.put(worker)
                 raise error.cause from None  # what it raised itself
             except self._ray.exceptions.RayError as error:
                 self._replace(worker)

@@ -26,7 +26,7 @@ from cardiolabel.measurements.records import FrameRow, MaskedImage, Study
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.overlays import Overlays, overlay_file
 from cardiolabel.predicted import MODEL_NAME, masked_image, model_note, without_masks, write_model_note
-from cardiolabel.reporting.tables import tables_of
+from cardiolabel.reporting.tables import table_files, tables_of
 from cardiolabel.studies import LABEL_TAGS, Studies
 
 logger = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ class _Run:
     """One run of `infer_patients`: what happens to each image."""
 
     def __init__(self, predictor: Predictor, options: Options) -> None:
-        self._predictor, self._labels, self._resume = predictor, options.out / "labels", options.resume
+        self._predictor, self._out, self._resume = predictor, options.out, options.resume
         self._pictures = Overlays(options.out, draw=options.overlays)
 
     def images(
@@ -226,7 +226,8 @@ class _Run:
             return None
         finally:
             if item.kept is None:
-                target.unlink(missing_ok=True)  # of an earlier run
+                for old in (target, overlay_file(self._out, item.record.image_id)):
+                    old.unlink(missing_ok=True)
 
     def _kept_masks(self, target: Path, grid: nifti.Grid) -> NDArray[np.uint8] | None:
         try:
@@ -250,7 +251,7 @@ class _Run:
         return item, masked_image(item.record, found, item.grid, labels)
 
     def _target(self, item: _Item) -> Path:
-        return self._labels / f"{item.record.image_id}.nii.gz"
+        return self._out / "labels" / f"{item.record.image_id}.nii.gz"
 
     def measured(self, images: Sequence[tuple[_Item, MaskedImage]]) -> Done:
         """One patient, by all its images."""
@@ -283,7 +284,8 @@ def _note_model(predictor: Predictor, out: Path, records: Sequence[Record], *, r
     if resume and not known and (path.is_file() or any(mask.exists() for mask in masks)):
         raise DatasetError(f"{out}: begun with another model or engine, see {path.name}; give another --out")
     if not (resume and known):
-        for old in (*masks, *(overlay_file(out, record.image_id) for record in records)):
+        pictures = (overlay_file(out, record.image_id) for record in records)
+        for old in (*masks, *pictures, *table_files(out)):
             old.unlink(missing_ok=True)
     (out / SUMMARY_NAME).unlink(missing_ok=True)
     write_model_note(predictor, out)
@@ -316,6 +318,7 @@ def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progres
     patients = studies.patients()
     without: list[tuple[str, str]] = []
     with_mask = 0
+    (out / SUMMARY_NAME).unlink(missing_ok=True)
     with tables_of(out) as write:
         for done, patient in enumerate(patients, start=1):
             found = studies.measure(patient, predict=False)

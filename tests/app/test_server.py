@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import time
 from collections.abc import Iterator
@@ -114,9 +113,7 @@ def test_next_samples_go_patient_by_patient_and_come_again_only_at_the_end(tmp_p
 
 
 @needs_weights
-def test_slicer_gets_an_nrrd_with_the_images_geometry(
-    server: Server, client: MONAILabelClient, tmp_path: Path
-) -> None:
+def test_slicer_gets_an_nrrd_with_the_images_geometry(server: Server, client: MONAILabelClient) -> None:
     file, params = client.infer("camus", CINE, {"result_extension": ".nrrd"})
     mask = sitk.ReadImage(file)
     image = sitk.ReadImage(str(server.studies / f"{CINE}.nii.gz"))
@@ -127,11 +124,6 @@ def test_slicer_gets_an_nrrd_with_the_images_geometry(
     assert mask.GetDirection() == pytest.approx(image.GetDirection())
     assert list(params["label_names"]) == [name for name, _ in CAMUS_LABELS.values]
     assert params["latencies"]["total"] >= 0
-
-    sitk.WriteImage(mask, str(tmp_path / "itk.nrrd"), useCompression=True)
-    ours, theirs = (path.read_bytes().partition(b"\n\n") for path in (Path(file), tmp_path / "itk.nrrd"))
-    assert ours[0] == theirs[0]  # ITK would have said the same
-    assert gzip.decompress(ours[2]) == gzip.decompress(theirs[2])
 
 
 @needs_weights

@@ -422,15 +422,53 @@ def test_a_damaged_header_is_read_or_refused(where: int, what: bytes) -> None:
                 return
 
 
+AFFINES = {
+    "echo": [[-0.3, 0, 0, 4], [0, -0.4, 0, 5], [0, 0, 2, 6], [0, 0, 0, 1.0]],
+    "oblique": [[0.9, -0.4, 0, 4], [0.4, 0.9, 0, 5], [0, 0, 2, 6], [0, 0, 0, 1.0]],
+    "sheared": [[0.3, 0.1, 0, 0], [0, 0.4, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]],
+    "none": np.zeros((4, 4)).tolist(),
+}
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.float32])
 @pytest.mark.parametrize("shape", [(5, 4), (5, 4, 1), (5, 4, 3), (5, 4, 1, 3)])
-@pytest.mark.parametrize("placed", [True, False])
-def test_a_file_is_what_nibabel_writes(shape: tuple[int, ...], dtype: type, placed: bool) -> None:
+@pytest.mark.parametrize("affine", AFFINES.values(), ids=AFFINES)
+def test_a_file_is_what_nibabel_writes(
+    shape: tuple[int, ...], dtype: type, affine: list[list[float]]
+) -> None:
     pixels = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
-    affine = np.array([[-0.3, 0, 0, 4], [0, -0.4, 0, 5], [0, 0, 2, 6], [0, 0, 0, 1.0]])
-    image = nifti._image(pixels, affine if placed else np.zeros((4, 4)))
+    image = nifti._image(pixels, np.array(affine))
     image.header.set_xyzt_units("mm", "sec")
     theirs = image.to_bytes()
     ours = nifti._content_of(image, compressed=False)
     assert ours == theirs
     assert gzip.decompress(nifti._content_of(image, compressed=True)) == theirs
+
+
+def test_masks_of_alternating_grids_have_each_its_own_header() -> None:
+    grids = [
+        nifti.Grid(shape, np.array(affine), unit_mm)
+        for shape in ((5, 4), (5, 4, 1), (5, 4, 1, 1))
+        for affine in AFFINES.values()
+        for unit_mm in (1.0, 1000.0)
+    ]
+    masks = np.arange(20, dtype=np.uint8).reshape(1, 4, 5)
+    for grid in (*grids, *grids):
+        image = nifti._image(masks.transpose(2, 1, 0).reshape(grid.shape), grid.affine)
+        image.header.set_xyzt_units({1.0: "unknown", 1000.0: "meter"}[grid.unit_mm])
+        assert nifti.mask_bytes(masks, grid, compressed=False) == image.to_bytes()
+
+
+@pytest.mark.parametrize("third", [0.0, np.nan])
+def test_an_image_without_a_third_axis_gets_a_mask_on_its_own_grid(tmp_path: Path, third: float) -> None:
+    image = nib.Nifti1Image(np.arange(20, dtype=np.uint8).reshape(5, 4, 1), None)
+    affine = np.diag([-0.3, -0.4, third, 1.0])
+    image.header.set_sform(affine, code="scanner")
+    image.to_filename(tmp_path / "image.nii.gz")
+    grid = nifti.read(tmp_path / "image.nii.gz").grid
+    masks = np.ones((1, 4, 5), np.uint8)
+    nifti.write_mask_like(masks, tmp_path / "mask.nii.gz", grid=grid)
+    assert np.array_equal(nifti.read_mask(tmp_path / "mask.nii.gz"), masks)
+    written = nifti.read(tmp_path / "mask.nii.gz").grid
+    assert written.spacing == grid.spacing
+    assert written.spacing and written.spacing.row_mm == pytest.approx(0.4)

@@ -39,8 +39,3 @@ def test_a_part_is_what_interpolating_everything_gives_there(
     )
     assert found.shape == whole[:, *box].shape
     torch.testing.assert_close(found, whole[:, *box], atol=1e-5, rtol=1e-5)
-
-
-def test_a_box_may_end_beyond_the_picture() -> None:
-    axis = Axis.of(slice(3, 99), size=5, inner=5, at=0, side=5, reverse=False)
-    assert torch.equal(axis.matrix, torch.eye(2))

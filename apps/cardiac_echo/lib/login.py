@@ -5,6 +5,7 @@ Replaces MONAI Label's check, which refuses every signed token as it names no al
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -29,6 +30,9 @@ PUBLIC = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico", "/auth"})
 PUBLIC_FOLDERS = ("/auth/", "/static/")
 """What is answered without a token; anything else, known or not, is not."""
 
+_sender: ContextVar[User | None] = ContextVar("sender", default=None)
+"""Who sent the request that is being answered."""
+
 
 class Login:
     """ASGI middleware that lets nobody without a valid token and a role near an endpoint.
@@ -41,16 +45,31 @@ class Login:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        if scope["type"] == "http" and settings.MONAI_LABEL_AUTH_ENABLE and not _is_public(path_of(scope)):
-            user = await run_in_threadpool(user_of, _bearer(Headers(scope=scope)))
-            if settings.MONAI_LABEL_AUTH_ROLE_USER not in user.roles:
-                raise refused(403, "forbidden", f"role {settings.MONAI_LABEL_AUTH_ROLE_USER} is needed")
+        if scope["type"] == "http" and settings.MONAI_LABEL_AUTH_ENABLE:
+            public = _is_public(path_of(scope))
+            try:
+                user = await run_in_threadpool(user_of, _bearer(Headers(scope=scope)))
+                if settings.MONAI_LABEL_AUTH_ROLE_USER not in user.roles and not public:
+                    raise refused(403, "forbidden", f"role {settings.MONAI_LABEL_AUTH_ROLE_USER} is needed")
+                _sender.set(user)
+            except HTTPException:
+                _sender.set(None)
+                if not public:
+                    raise
         await self.app(scope, receive, send)
 
 
 def token_user(token: str) -> User:
-    """Whom a token names, which `Login` let in; to be used instead of MONAI Label's ``from_token``."""
-    return user_of(token) if settings.MONAI_LABEL_AUTH_ENABLE else DEFAULT_USER
+    """Whom `Login` found in this request; to be used instead of MONAI Label's ``from_token``.
+
+    MONAI Label asks on the event loop, where nothing may be verified or fetched.
+    """
+    if not settings.MONAI_LABEL_AUTH_ENABLE:
+        return DEFAULT_USER
+    user = _sender.get()
+    if user is None:
+        raise _not_logged_in("log in again: the token is not valid here")
+    return user
 
 
 @cache

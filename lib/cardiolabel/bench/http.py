@@ -12,6 +12,7 @@ from cardiolabel.bench import servers
 from cardiolabel.bench.figures import Found, Progress, Target
 from cardiolabel.bench.network import forward_s, in_turns
 from cardiolabel.domain import Record
+from cardiolabel.errors import DatasetError
 from cardiolabel.inference.engines.torch_engine import TorchEngine
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
@@ -48,9 +49,13 @@ def bench_http(
 
     Raises
     ------
+    DatasetError
+        Too few stills.
     BenchError
         A server does not start or does not answer.
     """
+    if len(records) <= _WARM:
+        raise DatasetError(f"{len(records)} stills are too few; at least {_WARM + 1} are needed")
     ours = Predictor.load(model, weights)
     network, _ = load_model(model, weights)
     theirs = TorchEngine(network)

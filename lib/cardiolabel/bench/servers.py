@@ -20,6 +20,7 @@ from cardiolabel.errors import CardiolabelError
 
 _START_S, _STOP_S, _ANSWER_S = 180, 10, 1800
 _POLL_S = 0.02
+_LOG_LINES = 5
 
 
 class BenchError(CardiolabelError):
@@ -49,7 +50,7 @@ class Server:
             answer = connection.getresponse()
             said = answer.read()
         if answer.status != http.client.OK:
-            raise BenchError(f"{path}: answered {answer.status}, see {self.log}: {said[:200]!r}")
+            raise BenchError(f"{path}: answered {answer.status}: {said[:200]!r}; {_tail(self.log)}")
         return said
 
 
@@ -95,13 +96,18 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise BenchError(f"a server ended instead of starting; see {log}")
+            raise BenchError(f"a server ended instead of starting; {_tail(log)}")
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=1):
                 return
         except OSError:
             time.sleep(_POLL_S)
-    raise BenchError(f"a server did not start within {_START_S} s; see {log}")
+    raise BenchError(f"a server did not start within {_START_S} s; {_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "its log ends with: " + " | ".join(lines[-_LOG_LINES:])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

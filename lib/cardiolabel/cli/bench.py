@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cardiolabel.cli.options import APP, MODELS, Quiet, Weights
+from cardiolabel.cli.options import APP, MODELS, Quiet
 from cardiolabel.cli.terminal import bar, clear_errors
 
 
@@ -19,7 +19,6 @@ def bench(
     studies: Annotated[Path | None, typer.Option(help="Studies folder of the stills; else phantoms.")] = None,
     images: Annotated[int, typer.Option(min=8, help="At most so many of its stills.")] = 200,
     model: Annotated[str, typer.Option(help="Name of the model.")] = "camus",
-    weights: Weights = MODELS,
     repeats: Annotated[int, typer.Option(min=1, help="How often measuring is timed.")] = 200,
     into: Annotated[Path | None, typer.Option("--json", help="File for values and conditions.")] = None,
     quiet: Quiet = False,
@@ -30,7 +29,7 @@ def bench(
     from cardiolabel.io.files import atomic
 
     with clear_errors():
-        setting = Setting(model, weights, APP.parent, studies, images, repeats)
+        setting = Setting(model, MODELS, APP.parent, studies, images, repeats)
         held = conditions(setting)
         with bar("timing", quiet) as progress:
             found = run_bench([part.strip() for part in parts.split(",")], setting, on_progress=progress)

@@ -250,13 +250,13 @@ def _timed(
 ) -> tuple[Outcome, ...]:
     networks = {"": (build(REFERENCE, {"out_channels": 4}).eval(), REFERENCE_PX)}
     for outcome in outcomes:
-        if outcome.timed_px:
+        if size := outcome.timed_px or outcome.input_px:
             try:
                 network, _ = load_model(outcome.recipe, out / outcome.recipe)
             except ModelError as error:
                 logger.warning("recipe %s is not timed: %s", outcome.recipe, error)
                 continue
-            networks[outcome.recipe] = network, outcome.timed_px
+            networks[outcome.recipe] = network, size
     taken = time_networks(
         networks, repeats=repeats, on_progress=lambda done, rounds: show(f"timing {done} of {rounds}")
     )

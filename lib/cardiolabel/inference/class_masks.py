@@ -25,15 +25,15 @@ def class_masks(logits: NDArray[np.float32], recipe: Recipe, place: Placement) -
 
 
 def _box(found: NDArray[np.bool_], place: Placement) -> tuple[slice, slice] | None:
-    """Where a frame can have structures: within a pixel of where the network's grid has them."""
+    """Where a frame can have structures: within a pixel of where the network's grid has them; or nowhere."""
     edges = [np.flatnonzero(found.any(axis=axis))[[0, -1]] for axis in (1, 0) if found.any()]
     if not edges:
         return None
     corners = place.to_frame(np.stack(edges, axis=1) + np.array([[-1.0], [1.0]]))
-    low, high = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)
-    top, left = low.clip(0).tolist()
-    bottom, right = (high + 1).tolist()
-    return slice(top, bottom), slice(left, right)
+    frame = place.rows, place.cols
+    top, left = np.floor(corners.min(axis=0)).astype(int).clip(0, frame).tolist()
+    bottom, right = (np.ceil(corners.max(axis=0)).astype(int) + 1).clip(0, frame).tolist()
+    return (slice(top, bottom), slice(left, right)) if top < bottom and left < right else None
 
 
 def _likeliest(planes: NDArray[np.float32]) -> NDArray[np.uint8]:

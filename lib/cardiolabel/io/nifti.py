@@ -272,10 +272,14 @@ def _to_disk(frames: NDArray[np.generic], *, ndim: int) -> NDArray[np.generic]:
 
 def _image(array: NDArray[np.generic], affine: NDArray[np.float64]) -> Any:
     """An image to be saved; an affine of zeros becomes a pixel size of 0, which is "not known"."""
-    known = affine.any()
-    image: Any = nib.Nifti1Image(array, affine if known else None)
-    if not known:
+    if not affine.any():
+        image: Any = nib.Nifti1Image(array, None)
         image.header["pixdim"][1:3] = 0
+        return image
+    if np.isfinite(affine).all() and np.linalg.det(affine[:3, :3]):
+        return nib.Nifti1Image(array, affine)
+    image = nib.Nifti1Image(array, None)  # an axis has no length: no rotation can be told
+    image.header.set_sform(affine, code="aligned")
     return image
 
 

@@ -28,11 +28,11 @@ class Axis:
         Parameters
         ----------
         wanted : slice
-            Pixels of the axis, at least one.
+            Pixels of the axis, at least one, none beyond it.
         reverse : bool
             The axis was turned around before it was fitted.
         """
-        pixels = torch.arange(wanted.start, min(wanted.stop, size), dtype=torch.float64)
+        pixels = torch.arange(wanted.start, wanted.stop, dtype=torch.float64)
         if reverse:
             pixels = size - 1 - pixels
         places = ((pixels + 0.5) * (inner / size) - 0.5).clamp(min=0)

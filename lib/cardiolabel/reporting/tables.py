@@ -22,6 +22,7 @@ PATIENT_COLUMNS = (
     "quality", "reason",
 )  # fmt: skip
 
+_FRAMES, _PATIENTS = "frames", "patients"
 _KINDS = (".csv", ".parquet")
 
 
@@ -48,13 +49,13 @@ def tables_of(folder: Path) -> Iterator[Callable[[Study], None]]:
     with ExitStack() as drafts, ExitStack() as open_tables:
 
         def both(name: str, columns: Sequence[str]) -> tuple[_Rows, _Rows]:
-            text, typed = (drafts.enter_context(atomic(folder / f"{name}{kind}")) for kind in _KINDS)
+            text, typed = (drafts.enter_context(atomic(path)) for path in _files(folder, name))
             return (
                 open_tables.enter_context(_csv_rows(text, columns)),
                 open_tables.enter_context(parquet_rows(typed, columns)),
             )
 
-        frames, patients = both("frames", FRAME_COLUMNS), both("patients", PATIENT_COLUMNS)
+        frames, patients = both(_FRAMES, FRAME_COLUMNS), both(_PATIENTS, PATIENT_COLUMNS)
 
         def write(study: Study) -> None:
             of_frames = [cells(row, FRAME_COLUMNS) for row in study.frames]
@@ -64,6 +65,15 @@ def tables_of(folder: Path) -> Iterator[Callable[[Study], None]]:
                     table.writerows(rows)
 
         yield write
+
+
+def table_files(folder: Path) -> tuple[Path, ...]:
+    """All files that `tables_of` writes."""
+    return (*_files(folder, _FRAMES), *_files(folder, _PATIENTS))
+
+
+def _files(folder: Path, name: str) -> tuple[Path, ...]:
+    return tuple(folder / f"{name}{kind}" for kind in _KINDS)
 
 
 def cells(row: FrameRow | PatientRow, columns: Sequence[str]) -> dict[str, Any]:
