@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -220,3 +222,22 @@ def test_what_openvino_cannot_convert_torch_computes(
     with caplog.at_level(logging.WARNING):
         assert isinstance(engine_for(lambda: network, key="tiny", size_px=64), TorchEngine)
     assert "PyTorch does" in caplog.text
+
+
+def test_openvino_starts_once_and_meets_an_array_before_any_thread_does() -> None:
+    openvino = pytest.importorskip("openvino")
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        seen: list[str] = []
+        tensor = openvino.Tensor
+
+        def first(*given: object, **named: object) -> object:
+            seen.append(threading.current_thread().name)
+            return tensor(*given, **named)
+
+        patched.setattr(openvino, "Tensor", first)
+        openvino_engine._started.cache_clear()
+        cores = set(pool.map(lambda _: id(openvino_engine._core()), range(32)))
+    assert len(cores) == 1 and len(seen) == 1

@@ -31,6 +31,8 @@ _FORMAT = 1
 
 _PART = "part{}of{}.xml"
 
+_starting = threading.Lock()
+
 _SPARE_LANES = 1
 """While one lane's frame is handed over, its core computes another's."""
 
@@ -126,13 +128,22 @@ class _Lanes:
             self._free.put(lane)
 
 
-@cache
 def _core() -> Any:
+    """OpenVINO, ready for several threads."""
+    with _starting:
+        return _started()
+
+
+@cache
+def _started() -> Any:
     """OpenVINO, with threads bound to no core: reading and cleaning, or other processes, may have it."""
     import openvino
 
     core = openvino.Core()
     core.set_property("CPU", {"ENABLE_CPU_PINNING": False})
+    # The first array that its bindings see must not come from two threads at once: they wait for each other
+    # for ever, one with Python's lock and one with the bindings' own.
+    openvino.Tensor(np.zeros(1, dtype=np.float32)).data.sum()
     return core
 
 
