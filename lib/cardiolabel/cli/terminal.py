@@ -9,7 +9,16 @@ from datetime import timedelta
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from cardiolabel.errors import CardiolabelError
 
@@ -24,10 +33,20 @@ def clear_errors() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
+class _Rate(ProgressColumn):
+    """Steps per second."""
+
+    def render(self, task: Task) -> Text:
+        """Empty before anything is known."""
+        return Text(f"{task.speed:.1f}/s" if task.speed else "")
+
+
 @contextmanager
 def bar(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
     """A progress bar on a terminal, lines now and then elsewhere; yields what takes done and total."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),
+    )  # fmt: skip
     console = Console(stderr=True)
     lines = None if quiet or console.is_terminal else _lines()
     progress = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
@@ -49,7 +68,7 @@ def bar(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
 
 
 def _lines(every_s: float = 60.0) -> Callable[[int, int, str], None]:
-    """Progress where there is no terminal, as in a log: a line now and then, with the time left."""
+    """Progress where there is no terminal, as in a log: a line now and then, with rate and time left."""
     said: list[tuple[float, int]] = []
 
     def report(done: int, total: int, description: str) -> None:
@@ -59,8 +78,9 @@ def _lines(every_s: float = 60.0) -> Callable[[int, int, str], None]:
         (begun, first), (last, _) = said
         if now - last >= every_s and done > first:
             said[1] = now, done
-            left = timedelta(seconds=round((total - done) * (now - begun) / (done - first)))
-            typer.echo(f"{description}: {done} of {total}, {left} left", err=True)
+            rate = (done - first) / (now - begun)
+            left = timedelta(seconds=round((total - done) / rate))
+            typer.echo(f"{description}: {done} of {total}, {rate:.1f}/s, {left} left", err=True)
 
     return report
 
