@@ -94,7 +94,7 @@ def test_references_are_measured_from_masks_by_the_same_method_and_convention(
 ) -> None:
     write_manifest(folder, phantom, reference_ef_pct=11.0, reference_convention=Convention.GUIDELINE)
     write_finals(folder, phantom)
-    ours = ef(predicted(phantom)[0], Convention.GUIDELINE)
+    ours = ef(predicted(phantom), Convention.GUIDELINE)
     theirs = ef(true_study(phantom), Convention.GUIDELINE)
     text = page_of(folder, phantom, tmp_path / "out")
     assert numbers(text)[0] == f"{ours:.1f}" and numbers(text)[3] == f"{theirs:.1f}"
@@ -108,7 +108,7 @@ def test_without_reference_masks_the_manifests_ef_is_compared_in_its_own_convent
 ) -> None:
     write_manifest(folder, phantom, reference_ef_pct=40.0, reference_convention=Convention.CAMUS)
     write_finals(folder, phantom, but="p_4CH_ES")  # no biplane EF can come of these
-    study, _ = predicted(phantom)
+    study = predicted(phantom)
     ours = ef(study, Convention.CAMUS)
     found = numbers(page_of(folder, phantom, tmp_path / "out"))
     assert found[0] == f"{ef(study, Convention.GUIDELINE):.1f}" != f"{ours:.1f}"
