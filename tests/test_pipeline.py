@@ -310,6 +310,20 @@ def test_kept_masks_have_overlays_too(folder: Path, predictor: Predictor, tmp_pa
     assert names(out / "overlays") == sorted(f"{name}.png" for name in IMAGES)
 
 
+def test_what_a_killed_run_left_half_written_goes(folder: Path, predictor: Predictor, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    infer(folder, predictor, out, overlays=True)
+    drafts = [
+        out / ".partial-a.csv",
+        out / "labels" / ".partial-b.nii.gz",
+        out / "overlays" / ".partial-c.png",
+    ]
+    for draft in drafts:
+        draft.touch()
+    infer(folder, predictor, out, resume=True)
+    assert not [draft for draft in drafts if draft.exists()]
+
+
 def test_a_mask_that_is_made_anew_keeps_no_old_overlay(
     folder: Path, predictor: Predictor, tmp_path: Path
 ) -> None:

@@ -22,10 +22,12 @@ from cardiolabel.inference.models import check_view
 from cardiolabel.inference.ordered import ordered
 from cardiolabel.inference.predictor import Predictor, Prepared
 from cardiolabel.io import nifti
+from cardiolabel.io.files import remove_partial
 from cardiolabel.measurements.records import FrameRow, MaskedImage, Study
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.overlays import Overlays, overlay_file
 from cardiolabel.predicted import MODEL_NAME, masked_image, model_note, without_masks, write_model_note
+from cardiolabel.reporting.overlay import OVERLAYS
 from cardiolabel.reporting.tables import table_files, tables_of
 from cardiolabel.studies import LABEL_TAGS, Studies
 
@@ -288,6 +290,8 @@ def _note_model(predictor: Predictor, out: Path, records: Sequence[Record], *, r
         for old in (*masks, *pictures, *table_files(out)):
             old.unlink(missing_ok=True)
     (out / SUMMARY_NAME).unlink(missing_ok=True)
+    for folder in (out, out / "labels", out / OVERLAYS):
+        remove_partial(folder)
     write_model_note(predictor, out)
 
 
