@@ -28,8 +28,10 @@ LEASE_S = 3600.0
 """How long an image stays with an annotator who does not submit it."""
 
 _FOLDER = "folder"
-_PATIENCE_S = 1.0
-"""How long the only image that is free may be in another transaction, as on PostgreSQL."""
+_PATIENCE_S = 10.0
+"""How long the only image that is free may be in another transaction, as on PostgreSQL beside a slow disk."""
+
+_AGAIN_S = 0.02
 
 
 class Store:
@@ -223,7 +225,7 @@ class Store:
                 lease = leases.hand_out(connection, annotator, now=time.time(), seconds=seconds, pivot=pivot)
                 if lease or not leases.any_left(connection, annotator) or time.monotonic() > patience:
                     return lease
-            time.sleep(_PATIENCE_S / 50)
+            time.sleep(_AGAIN_S)
 
     def take(self, image_id: str, annotator: str, *, seconds: float = LEASE_S) -> Lease:
         """Lease one image, or renew its lease; errors as `cardiolabel.store.leases.take`."""
