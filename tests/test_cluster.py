@@ -260,7 +260,7 @@ def test_no_cluster_at_that_address(where: str, said: str, weights: Path) -> Non
         cluster(where, model="tiny", weights=weights, workers=1),
     ):
         pytest.fail("there is none")
-    assert "\n" not in str(caught.value) and time.monotonic() - begun < 15
+    assert "\n" not in str(caught.value) and time.monotonic() - begun < 60
 
 
 def test_ray_is_optional(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:

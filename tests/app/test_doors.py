@@ -61,7 +61,7 @@ def unchanged(server: Server) -> Iterator[None]:
     """Whatever is asked, no file is written, within the server's folders or beside them."""
     before = listing(server)
     yield
-    deadline = time.monotonic() + 5  # the file of an answer goes once the answer is sent
+    deadline = time.monotonic() + 30  # the file of an answer goes once the answer is sent
     while listing(server) != before and time.monotonic() < deadline:
         time.sleep(0.1)
     assert listing(server) == before

@@ -21,7 +21,7 @@ pytestmark = REARMED
 
 ONE, OTHER, THIRD = image_ids(3)
 LAST = image_ids(8)[-1]
-WITHIN_S = 5
+WITHIN_S = 30
 
 
 @pytest.fixture(params=["watch", "refresh"])
