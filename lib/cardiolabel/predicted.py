@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiolabel.cache import BoundedCache
+from cardiolabel.cache import BoundedCache, FileState
 from cardiolabel.datasets import file_names
 from cardiolabel.datasets.studies_folder import state_of
 from cardiolabel.domain import Clip, LabelSet, Record, View
+from cardiolabel.errors import InputError
+from cardiolabel.inference.batch import predict_all
 from cardiolabel.inference.models import check_view
-from cardiolabel.inference.predictor import Predictor, UsedModel
+from cardiolabel.inference.predictor import Predictor, Prepared, UsedModel
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.measurements.records import MaskedImage
@@ -26,9 +28,13 @@ from cardiolabel.reporting.result import study_json
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """An image, the masks ``(T, H, W)`` that a model gave it, and that model."""
+    """An image, the masks ``(T, H, W)`` that a model gave it, and that model.
+
+    ``state`` is that of the image's file when its masks were asked for, None where it was not there.
+    """
 
     record: Record
+    state: FileState | None
     clip: Clip
     grid: nifti.Grid
     masks: NDArray[np.uint8]
@@ -55,13 +61,43 @@ class Predictions:
 
     def get(self, record: Record, predictor: Predictor) -> Predicted:
         """A model's masks for a record's image; errors as `predict_file`."""
+        state = state_of(record.path)
 
         def predicted() -> Predicted:
             check_view(predictor.card.name, predictor.recipe.views, record)
-            return _predict(record, self._read(record), predictor)
+            image = self._read(record)
+            return _joined(record, state, image, predictor.predict(image.clip), predictor)
 
-        kept = self._kept.get(_key(record, predictor), predicted)
+        kept = self._kept.get((state, predictor.used), predicted)
         return replace(kept, record=record)  # the manifest may have changed since
+
+    def fill(self, records: Iterable[Record], predictor: Predictor) -> None:
+        """Predict images together, for `get` to answer at once.
+
+        What `get` refuses is passed over: whoever asks for it is told why.
+        """
+        wanted = [(record, state_of(record.path)) for record in records if not self.has(record, predictor)]
+        images: dict[str, nifti.NiftiImage] = {}
+
+        def read(item: tuple[Record, FileState | None]) -> Prepared | None:
+            record, _ = item
+            try:
+                check_view(predictor.card.name, predictor.recipe.views, record)
+                image = self._read(record)
+                prepared = predictor.prepare(image.clip)
+            except (InputError, OSError):
+                return None
+            images[record.image_id] = image
+            return prepared
+
+        def keep(item: tuple[Record, FileState | None], masks: NDArray[np.uint8] | None) -> None:
+            record, state = item
+            if masks is not None:
+                found = _joined(record, state, images.pop(record.image_id), masks, predictor)
+                self._kept.get((state, predictor.used), lambda: found)
+
+        for _ in predict_all(predictor, wanted, read=read, finish=keep):
+            pass
 
     def has(self, record: Record, predictor: Predictor) -> bool:
         """Whether `get` would answer at once."""
@@ -85,12 +121,18 @@ def predict_file(path: Path, predictor: Predictor) -> Predicted:
     """
     record = _by_name(path, predictor)
     check_view(predictor.card.name, predictor.recipe.views, record)
-    return _predict(record, nifti.read(path), predictor)
+    state, image = state_of(path), nifti.read(path)
+    return _joined(record, state, image, predictor.predict(image.clip), predictor)
 
 
-def _predict(record: Record, image: nifti.NiftiImage, predictor: Predictor) -> Predicted:
-    masks = predictor.predict(image.clip)
-    return Predicted(record, image.clip, image.grid, masks, predictor.labels, predictor.used)
+def _joined(
+    record: Record,
+    state: FileState | None,
+    image: nifti.NiftiImage,
+    masks: NDArray[np.uint8],
+    predictor: Predictor,
+) -> Predicted:
+    return Predicted(record, state, image.clip, image.grid, masks, predictor.labels, predictor.used)
 
 
 def file_result_json(predicted: Predicted) -> dict[str, Any]:

@@ -7,8 +7,6 @@ The best mask of an image is the annotator's (``labels/final``), else a stored p
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +35,6 @@ LABEL_TAGS = ("final", "original")
 
 _CACHE_BYTES = 128 * 2**20
 _STUDY_BYTES = 64 * 2**20
-_STILLS_AT_ONCE = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +77,7 @@ class Studies(StudiesFolder):
         if label_folders is None:
             label_folders = {tag: folder / "labels" / tag for tag in LABEL_TAGS}
         self._labels = dict(label_folders)
+        self._unlabelled = (None,) * len(self._labels)
         self._predictions = Predictions(_CACHE_BYTES, read=self.image)
         self._images: BoundedCache[nifti.NiftiImage] = BoundedCache(
             _CACHE_BYTES, size_of=lambda kept: kept.clip.pixels.nbytes
@@ -135,6 +133,22 @@ class Studies(StudiesFolder):
         record = self.record(image_id)
         return self._predictions.get(record, self.models.for_record(record, model))
 
+    def result(self, image_id: str, *, model: str | None = None) -> tuple[Predicted, dict[str, Any]]:
+        """A model's masks for one image, as `predict`, with its patient, as `result_json`.
+
+        The patient's stills without a mask are predicted together with it.
+        """
+        record = self.record(image_id)
+        predictor = self.models.for_record(record, model)
+        stills = [
+            other
+            for other in self.of_patient(record.patient)
+            if other.phase is not Phase.CINE and (other == record or self._stored(other)[1] is None)
+        ]
+        self._predictions.fill(stills, predictor)
+        predicted = self._predictions.get(record, predictor)
+        return predicted, self.result_json(predicted)
+
     def model_json(self, record: Record) -> dict[str, str] | None:
         """The model that predicts a record's view as JSON-safe values, if one is loaded."""
         predictor = self.models.loaded_for(record)
@@ -182,18 +196,31 @@ class Studies(StudiesFolder):
             As `predict` gave it.
         """
         image_id = predicted.record.image_id
-        model = predicted.model.name
         records = self.of_patient(predicted.record.patient)
-        self._predict_stills([record for record in records if record.image_id != image_id], model)
-        measured = self._measure(
-            records,
-            may_predict=lambda record: record.phase is not Phase.CINE or self._was_predicted(record, model),
-            model=model,
-            fresh=predicted,
+        allowed = {
+            record.image_id: record.phase is not Phase.CINE
+            or record.image_id == image_id
+            or self._was_predicted(record, predicted.model.name)
+            for record in records
+        }
+
+        def seen(record: Record) -> Hashable:
+            """What tells apart an image and the mask that counts here."""
+            if record.image_id == image_id:
+                return record, predicted.state, self._unlabelled, True
+            states = self._label_states(record)
+            return record, state_of(record.path), states, allowed[record.image_id]
+
+        measured = self._studies.get(
+            (predicted.model, *map(seen, records)),
+            lambda: self._measure(
+                records,
+                may_predict=lambda record: allowed[record.image_id],
+                model=predicted.model.name,
+                fresh=predicted,
+            ),
         )
-        found = self._json(measured)
-        found["frames"] = [frame for frame in found["frames"] if frame["image_id"] == image_id]
-        return found
+        return self._json(measured, only=image_id)
 
     def summary(self) -> list[dict[str, Any]]:
         """One JSON-safe row per patient: images, labels, and the EF by the best method.
@@ -228,23 +255,6 @@ class Studies(StudiesFolder):
         needed = {row.image_id for row in measured.study.phase_frames.values()}
         clips = {image_id: self.image(self.record(image_id)).clip for image_id in needed}
         return study_figure(measured.study, clips, sources=measured.sources)
-
-    def _predict_stills(self, records: list[Record], model: str) -> None:
-        """Predict stills without a mask, so that one is read and cleaned while another computes."""
-        wanted = [
-            record
-            for record in records
-            if record.phase is not Phase.CINE and self._stored(record)[1] is None
-            and not self._was_predicted(record, model)
-        ]  # fmt: skip
-
-        def predict(record: Record) -> None:
-            with suppress(InputError, ModelError, OSError):  # whoever needs it asks again and is told
-                self.predict(record.image_id, model=model)
-
-        if len(wanted) > 1:
-            with ThreadPoolExecutor(_STILLS_AT_ONCE) as pool:
-                list(pool.map(predict, wanted))
 
     def _was_predicted(self, record: Record, model: str | None = None) -> bool:
         predictor = self.models.loaded_for(record, model)
@@ -310,10 +320,10 @@ class Studies(StudiesFolder):
         self.image(record)
         raise ImageContentError("no mask is stored, and none was predicted")
 
-    def _json(self, measured: Measured, *, geometry: bool = True) -> dict[str, Any]:
+    def _json(self, measured: Measured, *, geometry: bool = True, only: str | None = None) -> dict[str, Any]:
         used = next(iter(measured.models.values()), None)
         model = used.as_dict() if used else None
-        return study_json(measured.study, sources=measured.sources, model=model, geometry=geometry)
+        return study_json(measured.study, sources=measured.sources, model=model, geometry=geometry, only=only)
 
 
 def _study_bytes(measured: Measured) -> int:

@@ -21,6 +21,7 @@ def study_json(
     sources: Mapping[str, str],
     model: Mapping[str, Any] | None,
     geometry: bool = True,
+    only: str | None = None,
 ) -> dict[str, Any]:
     """JSON-safe view of a study: no NaN, None for what was not measured.
 
@@ -33,6 +34,8 @@ def study_json(
         Name, version and sha256 of the model that predicted, if one did.
     geometry : bool
         Whether frames carry their contour, annulus and apex.
+    only : str, optional
+        The image whose frames are listed; by default all are.
 
     Returns
     -------
@@ -42,12 +45,13 @@ def study_json(
         counted from 0, as in ``frames``), ``area_change``,
         ``quality`` (all flags raised), ``sources``, ``model``, ``schema``.
     """
+    shown = [row for row in study.frames if only in (None, row.image_id)]
     flags = {flag for row in study.frames for flag in row.quality}
     flags |= {flag for row in study.rows for flag in row.quality}
     return {
         "schema": SCHEMA,
         "patient_id": study.patient,
-        "frames": [frame_json(row, geometry=geometry) for row in study.frames],
+        "frames": [frame_json(row, geometry=geometry) for row in shown],
         "patient": [cells(row, PATIENT_COLUMNS) for row in study.rows],
         "beats": {
             image: [{"ed_index": beat.ed, "es_index": beat.es} for beat in beats]

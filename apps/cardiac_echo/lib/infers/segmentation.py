@@ -70,8 +70,7 @@ class Segmentation(InferTask):
             predicted = predict_file(image, self._engine.models.named(self.source.name))
             params = file_result_json(predicted)
         else:
-            predicted = self._engine.studies.predict(image, model=self.source.name)
-            params = self._engine.studies.result_json(predicted)
+            predicted, params = self._engine.studies.result(image, model=self.source.name)
         inferred = time.monotonic()
         file = masks.write(predicted.masks, predicted.grid, extension, like=path)
         written = time.monotonic()
