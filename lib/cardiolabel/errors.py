@@ -116,3 +116,7 @@ class MissingWeightsError(ModelError):
 
 class CorruptWeightsError(ModelError):
     """A weights file is not what its card says."""
+
+
+class StaleModelError(ModelError):
+    """A model was compared with a version that is served no more."""

@@ -566,11 +566,26 @@ def test_a_model_comes_back_as_it_was_taken(server: Server) -> None:
     status, body = upload(server, "PUT", "/model/camus", "file", "camus.zip", content)
     assert status == 200, body
     assert body["checksum"] == before["checksum"]
-    folder = server.studies.parent / "app" / "model"
-    names = {path.name for path in folder.iterdir() if path.name.startswith("camus")}
-    pairs = {f"camus{middle}{end}" for middle in ("", ".previous") for end in (".safetensors", ".json")}
-    assert names == pairs
+    (found,) = [one for one in server.get("/cardiac/models").json() if one["name"] == "camus"]
+    assert [(one["number"], one["served"]) for one in found["versions"]] == [(1, True), (0, False)]
+    assert found["versions"][0]["note"]["why"] == "uploaded"
     assert server.post(f"/infer/camus?image={STILL}&output=json").ok
+
+
+@needs_weights
+def test_a_model_is_rolled_back(server: Server) -> None:
+    status, body = upload(server, "PUT", "/model/camus", "file", "camus.zip", with_card(version="other"))
+    assert (status, body["version"]) == (200, "other")
+    params = server.post(f"/infer/camus?image={STILL}&output=json").json()
+    assert params["model"]["version"] == "other"
+    body = server.post("/cardiac/models/camus/rollback?version=0").json()
+    assert body["card"]["version"] == card()["version"]
+    assert [one["number"] for one in body["versions"] if one["served"]] == [0]
+    params = server.post(f"/infer/camus?image={STILL}&output=json").json()
+    assert params["model"]["version"] == card()["version"]
+    refusal(ask(server, "POST", "/cardiac/models/camus/rollback"), 422, "unusable_input")
+    refusal(ask(server, "POST", "/cardiac/models/camus/rollback?version=99"), 422, "unusable_input")
+    refusal(ask(server, "POST", "/cardiac/models/nobody/rollback"), 404, "unknown_model")
 
 
 @needs_weights

@@ -45,6 +45,7 @@ NEEDED = {
     ("GET", "/model/info/{model}"): ADMIN,
     ("PUT", "/model/{model}"): ADMIN,
     ("DELETE", "/model/{model}"): ADMIN,
+    ("POST", "/cardiac/models/{model}/rollback"): ADMIN,
     ("POST", "/train/{model}"): ADMIN,
     ("DELETE", "/train/"): ADMIN,
     ("POST", "/batch/infer/{model}"): ADMIN,

@@ -140,7 +140,7 @@ def test_engines_agree_on_masks_and_ejection_fractions(
             ours, theirs = (one.predict(record.image_id).masks for one in studies.values())
             for value in (1, 2, 3):
                 overlap = ((ours == value) & (theirs == value)).sum()
-                assert 2 * overlap >= 0.998 * ((ours == value).sum() + (theirs == value).sum())
+                assert 2 * overlap >= 0.999 * ((ours == value).sum() + (theirs == value).sum())
         efs = [
             [row.ef_pct for row in one.measure(patient).study.rows if row.method is Method.BIPLANE]
             for one in studies.values()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ from cardiolabel.domain import Phase, Record, View
 from cardiolabel.errors import CorruptWeightsError, ImageContentError, InputError, MissingWeightsError
 from cardiolabel.inference.models import SOURCES, Models, ModelSource, load
 from cardiolabel.inference.predictor import Predictor
+from cardiolabel.networks.versions import Versions
+from cardiolabel.networks.weights import read_card, write_card
 from cardiolabel.preprocessing.recipes import RECIPES
 
 from .models import save_tiny_model
@@ -114,3 +119,42 @@ def test_weights_of_its_own_come_before_those_that_it_shares(folder: Path) -> No
     assert tuple(found.labels.as_dict()) == ("lv_cavity",)
     save_tiny_model(folder, name="mine")
     assert load("mine", folder).card.name == "mine"
+
+
+def soon(holds: Callable[[], bool]) -> None:
+    """Wait until what happens beside the work has happened."""
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_another_published_version_is_used_without_being_asked(folder: Path, tmp_path: Path) -> None:
+    models = of(folder, *ECHO)
+    before = models.named("camus")
+    save_tiny_model(tmp_path, name="camus")
+    write_card(replace(read_card("camus", tmp_path), version="new"), folder=tmp_path)
+    Versions(folder).publish("camus", tmp_path, note={})
+    soon(lambda: models.named("camus").card.version == "new")
+    assert models.named("echonet").card.version == "new" and before.card.version == "0"
+    assert load("camus", folder).card.version == "new"
+
+
+def test_a_version_that_cannot_be_read_changes_nothing(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    models, versions = of(folder, "camus"), Versions(folder)
+    before = models.named("camus")
+    save_tiny_model(tmp_path, name="camus")
+    torn = versions.publish("camus", tmp_path, note={}).folder
+    (torn / "camus.safetensors").write_bytes(b"torn")
+    soon(lambda: models.named("camus") is before and "go on as they were" in caplog.text)
+    said = len(caplog.records)
+    for _ in range(5):
+        assert models.named("camus") is before
+    assert len(caplog.records) == said
+    with pytest.raises(CorruptWeightsError, match="sha256"):
+        models.reload()
+    assert models.named("camus") is before
+    versions.roll_back("camus")
+    soon(lambda: models.named("camus") is not before)

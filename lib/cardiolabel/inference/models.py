@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cardiolabel.cache import FileState
 from cardiolabel.domain import LabelSet, Record, View
-from cardiolabel.errors import CorruptWeightsError, ImageContentError, InputError
+from cardiolabel.errors import CardiolabelError, CorruptWeightsError, ImageContentError, InputError
 from cardiolabel.inference.predictor import Predictor
+from cardiolabel.networks.versions import Versions
 from cardiolabel.preprocessing.recipes import RECIPES
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class ModelSource:
 
     def weights(self, folder: Path) -> str:
         """Name of its weights file in a folder, without suffix."""
-        own = not self.shares or (folder / f"{self.name}.safetensors").is_file()
+        own = not self.shares or Versions(folder).exist(self.name)
         return self.name if own else self.shares
 
 
@@ -74,7 +79,9 @@ def load(name: str, folder: Path) -> Predictor:
         As `Predictor.load`.
     """
     known = SOURCES.get(name)
-    return Models([known], folder).named(name) if known else Predictor.load(name, folder)
+    if known:
+        return Models([known], folder).named(name)
+    return Predictor.load(name, Versions(folder).folder(name))
 
 
 def check_view(name: str, views: Iterable[View], record: Record) -> None:
@@ -91,7 +98,8 @@ class Models:
     """Predictors by name, in order; safe to use from several threads.
 
     A model's weights are read when it is first asked for, and looked for again as long as they are
-    missing. Models of the same weights share one network.
+    missing. Models of the same weights share one network. Where another version is published, it is read
+    beside the work, and used from then on.
 
     Parameters
     ----------
@@ -104,9 +112,11 @@ class Models:
     def __init__(self, sources: Iterable[ModelSource] = (), folder: Path = Path()) -> None:
         self._sources = {source.name: source for source in sources}
         self._folder = folder
+        self._versions = Versions(folder)
         self._ready: dict[str, Predictor] = {}
         self._networks: dict[str, Predictor] = {}
-        self._lock = threading.Lock()
+        self._served: dict[str, FileState | None] = {}
+        self._lock, self._following = threading.Lock(), threading.Lock()
 
     @classmethod
     def of(cls, *predictors: Predictor) -> Models:
@@ -135,7 +145,8 @@ class Models:
         if name not in self._ready:
             with self._lock:
                 if name not in self._ready:
-                    self._ready[name] = self._load(self._sources[name], self._networks)
+                    self._ready[name] = self._load(self._sources[name], self._networks, self._served)
+        self._follow()
         return self._ready[name]
 
     def for_record(self, record: Record, model: str | None = None) -> Predictor:
@@ -178,8 +189,29 @@ class Models:
         """
         with self._lock:
             networks: dict[str, Predictor] = {}
-            ready = {name: self._load(self._sources[name], networks) for name in self._ready}
-            self._ready, self._networks = ready, networks
+            served: dict[str, FileState | None] = {}
+            ready = {name: self._load(self._sources[name], networks, served) for name in self._ready}
+            self._ready, self._networks, self._served = ready, networks, served
+
+    def _follow(self) -> None:
+        """Where other versions are served by now, read them beside the work."""
+        if not self._networks:  # they were given, not read
+            return
+        names = {self._sources[name].weights(self._folder) for name in tuple(self._ready)}
+        now = {weights: self._versions.state(weights) for weights in names}
+        if now == self._served or not self._following.acquire(blocking=False):
+            return
+
+        def follow() -> None:
+            try:
+                self.reload()
+            except (CardiolabelError, OSError) as error:
+                self._served = now  # not again until yet another is served
+                logger.warning("the models go on as they were: %s", error)
+            finally:
+                self._following.release()
+
+        threading.Thread(target=follow, name="models", daemon=True).start()
 
     def _first(self, record: Record) -> str:
         """Name of the first model for a record's view."""
@@ -191,10 +223,13 @@ class Models:
         images = "images of an unknown view" if record.view is View.UNKNOWN else f"{record.view} images"
         raise ImageContentError(f"no loaded model segments {images}; loaded: {', '.join(self._sources)}")
 
-    def _load(self, source: ModelSource, networks: dict[str, Predictor]) -> Predictor:
+    def _load(
+        self, source: ModelSource, networks: dict[str, Predictor], served: dict[str, FileState | None]
+    ) -> Predictor:
         weights = source.weights(self._folder)
         if weights not in networks:
-            networks[weights] = Predictor.load(weights, self._folder)
+            served[weights] = self._versions.state(weights)
+            networks[weights] = Predictor.load(weights, self._versions.folder(weights))
         found = networks[weights]
         same_views = found.recipe.views == RECIPES[source.recipe].views
         if not (same_views and set(source.labels.values) <= set(found.labels.values)):

@@ -34,7 +34,8 @@ from lib.login import Login, token_user
 from lib.uploads import Uploads
 
 ROUTERS = (
-    *(viewers.router, infer.router, sessions.router, tasks.router, models.router, models.served),
+    *(viewers.router, infer.router, sessions.router, tasks.router),
+    *(models.router, models.served, models.versions),
     *(log_routes.router, dataset.router, reload.router),
     *(patients.router, agreement.router, images.router, labels.router, samples.router),
 )

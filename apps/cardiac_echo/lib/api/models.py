@@ -7,13 +7,13 @@ import json
 import re
 import shutil
 import tempfile
-import threading
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Depends, File, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Query, Response, UploadFile
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC
 from monailabel.interfaces.utils.app import app_instance
@@ -23,7 +23,7 @@ from cardiolabel.cache import file_state
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import ModelError
 from cardiolabel.inference.models import Models
-from cardiolabel.io.files import atomic
+from cardiolabel.networks.versions import FOLDER, SUFFIXES, Version, Versions
 from cardiolabel.networks.weights import ModelCard, read_card
 from lib.api import received
 from lib.archives import unpack
@@ -37,12 +37,15 @@ router = APIRouter(
 
 served = APIRouter(tags=["Model"], dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
 
-SUFFIXES = (".safetensors", ".json")
+versions = APIRouter(
+    prefix="/cardiac/models",
+    tags=["Model"],
+    dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))],
+)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _CARD_BYTES = 65536
 _CARD_TEXTS = ("name", "version", "network", "recipe", "sha256")
-_publishing = threading.Lock()
 
 
 @served.get("/cardiac/models", summary="Every model that is served, with its card")
@@ -55,7 +58,7 @@ def listed() -> list[dict[str, Any]]:
 def info(model: str) -> dict[str, Any]:
     """Checksum and time of the weights file, as MONAI Label's endpoint, and the card."""
     weights, _ = _files(model)
-    card = read_card(weights.stem, _folder())
+    card = read_card(weights.stem, weights.parent)
     modified_s = file_state(weights)[1] // 10**9
     return {"checksum": f"SHA256:{card.sha256}", "modified_time": modified_s, "card": card.as_dict()}
 
@@ -73,7 +76,7 @@ def download(model: str) -> Response:
 
 @router.put("/{model}", summary="Replace a served model")
 def replace(model: str, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
-    """Takes what downloading gives; the model that was served is kept as ``<model>.previous``.
+    """Takes what downloading gives, as a new version; the one that was served is kept.
 
     Nothing changes unless the new one can be loaded. A model that shared another's weights has its own then.
     """
@@ -82,34 +85,60 @@ def replace(model: str, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
         raise refused(404, "unknown_model", f"no model {model[:80]!r}; there are: {', '.join(tasks)}")
     with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
         card = _checked(received.upload(file, Path(folder)), Path(folder) / "unpacked", model)
-        _publish(model, Path(folder) / "unpacked")
+        Versions(_folder()).publish(model, Path(folder) / "unpacked", note=_note("uploaded"))
     app_instance().reload()
     return {**info(model), "version": card.version}
 
 
 @router.delete("/{model}", summary="Delete a model that is not served")
 def delete(model: str) -> dict[str, Any]:
-    """Weights, card and page, and what was kept of the model before."""
+    """Weights, cards and page, of all versions."""
     tasks = app_instance()._infers
     users = [name for name, task in tasks.items() if model in (name, task.source.weights(_folder()))]
     if users:
         message = f"{', '.join(users)} is being served with it; start the server without that first"
         raise refused(409, "model_in_use", message)
-    for path in _files(model):
-        path.unlink()
-    for name in (*(f"{model}.previous{suffix}" for suffix in SUFFIXES), f"{model}.md"):
-        (_folder() / name).unlink(missing_ok=True)
+    _files(model)
+    for suffix in (*SUFFIXES, ".md"):
+        (_folder() / f"{model}{suffix}").unlink(missing_ok=True)
+    shutil.rmtree(_folder() / FOLDER / model, ignore_errors=True)
     return {}
 
 
+@versions.post("/{model}/rollback", summary="Serve another version of a model")
+def roll_back(
+    model: str, version: Annotated[int | None, Query(ge=0, description="By default the one before.")] = None
+) -> dict[str, Any]:
+    """The model as listed; nothing changes unless that version can be loaded."""
+    tasks = app_instance()._infers
+    if model not in tasks:
+        raise refused(404, "unknown_model", f"no model {model[:80]!r}; there are: {', '.join(tasks)}")
+    weights = tasks[model].source.weights(_folder())
+    Versions(_folder()).roll_back(weights, version)
+    app_instance().engine.models.reload()
+    return _listed(model, tasks[model])
+
+
 def _listed(name: str, task: Segmentation) -> dict[str, Any]:
-    weights, card, reason = task.source.weights(_folder()), None, ""
+    weights, card, reason, found = task.source.weights(_folder()), None, "", list[Version]()
     try:
-        card = read_card(weights, _folder()).as_dict()
+        found = Versions(_folder()).listed(weights)
+        card = read_card(weights, Versions(_folder()).folder(weights)).as_dict()
     except ModelError as error:
         reason = str(error)
-    loaded = app_instance().engine.models.is_loaded(name)
-    return {"name": name, **task.info(), "weights": weights, "loaded": loaded, "card": card, "reason": reason}
+    return {
+        "name": name,
+        **task.info(),
+        "weights": weights,
+        "loaded": app_instance().engine.models.is_loaded(name),
+        "card": card,
+        "reason": reason,
+        "versions": [one.as_dict() for one in found],
+    }
+
+
+def _note(why: str) -> dict[str, str]:
+    return {"published_at": datetime.now(UTC).isoformat(timespec="seconds"), "why": why}
 
 
 def _folder() -> Path:
@@ -120,7 +149,8 @@ def _files(model: str) -> tuple[Path, Path]:
     """Weights and card of a model, which may be those of another."""
     task = app_instance()._infers.get(model)
     name = task.source.weights(_folder()) if task else model
-    weights, card = (_folder() / f"{name}{suffix}" for suffix in SUFFIXES)
+    folder = Versions(_folder()).folder(name) if _NAME.fullmatch(name) else _folder()
+    weights, card = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
     if not (_NAME.fullmatch(name) and weights.is_file() and card.is_file()):
         raise refused(404, "unknown_model", f"no weights of a model {model[:80]!r}")
     return weights, card
@@ -165,26 +195,6 @@ def _check_card(path: Path, model: str) -> None:
         raise _unfit(f"{path.name}: expected a card, JSON with {', '.join(_CARD_TEXTS)}")
     if card["name"] != model:
         raise _unfit(f"{path.name} is the card of {card['name'][:80]!r}, not of {model}")
-
-
-def _publish(model: str, new: Path) -> None:
-    """Put the new pair in place of the old one, which stays beside it; the page of the old one goes."""
-    with _publishing:
-        if all((_folder() / f"{model}{suffix}").is_file() for suffix in SUFFIXES):
-            _replace_pair(_folder() / model, _folder() / f"{model}.previous")
-        _replace_pair(new / model, _folder() / model)
-        (_folder() / f"{model}.md").unlink(missing_ok=True)
-
-
-def _replace_pair(source: Path, target: Path) -> None:
-    """Copy both files before either is renamed, so that a full disk changes nothing."""
-    weights, card = SUFFIXES
-    with (
-        atomic(target.with_name(target.name + card)) as new_card,
-        atomic(target.with_name(target.name + weights)) as new_weights,
-    ):
-        shutil.copyfile(source.with_name(source.name + weights), new_weights)
-        shutil.copyfile(source.with_name(source.name + card), new_card)
 
 
 def _unfit(message: str) -> HTTPException:
