@@ -26,7 +26,7 @@ LEVELS = (
     ("evaluation",),
     ("folder_summary",),
     ("pipeline",),
-    ("comparison", "bench", "cluster"),
+    ("comparison", "bench", "cluster", "retraining"),
     ("cli",),
 )
 """A module may import from its own room and from those of earlier levels."""

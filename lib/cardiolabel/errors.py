@@ -120,3 +120,7 @@ class CorruptWeightsError(ModelError):
 
 class StaleModelError(ModelError):
     """A model was compared with a version that is served no more."""
+
+
+class BusyError(CardiolabelError):
+    """Another process is doing the same."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +75,28 @@ def test_a_run_leaves_a_model_that_predicts(phantoms: Path, tmp_path: Path) -> N
 
     again = run(phantoms, tmp_path / "run", records(phantoms, held_back="phantom02"))
     assert again.card.sha256 == done.card.sha256
+
+
+def test_images_are_known_again_in_another_process(phantoms: Path, tmp_path: Path) -> None:
+    """Else no run could go on after a kill: each process orders sets in its own way."""
+    code = """
+import sys
+from pathlib import Path
+from cardiolabel.datasets import manifest
+from cardiolabel.preprocessing.recipes import CAMUS
+from cardiolabel.training import samples
+studies, cache = map(Path, sys.argv[1:])
+records = [one for one in manifest.scan(studies) if one.image_id == "phantom01_4CH_ED"]
+print(samples.load(records, studies / "labels" / "final", recipe=CAMUS, cache=cache).key)
+"""
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(phantoms), str(tmp_path)], check=True, capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+        ).stdout
+        for seed in ("1", "2", "3")
+    }  # fmt: skip
+    assert len(told) == 1 and len(list(tmp_path.glob("samples-*.pt"))) == 1
 
 
 def test_a_run_may_begin_with_a_model(phantoms: Path, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ STATUS: tuple[tuple[type[errors.CardiolabelError], int, str], ...] = (
     (errors.ImageContentError, 422, "unusable_image"),
     (errors.ManifestError, 422, "bad_manifest"),
     (errors.InputError, 422, "unusable_input"),
+    (errors.BusyError, 429, "busy"),
     (errors.MeasurementError, 422, "not_measurable"),
     (errors.MissingWeightsError, 503, "missing_weights"),
     (errors.CorruptWeightsError, 503, "corrupt_weights"),

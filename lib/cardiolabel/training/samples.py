@@ -80,11 +80,8 @@ def load(
     if not records:
         side = recipe.size_px
         return Samples(torch.zeros(0, 1, side, side).half(), torch.zeros(0, side, side, dtype=torch.uint8))
-    key = hashlib.sha256(
-        repr(
-            (recipe, [(str(one.phase), file_state(one.path), file_state(path)) for one, path in pairs])
-        ).encode()
-    ).hexdigest()[:16]
+    files = [(str(one.phase), file_state(one.path), file_state(path)) for one, path in pairs]
+    key = hashlib.sha256(repr((_told(recipe), files)).encode()).hexdigest()[:16]
     stored = cache / f"samples-{key}.pt"
     if stored.exists():
         images, classes, points, skipped = torch.load(stored, weights_only=True)
@@ -106,6 +103,11 @@ def load(
     with atomic(stored) as draft:
         torch.save((samples.images, samples.classes, samples.points, [list(one) for one in problems]), draft)
     return samples
+
+
+def _told(recipe: Recipe) -> dict[str, object]:
+    """A recipe in words that are the same in every process: sets have an order of their own in each."""
+    return {**vars(recipe), "views": sorted(map(str, recipe.views))}
 
 
 def _read(record: Record, path: Path, recipe: Recipe) -> Samples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -40,9 +40,11 @@ def train(
     licence: str,
     held_back: Collection[str] = (),
     start: Path | None = None,
+    epochs: int | None = None,
     cache: Path | None = None,
     on_reading: Callable[[int, int], None] = lambda done, total: None,
     on_progress: Callable[[FitProgress], None] = lambda progress: None,
+    on_judged: Callable[[FitState], None] = lambda state: None,
 ) -> Trained:
     """Train a model, or go on with a run that was interrupted, and write it to the run's folder.
 
@@ -61,6 +63,8 @@ def train(
         Patients to leave out besides those of the official split.
     start : Path, optional
         A folder with a model of the recipe's name, whose weights are begun with.
+    epochs : int, optional
+        How often each frame is seen, in place of the recipe's budget.
     cache : Path, optional
         Folder that keeps the images as network input, for runs that share them; by default the run's.
 
@@ -89,6 +93,8 @@ def train(
         chosen = [record for record in usable if record.patient in patients]
         parts.append(load(chosen, labels, recipe=form, cache=cache or out, on_progress=on_reading))
     training, selection = parts
+    if epochs:
+        recipe = replace(recipe, images=epochs * len(training))
     torch.manual_seed(recipe.seed)
     arguments = {"out_channels": form.channels, **recipe.arguments}
     try:
@@ -103,6 +109,7 @@ def train(
     def note(state: FitState) -> None:
         for name, value in zip(("loss", "selection_dice"), state.curve[-1][1:], strict=False):
             events.add_scalar(name, value, int(state.curve[-1][0]))
+        on_judged(state)
 
     best, state = fit(
         network, training, selection, recipe=recipe, checkpoint=out / "checkpoint.pt",

@@ -1,0 +1,340 @@
+"""From corrections to a better published model, or to the reason why the published one stays."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from cardiolabel.cache import file_state
+from cardiolabel.domain import Record
+from cardiolabel.errors import BusyError, CardiolabelError, DatasetError
+from cardiolabel.inference.models import SOURCES
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.io.files import atomic
+from cardiolabel.networks.average import average_models
+from cardiolabel.networks.versions import Versions
+from cardiolabel.networks.weights import ModelCard, read_card
+from cardiolabel.retraining.promotion import Verdict, judge
+from cardiolabel.retraining.validation_set import NAME as VALIDATION_NAME
+from cardiolabel.retraining.validation_set import extend_stored
+from cardiolabel.store.label_files import HOME
+from cardiolabel.studies import Studies
+from cardiolabel.training import training_recipe
+from cardiolabel.training.fit import FitProgress, FitState
+from cardiolabel.training.train import train
+from cardiolabel.training.training_recipe import TrainingRecipe
+
+FOLDER = "retraining"
+"""Beside the weights: the run of each model that is, or was last, retrained."""
+
+STATUS = "status.json"
+_LOCK = "lock"
+_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked for.
+
+    Parameters
+    ----------
+    epochs : int
+        How often each labelled frame is seen.
+    learning_rate : float
+        At its highest.
+    from_scratch : bool
+        Begin as the recipe does, not with the published model.
+    """
+
+    epochs: int = 10
+    learning_rate: float = 2e-4
+    from_scratch: bool = False
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.epochs <= 1000 and 0 < self.learning_rate < 1):
+            raise DatasetError("expected 1 to 1000 epochs and a learning rate between 0 and 1")
+
+
+@dataclass
+class Status:
+    """Where a run stands, for whoever looks; ``curve`` holds images and loss.
+
+    ``state`` is ``reading``, ``training``, ``judging``, ``published``, ``refused`` or ``failed``.
+    """
+
+    model: str
+    state: str = "reading"
+    settings: dict[str, Any] = field(default_factory=dict)
+    begun_at: str = ""
+    changed_at: str = ""
+    done: int = 0
+    total: int = 0
+    epoch: float = 0.0
+    eta_s: float | None = None
+    loss: float | None = None
+    curve: list[list[float]] = field(default_factory=list)
+    training_patients: int = 0
+    validation_patients: int = 0
+    skipped: list[list[str]] = field(default_factory=list)
+    reason: str = ""
+    verdict: dict[str, Any] | None = None
+    version: int | None = None
+
+
+def retrain(
+    model: str,
+    studies: Path,
+    weights: Path,
+    *,
+    settings: Settings | None = None,
+    on_progress: Callable[[Status], None] = lambda status: None,
+) -> Status:
+    """Train on the final labels of a studies folder, and publish what comes of it if it is no worse.
+
+    The published model is begun with, and averaged with what was trained, so that what it knew is not
+    forgotten. Run again after an interruption, on the same labels, it goes on.
+
+    Parameters
+    ----------
+    model : str
+        One of `SOURCES` that has weights of its own.
+    studies : Path
+        Its validation patients are in ``.cardiolabel/validation.json``, and are never trained on.
+    weights : Path
+        Folder of the published models.
+    settings : Settings, optional
+    on_progress : callable
+        Told about every second, and at the end.
+
+    Returns
+    -------
+    Status
+        ``published`` or ``refused``, and why.
+
+    Raises
+    ------
+    BusyError
+        This model is being retrained.
+    DatasetError
+        There is nothing to train on.
+    StaleModelError
+        Another version was published meanwhile.
+    MissingWeightsError, CorruptWeightsError
+        The published model cannot be used.
+    OSError
+        The disk is full or a folder cannot be written; the published model stays as it is.
+    """
+    run = _Run(model, studies, weights, settings or Settings(), on_progress)
+    with run.alone():
+        try:
+            run.go()
+        except BaseException as error:
+            run.fail(error)
+            raise
+    return run.status
+
+
+def read_status(model: str, weights: Path) -> Status | None:
+    """How the last run of a model stands or ended; None where there was none.
+
+    A run that was killed is told from one that goes on: nobody holds its lock.
+    """
+    folder = weights / FOLDER / model
+    try:
+        status = Status(**json.loads((folder / STATUS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    if status.state in ("reading", "training", "judging") and not _is_held(folder / _LOCK):
+        status.state, status.reason, status.eta_s = "failed", "it was stopped; start it again to go on", None
+    return status
+
+
+def _is_held(path: Path) -> bool:
+    lock = FileLock(path)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+class _Run:
+    """One retraining with its status."""
+
+    def __init__(
+        self,
+        model: str,
+        studies: Path,
+        weights: Path,
+        settings: Settings,
+        on_progress: Callable[[Status], None],
+    ) -> None:
+        self._model, self._studies, self._weights, self._settings = model, studies, weights, settings
+        self._folder = weights / FOLDER / model
+        self._on_progress = on_progress
+        self._said_s = 0.0
+        self.status = Status(model, settings=asdict(settings), begun_at=_now())
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While no other process retrains this model."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self._folder / _LOCK, timeout=0):
+                yield
+        except Timeout:
+            raise BusyError(f"{self._model} is being retrained already; wait for it or stop it") from None
+
+    def go(self) -> None:
+        self._say(force=True)
+        recipe = _recipe(self._model, self._settings)
+        versions = Versions(self._weights)
+        served = versions.served(self._model)
+        published = versions.folder(self._model, served)
+        before = read_card(self._model, published)
+        records, labels = self._labelled(recipe)
+        patients = extend_stored(self._studies / HOME / VALIDATION_NAME, records)
+        judged = [record for record in records if record.patient in set(patients.validation)]
+        learned = [record for record in records if record.patient not in set(patients.validation)]
+        self.status.training_patients = len({record.patient for record in learned})
+        self.status.validation_patients = len({record.patient for record in judged})
+        fingerprint = _fingerprint(learned, labels)
+        trained = self._train(recipe, learned, labels, published, before, fingerprint)
+        candidate = trained
+        if not self._settings.from_scratch:
+            candidate = trained / "average"
+            average_models(self._model, [published, trained], out=candidate, version=_version(before))
+        verdict = self._judge(published, candidate, judged)
+        self.status.verdict, self.status.reason = verdict.as_dict(), verdict.reason
+        if verdict.promoted:
+            note = {
+                "published_at": _now(), "why": f"retrained: {verdict.reason}", "instead_of": served,
+                "data": fingerprint, "studies": self._studies.resolve().name,
+                "training_patients": self.status.training_patients, **verdict.as_dict(),
+            }  # fmt: skip
+            made = versions.publish(self._model, candidate, note=note, instead_of=served)
+            self.status.version = made.number
+        self._say("published" if verdict.promoted else "refused", force=True)
+
+    def fail(self, error: BaseException) -> None:
+        """Say why it ended, if that can still be written."""
+        stopped = not isinstance(error, Exception)
+        said = str(error) if isinstance(error, CardiolabelError) else f"{type(error).__name__}: {error}"
+        self.status.reason = "it was stopped; start it again to go on" if stopped else said
+        try:
+            self._say("failed", force=True)
+        except OSError:
+            return
+
+    def _labelled(self, recipe: TrainingRecipe) -> tuple[list[Record], Path]:
+        labels = self._studies / "labels" / "final"
+        records = [
+            record
+            for record in Studies(self._studies).records()
+            if record.view in recipe.form.views and (labels / f"{record.image_id}.nii.gz").is_file()
+        ]
+        if not records:
+            views = ", ".join(sorted(recipe.form.views))
+            raise DatasetError(f"no final label of an image of view {views}: correct and submit some first")
+        return records, labels
+
+    def _train(
+        self,
+        recipe: TrainingRecipe,
+        records: list[Record],
+        labels: Path,
+        published: Path,
+        before: ModelCard,
+        fingerprint: str,
+    ) -> Path:
+        """Train in a folder that belongs to this data and model, or go on there."""
+        made_of = json.dumps(
+            [before.sha256, fingerprint, asdict(recipe), asdict(self._settings)], default=str
+        )
+        out = self._folder / hashlib.sha256(made_of.encode()).hexdigest()[:16]
+        for other in self._folder.iterdir():
+            if other.is_dir() and other != out:
+                shutil.rmtree(other)
+
+        def reading(done: int, total: int) -> None:
+            self.status.done, self.status.total = done, total
+            self._say("reading")
+
+        def training(progress: FitProgress) -> None:
+            status = self.status
+            status.done, status.total, status.loss = progress.images, progress.budget, round(progress.loss, 4)
+            status.epoch = round(self._settings.epochs * progress.images / progress.budget, 2)
+            left = progress.budget - progress.images
+            status.eta_s = round(progress.seconds / progress.images * left, 1)
+            self._say("training")
+
+        def judged(state: FitState) -> None:
+            self.status.curve = [list(map(float, point[:2])) for point in state.curve]
+
+        found = train(
+            recipe, records, labels, out=out, version=_version(before), licence=before.licence,
+            trained_on=self._studies.resolve().name,
+            start=None if self._settings.from_scratch else published, epochs=self._settings.epochs,
+            on_reading=reading, on_progress=training, on_judged=judged,
+        )  # fmt: skip
+        self.status.skipped = [list(one) for one in found.skipped]
+        return out
+
+    def _judge(self, published: Path, candidate: Path, records: list[Record]) -> Verdict:
+        def judging(done: int, total: int) -> None:
+            self.status.done, self.status.total, self.status.eta_s = done, total, None
+            self._say("judging")
+
+        old, new = (Predictor.load(self._model, folder) for folder in (published, candidate))
+        return judge(old, new, records, self._studies, on_progress=judging)
+
+    def _say(self, state: str | None = None, *, force: bool = False) -> None:
+        if not force and state == self.status.state and time.monotonic() - self._said_s < _EVERY_S:
+            return
+        self._said_s = time.monotonic()
+        self.status.state = state or self.status.state
+        self.status.changed_at = _now()
+        with atomic(self._folder / STATUS) as draft:
+            draft.write_text(json.dumps(asdict(self.status)) + "\n", encoding="utf-8")
+        self._on_progress(self.status)
+
+
+def _recipe(model: str, settings: Settings) -> TrainingRecipe:
+    """The house recipe of a model, at another pace unless it begins from scratch."""
+    if model not in SOURCES or SOURCES[model].shares:
+        own = ", ".join(name for name, source in SOURCES.items() if not source.shares)
+        raise DatasetError(f"model {model!r} is not retrained by itself; expected one of {own}")
+    recipe = training_recipe.read(model)
+    if settings.from_scratch:
+        return replace(recipe, selection=0)
+    return replace(recipe, selection=0, learning_rate=settings.learning_rate, ema_decay=0.99)
+
+
+def _fingerprint(records: list[Record], labels: Path) -> str:
+    """Tells images and labels, as they are, from any others."""
+    files = [(one.image_id, file_state(one.path)[1:], file_state(labels / f"{one.image_id}.nii.gz")[1:])
+             for one in records]  # fmt: skip
+    return _digest(sorted(files))
+
+
+def _digest(said: object) -> str:
+    return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:16]
+
+
+def _version(before: ModelCard) -> str:
+    """Of what is retrained now, such as ``2.2.0+20261121.2130``."""
+    return f"{before.version.partition('+')[0]}+{datetime.now(UTC):%Y%m%d.%H%M}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,56 @@
+"""A candidate is published only if it is no worse, as far as the patients can tell."""
+
+import re
+
+import numpy as np
+import pytest
+
+from cardiolabel.retraining.promotion import LEAST_PATIENTS, verdict
+
+
+def by_patient(values: list[float] | np.ndarray) -> dict[str, float]:
+    return {f"p{number}": float(value) for number, value in enumerate(values)}
+
+
+DICE = np.linspace(0.90, 0.95, 20)
+ERROR = np.linspace(1, 8, 20)
+
+
+@pytest.mark.parametrize(
+    ("dice", "error", "promoted", "said"),
+    [
+        (DICE + 0.01, ERROR - 0.5, True, r"Dice 0.9250 -> 0.9350, EF error 4.5 -> 4.0 points"),
+        (DICE, ERROR, True, "Dice 0.9250 -> 0.9250"),
+        (DICE - 0.001, ERROR - 0.5, False, "Dice falls from 0.9250 to 0.9240"),
+        (DICE + 0.01, ERROR + 0.5, False, "EF error grows from 4.5 to 5.0 points"),
+        (DICE - 0.02, ERROR + 1, False, "Dice falls .*; the EF error grows"),
+    ],
+)
+def test_who_is_published(dice: np.ndarray, error: np.ndarray, promoted: bool, said: str) -> None:
+    found = verdict(by_patient(DICE), by_patient(dice), by_patient(ERROR), by_patient(error))
+    assert found.promoted is promoted
+    assert re.search(said, found.reason)
+    assert found.patients == 20 and found.dice is not None
+    assert found.dice.difference == pytest.approx((dice - DICE).mean())
+
+
+def test_what_might_be_a_loss_is_refused() -> None:
+    """Six patients of whom one is lost: better on average, but another six could say otherwise."""
+    old = by_patient([0.9] * 6)
+    new = by_patient([0.93] * 5 + [0.76])
+    found = verdict(old, new, {}, {})
+    assert found.dice is not None and found.dice.difference > 0 > found.dice.low
+    assert not found.promoted and "could be worse by" in found.reason
+    steady = verdict(old, by_patient([0.91] * 6), by_patient([4.0] * 6), by_patient([0.5] * 5 + [19]))
+    assert not steady.promoted and "EF error could be worse by" in steady.reason
+
+
+def test_too_few_patients_are_said() -> None:
+    few = by_patient(DICE[: LEAST_PATIENTS - 1])
+    found = verdict(few, few, {}, {})
+    assert not found.promoted and "too few to judge by" in found.reason
+    enough = by_patient(DICE[:LEAST_PATIENTS])
+    found = verdict(enough, enough, few, few)
+    assert found.promoted and "too few patients have an EF" in found.reason and found.ef_error_pct is None
+    # Only patients that both could be judged by count.
+    assert not verdict(enough, few, {}, {}).promoted
