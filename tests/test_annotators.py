@@ -20,7 +20,8 @@ from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.domain import Phase, Record
 from cardiolabel.errors import DatasetError
 from cardiolabel.io import nifti
-from cardiolabel.measurements.agreement import agreement, compare_masks
+from cardiolabel.measurements.agreement import agreement
+from cardiolabel.measurements.mask_agreement import compare_masks
 from cardiolabel.reporting.bland_altman import PairedValues
 from cardiolabel.studies import Studies
 

@@ -12,13 +12,8 @@ import numpy as np
 
 from cardiolabel.domain import Convention, Method, Record
 from cardiolabel.errors import InputError, MeasurementError
-from cardiolabel.measurements.agreement import (
-    MIN_PAIRS,
-    Agreement,
-    StructureAgreement,
-    agreement,
-    compare_masks,
-)
+from cardiolabel.measurements.agreement import MIN_PAIRS, Agreement, agreement
+from cardiolabel.measurements.mask_agreement import StructureAgreement, compare_masks
 from cardiolabel.measurements.records import MaskedImage, PatientRow
 from cardiolabel.measurements.short_axis import is_short_axis
 from cardiolabel.measurements.study import measure_study

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cardiolabel.domain import Spacing
 from cardiolabel.errors import ImageContentError, MeasurementError
-from cardiolabel.measurements.agreement import dice
+from cardiolabel.measurements.overlap import dice
 
 OVERLAPS = ("dice", "iou", "pixel_accuracy")
 DISTANCES = ("hd_mm", "hd95_mm", "msd_mm")
@@ -144,7 +144,7 @@ def score(
     structure : str
         Its name, for the result.
     values : tuple of int
-        Mask values that it is made of, as `cardiolabel.measurements.agreement.structure_values` has them.
+        Mask values that it is made of, as `cardiolabel.measurements.structures.structure_values` has them.
     spacing : Spacing or None
         Pixel size; without it there are no distances.
     volume : bool
