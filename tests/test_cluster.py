@@ -22,7 +22,8 @@ from cardiolabel.errors import CardiolabelError, ClusterError
 from cardiolabel.inference.models import load
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
-from cardiolabel.pipeline import Summary, infer_folder
+from cardiolabel.pipeline.folder_run import Summary
+from cardiolabel.pipeline.infer_folder import infer_folder
 from cardiolabel.predicted import MODEL_NAME
 
 from .inference.models import noise_clip, save_tiny_model

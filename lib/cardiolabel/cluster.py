@@ -33,7 +33,8 @@ from cardiolabel.inference.models import load
 from cardiolabel.inference.ordered import ordered
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io.files import remove_partial
-from cardiolabel.pipeline import Done, Options, Workers, infer_patients
+from cardiolabel.pipeline.infer_patients import infer_patients
+from cardiolabel.pipeline.workers import Done, Options, Workers
 from cardiolabel.predicted import MODEL_NAME, model_note
 from cardiolabel.reporting.overlay import OVERLAYS
 
