@@ -79,7 +79,7 @@ def _workers(
 
     if where is None:
         return nullcontext(infer_patients)
-    from cardiolabel.cluster import cluster
+    from cardiolabel.cluster.cluster import cluster
 
     return cluster(where, model=model, weights=weights, workers=workers)
 
