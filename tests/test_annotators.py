@@ -13,14 +13,17 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
-from cardiolabel import annotators
-from cardiolabel.annotators import Reading, agreement_json, agreement_png
+from cardiolabel.annotators import figure
+from cardiolabel.annotators.agreement import agreement_json
+from cardiolabel.annotators.figure import agreement_png
+from cardiolabel.annotators.reading import Reading
 from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.domain import Phase, Record
 from cardiolabel.errors import DatasetError
 from cardiolabel.io import nifti
-from cardiolabel.measurements.agreement import agreement, compare_masks
+from cardiolabel.measurements.agreement import agreement
+from cardiolabel.measurements.mask_agreement import compare_masks
 from cardiolabel.reporting.bland_altman import PairedValues
 from cardiolabel.studies import Studies
 
@@ -357,7 +360,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[PairedValues]:
         panels.extend(found)
         return b""
 
-    monkeypatch.setattr(annotators, "bland_altman_png", keep)
+    monkeypatch.setattr(figure, "bland_altman_png", keep)
     return panels
 
 

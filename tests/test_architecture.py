@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lib" / "cardiolabel"
 LEVELS = (
-    ("errors", "cache", "regions"),
+    ("errors", "cache", "regions", "rounding"),
     ("domain",),
     ("io",),
     ("datasets",),

@@ -17,20 +17,24 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cardiolabel.domain import Spacing
+from cardiolabel.domain import Record, Spacing
 from cardiolabel.errors import CardiolabelError, ClusterError
 from cardiolabel.inference.models import load
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
-from cardiolabel.pipeline import Summary, infer_folder
+from cardiolabel.pipeline.folder_run import Summary
+from cardiolabel.pipeline.infer_folder import infer_folder
+from cardiolabel.pipeline.workers import Options
 from cardiolabel.predicted import MODEL_NAME
 
 from .inference.models import noise_clip, save_tiny_model
 
 pytest.importorskip("ray", reason="needs ray: pip install 'cardiolabel[cluster]'")
 
-from cardiolabel import cluster as module
-from cardiolabel.cluster import cluster
+from cardiolabel.cluster import connection
+from cardiolabel.cluster import groups as grouping
+from cardiolabel.cluster.cluster import cluster
+from cardiolabel.cluster.fitness import check_fit, own_program
 
 ROOT = Path(__file__).parents[1]
 COMMAND = (sys.executable, "-c", "from cardiolabel.cli import app; app()")
@@ -133,7 +137,7 @@ def busy_workers() -> list[psutil.Process]:
     found = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            if (process.cmdline() or [""])[0].startswith("ray::_Worker.measure"):
+            if (process.cmdline() or [""])[0].startswith("ray::Worker.measure"):
                 found.append(process)
     return found
 
@@ -196,7 +200,7 @@ def test_patients_that_kill_every_worker_end_the_run(
     address: str, studies: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Of the tiny model's groups, one is too quick to be caught at work: one group of everything.
-    monkeypatch.setattr(module, "_GROUP_STILLS", 10_000)
+    monkeypatch.setattr(grouping, "_GROUP_STILLS", 10_000)
     said = pytest.raises(ClusterError, match=r"3 workers died over the same .*: patient00, patient01")
     with said, killing(99):
         infer(address, studies, weights, tmp_path / "out", workers=1)
@@ -230,20 +234,20 @@ def test_a_worker_of_another_model_is_refused(
 def test_a_machine_that_does_not_share_the_folders_is_refused(
     studies: Path, weights: Path, tmp_path: Path
 ) -> None:
-    predictor, group = load("tiny", weights), next(module._groups([[_record(studies)]]))
-    options = module.Options(tmp_path, resume=False)
+    predictor, group = load("tiny", weights), next(grouping.groups([[_record(studies)]]))
+    options = Options(tmp_path, resume=False)
     with pytest.raises(ClusterError, match=rf"{MODEL_NAME}: No such file.*all machines share"):
-        module._check_fit(predictor, group, options, "")
+        check_fit(predictor, group, options, "")
     infer_folder(studies, predictor, out=tmp_path, resume=False, on_progress=lambda *_: None)
-    module._check_fit(predictor, group, options, module._program())
+    check_fit(predictor, group, options, own_program())
     with pytest.raises(ClusterError, match="other packages"):
-        module._check_fit(predictor, group, options, "numpy 0")
-    elsewhere = next(module._groups([[_record(tmp_path / "unmounted")]]))
+        check_fit(predictor, group, options, "numpy 0")
+    elsewhere = next(grouping.groups([[_record(tmp_path / "unmounted")]]))
     with pytest.raises(ClusterError, match=r"unmounted: no such folder.*all machines share"):
-        module._check_fit(predictor, elsewhere, options, module._program())
+        check_fit(predictor, elsewhere, options, own_program())
 
 
-def _record(folder: Path) -> module.Record:
+def _record(folder: Path) -> Record:
     from cardiolabel.datasets.file_names import record_from_name
 
     return record_from_name(folder / "patient00_4CH_ED.nii.gz")
@@ -264,7 +268,7 @@ def test_no_cluster_at_that_address(where: str, said: str, weights: Path) -> Non
 
 
 def test_ray_is_optional(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(connection.importlib.util, "find_spec", lambda _: None)
     with (
         pytest.raises(CardiolabelError, match=r"pip install 'cardiolabel\[cluster\]'"),
         cluster("local", model="tiny", weights=weights, workers=1),
@@ -275,10 +279,10 @@ def test_ray_is_optional(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None
 def test_groups_are_whole_patients_and_lazy(studies: Path) -> None:
     taken = []
 
-    def patients() -> Iterator[list[module.Record]]:
+    def patients() -> Iterator[list[Record]]:
         for number in range(1000):
             taken.append(number)
             yield [_record(studies)] * 4
 
-    groups = module._groups(patients())
+    groups = grouping.groups(patients())
     assert [len(next(groups)) for _ in range(3)] == [8, 8, 8] and len(taken) == 24

@@ -18,7 +18,9 @@ from cardiolabel.errors import DatasetError
 from cardiolabel.inference.models import load
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
-from cardiolabel.pipeline import Summary, infer_folder, measure_folder
+from cardiolabel.pipeline.folder_run import Summary
+from cardiolabel.pipeline.infer_folder import infer_folder
+from cardiolabel.pipeline.measure_folder import measure_folder
 
 from .inference.models import noise_clip, save_tiny_model
 from .short_axis import RADII_MM, STACKS, rings, save_ring_model, volume_ml, write_stacks

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiolabel.annotators import Reading
+from cardiolabel.annotators.reading import Reading
 from cardiolabel.domain import Record
 from cardiolabel.errors import CardiolabelError, EmptyMaskError, ImageContentError
 from cardiolabel.io import nifti

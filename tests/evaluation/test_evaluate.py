@@ -32,7 +32,8 @@ from cardiolabel.evaluation.summary import (
     card_metrics,
 )
 from cardiolabel.io import nifti
-from cardiolabel.measurements.agreement import agreement, compare_masks
+from cardiolabel.measurements.agreement import agreement
+from cardiolabel.measurements.mask_agreement import compare_masks
 from cardiolabel.studies import Studies, labels_of
 
 from .folders import (

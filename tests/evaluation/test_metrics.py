@@ -27,7 +27,9 @@ from cardiolabel.evaluation.metrics import (
     boundary_distances,
     score,
 )
-from cardiolabel.measurements.agreement import compare_masks, hausdorff_mm, structure_values
+from cardiolabel.measurements.hausdorff import hausdorff_mm
+from cardiolabel.measurements.mask_agreement import compare_masks
+from cardiolabel.measurements.structures import structure_values
 
 from ..measurements.shapes import MM, Ventricle
 from ..measurements.strategies import spacings, ventricles

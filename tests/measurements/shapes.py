@@ -174,3 +174,10 @@ def beating(sizes: Iterable[float], *, spacing: Spacing = MM) -> list[NDArray[np
 
 def _steps(spacing: Spacing) -> tuple[float, float]:
     return spacing.row_mm, spacing.col_mm
+
+
+def rectangle(top: int, left: int, *, height: int = 20, width: int = 30) -> NDArray[np.uint8]:
+    """Ones in a mask of zeros, by their top left pixel."""
+    mask = np.zeros((80, 90), np.uint8)
+    mask[top : top + height, left : left + width] = 1
+    return mask

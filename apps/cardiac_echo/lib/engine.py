@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cardiolabel.annotators import agreement_json
+from cardiolabel.annotators.agreement import agreement_json
 from cardiolabel.cache import BoundedCache
 from cardiolabel.corrections import Corrections
 from cardiolabel.domain import Clip, Spacing

@@ -17,7 +17,7 @@ from cardiolabel.bench.network import forward_s, in_turns
 from cardiolabel.domain import Record
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
-from cardiolabel.pipeline import infer_folder
+from cardiolabel.pipeline.infer_folder import infer_folder
 
 _ROUNDS = 3
 

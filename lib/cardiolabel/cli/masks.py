@@ -12,7 +12,7 @@ from cardiolabel.cli.options import MODELS, Existing, Out, Patients, Quiet, Weig
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
 
 if TYPE_CHECKING:
-    from cardiolabel.pipeline import Workers
+    from cardiolabel.pipeline.workers import Workers
 
 Cluster = Annotated[
     str | None,
@@ -46,7 +46,7 @@ def infer(
 ) -> None:
     """Predict every image, measure every patient: labels/, frames and patients as .csv and .parquet."""
     from cardiolabel.inference.models import load
-    from cardiolabel.pipeline import infer_folder
+    from cardiolabel.pipeline.infer_folder import infer_folder
 
     if workers and not cluster:
         raise typer.BadParameter("only with --cluster", param_hint="--workers")
@@ -75,11 +75,11 @@ def _workers(
     where: str | None, *, model: str, weights: Path, workers: int | None
 ) -> AbstractContextManager[Workers]:
     """Those of a cluster, else this process."""
-    from cardiolabel.pipeline import infer_patients
+    from cardiolabel.pipeline.infer_patients import infer_patients
 
     if where is None:
         return nullcontext(infer_patients)
-    from cardiolabel.cluster import cluster
+    from cardiolabel.cluster.cluster import cluster
 
     return cluster(where, model=model, weights=weights, workers=workers)
 
@@ -91,7 +91,7 @@ def measure(
     quiet: Quiet = False,
 ) -> None:
     """Measure every patient from masks that exist: frames and patients as .csv and .parquet."""
-    from cardiolabel.pipeline import measure_folder
+    from cardiolabel.pipeline.measure_folder import measure_folder
 
     with clear_errors(), bar("measuring", quiet) as progress:
         done = measure_folder(studies, labels, out=out, on_progress=progress)

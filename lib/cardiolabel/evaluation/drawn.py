@@ -61,7 +61,7 @@ def drawn_planes(record: Record, reference: NDArray[np.uint8], structure: str) -
     record : Record
     reference : ndarray of uint8, shape (T, H, W) or (Z, H, W)
     structure : str
-        As `cardiolabel.measurements.agreement.structure_values` names it.
+        As `cardiolabel.measurements.structures.structure_values` names it.
     """
     if record.dataset == sunnybrook.NAME and structure in _OF_WALL:
         return myocardium_drawn(reference)

@@ -10,9 +10,9 @@ from cardiolabel.domain import Record
 from cardiolabel.errors import ImageContentError
 from cardiolabel.evaluation.drawn import Part, drawn_planes, labelled_parts
 from cardiolabel.evaluation.metrics import Score, score
-from cardiolabel.measurements.agreement import structure_values
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.measurements.short_axis import is_short_axis
+from cardiolabel.measurements.structures import structure_values
 from cardiolabel.measurements.validity import Finding, apical_findings, stack_findings
 
 _EXPECTED = ("lv_cavity", "myocardium", "left_atrium")

@@ -11,8 +11,10 @@ from monai.metrics.utils import get_edge_surface_distance
 from numpy.typing import NDArray
 
 from cardiolabel.domain import Spacing
-from cardiolabel.errors import ImageContentError, MeasurementError
-from cardiolabel.measurements.agreement import dice
+from cardiolabel.errors import MeasurementError
+from cardiolabel.measurements.mask_shapes import check_shapes
+from cardiolabel.measurements.overlap import dice
+from cardiolabel.regions import bounding_box
 
 OVERLAPS = ("dice", "iou", "pixel_accuracy")
 DISTANCES = ("hd_mm", "hd95_mm", "msd_mm")
@@ -65,7 +67,8 @@ def boundary_distances(
     ----------
     Huttenlocher et al. 1993, doi 10.1109/34.232073, equation 1. MONAI measures every boundary pixel once;
     its ``compute_hausdorff_distance`` and ``compute_average_surface_distance`` (``symmetric=True``), which
-    give the same figures, would do so for each of them.
+    give the same figures, would do so for each of them. `cardiolabel.measurements.hausdorff`, which has no
+    MONAI, agrees to float32, MONAI's precision.
 
     Examples
     --------
@@ -74,15 +77,10 @@ def boundary_distances(
     >>> boundary_distances(one, other, spacing=Spacing(row_mm=1.0, col_mm=0.5)).hd_mm
     2.0
     """
-    if predicted.shape != reference.shape or predicted.ndim != 2:
-        raise ImageContentError(
-            f"two masks of one shape (H, W) are compared, got {predicted.shape} and {reference.shape}"
-        )
-    if not (predicted.any() and reference.any()):
+    check_shapes(predicted, reference, axes=2)
+    window = bounding_box(predicted | reference)
+    if window is None or not (predicted.any() and reference.any()):
         raise MeasurementError(_empty(bool(predicted.any()), bool(reference.any())))
-    either = predicted | reference
-    rows, cols = (np.flatnonzero(either.any(axis=axis)) for axis in (1, 0))
-    window = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
     ours, theirs = (torch.from_numpy(np.ascontiguousarray(mask[window])) for mask in (predicted, reference))
     with warnings.catch_warnings():
         # MONAI 1.5 and 1.6 warn of an argument that they give themselves.
@@ -144,7 +142,7 @@ def score(
     structure : str
         Its name, for the result.
     values : tuple of int
-        Mask values that it is made of, as `cardiolabel.measurements.agreement.structure_values` has them.
+        Mask values that it is made of, as `cardiolabel.measurements.structures.structure_values` has them.
     spacing : Spacing or None
         Pixel size; without it there are no distances.
     volume : bool
@@ -164,10 +162,7 @@ def score(
     >>> found.dice, round(found.iou, 4), found.hd_mm
     (0.5, 0.3333, 2.5)
     """
-    if predicted.shape != reference.shape or predicted.ndim != 3:
-        raise ImageContentError(
-            f"two masks of one shape (T, H, W) are compared, got {predicted.shape} and {reference.shape}"
-        )
+    check_shapes(predicted, reference, axes=3)
     ours, theirs = (_planes_with(masks, values, volume=volume) for masks in (predicted, reference))
     either = np.flatnonzero(ours | theirs)
     shared = np.flatnonzero(ours & theirs)

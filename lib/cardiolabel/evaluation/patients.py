@@ -11,13 +11,13 @@ import numpy as np
 
 from cardiolabel.domain import Convention, Method, Record
 from cardiolabel.errors import MeasurementError
-from cardiolabel.evaluation.rounding import rounded
 from cardiolabel.measurements.agreement import agreement
 from cardiolabel.measurements.bootstrap import Interval, bootstrap_intervals
 from cardiolabel.measurements.records import MaskedImage, PatientRow
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.predicted import without_masks
 from cardiolabel.reporting.bland_altman import PairedValues
+from cardiolabel.rounding import rounded
 from cardiolabel.studies import labels_of
 
 QUANTITIES = {"ef_pct": "EF points", "edv_ml": "ml", "esv_ml": "ml"}

@@ -11,7 +11,7 @@ from cardiolabel.datasets.manifest import MANIFEST_NAME
 from cardiolabel.datasets.patient_list import read_patient_list
 from cardiolabel.domain import LabelSet, Record
 from cardiolabel.errors import DatasetError
-from cardiolabel.measurements.agreement import structure_values
+from cardiolabel.measurements.structures import structure_values
 from cardiolabel.predicted import MODEL_NAME
 from cardiolabel.studies import Studies
 

@@ -9,7 +9,7 @@ from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC
 from monailabel.interfaces.utils.app import app_instance
 
-from cardiolabel.annotators import agreement_png
+from cardiolabel.annotators.figure import agreement_png
 
 router = APIRouter(dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
 

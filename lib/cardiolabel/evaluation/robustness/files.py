@@ -10,9 +10,9 @@ from cardiolabel.evaluation.report import words
 from cardiolabel.evaluation.robustness.conditions import FAILED_BELOW, LV, Condition
 from cardiolabel.evaluation.robustness.figure import robustness_png
 from cardiolabel.evaluation.robustness.robustness import Robustness
-from cardiolabel.evaluation.rounding import rounded
 from cardiolabel.io.files import atomic
 from cardiolabel.reporting.tables import write_table
+from cardiolabel.rounding import rounded
 
 PLOT = "robustness.png"
 

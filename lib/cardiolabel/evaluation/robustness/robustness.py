@@ -20,9 +20,9 @@ from cardiolabel.evaluation.robustness.conditions import LV, Condition, Tally
 from cardiolabel.evaluation.robustness.corruptions import Corruption, Masks, corruptions
 from cardiolabel.evaluation.sources import Sources, open_sources
 from cardiolabel.inference.predictor import Predictor
-from cardiolabel.measurements.agreement import structure_values
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.measurements.short_axis import is_short_axis
+from cardiolabel.measurements.structures import structure_values
 from cardiolabel.training.split import HELD_BACK
 
 

@@ -1,0 +1,1 @@
+"""How well annotators agree on the images that they both read: masks, EF, and the plot of both."""

@@ -1,0 +1,20 @@
+"""What a label set lets one compare: its structures, and the mask values that each is made of."""
+
+from __future__ import annotations
+
+from cardiolabel.domain import LabelSet
+
+
+def structure_values(labels: LabelSet) -> dict[str, tuple[int, ...]]:
+    """Structures that a label set lets one compare, and the mask values that each is made of.
+
+    Those of the set, in its order, and ``epicardium``: cavity and myocardium together, where the set
+    has both.
+
+    >>> structure_values(LabelSet("wall", (("lv_cavity", 1), ("myocardium", 2))))
+    {'lv_cavity': (1,), 'myocardium': (2,), 'epicardium': (1, 2)}
+    """
+    found: dict[str, tuple[int, ...]] = {name: (value,) for name, value in labels.values}
+    if labels.has("lv_cavity") and labels.has("myocardium"):
+        found["epicardium"] = (labels.value("lv_cavity"), labels.value("myocardium"))
+    return found

@@ -1,0 +1,1 @@
+"""The one composition for whole folders: images to masks to measurements to tables."""

@@ -1,0 +1,117 @@
+"""A studies folder predicted and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from cardiolabel.domain import Record
+from cardiolabel.errors import DatasetError, ImageContentError
+from cardiolabel.folder_summary import SUMMARY_NAME, FolderPage
+from cardiolabel.inference.models import check_view
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.io.files import remove_partial
+from cardiolabel.overlays import overlay_file
+from cardiolabel.pipeline.folder_run import Progress, Summary, images_of, refuse_no_mask
+from cardiolabel.pipeline.infer_patients import infer_patients
+from cardiolabel.pipeline.workers import Options, Workers
+from cardiolabel.predicted import MODEL_NAME, model_note, write_model_note
+from cardiolabel.reporting.overlay import OVERLAYS
+from cardiolabel.reporting.tables import table_files, tables_of
+from cardiolabel.studies import Studies
+
+
+def infer_folder(
+    folder: Path,
+    predictor: Predictor,
+    *,
+    out: Path,
+    resume: bool,
+    on_progress: Progress,
+    overlays: bool = False,
+    html: bool = False,
+    workers: Workers = infer_patients,
+) -> Summary:
+    """Predict every image of a studies folder and measure every patient from those masks.
+
+    Writes ``labels/<image_id>.nii.gz``, the tables of `tables_of` and ``model.json``, the model and its
+    labels, in ``out``. An image that cannot be read, or is of a view that the model is not for, costs
+    its own row, with the reason. Memory does not grow with the number of images.
+
+    Parameters
+    ----------
+    folder : Path
+        The studies folder.
+    predictor : Predictor
+    out : Path
+        Created where missing.
+    resume : bool
+        Keep masks that ``out`` already has, which must be of this model; those that cannot be read are
+        made anew.
+    on_progress : callable
+        Called with images done and images in all.
+    overlays : bool
+        Also draw ``overlays/<image_id>.png``, each image with its masks.
+    html : bool
+        Also write ``summary.html``, which shows those pictures if they are drawn too.
+    workers : Workers
+        Who does it; by default this process.
+
+    Raises
+    ------
+    DatasetError, ManifestError
+        The folder holds no images, its manifest is malformed, or ``out`` has masks of another model.
+    OSError
+        ``out`` cannot be written.
+    """
+    studies = Studies(folder)
+    records = images_of(studies)
+    total = len(records)
+    _refuse_other_views(folder, predictor, records)
+    _note_model(predictor, out, records, resume=resume)
+    page = FolderPage(studies, out, overlays=overlays) if html else None
+    run = workers(
+        studies.by_patient().values(), predictor, Options(out, resume, overlays),
+        on_image=lambda done: on_progress(done, total),
+    )  # fmt: skip
+    problems: list[tuple[str, str]] = []
+    patients = kept = 0
+    with closing(run) as all_done, tables_of(out) as write:
+        for done in all_done:
+            write(done.study)
+            patients += 1
+            kept += done.kept
+            problems += done.problems
+            if page:
+                page.add(done.study)
+        refuse_no_mask(total - len(problems), folder, problems)
+    if page:
+        page.write(predictor.used, images=total, problems=problems)
+    return Summary(total, patients, kept, tuple(problems))
+
+
+def _refuse_other_views(folder: Path, predictor: Predictor, records: Sequence[Record]) -> None:
+    """Raise where no image is of a view that the model is for; nothing was written then."""
+    try:
+        if not any(record.view in predictor.recipe.views for record in records):
+            check_view(predictor.card.name, predictor.recipe.views, records[0])
+    except ImageContentError as error:
+        raise DatasetError(f"{folder}: no image can have a mask: {error}") from None
+
+
+def _note_model(predictor: Predictor, out: Path, records: Sequence[Record], *, resume: bool) -> None:
+    """Say in ``out`` whose masks it holds, and remove those of others, with what shows them."""
+    path = out / MODEL_NAME
+    known = path.is_file() and path.read_text(encoding="utf-8") == model_note(predictor)
+    masks = [out / "labels" / f"{record.image_id}.nii.gz" for record in records]
+    if resume and not known and (path.is_file() or any(mask.exists() for mask in masks)):
+        raise DatasetError(f"{out}: begun with another model or engine, see {path.name}; give another --out")
+    if not (resume and known):
+        pictures = (overlay_file(out, record.image_id) for record in records)
+        for old in (*masks, *pictures, *table_files(out)):
+            old.unlink(missing_ok=True)
+    (out / SUMMARY_NAME).unlink(missing_ok=True)
+    for folder in (out, out / "labels", out / OVERLAYS):
+        remove_partial(folder)
+    write_model_note(predictor, out)
