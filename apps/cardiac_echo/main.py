@@ -12,6 +12,7 @@ from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.interfaces.tasks.train import TrainTask
 
 from cardiolabel.inference.models import Models
 from cardiolabel.store.database import URL_VARIABLE
@@ -31,6 +32,7 @@ from lib.environment import apply_limits
 from lib.errors import refused
 from lib.logs import be_discreet
 from lib.sessions import UploadSessions
+from lib.trainers.retraining import give_way
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +83,11 @@ class CardiacEchoApp(MONAILabelApp):
         """One task per model."""
         return {name: config.infer(self.engine) for name, config in self.configs.items()}
 
+    def init_trainers(self) -> dict[str, TrainTask]:
+        """One task per model with weights of its own."""
+        found = {name: config.trainer(self.engine) for name, config in self.configs.items()}
+        return {name: task for name, task in found.items() if task}
+
     def init_strategies(self) -> dict[str, Strategy]:
         """Ways to choose the next image."""
         store = self.engine.store
@@ -121,6 +128,12 @@ class CardiacEchoApp(MONAILabelApp):
     def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Predict many images; one that cannot be read gets a reason and does not end the batch."""
         return Batch(self.engine, self.datastore(), request)()
+
+    def train(self, request: dict[str, Any]) -> Any:
+        """Retrain a model; in a process of its own, it leaves the cores to predictions."""
+        if not self._server_mode:
+            give_way()
+        return super().train(request)
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
         """Choose the next image to correct; without an ``id`` when nothing is left for this annotator."""

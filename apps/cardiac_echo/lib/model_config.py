@@ -9,6 +9,7 @@ from monailabel.interfaces.config import TaskConfig
 from cardiolabel.inference.models import ModelSource
 from lib.engine import Engine
 from lib.infers.segmentation import Segmentation
+from lib.trainers.retraining import Retraining
 
 
 class ModelConfig(TaskConfig):
@@ -27,6 +28,8 @@ class ModelConfig(TaskConfig):
         """The inference task."""
         return Segmentation(engine, self.source, dimension=self.dimension, description=self.description)
 
-    def trainer(self) -> None:
-        """None yet."""
-        return None
+    def trainer(self, engine: Engine) -> Retraining | None:
+        """The training task; None for a model that uses another's weights."""
+        if self.source.shares:
+            return None
+        return Retraining(self.source.name, engine.studies.folder, engine.models.folder)

@@ -60,6 +60,36 @@ def train(
     )
 
 
+def retrain(
+    model: Annotated[str, typer.Argument(help="camus, sunnybrook or landmarks.")],
+    studies: Existing,
+    weights: Weights = MODELS,
+    epochs: Annotated[int, typer.Option(min=1, max=1000, help="How often each labelled frame is seen.")] = 10,
+    learning_rate: Annotated[float, typer.Option(help="At its highest; from scratch, the recipe's.")] = 2e-4,
+    from_scratch: Annotated[bool, typer.Option(help="Begin without the published model.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train on final labels, and publish the model only if it is no worse for patients set aside."""
+    from cardiolabel.retraining.retrain import Settings, Status
+    from cardiolabel.retraining.retrain import retrain as run
+
+    with clear_errors(), bar("reading", quiet) as report:
+
+        def show(status: Status) -> None:
+            loss = f", loss {status.loss:.3f}" if status.loss is not None else ""
+            report(status.done, status.total, f"{status.state}{loss}")
+
+        settings = Settings(epochs, learning_rate, from_scratch)
+        found = run(model, studies, weights, settings=settings, on_progress=show)
+    list_problems(tuple((name, reason) for name, reason in found.skipped), quiet)
+    published = f"published as version {found.version}" if found.version else "not published"
+    say(
+        f"{model}: {published}: {found.reason} ({found.training_patients} patients in training,"
+        f" {found.validation_patients} to judge by)",
+        quiet,
+    )
+
+
 def compare(
     studies: Existing,
     out: Out,

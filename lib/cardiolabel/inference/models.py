@@ -126,6 +126,11 @@ class Models:
         return made
 
     @property
+    def folder(self) -> Path:
+        """Folder of weights files."""
+        return self._folder
+
+    @property
     def names(self) -> tuple[str, ...]:
         """All models, loaded or not."""
         return tuple(self._sources)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 
 from cardiolabel.cache import file_state
@@ -40,6 +41,8 @@ FOLDER = "retraining"
 STATUS = "status.json"
 _LOCK = "lock"
 _EVERY_S = 1.0
+_SELECTION = 0.1
+"""Of the patients in training: those that say which of its weights are kept."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +56,31 @@ class Settings:
     learning_rate : float
         At its highest.
     from_scratch : bool
-        Begin as the recipe does, not with the published model.
+        Begin as the recipe does, not with the published model, and at its learning rate.
+    device : str
+        ``cpu`` or ``cuda``; empty for the GPU where there is one.
     """
 
     epochs: int = 10
     learning_rate: float = 2e-4
     from_scratch: bool = False
+    device: str = ""
 
     def __post_init__(self) -> None:
         if not (1 <= self.epochs <= 1000 and 0 < self.learning_rate < 1):
             raise DatasetError("expected 1 to 1000 epochs and a learning rate between 0 and 1")
+        if self.device not in devices() and self.device:
+            raise DatasetError(f"no device {self.device[:40]!r}; there are: {', '.join(devices())}")
+
+
+def devices() -> tuple[str, ...]:
+    """What can train here, the fastest first."""
+    return ("cuda", "cpu") if torch.cuda.is_available() else ("cpu",)
 
 
 @dataclass
 class Status:
-    """Where a run stands, for whoever looks; ``curve`` holds images and loss.
+    """Where a run stands, for whoever looks; ``curve`` holds images, loss and mean Dice.
 
     ``state`` is ``reading``, ``training``, ``judging``, ``published``, ``refused`` or ``failed``.
     """
@@ -279,12 +292,13 @@ class _Run:
             self._say("training")
 
         def judged(state: FitState) -> None:
-            self.status.curve = [list(map(float, point[:2])) for point in state.curve]
+            self.status.curve = [[round(float(one), 4) for one in point] for point in state.curve]
 
         found = train(
             recipe, records, labels, out=out, version=_version(before), licence=before.licence,
             trained_on=self._studies.resolve().name,
             start=None if self._settings.from_scratch else published, epochs=self._settings.epochs,
+            device=self._settings.device or None,
             on_reading=reading, on_progress=training, on_judged=judged,
         )  # fmt: skip
         self.status.skipped = [list(one) for one in found.skipped]
@@ -315,9 +329,10 @@ def _recipe(model: str, settings: Settings) -> TrainingRecipe:
         own = ", ".join(name for name, source in SOURCES.items() if not source.shares)
         raise DatasetError(f"model {model!r} is not retrained by itself; expected one of {own}")
     recipe = training_recipe.read(model)
+    recipe = replace(recipe, selection=_SELECTION)
     if settings.from_scratch:
-        return replace(recipe, selection=0)
-    return replace(recipe, selection=0, learning_rate=settings.learning_rate, ema_decay=0.99)
+        return recipe
+    return replace(recipe, learning_rate=settings.learning_rate, ema_decay=0.99)
 
 
 def _fingerprint(records: list[Record], labels: Path) -> str:

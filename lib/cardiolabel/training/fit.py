@@ -69,6 +69,7 @@ def fit(
     recipe: TrainingRecipe,
     checkpoint: Path,
     begun_with: str = "",
+    device: str | None = None,
     on_progress: Callable[[FitProgress], None] = lambda progress: None,
     on_judged: Callable[[FitState], None] = lambda state: None,
     save_every_s: float = 120.0,
@@ -87,6 +88,8 @@ def fit(
     checkpoint : Path
     begun_with : str
         The model whose weights the network has, if any.
+    device : str, optional
+        ``cpu`` or ``cuda``; by default the GPU where there is one.
     on_progress, on_judged : callable
         Told after every step, and after every judgement.
 
@@ -98,7 +101,7 @@ def fit(
         The checkpoint cannot be written.
     """
     made_of = json.dumps([asdict(recipe), begun_with, training.key, selection.key], default=str)
-    run = _Run(network, recipe, checkpoint, made_of)
+    run = _Run(network, recipe, checkpoint, made_of, device)
     target = TARGETS[recipe.form.output]
     targets = target.of(training)
     loss_of, augment = LOSSES[recipe.loss](), AUGMENTATIONS[recipe.augmentation]
@@ -132,11 +135,16 @@ class _Run:
     """A network in training with everything that a checkpoint holds."""
 
     def __init__(
-        self, network: torch.nn.Module, recipe: TrainingRecipe, checkpoint: Path, made_of: str
+        self,
+        network: torch.nn.Module,
+        recipe: TrainingRecipe,
+        checkpoint: Path,
+        made_of: str,
+        device: str | None,
     ) -> None:
         self._recipe, self._checkpoint, self._made_of = recipe, checkpoint, made_of
         self._target = TARGETS[recipe.form.output]
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         placed: Any = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._network: torch.nn.Module = placed.train()
         self._average = copy.deepcopy(self._network).eval()

@@ -42,6 +42,7 @@ def train(
     start: Path | None = None,
     epochs: int | None = None,
     cache: Path | None = None,
+    device: str | None = None,
     on_reading: Callable[[int, int], None] = lambda done, total: None,
     on_progress: Callable[[FitProgress], None] = lambda progress: None,
     on_judged: Callable[[FitState], None] = lambda state: None,
@@ -67,6 +68,8 @@ def train(
         How often each frame is seen, in place of the recipe's budget.
     cache : Path, optional
         Folder that keeps the images as network input, for runs that share them; by default the run's.
+    device : str, optional
+        As `fit`.
 
     Raises
     ------
@@ -113,7 +116,7 @@ def train(
 
     best, state = fit(
         network, training, selection, recipe=recipe, checkpoint=out / "checkpoint.pt",
-        begun_with=settings.get("start", ""),
+        begun_with=settings.get("start", ""), device=device,
         on_progress=on_progress, on_judged=note,
     )  # fmt: skip
     events.close()

@@ -27,6 +27,7 @@ from lib.api import (
     samples,
     sessions,
     tasks,
+    training,
     viewers,
 )
 from lib.api import logs as log_routes
@@ -35,7 +36,7 @@ from lib.uploads import Uploads
 
 ROUTERS = (
     *(viewers.router, infer.router, sessions.router, tasks.router),
-    *(models.router, models.served, models.versions),
+    *(models.router, models.served, models.versions, training.router),
     *(log_routes.router, dataset.router, reload.router),
     *(patients.router, agreement.router, images.router, labels.router, samples.router),
 )

@@ -164,12 +164,15 @@ def _start(kind: Kind, requests: list[dict[str, Any]], run_sync: bool) -> list[A
     """Start tasks, which run one after the other, unless some of their kind do already."""
     if any(len(json.dumps(request)) > _LONGEST_REQUEST for request in requests):
         raise refused(422, "bad_params", "the request is too long; name fewer images, or 'all'")
+    if kind is Kind.TRAIN:
+        for request in requests:
+            app_instance()._trainers[request["model"]].settings(request)
     with _starting:
         if _is_busy(kind):
             raise refused(429, "busy", f"{kind} is running already; wait for it or stop it with DELETE")
         if not run_sync:
             _forget_old(kind)
-            return [_shown(_run(kind, request)) for request in requests]
+            return [_shown(_run(kind, request), kind) for request in requests]
         _running_here.add(kind)
     try:
         return [_run(kind, request, force_sync=True) for request in requests]
@@ -206,7 +209,7 @@ def _status(kind: Kind, every: bool, check_if_running: bool) -> Any:
     if not known:
         state = "running" if check_if_running else "known"
         raise refused(404, "no_task", f"no {kind} task is {state}")
-    shown = [_shown(task) for task in known]
+    shown = [_shown(task, kind) for task in known]
     return shown if every or check_if_running else shown[-1]
 
 
@@ -215,11 +218,14 @@ def _stop(kind: Kind) -> Any:
         stopped = AsyncTask.stop(kind)
     except (psutil.NoSuchProcess, StopIteration, KeyError, IndexError):
         return None  # it ended by itself in that moment
-    return _shown(stopped) if stopped else None
+    return _shown(stopped, kind) if stopped else None
 
 
-def _shown(task: dict[str, Any]) -> dict[str, Any]:
+def _shown(task: dict[str, Any], kind: Kind) -> dict[str, Any]:
     """Without the lines of the process, which may name files of the server; the log has them."""
     shown = {key: value for key, value in task.items() if key != "details"}
-    found = progress(task.get("details") or ())
+    if kind is Kind.TRAIN:
+        found = app_instance()._trainers[task["request"]["model"]].stats()
+    else:
+        found = progress(task.get("details") or ())
     return {**shown, "progress": found} if found else shown

@@ -1,0 +1,106 @@
+"""Retraining of one model on the final labels, by the code of the command line."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.train import TrainTask
+
+from cardiolabel.errors import DatasetError
+from cardiolabel.retraining.retrain import Settings, Status, devices, read_status, retrain
+
+logger = logging.getLogger(__name__)
+
+_DEFAULTS = Settings()
+
+
+class Retraining(TrainTask):
+    """Trains on corrections; what comes of it is served only where it is no worse.
+
+    Parameters
+    ----------
+    model : str
+    studies, weights : Path
+        The studies folder and the folder of the models.
+    """
+
+    def __init__(self, model: str, studies: Path, weights: Path) -> None:
+        super().__init__(description=f"Retrain {model} on final labels; published only if it is no worse")
+        self._model, self._studies, self._weights = model, studies, weights
+
+    def config(self) -> dict[str, Any]:
+        """What a client may set, with defaults; a list offers its members."""
+        return {
+            "epochs": _DEFAULTS.epochs,
+            "learning_rate": _DEFAULTS.learning_rate,
+            "device": list(devices()),
+            "from_scratch": _DEFAULTS.from_scratch,
+        }
+
+    def stats(self) -> dict[str, Any]:
+        """Where the last run stands."""
+        status = self.status()
+        return asdict(status) if status else {}
+
+    def status(self) -> Status | None:
+        """Where the last run stands; None where there was none."""
+        return read_status(self._model, self._weights)
+
+    def settings(self, request: Mapping[str, Any]) -> Settings:
+        """What a request asks for.
+
+        Raises
+        ------
+        DatasetError
+            A value is of another type, or out of its range.
+        """
+        try:
+            return Settings(
+                epochs=int(request.get("epochs", _DEFAULTS.epochs)),
+                learning_rate=float(request.get("learning_rate", _DEFAULTS.learning_rate)),
+                from_scratch=_switch(request.get("from_scratch", _DEFAULTS.from_scratch)),
+                device=_device(request.get("device", "")),
+            )
+        except (TypeError, ValueError, OverflowError):
+            raise DatasetError(
+                "expected epochs and learning_rate as numbers, from_scratch as true or false"
+            ) from None
+
+    def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
+        """Retrain; the status that it ended with."""
+        found = retrain(
+            self._model, self._studies, self._weights, settings=self.settings(request), on_progress=_log
+        )
+        return asdict(found)
+
+
+def give_way() -> None:
+    """Leave the cores to whoever waits for a prediction."""
+    os.nice(19)
+
+
+def _switch(said: object) -> bool:
+    known = {"true": True, "false": False}
+    if str(said).lower() not in known:
+        raise ValueError
+    return known[str(said).lower()]
+
+
+def _device(said: object) -> str:
+    """Clients that were offered a list may send all of it."""
+    first = next(iter(said), "") if isinstance(said, list) else said
+    return str(first or "")
+
+
+def _log(status: Status) -> None:
+    """Without the reason, which may name an image."""
+    loss = f", loss {status.loss}" if status.loss is not None else ""
+    left = f", {status.eta_s:.0f} s left" if status.eta_s is not None else ""
+    done = f"{status.done} of {status.total}"
+    logger.info("%s %s, epoch %s, %s%s%s", status.model, status.state, status.epoch, done, loss, left)
