@@ -71,6 +71,8 @@ def test_publishing_and_rolling_back(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no usable version 7; there are: 2, 1, 0"):
         versions.roll_back("tiny", 7)
     # What comes after a rollback is a new version too: no number ever means two models.
+    with pytest.raises(InputError, match="no model 'other'"):
+        versions.roll_back("other")
     versions.roll_back("tiny", 1)
     assert versions.publish("tiny", made(tmp_path / "1.3", "1.3"), note={}).number == 3
     assert load_model("tiny", folder)[1].version == "1.0"  # the shipped files stay what they were

@@ -169,6 +169,8 @@ class Versions:
         OSError
             The folder cannot be written.
         """
+        if not self.exist(name):
+            raise InputError(f"no model {name[:80]!r} in {self._folder.name}")
         with self._locked(name):
             known = [version for version in self.listed(name) if version.card]
             if number is None:
