@@ -13,7 +13,7 @@ from cardiolabel.reporting.theme import BACKGROUND, INK, style
 _LOSS, _DICE = "#ee4266", "#3bceac"
 
 
-def training_curve_png(curve: Sequence[Sequence[float]], *, title: str) -> bytes:
+def training_curve_png(curve: Sequence[Sequence[float | None]], *, title: str) -> bytes:
     """Draw a curve as PNG.
 
     Parameters
@@ -34,7 +34,7 @@ def training_curve_png(curve: Sequence[Sequence[float]], *, title: str) -> bytes
         style(axes)
         axes.set_xlabel("images seen", color=INK)
         axes.set_title(name, color=INK, fontsize=10)
-        points = [(point[0], point[at]) for point in curve if len(point) > at]
+        points = [(point[0], point[at]) for point in curve if len(point) > at and point[at] is not None]
         if points:
             axes.plot(*zip(*points, strict=True), color=color, marker="o", markersize=3)
         else:

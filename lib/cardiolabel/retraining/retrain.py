@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +42,9 @@ FOLDER = "retraining"
 STATUS = "status.json"
 _LOCK = "lock"
 _EVERY_S = 1.0
+_LOOKED_AT_S = 1.0
+"""Whoever asks for the status may hold the lock for a moment."""
+
 _SELECTION = 0.1
 """Of the patients in training: those that say which of its weights are kept."""
 
@@ -95,7 +99,7 @@ class Status:
     epoch: float = 0.0
     eta_s: float | None = None
     loss: float | None = None
-    curve: list[list[float]] = field(default_factory=list)
+    curve: list[list[float | None]] = field(default_factory=list)
     training_patients: int = 0
     validation_patients: int = 0
     skipped: list[list[str]] = field(default_factory=list)
@@ -192,6 +196,7 @@ class _Run:
         settings: Settings,
         on_progress: Callable[[Status], None],
     ) -> None:
+        self._recipe = _recipe(model, settings)
         self._model, self._studies, self._weights, self._settings = model, studies, weights, settings
         self._folder = weights / FOLDER / model
         self._on_progress = on_progress
@@ -203,26 +208,25 @@ class _Run:
         """While no other process retrains this model."""
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self._folder / _LOCK, timeout=0):
+            with FileLock(self._folder / _LOCK, timeout=_LOOKED_AT_S):
                 yield
         except Timeout:
             raise BusyError(f"{self._model} is being retrained already; wait for it or stop it") from None
 
     def go(self) -> None:
         self._say(force=True)
-        recipe = _recipe(self._model, self._settings)
         versions = Versions(self._weights)
         served = versions.served(self._model)
         published = versions.folder(self._model, served)
         before = read_card(self._model, published)
-        records, labels = self._labelled(recipe)
+        records, labels = self._labelled()
         patients = extend_stored(self._studies / HOME / VALIDATION_NAME, records)
         judged = [record for record in records if record.patient in set(patients.validation)]
         learned = [record for record in records if record.patient not in set(patients.validation)]
         self.status.training_patients = len({record.patient for record in learned})
         self.status.validation_patients = len({record.patient for record in judged})
         fingerprint = _fingerprint(learned, labels)
-        trained = self._train(recipe, learned, labels, published, before, fingerprint)
+        trained = self._train(learned, labels, published, before, fingerprint)
         candidate = trained
         if not self._settings.from_scratch:
             candidate = trained / "average"
@@ -249,32 +253,25 @@ class _Run:
         except OSError:
             return
 
-    def _labelled(self, recipe: TrainingRecipe) -> tuple[list[Record], Path]:
+    def _labelled(self) -> tuple[list[Record], Path]:
         labels = self._studies / "labels" / "final"
         records = [
             record
             for record in Studies(self._studies).records()
-            if record.view in recipe.form.views and (labels / f"{record.image_id}.nii.gz").is_file()
+            if record.view in self._recipe.form.views and (labels / f"{record.image_id}.nii.gz").is_file()
         ]
         if not records:
-            views = ", ".join(sorted(recipe.form.views))
+            views = ", ".join(sorted(self._recipe.form.views))
             raise DatasetError(f"no final label of an image of view {views}: correct and submit some first")
         return records, labels
 
     def _train(
-        self,
-        recipe: TrainingRecipe,
-        records: list[Record],
-        labels: Path,
-        published: Path,
-        before: ModelCard,
-        fingerprint: str,
+        self, records: list[Record], labels: Path, published: Path, before: ModelCard, fingerprint: str
     ) -> Path:
         """Train in a folder that belongs to this data and model, or go on there."""
-        made_of = json.dumps(
-            [before.sha256, fingerprint, asdict(recipe), asdict(self._settings)], default=str
+        out = self._folder / _digest(
+            [before.sha256, fingerprint, asdict(self._recipe), asdict(self._settings)]
         )
-        out = self._folder / hashlib.sha256(made_of.encode()).hexdigest()[:16]
         for other in self._folder.iterdir():
             if other.is_dir() and other != out:
                 shutil.rmtree(other)
@@ -285,17 +282,17 @@ class _Run:
 
         def training(progress: FitProgress) -> None:
             status = self.status
-            status.done, status.total, status.loss = progress.images, progress.budget, round(progress.loss, 4)
+            status.done, status.total, status.loss = progress.images, progress.budget, _finite(progress.loss)
             status.epoch = round(self._settings.epochs * progress.images / progress.budget, 2)
             left = progress.budget - progress.images
             status.eta_s = round(progress.seconds / progress.images * left, 1)
             self._say("training")
 
         def judged(state: FitState) -> None:
-            self.status.curve = [[round(float(one), 4) for one in point] for point in state.curve]
+            self.status.curve = [[_finite(one) for one in point] for point in state.curve]
 
         found = train(
-            recipe, records, labels, out=out, version=_version(before), licence=before.licence,
+            self._recipe, records, labels, out=out, version=_version(before), licence=before.licence,
             trained_on=self._studies.resolve().name,
             start=None if self._settings.from_scratch else published, epochs=self._settings.epochs,
             device=self._settings.device or None,
@@ -344,6 +341,10 @@ def _fingerprint(records: list[Record], labels: Path) -> str:
 
 def _digest(said: object) -> str:
     return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:16]
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
 
 
 def _version(before: ModelCard) -> str:
