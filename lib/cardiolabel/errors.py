@@ -17,11 +17,13 @@
     │   └── LeasedError              somebody else is working on it
     ├── MeasurementError             a quantity cannot be measured; the message is the reason
     ├── ClusterError                 other machines cannot be reached, or do not do what they should
+    ├── BusyError                    another process is doing the same
     ├── StoreError                   the records of a studies folder cannot be read or written
     │   └── DiskFullError            there is no room; nothing was stored
     └── ModelError                   weights cannot be used
         ├── MissingWeightsError      no weights file for the model
-        └── CorruptWeightsError      the file is not what its card says
+        ├── CorruptWeightsError      the file is not what its card says
+        └── StaleModelError          it was compared with a version that is served no more
 
 A message names the file or frame, what was expected and what to do.
 """

@@ -212,8 +212,7 @@ def test_a_model_may_get_weights_of_its_own(server: Server, client: MONAILabelCl
     assert put("acdc").json()["version"] == "2"
     _, params = client.infer("acdc", STACKS[1], {})
     assert (params["model"]["name"], params["model"]["version"]) == ("acdc", "2")
-    for path in folder.glob("acdc.*"):
-        path.unlink()
+    shutil.rmtree(folder / "versions" / "acdc")
     assert server.post("/reload").ok
     _, params = client.infer("acdc", STACKS[1], {})
     assert (params["model"]["name"], params["model"]["version"]) == ("acdc", "0")
