@@ -22,7 +22,9 @@ from cardiolabel.networks.registry import build
 from cardiolabel.networks.versions import Versions
 from cardiolabel.networks.weights import ModelCard, save_model
 from cardiolabel.retraining import retrain as module
-from cardiolabel.retraining.retrain import Settings, Status, read_status, retrain
+from cardiolabel.retraining.retrain import retrain
+from cardiolabel.retraining.settings import Settings
+from cardiolabel.retraining.status import Status, read_status
 from cardiolabel.store.label_files import HOME
 from cardiolabel.training import training_recipe
 from cardiolabel.training.training_recipe import TrainingRecipe

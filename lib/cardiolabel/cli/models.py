@@ -70,8 +70,9 @@ def retrain(
     quiet: Quiet = False,
 ) -> None:
     """Train on final labels, and publish the model only if it is no worse for patients set aside."""
-    from cardiolabel.retraining.retrain import Settings, Status
     from cardiolabel.retraining.retrain import retrain as run
+    from cardiolabel.retraining.settings import Settings
+    from cardiolabel.retraining.status import Status
 
     with clear_errors(), bar("reading", quiet) as report:
 

@@ -9,12 +9,10 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 
 from cardiolabel.cache import file_state
@@ -27,6 +25,8 @@ from cardiolabel.networks.average import average_models
 from cardiolabel.networks.versions import Versions
 from cardiolabel.networks.weights import ModelCard, read_card
 from cardiolabel.retraining.promotion import Verdict, judge
+from cardiolabel.retraining.settings import Settings
+from cardiolabel.retraining.status import FOLDER, LOCK, STATUS, Status
 from cardiolabel.retraining.validation_set import NAME as VALIDATION_NAME
 from cardiolabel.retraining.validation_set import extend_stored
 from cardiolabel.store.label_files import HOME
@@ -36,76 +36,12 @@ from cardiolabel.training.fit import FitProgress, FitState
 from cardiolabel.training.train import train
 from cardiolabel.training.training_recipe import TrainingRecipe
 
-FOLDER = "retraining"
-"""Beside the weights: the run of each model that is, or was last, retrained."""
-
-STATUS = "status.json"
-_LOCK = "lock"
 _EVERY_S = 1.0
 _LOOKED_AT_S = 1.0
 """Whoever asks for the status may hold the lock for a moment."""
 
 _SELECTION = 0.1
 """Of the patients in training: those that say which of its weights are kept."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is asked for.
-
-    Parameters
-    ----------
-    epochs : int
-        How often each labelled frame is seen.
-    learning_rate : float
-        At its highest.
-    from_scratch : bool
-        Begin as the recipe does, not with the published model, and at its learning rate.
-    device : str
-        ``cpu`` or ``cuda``; empty for the GPU where there is one.
-    """
-
-    epochs: int = 10
-    learning_rate: float = 2e-4
-    from_scratch: bool = False
-    device: str = ""
-
-    def __post_init__(self) -> None:
-        if not (1 <= self.epochs <= 1000 and 0 < self.learning_rate < 1):
-            raise DatasetError("expected 1 to 1000 epochs and a learning rate between 0 and 1")
-        if self.device not in devices() and self.device:
-            raise DatasetError(f"no device {self.device[:40]!r}; there are: {', '.join(devices())}")
-
-
-def devices() -> tuple[str, ...]:
-    """What can train here, the fastest first."""
-    return ("cuda", "cpu") if torch.cuda.is_available() else ("cpu",)
-
-
-@dataclass
-class Status:
-    """Where a run stands, for whoever looks; ``curve`` holds images, loss and mean Dice.
-
-    ``state`` is ``reading``, ``training``, ``judging``, ``published``, ``refused`` or ``failed``.
-    """
-
-    model: str
-    state: str = "reading"
-    settings: dict[str, Any] = field(default_factory=dict)
-    begun_at: str = ""
-    changed_at: str = ""
-    done: int = 0
-    total: int = 0
-    epoch: float = 0.0
-    eta_s: float | None = None
-    loss: float | None = None
-    curve: list[list[float | None]] = field(default_factory=list)
-    training_patients: int = 0
-    validation_patients: int = 0
-    skipped: list[list[str]] = field(default_factory=list)
-    reason: str = ""
-    verdict: dict[str, Any] | None = None
-    version: int | None = None
 
 
 def retrain(
@@ -161,30 +97,6 @@ def retrain(
     return run.status
 
 
-def read_status(model: str, weights: Path) -> Status | None:
-    """How the last run of a model stands or ended; None where there was none.
-
-    A run that was killed is told from one that goes on: nobody holds its lock.
-    """
-    folder = weights / FOLDER / model
-    try:
-        status = Status(**json.loads((folder / STATUS).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-    if status.state in ("reading", "training", "judging") and not _is_held(folder / _LOCK):
-        status.state, status.reason, status.eta_s = "failed", "it was stopped; start it again to go on", None
-    return status
-
-
-def _is_held(path: Path) -> bool:
-    lock = FileLock(path)
-    try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
-
-
 class _Run:
     """One retraining with its status."""
 
@@ -208,7 +120,7 @@ class _Run:
         """While no other process retrains this model."""
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self._folder / _LOCK, timeout=_LOOKED_AT_S):
+            with FileLock(self._folder / LOCK, timeout=_LOOKED_AT_S):
                 yield
         except Timeout:
             raise BusyError(f"{self._model} is being retrained already; wait for it or stop it") from None

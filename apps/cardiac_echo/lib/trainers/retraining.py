@@ -13,7 +13,9 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
 from cardiolabel.errors import DatasetError
-from cardiolabel.retraining.retrain import Settings, Status, devices, read_status, retrain
+from cardiolabel.retraining.retrain import retrain
+from cardiolabel.retraining.settings import Settings, devices
+from cardiolabel.retraining.status import Status, read_status
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,65 @@
+"""Where a retraining stands, for whoever looks: a file beside the run, and a lock that the run holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+FOLDER = "retraining"
+"""Beside the weights: the run of each model that is, or was last, retrained."""
+
+STATUS, LOCK = "status.json", "lock"
+
+
+@dataclass
+class Status:
+    """Where a run stands, for whoever looks; ``curve`` holds images, loss and mean Dice.
+
+    ``state`` is ``reading``, ``training``, ``judging``, ``published``, ``refused`` or ``failed``.
+    """
+
+    model: str
+    state: str = "reading"
+    settings: dict[str, Any] = field(default_factory=dict)
+    begun_at: str = ""
+    changed_at: str = ""
+    done: int = 0
+    total: int = 0
+    epoch: float = 0.0
+    eta_s: float | None = None
+    loss: float | None = None
+    curve: list[list[float | None]] = field(default_factory=list)
+    training_patients: int = 0
+    validation_patients: int = 0
+    skipped: list[list[str]] = field(default_factory=list)
+    reason: str = ""
+    verdict: dict[str, Any] | None = None
+    version: int | None = None
+
+
+def read_status(model: str, weights: Path) -> Status | None:
+    """How the last run of a model stands or ended; None where there was none.
+
+    A run that was killed is told from one that goes on: nobody holds its lock.
+    """
+    folder = weights / FOLDER / model
+    try:
+        status = Status(**json.loads((folder / STATUS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    if status.state in ("reading", "training", "judging") and not _is_held(folder / LOCK):
+        status.state, status.reason, status.eta_s = "failed", "it was stopped; start it again to go on", None
+    return status
+
+
+def _is_held(path: Path) -> bool:
+    lock = FileLock(path)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
