@@ -24,9 +24,10 @@ LEVELS = (
     ("annotators",),
     ("corrections",),
     ("evaluation",),
-    ("folder_summary",),
+    ("folder_summary", "servers"),
     ("pipeline",),
     ("comparison", "bench", "cluster", "retraining"),
+    ("replay",),
     ("cli",),
 )
 """A module may import from its own room and from those of earlier levels."""

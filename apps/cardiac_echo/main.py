@@ -85,8 +85,15 @@ class CardiacEchoApp(MONAILabelApp):
 
     def init_trainers(self) -> dict[str, TrainTask]:
         """One task per model with weights of its own."""
-        found = {name: config.trainer(self.engine) for name, config in self.configs.items()}
+        found = {name: config.trainer(self.engine, self._base(name)) for name, config in self.configs.items()}
         return {name: task for name, task in found.items() if task}
+
+    def _base(self, model: str) -> Path | None:
+        """What a model was trained on, where this server may read it."""
+        path = self.conf.get(f"base_{model}")
+        if path and not Path(path).is_dir():
+            raise refused(422, "bad_setting", f"base_{model}: no folder {path}")
+        return Path(path) if path else None
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Ways to choose the next image."""

@@ -105,8 +105,8 @@ class Studies(StudiesFolder):
             The image or the masks are unreadable or not usable, or do not fit each other.
         """
         labels = labels_of(record)
-        grid = self.image(record).grid
         masks = nifti.read_mask(masks_file)
+        grid = self.image(record).grid
         if masks.shape != grid.frames_shape:
             raise ImageContentError(
                 f"{name}: mask {masks.shape} (T, H, W) does not fit its image {grid.frames_shape}"

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cardiolabel.bench import servers
+from cardiolabel import servers
 from cardiolabel.bench.batches import bench_batches
 from cardiolabel.bench.http import bench_http
 from cardiolabel.datasets import manifest
@@ -45,7 +45,7 @@ def test_the_stock_app_segments_as_the_network_does(records: list[Record], tmp_p
     app = APP.parent / "stock"
     with servers.running(app, records[0].path.parent, conf=conf, home=tmp_path / "home") as server:
         answer = server.infer("stock", records[0].image_id)
-        with pytest.raises(servers.BenchError, match=r"infer/none.*answered"):
+        with pytest.raises(servers.ServerError, match=r"infer/none.*answered"):
             server.infer("none", records[0].image_id)
     begin = answer.index(b"\x1f\x8b")
     (tmp_path / "stock.nii.gz").write_bytes(re.split(rb"\r\n--", answer[begin:])[0])
@@ -73,7 +73,7 @@ def test_a_server_that_does_not_start_is_said(tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()
     (tmp_path / "app").mkdir()
     with (
-        pytest.raises(servers.BenchError, match="ended instead of starting"),
+        pytest.raises(servers.ServerError, match="ended instead of starting"),
         servers.running(tmp_path / "app", tmp_path / "studies", conf={}, home=tmp_path / "home"),
     ):
         pass

@@ -5,11 +5,16 @@ import re
 import numpy as np
 import pytest
 
+from cardiolabel.retraining.figures import Figures
 from cardiolabel.retraining.promotion import LEAST_PATIENTS, verdict
 
 
 def by_patient(values: list[float] | np.ndarray) -> dict[str, float]:
     return {f"p{number}": float(value) for number, value in enumerate(values)}
+
+
+def judged(dice: list[float] | np.ndarray, ef_error_pct: list[float] | np.ndarray = ()) -> Figures:
+    return Figures(by_patient(dice), {}, by_patient(ef_error_pct))
 
 
 DICE = np.linspace(0.90, 0.95, 20)
@@ -27,7 +32,7 @@ ERROR = np.linspace(1, 8, 20)
     ],
 )
 def test_who_is_published(dice: np.ndarray, error: np.ndarray, promoted: bool, said: str) -> None:
-    found = verdict(by_patient(DICE), by_patient(dice), by_patient(ERROR), by_patient(error))
+    found = verdict(judged(DICE, ERROR), judged(dice, error))
     assert found.promoted is promoted
     assert re.search(said, found.reason)
     assert found.patients == 20 and found.dice is not None
@@ -36,21 +41,31 @@ def test_who_is_published(dice: np.ndarray, error: np.ndarray, promoted: bool, s
 
 def test_what_might_be_a_loss_is_refused() -> None:
     """Six patients of whom one is lost: better on average, but another six could say otherwise."""
-    old = by_patient([0.9] * 6)
-    new = by_patient([0.93] * 5 + [0.76])
-    found = verdict(old, new, {}, {})
+    found = verdict(judged([0.9] * 6), judged([0.93] * 5 + [0.76]))
     assert found.dice is not None and found.dice.difference > 0 > found.dice.low
     assert not found.promoted and "could be worse by" in found.reason
-    steady = verdict(old, by_patient([0.91] * 6), by_patient([4.0] * 6), by_patient([0.5] * 5 + [19]))
+    steady = verdict(judged([0.9] * 6, [4.0] * 6), judged([0.91] * 6, [0.5] * 5 + [19]))
     assert not steady.promoted and "EF error could be worse by" in steady.reason
 
 
 def test_too_few_patients_are_said() -> None:
-    few = by_patient(DICE[: LEAST_PATIENTS - 1])
-    found = verdict(few, few, {}, {})
+    few, enough = DICE[: LEAST_PATIENTS - 1], DICE[:LEAST_PATIENTS]
+    found = verdict(judged(few), judged(few))
     assert not found.promoted and "too few to judge by" in found.reason
-    enough = by_patient(DICE[:LEAST_PATIENTS])
-    found = verdict(enough, enough, few, few)
+    found = verdict(judged(enough, few), judged(enough, few))
     assert found.promoted and "too few patients have an EF" in found.reason and found.ef_error_pct is None
     # Only patients that both could be judged by count.
-    assert not verdict(enough, few, {}, {}).promoted
+    assert not verdict(judged(enough), judged(few)).promoted
+
+
+def test_each_image_quality_is_told_of() -> None:
+    better = np.where(np.arange(20) < 6, 0.05, 0.001)
+    quality = {f"p{number}": "Poor" if number < 6 else "Good" for number in range(16)}
+    found = verdict(judged(DICE), judged(DICE + better), quality=quality).dice_by_quality
+    assert {name: part.patients for name, part in found.items()} == {
+        "Good": 10,
+        "Poor": 6,
+    }  # 4 unknown: too few
+    assert found["Poor"].difference == pytest.approx(0.05) and found["Good"].difference == pytest.approx(
+        0.001
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -129,6 +130,30 @@ def test_better_is_published_and_worse_is_refused(studies: Path, weights: Path) 
     assert bad.state == "refused" and "Dice falls" in bad.reason and bad.version is None
     assert Versions(weights).served("camus") == served
     assert (studies / HOME / "validation.json").read_bytes() == frozen
+
+
+def test_what_the_published_model_learned_from_is_rehearsed(
+    studies: Path, weights: Path, tmp_path: Path
+) -> None:
+    """Half of each batch, without patients that are held back or that the studies have themselves."""
+    base = Path(shutil.copytree(studies, tmp_path / "base"))
+    held = {"p00", "p01"}
+    manifest.write(
+        (replace(one, split="TEST" if one.patient in held else None) for one in manifest.scan(base)), base
+    )
+    for path in (studies / "labels" / "final").glob("p2*"):
+        path.unlink()
+    quick = Settings(epochs=2)
+    found = go(studies, weights, quick, base=base)
+    assert found.training_patients == 16 and found.total == 40  # 20 patients' images
+    out = next((weights / "retraining" / "camus").glob("*/camus.json"))
+    assert "14 patients, 56 frames; rehearsed: 40 frames" in out.read_text()
+    run = json.loads((weights / "retraining" / "camus" / "status.json").read_text())
+    assert run["state"] in ("published", "refused")
+    for path in (base / "labels" / "final").glob("p2*"):
+        path.unlink()
+    with pytest.raises(DatasetError, match="no final label of a patient in training to rehearse"):
+        go(studies, weights, quick, base=base)
 
 
 def test_too_few_patients_publish_nothing(studies: Path, weights: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from monailabel.interfaces.config import TaskConfig
@@ -28,8 +29,8 @@ class ModelConfig(TaskConfig):
         """The inference task."""
         return Segmentation(engine, self.source, dimension=self.dimension, description=self.description)
 
-    def trainer(self, engine: Engine) -> Retraining | None:
-        """The training task; None for a model that uses another's weights."""
+    def trainer(self, engine: Engine, base: Path | None) -> Retraining | None:
+        """The training task; None for a model that uses another's weights. ``base``: what it learned from."""
         if self.source.shares:
             return None
-        return Retraining(self.source.name, engine.studies.folder, engine.models.folder)
+        return Retraining(self.source.name, engine.studies.folder, engine.models.folder, base)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiolabel.bench import servers
+from cardiolabel import servers
 from cardiolabel.bench.figures import Found, Progress, Target
 from cardiolabel.bench.http import OURS, STOCK
 from cardiolabel.bench.network import forward_s, in_turns

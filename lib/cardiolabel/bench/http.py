@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from cardiolabel.bench import servers
+from cardiolabel import servers
 from cardiolabel.bench.figures import Found, Progress, Target
 from cardiolabel.bench.network import forward_s, in_turns
 from cardiolabel.domain import Record
@@ -51,7 +51,7 @@ def bench_http(
     ------
     DatasetError
         Too few stills.
-    BenchError
+    ServerError
         A server does not start or does not answer.
     """
     if len(records) <= _WARM:

@@ -61,7 +61,7 @@ def run_bench(parts: Sequence[str], setting: Setting, *, on_progress: Progress) 
         An unknown part, or no stills in ``studies``.
     MissingWeightsError, CorruptWeightsError
         There is no such model.
-    BenchError
+    ServerError
         A server does not start or does not answer.
     """
     if unknown := [part for part in parts if part not in PARTS]:

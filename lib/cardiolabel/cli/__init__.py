@@ -18,7 +18,7 @@ export = typer.Typer(help="Write what is kept in the form that other programs re
 
 for command in (
     data.sample, data.prepare, server.serve, masks.infer, masks.measure, masks.evaluate, masks.robustness,
-    models.train, models.retrain, models.average, models.compare, models.card, bench.bench,
+    models.train, models.retrain, models.replay, models.average, models.compare, models.card, bench.bench,
 ):  # fmt: skip
     app.command()(command)
 export.command("datastore")(data.export_datastore)

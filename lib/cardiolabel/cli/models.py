@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cardiolabel.cli.options import MODELS, Existing, Out, Quiet, Weights
+from cardiolabel.cli.options import APP, MODELS, Existing, Out, Quiet, Weights
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
 from cardiolabel.errors import DatasetError
 
@@ -67,6 +67,9 @@ def retrain(
     epochs: Annotated[int, typer.Option(min=1, max=1000, help="How often each labelled frame is seen.")] = 10,
     learning_rate: Annotated[float, typer.Option(help="At its highest; from scratch, the recipe's.")] = 2e-4,
     from_scratch: Annotated[bool, typer.Option(help="Begin without the published model.")] = False,
+    base: Annotated[
+        Path | None, typer.Option(help="Studies that the published model learned from, not to be forgotten.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train on final labels, and publish the model only if it is no worse for patients set aside."""
@@ -81,7 +84,7 @@ def retrain(
             report(status.done, status.total, f"{status.state}{loss}")
 
         settings = Settings(epochs, learning_rate, from_scratch)
-        found = run(model, studies, weights, settings=settings, on_progress=show)
+        found = run(model, studies, weights, settings=settings, base=base, on_progress=show)
     list_problems(tuple((name, reason) for name, reason in found.skipped), quiet)
     published = f"published as version {found.version}" if found.version else "not published"
     say(
@@ -89,6 +92,51 @@ def retrain(
         f" {found.validation_patients} to judge by)",
         quiet,
     )
+
+
+def replay(
+    model: Annotated[str, typer.Argument(help="camus or sunnybrook.")],
+    studies: Existing,
+    out: Out,
+    rounds: Annotated[
+        str, typer.Option(help="Patients with labels after each round, comma-separated.")
+    ] = "20,40,80,160,320",
+    images: Annotated[int, typer.Option(min=1, help="Training images of each round.")] = 3000,
+    scratch: Annotated[
+        str, typer.Option(help="Rounds to compare with training from scratch, by their patients.")
+    ] = "",
+    scratch_images: Annotated[int, typer.Option(min=1, help="Training images of those.")] = 6000,
+    judges: Annotated[int, typer.Option(min=5, help="Patients by whom the server judges candidates.")] = 40,
+    seed: Annotated[int, typer.Option(help="Draws the patients.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Annotate a labelled dataset in rounds through a server that retrains: rounds.csv, .md, .png."""
+    from cardiolabel.replay.files import write_replay
+    from cardiolabel.replay.replay import Settings
+    from cardiolabel.replay.replay import replay as run
+
+    with clear_errors():
+        asked = Settings(
+            _numbers(rounds), images, scratch_images if scratch else 0, _numbers(scratch), judges, seed
+        )
+        if unknown := sorted({*asked.scratch_rounds} - {*asked.rounds}):
+            raise DatasetError(f"--scratch: there is no round of {unknown[0]} patients")
+        with bar("beginning", quiet) as progress:
+            found = run(model, studies, out=out, app=APP, settings=asked, on_progress=progress)
+        write_replay(
+            found, out,
+            about=f"{model} on {studies.resolve().name}, {images} training images a round, {judges} patients"
+            f" by whom the server judges, seed {seed}"
+            + (f"; from scratch: {scratch_images} training images." if scratch else "."),
+        )  # fmt: skip
+    say(f"{len(found)} rounds: {out / 'rounds.md'}", quiet)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise DatasetError(f"{text!r}: expected whole numbers, comma-separated") from None
 
 
 def compare(

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cardiolabel.domain import Convention, Record
-from cardiolabel.errors import DatasetError, InputError
-from cardiolabel.evaluation.evaluate import Evaluation, evaluate
+from cardiolabel.domain import Record
+from cardiolabel.errors import DatasetError
 from cardiolabel.inference.predictor import Predictor
-from cardiolabel.io import nifti
 from cardiolabel.measurements.bootstrap import bootstrap_intervals
-from cardiolabel.predicted import write_model_note
+from cardiolabel.retraining.figures import Figures, figures
 
 LEAST_PATIENTS = 5
 """Fewer tell nothing: nothing is published by them."""
@@ -47,8 +44,8 @@ class Difference:
 class Verdict:
     """Whether the candidate is published, and why or why not.
 
-    ``dice`` is the mean over a patient's structures and images, ``ef_error_pct`` the absolute difference from
-    the EF of the reference masks, in points of EF; None where too few patients have it.
+    ``dice`` and ``ef_error_pct`` are those of `cardiolabel.retraining.figures.Figures`; None where too few
+    patients have them. ``dice_by_quality`` has the Dice of patients whose worst image is of that quality.
     """
 
     promoted: bool
@@ -56,6 +53,7 @@ class Verdict:
     patients: int
     dice: Difference | None = None
     ef_error_pct: Difference | None = None
+    dice_by_quality: Mapping[str, Difference] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe form."""
@@ -96,44 +94,43 @@ def judge(
             " needed: label more patients"
         )
         return Verdict(False, reason, len(patients))
-    with tempfile.TemporaryDirectory(prefix="cardiolabel-judged-") as folder:
-        both = []
-        for number, predictor in enumerate((published, candidate)):
-            where, before = Path(folder) / str(number), number * len(records)
+    both = []
+    for number, predictor in enumerate((published, candidate)):
 
-            def show(done: int, before: int = before) -> None:
-                on_progress(before + done, 2 * len(records))
+        def show(done: int, before: int = number * len(records)) -> None:
+            on_progress(before + done, 2 * len(records))
 
-            _predict(predictor, records, where, show)
-            try:
-                both.append(evaluate(where / "labels", studies))
-            except DatasetError as error:
-                return Verdict(False, f"the models cannot be compared: {error}", len(patients))
-    return verdict(*map(_dice, both), *map(_ef_error_pct, both), seed=seed)
+        try:
+            both.append(figures(predictor, records, studies, on_progress=show))
+        except DatasetError as error:
+            return Verdict(False, f"the models cannot be compared: {error}", len(patients))
+    return verdict(*both, quality=_worst_quality(records), seed=seed)
 
 
 def verdict(
-    dice: Mapping[str, float],
-    new_dice: Mapping[str, float],
-    ef_error_pct: Mapping[str, float],
-    new_ef_error_pct: Mapping[str, float],
-    *,
-    seed: int = 0,
+    published: Figures, candidate: Figures, *, quality: Mapping[str, str] | None = None, seed: int = 0
 ) -> Verdict:
     """Compare by patient; the candidate must be no worse, and no interval may leave room for a real loss.
 
     Parameters
     ----------
-    dice, new_dice : mapping of str to float
-        Mean Dice of each patient by the published model and by the candidate.
-    ef_error_pct, new_ef_error_pct : mapping of str to float
-        Absolute EF error of each patient, in points.
+    published, candidate : Figures
+        Patients that only one of them has do not count.
+    quality : mapping of str to str, optional
+        Image quality of patients, for what is told of each.
+    seed : int
+        For the intervals.
     """
-    found = _difference(dice, new_dice, seed)
-    error = _difference(ef_error_pct, new_ef_error_pct, seed)
+    found = _difference(published.dice, candidate.dice, seed)
+    error = _difference(published.ef_error_pct, candidate.ef_error_pct, seed)
     if found is None:
-        reason = f"{len(dice.keys() & new_dice.keys())} patients could be compared, too few to judge by"
-        return Verdict(False, reason, len(dice.keys() & new_dice.keys()))
+        both = len(published.dice.keys() & candidate.dice.keys())
+        return Verdict(False, f"{both} patients could be compared, too few to judge by", both)
+    parts: dict[str, dict[str, float]] = defaultdict(dict)
+    for patient, dice in published.dice.items():
+        parts[(quality or {}).get(patient, "unknown")][patient] = dice
+    compared = {one: _difference(parts[one], candidate.dice, seed) for one in sorted(parts)}
+    by_quality = {one: part for one, part in compared.items() if part}
     worse = []
     if found.difference < 0:
         worse.append(f"Dice falls from {found.published:.4f} to {found.candidate:.4f}")
@@ -148,7 +145,7 @@ def verdict(
         if error
         else "; too few patients have an EF to judge it"
     )
-    return Verdict(not worse, "; ".join(worse) or better, found.patients, found, error)
+    return Verdict(not worse, "; ".join(worse) or better, found.patients, found, error, by_quality)
 
 
 def _difference(old: Mapping[str, float], new: Mapping[str, float], seed: int) -> Difference | None:
@@ -162,35 +159,15 @@ def _difference(old: Mapping[str, float], new: Mapping[str, float], seed: int) -
     )
 
 
-def _predict(
-    predictor: Predictor, records: Collection[Record], folder: Path, show: Callable[[int], None]
-) -> None:
-    """Masks as files; an image that cannot be read has none on either side."""
-    write_model_note(predictor, folder)
-    for done, record in enumerate(records, start=1):
-        try:
-            image = nifti.read(record.path)
-            masks = predictor.predict(image.clip)
-            nifti.write_mask_like(masks, folder / "labels" / f"{record.image_id}.nii.gz", grid=image.grid)
-        except InputError:
-            pass
-        show(done)
+def _worst_quality(records: Collection[Record]) -> dict[str, str]:
+    """Image quality of each patient's worst image; CAMUS calls them Good, Medium and Poor."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        if record.image_quality:
+            found[record.patient].add(record.image_quality)
+    return {patient: max(said, key=_badness) for patient, said in found.items()}
 
 
-def _dice(found: Evaluation) -> dict[str, float]:
-    """Mean Dice of each patient over its images and the structures that its references have."""
-    values: dict[str, list[float]] = defaultdict(list)
-    for row in found.scores:
-        if row.score.dice is not None:
-            values[row.record.patient].append(row.score.dice)
-    return {patient: float(np.mean(some)) for patient, some in values.items()}
-
-
-def _ef_error_pct(found: Evaluation) -> dict[str, float]:
-    """Absolute EF error of each patient by the most trusted method that both sides could be measured by."""
-    errors: dict[str, float] = {}
-    for pair in found.pairs:
-        both = pair.both("ef_pct")
-        if both and pair.reference.convention is Convention.GUIDELINE:
-            errors.setdefault(pair.reference.patient, abs(both[0] - both[1]))
-    return errors
+def _badness(quality: str) -> tuple[int, str]:
+    known = ("Good", "Medium", "Poor")
+    return known.index(quality) if quality in known else -1, quality

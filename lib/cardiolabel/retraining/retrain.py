@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -33,6 +33,7 @@ from cardiolabel.store.label_files import HOME
 from cardiolabel.studies import Studies
 from cardiolabel.training import training_recipe
 from cardiolabel.training.fit import FitProgress, FitState
+from cardiolabel.training.split import HELD_BACK
 from cardiolabel.training.train import train
 from cardiolabel.training.training_recipe import TrainingRecipe
 
@@ -50,6 +51,7 @@ def retrain(
     weights: Path,
     *,
     settings: Settings | None = None,
+    base: Path | None = None,
     on_progress: Callable[[Status], None] = lambda status: None,
 ) -> Status:
     """Train on the final labels of a studies folder, and publish what comes of it if it is no worse.
@@ -66,6 +68,9 @@ def retrain(
     weights : Path
         Folder of the published models.
     settings : Settings, optional
+    base : Path, optional
+        Studies folder that the published model was trained on: half of what is seen, so that it is not
+        forgotten. Its held-back patients, and patients of ``studies``, are left out.
     on_progress : callable
         Told about every second, and at the end.
 
@@ -87,7 +92,7 @@ def retrain(
     OSError
         The disk is full or a folder cannot be written; the published model stays as it is.
     """
-    run = _Run(model, studies, weights, settings or Settings(), on_progress)
+    run = _Run(model, studies, weights, settings or Settings(), base, on_progress)
     with run.alone():
         try:
             run.go()
@@ -106,10 +111,12 @@ class _Run:
         studies: Path,
         weights: Path,
         settings: Settings,
+        base: Path | None,
         on_progress: Callable[[Status], None],
     ) -> None:
         self._recipe = _recipe(model, settings)
         self._model, self._studies, self._weights, self._settings = model, studies, weights, settings
+        self._base = base
         self._folder = weights / FOLDER / model
         self._on_progress = on_progress
         self._said_s = 0.0
@@ -131,14 +138,21 @@ class _Run:
         served = versions.served(self._model)
         published = versions.folder(self._model, served)
         before = read_card(self._model, published)
-        records, labels = self._labelled()
+        self._recipe = replace(self._recipe, size_px=before.size_px)
+        records, labels = self._labelled(self._studies)
+        if not records:
+            views = ", ".join(sorted(self._recipe.form.views))
+            raise DatasetError(f"no final label of an image of view {views}: correct and submit some first")
         patients = extend_stored(self._studies / HOME / VALIDATION_NAME, records)
         judged = [record for record in records if record.patient in set(patients.validation)]
         learned = [record for record in records if record.patient not in set(patients.validation)]
         self.status.training_patients = len({record.patient for record in learned})
         self.status.validation_patients = len({record.patient for record in judged})
         fingerprint = _fingerprint(learned, labels)
-        trained = self._train(learned, labels, published, before, fingerprint)
+        rehearsed = self._rehearsed({record.patient for record in records})
+        if rehearsed:
+            fingerprint = _digest([fingerprint, _fingerprint(*rehearsed)])
+        trained = self._train(learned, labels, rehearsed, published, before, fingerprint)
         candidate = trained
         if not self._settings.from_scratch:
             candidate = trained / "average"
@@ -165,20 +179,33 @@ class _Run:
         except OSError:
             return
 
-    def _labelled(self) -> tuple[list[Record], Path]:
-        labels = self._studies / "labels" / "final"
-        records = [
+    def _labelled(self, studies: Path) -> tuple[list[Record], Path]:
+        """Images that can be learned from, and where their labels are."""
+        labels = studies / "labels" / "final"
+        return [
             record
-            for record in Studies(self._studies).records()
+            for record in Studies(studies).records()
             if record.view in self._recipe.form.views and (labels / f"{record.image_id}.nii.gz").is_file()
-        ]
+        ], labels
+
+    def _rehearsed(self, known: Collection[str]) -> tuple[list[Record], Path] | None:
+        """What the published model learned from, but for ``known`` patients."""
+        if self._base is None or self._settings.from_scratch:
+            return None
+        records, labels = self._labelled(self._base)
+        records = [one for one in records if one.split not in HELD_BACK and one.patient not in known]
         if not records:
-            views = ", ".join(sorted(self._recipe.form.views))
-            raise DatasetError(f"no final label of an image of view {views}: correct and submit some first")
+            raise DatasetError(f"{self._base}: no final label of a patient in training to rehearse")
         return records, labels
 
     def _train(
-        self, records: list[Record], labels: Path, published: Path, before: ModelCard, fingerprint: str
+        self,
+        records: list[Record],
+        labels: Path,
+        rehearsed: tuple[list[Record], Path] | None,
+        published: Path,
+        before: ModelCard,
+        fingerprint: str,
     ) -> Path:
         """Train in a folder that belongs to this data and model, or go on there."""
         out = self._folder / _digest(
@@ -206,8 +233,8 @@ class _Run:
         found = train(
             self._recipe, records, labels, out=out, version=_version(before), licence=before.licence,
             trained_on=self._studies.resolve().name,
-            start=None if self._settings.from_scratch else published, epochs=self._settings.epochs,
-            device=self._settings.device or None,
+            start=None if self._settings.from_scratch else published, rehearsed=rehearsed,
+            epochs=self._settings.epochs, device=self._settings.device or None,
             on_reading=reading, on_progress=training, on_judged=judged,
         )  # fmt: skip
         self.status.skipped = [list(one) for one in found.skipped]

@@ -23,7 +23,7 @@ from cardiolabel.preprocessing.augmentation import AUGMENTATIONS
 from cardiolabel.training.depthwise import quicken
 from cardiolabel.training.losses import LOSSES, supervised
 from cardiolabel.training.optimizers import OPTIMIZERS, rate
-from cardiolabel.training.samples import Samples
+from cardiolabel.training.samples import Samples, joined
 from cardiolabel.training.targets import TARGETS
 from cardiolabel.training.training_recipe import TrainingRecipe
 
@@ -69,6 +69,7 @@ def fit(
     recipe: TrainingRecipe,
     checkpoint: Path,
     begun_with: str = "",
+    rehearsed: Samples | None = None,
     device: str | None = None,
     on_progress: Callable[[FitProgress], None] = lambda progress: None,
     on_judged: Callable[[FitState], None] = lambda state: None,
@@ -88,6 +89,8 @@ def fit(
     checkpoint : Path
     begun_with : str
         The model whose weights the network has, if any.
+    rehearsed : Samples, optional
+        What was learned before and is not to be forgotten: half of each batch.
     device : str, optional
         ``cpu`` or ``cuda``; by default the GPU where there is one.
     on_progress, on_judged : callable
@@ -100,6 +103,9 @@ def fit(
     OSError
         The checkpoint cannot be written.
     """
+    fresh = len(training)
+    if rehearsed is not None:
+        training = joined(training, rehearsed)
     made_of = json.dumps([asdict(recipe), begun_with, training.key, selection.key], default=str)
     run = _Run(network, recipe, checkpoint, made_of, device)
     target = TARGETS[recipe.form.output]
@@ -111,7 +117,7 @@ def fit(
     while state.steps < total:
         begun = time.monotonic()
         run.set_rate(state.steps / total)
-        picked = torch.randint(len(training), (recipe.batch,), generator=run.generator)
+        picked = _pick(fresh, len(training), recipe.batch, run.generator)
         images, wanted = augment(
             training.images[picked].float(), targets[picked], generator=run.generator, move=target.moved
         )
@@ -129,6 +135,17 @@ def fit(
             saved_s = state.seconds
             run.save()
     return run.best_network(), state
+
+
+def _pick(fresh: int, total: int, batch: int, generator: torch.Generator) -> torch.Tensor:
+    """Frames of a batch: of the first ``fresh`` ones, and as many of those behind them, if there are any."""
+    if total == fresh:
+        return torch.randint(fresh, (batch,), generator=generator)
+    half = batch // 2
+    return torch.cat([
+        torch.randint(fresh, (batch - half,), generator=generator),
+        torch.randint(fresh, total, (half,), generator=generator),
+    ])  # fmt: skip
 
 
 class _Run:

@@ -43,6 +43,15 @@ class Samples:
         return len(self.images)
 
 
+def joined(first: Samples, second: Samples) -> Samples:
+    """The frames of both, in this order."""
+    return Samples(
+        torch.cat([first.images, second.images]), torch.cat([first.classes, second.classes]),
+        first.skipped + second.skipped, torch.cat([first.points, second.points]),
+        f"{first.key}+{second.key}",
+    )  # fmt: skip
+
+
 def load(
     records: Sequence[Record],
     labels: Path,

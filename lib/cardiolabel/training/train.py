@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -40,6 +40,7 @@ def train(
     licence: str,
     held_back: Collection[str] = (),
     start: Path | None = None,
+    rehearsed: tuple[Sequence[Record], Path] | None = None,
     epochs: int | None = None,
     cache: Path | None = None,
     device: str | None = None,
@@ -64,6 +65,9 @@ def train(
         Patients to leave out besides those of the official split.
     start : Path, optional
         A folder with a model of the recipe's name, whose weights are begun with.
+    rehearsed : sequence of Record and Path, optional
+        Images that ``start`` was trained on and the folder of their masks: half of what is seen, besides
+        ``epochs``, so that they are not forgotten.
     epochs : int, optional
         How often each frame is seen, in place of the recipe's budget.
     cache : Path, optional
@@ -96,8 +100,9 @@ def train(
         chosen = [record for record in usable if record.patient in patients]
         parts.append(load(chosen, labels, recipe=form, cache=cache or out, on_progress=on_reading))
     training, selection = parts
+    again = load(*rehearsed, recipe=form, cache=cache or out, on_progress=on_reading) if rehearsed else None
     if epochs:
-        recipe = replace(recipe, images=epochs * len(training))
+        recipe = replace(recipe, images=epochs * len(training) * (2 if again else 1))
     torch.manual_seed(recipe.seed)
     arguments = {"out_channels": form.channels, **recipe.arguments}
     try:
@@ -116,14 +121,15 @@ def train(
 
     best, state = fit(
         network, training, selection, recipe=recipe, checkpoint=out / "checkpoint.pt",
-        begun_with=settings.get("start", ""), device=device,
+        begun_with=settings.get("start", ""), rehearsed=again, device=device,
         on_progress=on_progress, on_judged=note,
     )  # fmt: skip
     events.close()
     card = ModelCard(
         name=recipe.name, version=version, network=recipe.network,
         arguments={key: value for key, value in arguments.items() if key != "pretrained"}, recipe=form.name,
-        trained_on=f"{trained_on}: {len(split.training)} patients, {len(training)} frames",
+        trained_on=f"{trained_on}: {len(split.training)} patients, {len(training)} frames"
+        + (f"; rehearsed: {len(again)} frames" if again else ""),
         licence=licence, settings=settings, size_px=recipe.size_px,
     )  # fmt: skip
     return Trained(save_model(best, card, folder=out), split, state, training.skipped + selection.skipped)

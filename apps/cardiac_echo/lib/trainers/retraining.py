@@ -30,11 +30,13 @@ class Retraining(TrainTask):
     model : str
     studies, weights : Path
         The studies folder and the folder of the models.
+    base : Path or None
+        Studies that the model was trained on before.
     """
 
-    def __init__(self, model: str, studies: Path, weights: Path) -> None:
+    def __init__(self, model: str, studies: Path, weights: Path, base: Path | None) -> None:
         super().__init__(description=f"Retrain {model} on final labels; published only if it is no worse")
-        self._model, self._studies, self._weights = model, studies, weights
+        self._model, self._studies, self._weights, self._base = model, studies, weights, base
 
     def config(self) -> dict[str, Any]:
         """What a client may set, with defaults; a list offers its members."""
@@ -77,8 +79,9 @@ class Retraining(TrainTask):
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
         """Retrain; the status that it ended with."""
         found = retrain(
-            self._model, self._studies, self._weights, settings=self.settings(request), on_progress=_log
-        )
+            self._model, self._studies, self._weights, settings=self.settings(request), base=self._base,
+            on_progress=_log,
+        )  # fmt: skip
         return asdict(found)
 
 

@@ -1,4 +1,4 @@
-"""Servers on this machine, started for a benchmark and ended with it."""
+"""Servers on this machine, started for a benchmark or a replay and ended with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _POLL_S = 0.02
 _LOG_LINES = 5
 
 
-class BenchError(CardiolabelError):
+class ServerError(CardiolabelError):
     """A server did not start, or answered with an error."""
 
 
@@ -50,7 +50,7 @@ class Server:
             answer = connection.getresponse()
             said = answer.read()
         if answer.status != http.client.OK:
-            raise BenchError(f"{path}: answered {answer.status}: {said[:200]!r}; {_tail(self.log)}")
+            raise ServerError(f"{path}: answered {answer.status}: {said[:200]!r}; {_tail(self.log)}")
         return said
 
 
@@ -68,7 +68,7 @@ def running(app: Path, studies: Path, *, conf: Mapping[str, str], home: Path) ->
 
     Raises
     ------
-    BenchError
+    ServerError
         It does not start.
     """
     with socket.socket() as probe:
@@ -78,7 +78,7 @@ def running(app: Path, studies: Path, *, conf: Mapping[str, str], home: Path) ->
     log = home / "server.log"
     command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", app, "--studies", studies]
     settings = [word for name, value in conf.items() for word in ("--conf", name, value)]
-    source = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
+    source = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603  our own command
             [*map(str, command), *settings, "--host", "127.0.0.1", "--port", str(port)],
@@ -96,13 +96,13 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise BenchError(f"a server ended instead of starting; {_tail(log)}")
+            raise ServerError(f"a server ended instead of starting; {_tail(log)}")
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=1):
                 return
         except OSError:
             time.sleep(_POLL_S)
-    raise BenchError(f"a server did not start within {_START_S} s; {_tail(log)}")
+    raise ServerError(f"a server did not start within {_START_S} s; {_tail(log)}")
 
 
 def _tail(log: Path) -> str:

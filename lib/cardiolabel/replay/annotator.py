@@ -1,0 +1,136 @@
+"""An annotator whose corrections are known beforehand, at MONAI Label's own client."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monailabel.client import MONAILabelClient
+from monailabel.client.client import MONAILabelClientException
+
+from cardiolabel.domain import Record, View
+from cardiolabel.errors import CardiolabelError
+from cardiolabel.io import nifti
+from cardiolabel.measurements.mask_agreement import compare_masks
+from cardiolabel.studies import labels_of
+
+_POLL_S = 1.0
+_ENDED = ("DONE", "ERROR")
+
+
+class ReplayError(CardiolabelError):
+    """The server answered otherwise than a replay can go on with."""
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """What was submitted: images, seconds, and the mean Dice of the LV cavity as it was predicted for them.
+
+    ``model`` is the version that predicted the last one.
+    """
+
+    images: int
+    seconds: float
+    offered_lv_dice: float | None
+    model: str
+
+
+class Annotator:
+    """Takes the next image, has it predicted, and submits the mask that is known to be right.
+
+    Parameters
+    ----------
+    url : str
+        Of the server.
+    model : str
+    labels : Path
+        Folder of the right masks ``<image_id>.nii.gz``.
+    home : Path
+        For what the client downloads.
+    """
+
+    def __init__(self, url: str, model: str, labels: Path, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self._client = MONAILabelClient(url, tmpdir=str(home), client_id="replay")
+        self._model, self._labels = model, labels
+
+    def annotate(
+        self, wanted: Mapping[str, Record], *, on_progress: Callable[[int], None] = lambda done: None
+    ) -> Annotated:
+        """Correct images until those that are wanted are done.
+
+        Parameters
+        ----------
+        wanted : mapping of str to Record
+            By image id; the server hands out these before any others.
+        on_progress : callable
+            Told images done.
+
+        Raises
+        ------
+        ReplayError
+            The server hands out another image, or refuses one.
+        """
+        begun, left, dice, version = time.monotonic(), dict(wanted), [], ""
+        while left:
+            image_id = str(self._ask(self._client.next_sample, "first", {}).get("id"))
+            record = left.pop(image_id, None)
+            if record is None:
+                raise ReplayError(f"the server handed out {image_id!r}, which is not of this round")
+            right = self._labels / f"{image_id}.nii.gz"
+            offered, version = self._offered(record, right)
+            dice += offered
+            self._ask(self._client.save_label, image_id, str(right), "final", {})
+            on_progress(len(wanted) - len(left))
+        mean = statistics.mean(dice) if dice else None
+        return Annotated(len(wanted), time.monotonic() - begun, mean, version)
+
+    def retrain(
+        self, settings: Mapping[str, Any], *, on_progress: Callable[[Mapping[str, Any]], None]
+    ) -> Mapping[str, Any]:
+        """Have the model retrained, and wait for the status that it ends with.
+
+        Raises
+        ------
+        ReplayError
+            It failed.
+        """
+        self._ask(self._client.train_start, self._model, dict(settings))
+        while True:
+            task = self._ask(self._client.train_status)
+            status: Mapping[str, Any] = task.get("progress") or {}
+            if task["status"] in _ENDED:
+                if task["status"] == "ERROR" or status.get("state") not in ("published", "refused"):
+                    raise ReplayError(f"retraining failed: {status.get('reason') or task}")
+                return status
+            on_progress(status)
+            time.sleep(_POLL_S)
+
+    def _offered(self, record: Record, right: Path) -> tuple[list[float], str]:
+        """Dice of what is predicted before it is corrected."""
+        file, said = self._ask(
+            self._client.infer, self._model, record.image_id, {"result_extension": ".nii.gz"}
+        )
+        path = Path(file)
+        try:
+            found = compare_masks(
+                nifti.read_mask(path), nifti.read_mask(right), labels=labels_of(record), spacing=None,
+                stack=record.view is View.SAX,
+            )  # fmt: skip
+        finally:
+            path.unlink()
+        dice = [one.dice for one in found if one.structure == "lv_cavity" and one.dice is not None]
+        return dice, str(said["model"]["version"])
+
+    @staticmethod
+    def _ask(call: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            said = call(*arguments)
+        except (MONAILabelClientException, OSError) as error:
+            raise ReplayError(f"the server refused: {getattr(error, 'msg', None) or error}") from error
+        return json.loads(said) if isinstance(said, str) else said
