@@ -112,7 +112,7 @@ def test_better_is_published_and_worse_is_refused(studies: Path, weights: Path) 
     assert new.note["instead_of"] == 0 and new.note["training_patients"] == 24 and len(new.note["data"]) == 16
     frozen = (studies / HOME / "validation.json").read_bytes()
 
-    # Again, from the published one, with an average of both: no worse, and judged by the same patients.
+    # Again, from the published one: judged by the same patients.
     again = go(studies, weights, Settings(epochs=2, learning_rate=1e-3))
     assert (
         again.verdict is not None and again.verdict["dice"]["published"] == found.verdict["dice"]["candidate"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Verdict:
 
     ``dice`` and ``ef_error_pct`` are those of `cardiolabel.retraining.figures.Figures`; None where too few
     patients have them. ``dice_by_quality`` has the Dice of patients whose worst image is of that quality.
+    ``candidate`` names the one of several that it is of.
     """
 
     promoted: bool
@@ -54,6 +55,7 @@ class Verdict:
     dice: Difference | None = None
     ef_error_pct: Difference | None = None
     dice_by_quality: Mapping[str, Difference] = field(default_factory=dict)
+    candidate: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe form."""
@@ -62,19 +64,22 @@ class Verdict:
 
 def judge(
     published: Predictor,
-    candidate: Predictor,
+    candidates: Mapping[str, Predictor],
     records: Collection[Record],
     studies: Path,
     *,
     seed: int = 0,
     on_progress: Progress = lambda done, total: None,
 ) -> Verdict:
-    """Predict the validation patients with both models and compare what comes of it.
+    """Predict the validation patients with all models and compare what comes of it.
+
+    Of several candidates, the one with the highest mean Dice stands for them.
 
     Parameters
     ----------
-    published, candidate : Predictor
-        Of the same labels.
+    published : Predictor
+    candidates : mapping of str to Predictor
+        At least one, by name; of the same labels.
     records : collection of Record
         Images of the validation patients.
     studies : Path
@@ -94,17 +99,23 @@ def judge(
             " needed: label more patients"
         )
         return Verdict(False, reason, len(patients))
-    both = []
-    for number, predictor in enumerate((published, candidate)):
+    judged: list[Figures] = []
+    total = (1 + len(candidates)) * len(records)
 
-        def show(done: int, before: int = number * len(records)) -> None:
-            on_progress(before + done, 2 * len(records))
+    def show(done: int) -> None:
+        on_progress(len(judged) * len(records) + done, total)
 
-        try:
-            both.append(figures(predictor, records, studies, on_progress=show))
-        except DatasetError as error:
-            return Verdict(False, f"the models cannot be compared: {error}", len(patients))
-    return verdict(*both, quality=_worst_quality(records), seed=seed)
+    try:
+        for predictor in (published, *candidates.values()):
+            judged.append(figures(predictor, records, studies, on_progress=show))
+    except DatasetError as error:
+        return Verdict(False, f"the models cannot be compared: {error}", len(patients))
+    quality = _worst_quality(records)
+    verdicts = [
+        replace(verdict(judged[0], one, quality=quality, seed=seed), candidate=name)
+        for name, one in zip(candidates, judged[1:], strict=True)
+    ]
+    return max(verdicts, key=lambda one: one.dice.candidate if one.dice else 0.0)
 
 
 def verdict(

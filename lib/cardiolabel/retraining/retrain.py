@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -56,8 +56,8 @@ def retrain(
 ) -> Status:
     """Train on the final labels of a studies folder, and publish what comes of it if it is no worse.
 
-    The published model is begun with, and averaged with what was trained, so that what it knew is not
-    forgotten. Run again after an interruption, on the same labels, it goes on.
+    The published model is begun with. What was trained is judged by itself and averaged with the published
+    model, which guards what that knew. Run again after an interruption, on the same labels, it goes on.
 
     Parameters
     ----------
@@ -153,11 +153,13 @@ class _Run:
         if rehearsed:
             fingerprint = _digest([fingerprint, _fingerprint(*rehearsed)])
         trained = self._train(learned, labels, rehearsed, published, before, fingerprint)
-        candidate = trained
+        candidates = {"trained": trained}
         if not self._settings.from_scratch:
-            candidate = trained / "average"
-            average_models(self._model, [published, trained], out=candidate, version=_version(before))
-        verdict = self._judge(published, candidate, judged)
+            candidates["averaged"] = trained / "average"
+            average_models(
+                self._model, [published, trained], out=candidates["averaged"], version=_version(before)
+            )
+        verdict = self._judge(published, candidates, judged)
         self.status.verdict, self.status.reason = verdict.as_dict(), verdict.reason
         if verdict.promoted:
             note = {
@@ -165,7 +167,7 @@ class _Run:
                 "data": fingerprint, "studies": self._studies.resolve().name,
                 "training_patients": self.status.training_patients, **verdict.as_dict(),
             }  # fmt: skip
-            made = versions.publish(self._model, candidate, note=note, instead_of=served)
+            made = versions.publish(self._model, candidates[verdict.candidate], note=note, instead_of=served)
             self.status.version = made.number
         self._say("published" if verdict.promoted else "refused", force=True)
 
@@ -240,13 +242,14 @@ class _Run:
         self.status.skipped = [list(one) for one in found.skipped]
         return out
 
-    def _judge(self, published: Path, candidate: Path, records: list[Record]) -> Verdict:
+    def _judge(self, published: Path, candidates: Mapping[str, Path], records: list[Record]) -> Verdict:
         def judging(done: int, total: int) -> None:
             self.status.done, self.status.total, self.status.eta_s = done, total, None
             self._say("judging")
 
-        old, new = (Predictor.load(self._model, folder) for folder in (published, candidate))
-        return judge(old, new, records, self._studies, on_progress=judging)
+        loaded = {name: Predictor.load(self._model, folder) for name, folder in candidates.items()}
+        old = Predictor.load(self._model, published)
+        return judge(old, loaded, records, self._studies, on_progress=judging)
 
     def _say(self, state: str | None = None, *, force: bool = False) -> None:
         if not force and state == self.status.state and time.monotonic() - self._said_s < _EVERY_S:
