@@ -84,9 +84,11 @@ class CardiacEchoApp(MONAILabelApp):
         return {name: config.infer(self.engine) for name, config in self.configs.items()}
 
     def init_trainers(self) -> dict[str, TrainTask]:
-        """One task per model with weights of its own."""
-        found = {name: config.trainer(self.engine, self._base(name)) for name, config in self.configs.items()}
-        return {name: task for name, task in found.items() if task}
+        """One task per model."""
+        return {
+            name: config.trainer(self.engine, self._base(config.source.shares or name))
+            for name, config in self.configs.items()
+        }
 
     def _base(self, model: str) -> Path | None:
         """What a model was trained on, where this server may read it."""

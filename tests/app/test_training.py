@@ -54,7 +54,8 @@ def served(server: Server) -> dict[str, Any]:
 
 def test_what_a_client_may_set(server: Server) -> None:
     trainers = server.get("/info/").json()["trainers"]
-    assert list(trainers) == ["camus"]
+    assert list(trainers) == ["camus", "echonet"]
+    assert "the weights of camus" in trainers["echonet"]["description"]
     config = trainers["camus"]["config"]
     assert set(config) == {"epochs", "learning_rate", "device", "from_scratch"}
     assert config["epochs"] == 10 and config["from_scratch"] is False and "cpu" in config["device"]
@@ -90,7 +91,9 @@ def test_a_refusal_says_why(server: Server) -> None:
     assert task["progress"]["state"] == "refused"
     assert "too few to judge by" in task["progress"]["reason"]
     assert task["progress"]["epoch"] == 1 and task["progress"]["curve"]
-    picture = server.get("/cardiac/training/camus/curve.png")
+    (once,) = server.get("/cardiac/training").json()  # echonet shares the weights of camus
+    assert once["model"] == "camus"
+    picture = server.get("/cardiac/training/echonet/curve.png")
     assert picture.headers["content-type"] == "image/png" and picture.content.startswith(b"\x89PNG")
     assert served(server) == before
 

@@ -17,6 +17,7 @@ from cardiolabel.errors import InputError
 from cardiolabel.inference.engines import choose, openvino_engine
 from cardiolabel.inference.engines.choose import ENGINE_VARIABLE, engine_for
 from cardiolabel.inference.engines.openvino_engine import CACHE_VARIABLE, OpenVinoEngine
+from cardiolabel.inference.engines.threads import leave_cores_to
 from cardiolabel.inference.engines.torch_engine import TorchEngine
 from cardiolabel.inference.models import Models, load
 from cardiolabel.inference.predictor import Predictor
@@ -241,3 +242,22 @@ def test_openvino_starts_once_and_meets_an_array_before_any_thread_does() -> Non
         openvino_engine._started.cache_clear()
         cores = set(pool.map(lambda _: id(openvino_engine._core()), range(32)))
     assert len(cores) == 1 and len(seen) == 1
+
+
+@pytest.mark.parametrize(("name", "threads"), [("openvino cpu bf16", 1), ("torch cpu fp32", 2)])
+def test_only_an_engine_with_own_threads_leaves_pytorch_one(name: str, threads: int) -> None:
+    class Named:
+        def __init__(self) -> None:
+            self.name = name
+
+        def logits(self, frames: np.ndarray) -> np.ndarray:
+            return frames
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        leave_cores_to(Named())
+        with ThreadPoolExecutor(1) as pool:  # as requests are answered
+            assert pool.submit(torch.get_num_threads).result() == threads
+    finally:
+        torch.set_num_threads(before)

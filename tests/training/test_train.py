@@ -22,6 +22,7 @@ from cardiolabel.io import nifti
 from cardiolabel.networks.weights import load_model
 from cardiolabel.preprocessing.recipes import CAMUS, SAX
 from cardiolabel.training import samples
+from cardiolabel.training.class_target import ClassTarget
 from cardiolabel.training.train import Trained, train
 from cardiolabel.training.training_recipe import TrainingRecipe
 
@@ -85,6 +86,7 @@ from pathlib import Path
 from cardiolabel.datasets import manifest
 from cardiolabel.preprocessing.recipes import CAMUS
 from cardiolabel.training import samples
+from cardiolabel.training.class_target import ClassTarget
 studies, cache = map(Path, sys.argv[1:])
 records = [one for one in manifest.scan(studies) if one.image_id == "phantom01_4CH_ED"]
 print(samples.load(records, studies / "labels" / "final", recipe=CAMUS, cache=cache).key)
@@ -149,6 +151,9 @@ def test_of_a_cine_only_labelled_frames_are_taken_and_a_broken_mask_costs_itself
     assert [image_id for image_id, _ in found.skipped] == [still.image_id]
     kept = samples.load([cine, still], labels, recipe=CAMUS, cache=tmp_path)
     assert kept.images.equal(found.images) and kept.skipped == found.skipped
+    more = samples.load([cine, still], labels, recipe=CAMUS, cache=tmp_path, cavity_only=True)
+    assert len(more) == 3 and more.classes[:2].equal(found.classes)
+    assert set(more.classes[2].unique().tolist()) == {1, samples.NOT + 1}
 
 
 def test_a_stack_also_teaches_where_there_is_no_ventricle(tmp_path: Path) -> None:
@@ -170,3 +175,13 @@ def test_a_stack_also_teaches_where_there_is_no_ventricle(tmp_path: Path) -> Non
     nifti.write_mask_like(np.full_like(masks, 3), labels / "p_SAX_ED.nii.gz", grid=grid)
     with pytest.raises(DatasetError, match="no image has a usable mask"):
         samples.load([record], labels, recipe=SAX, cache=tmp_path)
+
+
+def test_what_only_a_cavity_leaves_open_is_what_the_network_says() -> None:
+    targets = torch.tensor([[1, 0], [samples.NOT + 1, samples.NOT + 1]])[None, None]
+    logits = torch.zeros(1, 4, 2, 2)
+    logits[:, 1] = 5  # cavity everywhere, which is ruled out below
+    logits[0, 2, 1, 0] = logits[0, 3, 1, 1] = 1
+    assert ClassTarget().completed(targets, logits)[0, 0].tolist() == [[1, 0], [2, 3]]
+    whole = targets[..., :1, :]
+    assert ClassTarget().completed(whole, logits[..., :1, :]) is whole

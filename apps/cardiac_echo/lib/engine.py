@@ -13,6 +13,7 @@ from cardiolabel.cache import BoundedCache
 from cardiolabel.corrections import Corrections
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import CardiolabelError
+from cardiolabel.inference.engines.threads import leave_cores_to
 from cardiolabel.inference.models import Models
 from cardiolabel.store.store import Store
 from cardiolabel.studies import Studies
@@ -57,10 +58,15 @@ class Engine:
         self.store.sync.refresh()
 
     def warm_up(self) -> None:
-        """Let the first model predict an empty frame, so that no request waits for libraries."""
+        """Let the first model predict an empty frame, so that no request waits for libraries.
+
+        From then on this process is for predictions: training has its own.
+        """
         try:
             empty = Clip(np.zeros((1, 64, 64), dtype=np.uint8), Spacing(row_mm=1, col_mm=1))
-            self.models.named(self.models.names[0]).predict(empty)
+            predictor = self.models.named(self.models.names[0])
+            predictor.predict(empty)
+            leave_cores_to(predictor.engine)
         except CardiolabelError as error:
             logger.warning("not warmed up: %s", error)
 

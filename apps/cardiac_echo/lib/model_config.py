@@ -29,8 +29,6 @@ class ModelConfig(TaskConfig):
         """The inference task."""
         return Segmentation(engine, self.source, dimension=self.dimension, description=self.description)
 
-    def trainer(self, engine: Engine, base: Path | None) -> Retraining | None:
-        """The training task; None for a model that uses another's weights. ``base``: what it learned from."""
-        if self.source.shares:
-            return None
-        return Retraining(self.source.name, engine.studies.folder, engine.models.folder, base)
+    def trainer(self, engine: Engine, base: Path | None) -> Retraining:
+        """The training task. ``base``: what the model learned from."""
+        return Retraining(self.source, engine.studies.folder, engine.models.folder, base)

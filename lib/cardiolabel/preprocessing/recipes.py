@@ -156,7 +156,7 @@ class Recipe:
             upright = above.flip(2) if place.flipped else above
             fitted[index] = _resize(upright, place.inner_rows, place.inner_cols)[0]
         low = float(fitted.min())
-        high = float(np.percentile(fitted.numpy(), 99.5))
+        high = _percentile(fitted.numpy(), 99.5)
         # Almost black frames have their 99.5th percentile at the minimum.
         fitted = (fitted - low) / ((high - low) or (float(fitted.max()) - low) or 1.0)
         return _pad(fitted, place, self.size_px).numpy()
@@ -183,6 +183,19 @@ class Recipe:
             box[1], size=place.cols, inner=place.inner_cols, at=place.left, side=self.size_px, reverse=False
         )
         return resample(probabilities, rows, cols)
+
+
+def _percentile(values: NDArray[np.float32], percent: float) -> float:
+    """As `numpy.percentile`, in a third of its time.
+
+    >>> _percentile(np.arange(5, dtype=np.float32), 30)
+    1.2
+    """
+    place = percent / 100 * (values.size - 1)
+    low = int(place)
+    high = min(low + 1, values.size - 1)
+    ordered = np.partition(values, (low, high), axis=None)
+    return float(ordered[low]) + (place - low) * (float(ordered[high]) - float(ordered[low]))
 
 
 def _resize(planes: torch.Tensor, rows: int, cols: int) -> torch.Tensor:

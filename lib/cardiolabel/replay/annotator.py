@@ -19,7 +19,7 @@ from cardiolabel.io import nifti
 from cardiolabel.measurements.mask_agreement import compare_masks
 from cardiolabel.studies import labels_of
 
-_POLL_S = 1.0
+_POLL_S, _TAKEN_UP_S = 1.0, 120.0
 _ENDED = ("DONE", "ERROR")
 
 
@@ -29,15 +29,11 @@ class ReplayError(CardiolabelError):
 
 @dataclass(frozen=True)
 class Annotated:
-    """What was submitted: images, seconds, and the mean Dice of the LV cavity as it was predicted for them.
-
-    ``model`` is the version that predicted the last one.
-    """
+    """What was submitted: images, seconds, and the mean Dice of the LV cavity as it was predicted before."""
 
     images: int
     seconds: float
     offered_lv_dice: float | None
-    model: str
 
 
 class Annotator:
@@ -60,7 +56,11 @@ class Annotator:
         self._model, self._labels = model, labels
 
     def annotate(
-        self, wanted: Mapping[str, Record], *, on_progress: Callable[[int], None] = lambda done: None
+        self,
+        wanted: Mapping[str, Record],
+        *,
+        version: str,
+        on_progress: Callable[[int], None] = lambda done: None,
     ) -> Annotated:
         """Correct images until those that are wanted are done.
 
@@ -68,27 +68,28 @@ class Annotator:
         ----------
         wanted : mapping of str to Record
             By image id; the server hands out these before any others.
+        version : str
+            Of the model that is published; running servers take it up within seconds.
         on_progress : callable
             Told images done.
 
         Raises
         ------
         ReplayError
-            The server hands out another image, or refuses one.
+            The server hands out another image, refuses one, or goes on with another model.
         """
-        begun, left, dice, version = time.monotonic(), dict(wanted), [], ""
+        begun, left, dice = time.monotonic(), dict(wanted), list[float]()
         while left:
             image_id = str(self._ask(self._client.next_sample, "first", {}).get("id"))
             record = left.pop(image_id, None)
             if record is None:
                 raise ReplayError(f"the server handed out {image_id!r}, which is not of this round")
             right = self._labels / f"{image_id}.nii.gz"
-            offered, version = self._offered(record, right)
-            dice += offered
+            dice += self._offered(record, right, version)
             self._ask(self._client.save_label, image_id, str(right), "final", {})
             on_progress(len(wanted) - len(left))
         mean = statistics.mean(dice) if dice else None
-        return Annotated(len(wanted), time.monotonic() - begun, mean, version)
+        return Annotated(len(wanted), time.monotonic() - begun, mean)
 
     def retrain(
         self, settings: Mapping[str, Any], *, on_progress: Callable[[Mapping[str, Any]], None]
@@ -111,12 +112,9 @@ class Annotator:
             on_progress(status)
             time.sleep(_POLL_S)
 
-    def _offered(self, record: Record, right: Path) -> tuple[list[float], str]:
+    def _offered(self, record: Record, right: Path, version: str) -> list[float]:
         """Dice of what is predicted before it is corrected."""
-        file, said = self._ask(
-            self._client.infer, self._model, record.image_id, {"result_extension": ".nii.gz"}
-        )
-        path = Path(file)
+        path = self._predicted(record, version)
         try:
             found = compare_masks(
                 nifti.read_mask(path), nifti.read_mask(right), labels=labels_of(record), spacing=None,
@@ -124,8 +122,20 @@ class Annotator:
             )  # fmt: skip
         finally:
             path.unlink()
-        dice = [one.dice for one in found if one.structure == "lv_cavity" and one.dice is not None]
-        return dice, str(said["model"]["version"])
+        return [one.dice for one in found if one.structure == "lv_cavity" and one.dice is not None]
+
+    def _predicted(self, record: Record, version: str) -> Path:
+        deadline = time.monotonic() + _TAKEN_UP_S
+        while True:
+            file, said = self._ask(
+                self._client.infer, self._model, record.image_id, {"result_extension": ".nii.gz"}
+            )
+            if said["model"]["version"] == version:
+                return Path(file)
+            Path(file).unlink()
+            if time.monotonic() > deadline:
+                raise ReplayError(f"the server still predicts by {said['model']['version']}, not {version}")
+            time.sleep(_POLL_S)
 
     @staticmethod
     def _ask(call: Callable[..., Any], *arguments: Any) -> Any:

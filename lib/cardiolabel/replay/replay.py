@@ -18,7 +18,7 @@ from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io.files import atomic
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.versions import Versions
-from cardiolabel.networks.weights import ModelCard, save_model
+from cardiolabel.networks.weights import ModelCard, read_card, save_model
 from cardiolabel.replay.annotator import Annotator
 from cardiolabel.replay.plan import begin, draw_plan, labelled
 from cardiolabel.retraining.figures import figures
@@ -192,11 +192,13 @@ class _Replay:
         if self.rounds[number].images is None:
             done = {path.name.removesuffix(".nii.gz") for path in self._labels.glob("*.nii.gz")}
             left = {image_id: record for image_id, record in wanted.items() if image_id not in done}
+            version = read_card(self._recipe.name, self._served).version
             found = self.annotator.annotate(
-                left, on_progress=lambda corrected: self._on_progress(corrected, total, f"{this}: correcting")
-            )
+                left, version=version,
+                on_progress=lambda corrected: self._on_progress(corrected, total, f"{this}: correcting"),
+            )  # fmt: skip
             self._note(
-                number, images=found.images, annotation_s=found.seconds, offered_by=found.model,
+                number, images=found.images, annotation_s=found.seconds, offered_by=version,
                 offered_lv_dice=found.offered_lv_dice,
             )  # fmt: skip
         if self.rounds[number].training_s is None:
@@ -213,8 +215,7 @@ class _Replay:
                 reason=status["reason"],
             )  # fmt: skip
         if self.rounds[number].served is None:
-            weights = Versions(self._weights).folder(self._recipe.name)
-            self._note(number, served=self._quality(weights, f"{this}: reporting"))
+            self._note(number, served=self._quality(self._served, f"{this}: reporting"))
 
     def scratch(self, number: int, patients: list[str]) -> None:
         """Train on the same labels from scratch, where that is asked for."""
@@ -242,6 +243,10 @@ class _Replay:
     @property
     def _weights(self) -> Path:
         return self._out / "app" / "model"
+
+    @property
+    def _served(self) -> Path:
+        return Versions(self._weights).folder(self._recipe.name)
 
     def _learned(self) -> list[Record]:
         found = labelled(self._out / "studies", self._recipe.form.views)

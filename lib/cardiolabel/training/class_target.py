@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from cardiolabel.preprocessing.augmentation import moved_masks
-from cardiolabel.training.samples import Samples
+from cardiolabel.training.samples import NOT, Samples
 
 
 class ClassTarget:
@@ -20,6 +20,19 @@ class ClassTarget:
     def moved(self, targets: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
         """Classes ``(N, 1, S, S)`` of varied images."""
         return moved_masks(targets, theta, side_px)[:, None]
+
+    def completed(self, targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Classes, where only some class is ruled out the likeliest other one by logits ``(N, C, S, S)``.
+
+        A frame in which only the cavity was drawn then teaches the cavity, and of the rest what is known
+        already.
+        """
+        is_open = targets >= NOT
+        if not is_open.any():
+            return targets
+        ruled_out = torch.where(is_open, targets - NOT, 0)
+        others = logits.detach().float().scatter(1, ruled_out, -torch.inf)
+        return torch.where(is_open, others.argmax(1, keepdim=True), targets)
 
     def found(self, logits: torch.Tensor) -> torch.Tensor:
         """The likeliest classes of logits ``(N, C, S, S)``, one-hot ``(N, S, S, C)``."""

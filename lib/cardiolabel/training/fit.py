@@ -23,7 +23,7 @@ from cardiolabel.preprocessing.augmentation import AUGMENTATIONS
 from cardiolabel.training.depthwise import quicken
 from cardiolabel.training.losses import LOSSES, supervised
 from cardiolabel.training.optimizers import OPTIMIZERS, rate
-from cardiolabel.training.samples import Samples, joined
+from cardiolabel.training.samples import NOT, Samples, joined
 from cardiolabel.training.targets import TARGETS
 from cardiolabel.training.training_recipe import TrainingRecipe
 
@@ -148,6 +148,13 @@ def _pick(fresh: int, total: int, batch: int, generator: torch.Generator) -> tor
     ])  # fmt: skip
 
 
+def _compared(found: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Found and true classes, one-hot; where only a class is ruled out, only that one is compared."""
+    is_open = classes >= NOT
+    truth = torch.nn.functional.one_hot(classes % NOT, found.shape[-1]).bool()
+    return found & (truth | ~is_open[..., None]), truth & ~is_open[..., None]
+
+
 class _Run:
     """A network in training with everything that a checkpoint holds."""
 
@@ -184,7 +191,8 @@ class _Run:
         batch = images.to(self._device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self._device.type, torch.bfloat16):
             logits = self._network(batch)
-        loss = supervised(loss_of, logits, wanted.to(self._device))
+        finest = logits[0] if isinstance(logits, list) else logits
+        loss = supervised(loss_of, logits, self._target.completed(wanted.to(self._device), finest))
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_NORM)
@@ -220,7 +228,7 @@ class _Run:
             with torch.autocast(self._device.type, torch.bfloat16):
                 logits = self._average(batch.contiguous(memory_format=torch.channels_last))
             found = self._target.found(logits.float())
-            truth = torch.nn.functional.one_hot(samples.classes[chunk].long(), found.shape[-1]).bool()
+            found, truth = _compared(found, samples.classes[chunk].long())
             overlap, area = (found & truth).sum((0, 1, 2)), found.sum((0, 1, 2)) + truth.sum((0, 1, 2))
             both, total = (both + overlap, total + area) if len(both) else (overlap, area)
         return float((2 * both / total.clamp(min=1))[1:].mean())

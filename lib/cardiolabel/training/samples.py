@@ -20,12 +20,17 @@ from cardiolabel.io.files import atomic
 from cardiolabel.preprocessing.recipes import Output, Placement, Recipe
 from cardiolabel.training.landmark_points import landmarks_of_mask
 
+NOT = 128
+"""Added to a class: pixels that may be of any other."""
+
 _NO_POINTS = torch.zeros(0, len(NAMES), 2)
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
     """Frames ``images (N, 1, S, S)`` fp16 and ``classes (N, S, S)`` uint8, and what could not be used.
+
+    Where only the cavity was drawn, of class ``c``, all other pixels are of class `NOT` ``+ c``.
 
     ``points (N, 7, 2)``: landmarks in pixels of the images, in the order of
     `cardiolabel.datasets.landmarks.NAMES`; ``(0, 7, 2)`` for recipes of other outputs. ``key`` tells the
@@ -58,12 +63,14 @@ def load(
     *,
     recipe: Recipe,
     cache: Path,
+    cavity_only: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Samples:
     """Read images and their masks; of each the planes that say all that is to be learned.
 
     Of a cine those are the frames that hold a label; of a stack also those without, which lie beyond the
-    ventricle. A cavity without myocardium, where that is to be learned too, leaves open where it is.
+    ventricle. A cavity without myocardium, where that is to be learned too, leaves open where it is: such
+    frames are left out unless ``cavity_only``.
 
     Parameters
     ----------
@@ -74,6 +81,8 @@ def load(
         As inference will use it.
     cache : Path
         Folder that keeps the arrays, by everything they depend on.
+    cavity_only : bool
+        Take frames in which only the cavity was drawn.
     on_progress : callable
         Told images done and in all.
 
@@ -90,7 +99,7 @@ def load(
         side = recipe.size_px
         return Samples(torch.zeros(0, 1, side, side).half(), torch.zeros(0, side, side, dtype=torch.uint8))
     files = [(str(one.phase), file_state(one.path), file_state(path)) for one, path in pairs]
-    key = hashlib.sha256(repr((_told(recipe), files)).encode()).hexdigest()[:16]
+    key = hashlib.sha256(repr((_told(recipe), cavity_only, files)).encode()).hexdigest()[:16]
     stored = cache / f"samples-{key}.pt"
     if stored.exists():
         images, classes, points, skipped = torch.load(stored, weights_only=True)
@@ -99,7 +108,7 @@ def load(
     problems: list[tuple[str, str]] = []
     for done, (record, path) in enumerate(pairs, start=1):
         try:
-            found.append(_read(record, path, recipe))
+            found.append(_read(record, path, recipe, cavity_only))
         except InputError as error:
             problems.append((record.image_id, str(error)))
         on_progress(done, len(pairs))
@@ -119,13 +128,16 @@ def _told(recipe: Recipe) -> dict[str, object]:
     return {**vars(recipe), "views": sorted(map(str, recipe.views))}
 
 
-def _read(record: Record, path: Path, recipe: Recipe) -> Samples:
+def _read(record: Record, path: Path, recipe: Recipe, cavity_only: bool) -> Samples:
     clip, masks = nifti.read(record.path).clip, nifti.read_mask(path)
     if masks.shape != clip.shape:
         raise DatasetError(f"mask {masks.shape} (T, H, W) does not fit its image {clip.shape}")
     place = recipe.placement(clip)
     images, classes = recipe.frames(clip, place), recipe.masks(masks, place)
-    labelled = _learnable(record, masks, recipe)
+    open_frames = _open_frames(masks, recipe)
+    labelled = _learnable(record, masks, open_frames & (not cavity_only))
+    cavity = recipe.values.index(recipe.labels.value("lv_cavity"))
+    classes[open_frames] = np.where(classes[open_frames] == cavity, cavity, NOT + cavity)
     points = _NO_POINTS
     if recipe.output is Output.LANDMARKS:
         points = torch.stack([_points(masks, index, clip.spacing, place) for index in labelled])
@@ -134,16 +146,22 @@ def _read(record: Record, path: Path, recipe: Recipe) -> Samples:
     )
 
 
-def _learnable(record: Record, masks: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.intp]:
+def _open_frames(masks: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.bool_]:
+    """Frames with a cavity but no myocardium, where both are to be learned."""
+    if not recipe.labels.has("myocardium"):
+        return np.zeros(len(masks), dtype=np.bool_)
+    cavity, wall = (
+        (masks == recipe.labels.value(name)).any(axis=(1, 2)) for name in ("lv_cavity", "myocardium")
+    )
+    found: NDArray[np.bool_] = cavity & ~wall
+    return found
+
+
+def _learnable(record: Record, masks: NDArray[np.uint8], left_out: NDArray[np.bool_]) -> NDArray[np.intp]:
     drawn = masks.any(axis=(1, 2))
     if not drawn.any():
         raise DatasetError("its masks are empty")
-    known = np.ones_like(drawn) if record.phase is not Phase.CINE else drawn
-    if recipe.labels.has("myocardium"):
-        cavity, wall = (
-            (masks == recipe.labels.value(name)).any(axis=(1, 2)) for name in ("lv_cavity", "myocardium")
-        )
-        known = known & ~(cavity & ~wall)
+    known = (np.ones_like(drawn) if record.phase is not Phase.CINE else drawn) & ~left_out
     if not known.any():
         raise DatasetError("its masks hold the cavity without the myocardium, which is to be learned too")
     return np.flatnonzero(known)

@@ -23,6 +23,9 @@ class Target(Protocol):
     def moved(self, targets: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
         """A batch of them after `cardiolabel.preprocessing.augmentation.Move`, as losses take it."""
 
+    def completed(self, targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Moved targets, what they leave open filled in by the network's own logits."""
+
     def found(self, logits: torch.Tensor) -> torch.Tensor:
         """What logits ``(N, C, S, S)`` mean, one-hot ``(N, S, S, 1 + structures)`` on the CPU."""
 

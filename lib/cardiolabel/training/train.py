@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -64,7 +65,8 @@ def train(
     held_back : collection of str
         Patients to leave out besides those of the official split.
     start : Path, optional
-        A folder with a model of the recipe's name, whose weights are begun with.
+        A folder with a model of the recipe's name, whose weights are begun with. Frames in which only the
+        cavity was drawn are then learned from too.
     rehearsed : sequence of Record and Path, optional
         Images that ``start`` was trained on and the folder of their masks: half of what is seen, besides
         ``epochs``, so that they are not forgotten.
@@ -95,12 +97,15 @@ def train(
         raise DatasetError(f"{labels}: no masks of {', '.join(sorted(form.views))} images to train on")
     drawn = draw(usable, selection=recipe.selection, seed=recipe.seed, held_back=held_back)
     split = frozen(out / "split.json", drawn)
+    read = partial(
+        load, recipe=form, cache=cache or out, cavity_only=start is not None, on_progress=on_reading
+    )  # a network that begins with nothing could not complete what was left open
     parts: list[Samples] = []
     for patients in (set(split.training), set(split.selection)):
         chosen = [record for record in usable if record.patient in patients]
-        parts.append(load(chosen, labels, recipe=form, cache=cache or out, on_progress=on_reading))
+        parts.append(read(chosen, labels))
     training, selection = parts
-    again = load(*rehearsed, recipe=form, cache=cache or out, on_progress=on_reading) if rehearsed else None
+    again = read(*rehearsed) if rehearsed else None
     if epochs:
         recipe = replace(recipe, images=epochs * len(training) * (2 if again else 1))
     torch.manual_seed(recipe.seed)

@@ -100,8 +100,9 @@ def train_status(all: bool = False, check_if_running: bool = False) -> Any:
 
 @router.post("/train/", include_in_schema=False, dependencies=[Admin])
 def train_all(params: Params = None, run_sync: bool = False) -> dict[str, Any]:
-    """Every model, one after the other; nothing where there is none."""
-    return _start_all(Kind.TRAIN, "model", app_instance()._trainers, params, run_sync)
+    """Every model, one after the other, those that share weights once; nothing where there is none."""
+    once = {task.model: name for name, task in reversed(app_instance()._trainers.items())}
+    return _start_all(Kind.TRAIN, "model", reversed(once.values()), params, run_sync)
 
 
 @router.post("/train/{model}", tags=["Train"], summary="Train a model", dependencies=[Admin])

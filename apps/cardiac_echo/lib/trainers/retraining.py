@@ -13,6 +13,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
 from cardiolabel.errors import DatasetError
+from cardiolabel.inference.models import ModelSource
 from cardiolabel.retraining.retrain import retrain
 from cardiolabel.retraining.settings import Settings, devices
 from cardiolabel.retraining.status import Status, read_status
@@ -27,16 +28,25 @@ class Retraining(TrainTask):
 
     Parameters
     ----------
-    model : str
+    source : ModelSource
+        Where it uses another model's weights, it is those that are retrained.
     studies, weights : Path
         The studies folder and the folder of the models.
     base : Path or None
         Studies that the model was trained on before.
     """
 
-    def __init__(self, model: str, studies: Path, weights: Path, base: Path | None) -> None:
-        super().__init__(description=f"Retrain {model} on final labels; published only if it is no worse")
-        self._model, self._studies, self._weights, self._base = model, studies, weights, base
+    def __init__(self, source: ModelSource, studies: Path, weights: Path, base: Path | None) -> None:
+        of = f" (the weights of {source.shares})" if source.shares else ""
+        super().__init__(
+            description=f"Retrain {source.name}{of} on final labels; published only if it is no worse"
+        )
+        self._source, self._studies, self._weights, self._base = source, studies, weights, base
+
+    @property
+    def model(self) -> str:
+        """The model whose weights are retrained."""
+        return self._source.weights(self._weights)
 
     def config(self) -> dict[str, Any]:
         """What a client may set, with defaults; a list offers its members."""
@@ -54,7 +64,7 @@ class Retraining(TrainTask):
 
     def status(self) -> Status | None:
         """Where the last run stands; None where there was none."""
-        return read_status(self._model, self._weights)
+        return read_status(self.model, self._weights)
 
     def settings(self, request: Mapping[str, Any]) -> Settings:
         """What a request asks for.
@@ -79,7 +89,7 @@ class Retraining(TrainTask):
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
         """Retrain; the status that it ended with."""
         found = retrain(
-            self._model, self._studies, self._weights, settings=self.settings(request), base=self._base,
+            self.model, self._studies, self._weights, settings=self.settings(request), base=self._base,
             on_progress=_log,
         )  # fmt: skip
         return asdict(found)
