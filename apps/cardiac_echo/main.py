@@ -32,7 +32,7 @@ from lib.environment import apply_limits
 from lib.errors import refused
 from lib.logs import be_discreet
 from lib.sessions import UploadSessions
-from lib.trainers.retraining import give_way
+from lib.trainers.retraining import serve_the_server
 
 logger = logging.getLogger(__name__)
 
@@ -139,9 +139,9 @@ class CardiacEchoApp(MONAILabelApp):
         return Batch(self.engine, self.datastore(), request)()
 
     def train(self, request: dict[str, Any]) -> Any:
-        """Retrain a model; in a process of its own, it leaves the cores to predictions."""
+        """Retrain a model, mostly in a process of its own."""
         if not self._server_mode:
-            give_way()
+            serve_the_server()
         return super().train(request)
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:

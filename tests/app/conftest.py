@@ -34,8 +34,8 @@ needs_weights = pytest.mark.skipif(
 class Server:
     """Requests to a running server."""
 
-    def __init__(self, url: str, studies: Path, log: Path) -> None:
-        self.url, self.studies, self.log = url, studies, log
+    def __init__(self, url: str, studies: Path, log: Path, process: subprocess.Popen[bytes]) -> None:
+        self.url, self.studies, self.log, self.process = url, studies, log, process
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
         return requests.request(method, self.url + path, timeout=ANSWER_S, **options)
@@ -69,7 +69,7 @@ def running(command: Sequence[str], studies: Path) -> Iterator[Server]:
             start_new_session=True,
         )
     try:
-        server = Server(f"http://127.0.0.1:{port}", studies, log)
+        server = Server(f"http://127.0.0.1:{port}", studies, log, process)
         _wait_until_ready(server, process)
         yield server
     finally:

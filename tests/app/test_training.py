@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (studies / "labels" / "final").mkdir(parents=True)
     for path in studies.glob("phantom*_E[DS].nii.gz"):
         shutil.copy(studies / "truth" / path.name, studies / "labels" / "final")
+    with started(app, studies) as one:
+        yield one
+
+
+@contextmanager
+def started(app: Path, studies: Path) -> Iterator[Server]:
     with running([*start_server_command(app, studies), "--conf", "models", "camus,echonet"], studies) as one:
         yield one
 
@@ -108,3 +117,22 @@ def test_a_training_that_fails_says_why(server: Server) -> None:
     assert task["status"] == "ERROR"
     assert "validation.json is damaged" in task["progress"]["reason"]
     validation.write_text(json.dumps(known))
+
+
+def test_a_server_that_is_killed_takes_its_training_along(server: Server) -> None:
+    """The next one says what happened, serves the same model, and can train."""
+    before = served(server)
+    assert server.post("/train/camus", json={"epochs": 50}).ok
+    until(server, lambda task: task.get("progress", {}).get("state") == "training")
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.wait(10)
+    app = server.studies.parent / "app"
+    with started(app, server.studies) as next_one:
+        deadline = time.monotonic() + 30
+        while (status := next_one.get("/cardiac/training").json()[0])["state"] == "training":
+            assert time.monotonic() < deadline, status
+            time.sleep(0.3)
+        assert (status["state"], status["reason"]) == ("failed", "it was stopped; start it again to go on")
+        assert served(next_one) == before
+        assert next_one.post("/train/camus", json={"epochs": 1}).ok
+        assert ended(next_one)["progress"]["state"] == "refused"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +23,7 @@ from cardiolabel.retraining.status import Status, read_status
 logger = logging.getLogger(__name__)
 
 _DEFAULTS = Settings()
+_LOOKED_EVERY_S = 1.0
 
 
 class Retraining(TrainTask):
@@ -95,9 +98,20 @@ class Retraining(TrainTask):
         return asdict(found)
 
 
-def give_way() -> None:
-    """Leave the cores to whoever waits for a prediction."""
+def serve_the_server() -> None:
+    """Leave the cores to whoever waits for a prediction, and end when the server that asked for this is gone.
+
+    Nobody else could stop it, and the next server could train nothing until it ends.
+    """
     os.nice(19)
+    server = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == server:
+            time.sleep(_LOOKED_EVERY_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="watch-server", daemon=True).start()
 
 
 def _switch(said: object) -> bool:
