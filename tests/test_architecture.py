@@ -24,7 +24,7 @@ LEVELS = (
     ("annotators",),
     ("corrections",),
     ("evaluation",),
-    ("folder_summary", "servers"),
+    ("folder_summary", "lean_start", "servers"),
     ("pipeline",),
     ("comparison", "bench", "cluster", "retraining"),
     ("replay",),

@@ -18,6 +18,9 @@ from urllib.parse import quote, urlencode
 
 from cardiolabel.errors import CardiolabelError
 
+LEAN, MONAI_LABEL = "cardiolabel.lean_start", "monailabel.main"
+"""Modules that start a server."""
+
 _START_S, _STOP_S, _ANSWER_S = 180, 10, 1800
 _POLL_S = 0.02
 _LOG_LINES = 5
@@ -55,7 +58,9 @@ class Server:
 
 
 @contextmanager
-def running(app: Path, studies: Path, *, conf: Mapping[str, str], home: Path) -> Iterator[Server]:
+def running(
+    app: Path, studies: Path, *, conf: Mapping[str, str], home: Path, module: str = LEAN
+) -> Iterator[Server]:
     """A server of a MONAI Label app, ready to answer; ended with the block.
 
     Parameters
@@ -65,6 +70,8 @@ def running(app: Path, studies: Path, *, conf: Mapping[str, str], home: Path) ->
         Settings of the app.
     home : Path
         Takes its log and what it keeps of sessions.
+    module : str
+        What starts it: `LEAN`, as ``cardiolabel serve`` does, or `MONAI_LABEL`.
 
     Raises
     ------
@@ -76,7 +83,7 @@ def running(app: Path, studies: Path, *, conf: Mapping[str, str], home: Path) ->
         port = probe.getsockname()[1]
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"
-    command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", app, "--studies", studies]
+    command = [sys.executable, "-m", module, "start_server", "--app", app, "--studies", studies]
     settings = [word for name, value in conf.items() for word in ("--conf", name, value)]
     source = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     with log.open("wb") as output:

@@ -27,9 +27,9 @@ REPORTED = ("phantom01", "phantom02")
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Stills of eleven phantoms with final labels, of which two are held back."""
+    """Stills of phantoms with final labels, of which two are held back."""
     made, folder = (tmp_path_factory.mktemp("replay") / name for name in ("sample", "studies"))
-    write_sample(made, patients=11, seed=2)
+    write_sample(made, patients=12, seed=2)
     (folder / "labels" / "final").mkdir(parents=True)
     kept = []
     for record in manifest.scan(made):

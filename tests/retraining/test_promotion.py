@@ -48,6 +48,17 @@ def test_what_might_be_a_loss_is_refused() -> None:
     assert not steady.promoted and "EF error could be worse by" in steady.reason
 
 
+@pytest.mark.parametrize(("shift", "promoted"), [(0.1, True), (0.5, False)])
+def test_a_sure_gain_outweighs_what_may_be_chance(shift: float, promoted: bool) -> None:
+    """One figure is surely better; the other is worse by a little, or by more than chance explains."""
+    chance = np.where(np.arange(20) % 2, 1.0, -1.0)
+    dice = verdict(judged(DICE, ERROR), judged(DICE + 0.01, ERROR + chance + 2 * shift))
+    ef = verdict(judged(DICE, ERROR), judged(DICE + 0.002 * chance - 0.004 * shift, ERROR - 1))
+    assert (dice.promoted, ef.promoted) == (promoted, promoted)
+    unsure = verdict(judged(DICE, ERROR), judged(DICE + 0.01 * chance + 0.001, ERROR + chance + 0.1))
+    assert not unsure.promoted and "EF error grows" in unsure.reason
+
+
 def test_too_few_patients_are_said() -> None:
     few, enough = DICE[: LEAST_PATIENTS - 1], DICE[:LEAST_PATIENTS]
     found = verdict(judged(few), judged(few))

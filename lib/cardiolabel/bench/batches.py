@@ -67,7 +67,8 @@ def _served_s(app: Path, studies: Path, model: str, conf: Mapping[str, str], hom
     """Seconds of one batch, on a server that has answered before; on a copy, as its labels are stored."""
     own = home / "studies"
     shutil.copytree(studies, own, ignore=shutil.ignore_patterns("labels", ".*"))
-    with servers.running(app, own, conf=conf, home=home) as server:
+    module = servers.MONAI_LABEL if app.name == STOCK else servers.LEAN
+    with servers.running(app, own, conf=conf, home=home, module=module) as server:
         server.infer(model, next(own.glob("*.nii.gz")).name.removesuffix(".nii.gz"))
         begun = time.perf_counter()
         server.batch_infer(model)

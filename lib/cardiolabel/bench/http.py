@@ -66,7 +66,9 @@ def bench_http(
         server.infer(model, records[0].image_id)
         start_s = time.perf_counter() - begun
         conf = {"model": model, "weights": str(weights.resolve())}
-        stock = servers.running(apps / STOCK, studies, conf=conf, home=home / "stock")
+        stock = servers.running(
+            apps / STOCK, studies, conf=conf, home=home / "stock", module=servers.MONAI_LABEL
+        )
         begun = time.perf_counter()
         with stock as other:
             other.infer(STOCK, records[0].image_id)

@@ -40,5 +40,5 @@ def serve(
     sys.stdout.flush()
     arguments = ["--app", str(APP), "--studies", str(studies.resolve())]
     arguments += ["--conf", "models", models] if models else []
-    command = [sys.executable, "-m", "monailabel.main", "start_server", *arguments]
+    command = [sys.executable, "-m", "cardiolabel.lean_start", "start_server", *arguments]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606  no shell

@@ -123,6 +123,9 @@ def verdict(
 ) -> Verdict:
     """Compare by patient; the candidate must be no worse, and no interval may leave room for a real loss.
 
+    It is no worse where neither Dice nor EF error is, on average; or where one of them is surely better and
+    the other worse by no more than chance explains.
+
     Parameters
     ----------
     published, candidate : Figures
@@ -143,11 +146,11 @@ def verdict(
     compared = {one: _difference(parts[one], candidate.dice, seed) for one in sorted(parts)}
     by_quality = {one: part for one, part in compared.items() if part}
     worse = []
-    if found.difference < 0:
+    if found.difference < 0 and not (found.high > 0 and error and error.high < 0):
         worse.append(f"Dice falls from {found.published:.4f} to {found.candidate:.4f}")
     elif found.low < -DICE_LOSS:
         worse.append(f"Dice could be worse by {-found.low:.3f} (95 % interval)")
-    if error and error.difference > 0:
+    if error and error.difference > 0 and not (error.low < 0 and found.low > 0):
         worse.append(f"the EF error grows from {error.published:.1f} to {error.candidate:.1f} points")
     elif error and error.high > EF_LOSS_PCT:
         worse.append(f"the EF error could be worse by {error.high:.1f} points (95 % interval)")

@@ -1,0 +1,37 @@
+"""MONAI Label's own command, without optional packages that take seconds to load and that nothing here uses.
+
+``python -m cardiolabel.lean_start start_server …`` is ``python -m monailabel.main start_server …``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+HIDDEN = ("ignite", "mlflow")
+"""MONAI goes without them where they are not installed. ``ignite``, which brings torch's distributed package,
+is for MONAI's trainers, ``mlflow`` for MONAI Label's tracking; training has processes of its own, as ever."""
+
+
+class _Hidden(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname in HIDDEN:
+            raise ModuleNotFoundError(f"{fullname} is left out of this process", name=fullname)
+        return None
+
+
+def main() -> None:
+    """Run MONAI Label with this process's arguments."""
+    sys.meta_path.insert(0, _Hidden())
+    from monailabel.main import Main
+
+    Main().run()
+
+
+if __name__ == "__main__":
+    main()
