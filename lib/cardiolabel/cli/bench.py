@@ -27,9 +27,11 @@ def bench(
     from cardiolabel.bench.figures import table
     from cardiolabel.bench.run import Setting, conditions, run_bench
     from cardiolabel.io.files import atomic
+    from cardiolabel.networks.versions import Versions
 
     with clear_errors():
-        setting = Setting(model, MODELS, APP.parent, studies, images, repeats)
+        served = Versions(MODELS).folder(model)
+        setting = Setting(model, served, APP.parent, studies, images, repeats)
         held = conditions(setting)
         with bar("timing", quiet) as progress:
             found = run_bench([part.strip() for part in parts.split(",")], setting, on_progress=progress)

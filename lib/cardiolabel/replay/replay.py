@@ -15,6 +15,7 @@ import torch
 from cardiolabel import servers
 from cardiolabel.domain import Record
 from cardiolabel.inference.predictor import Predictor
+from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.versions import Versions
@@ -43,7 +44,7 @@ class Settings:
     rounds : tuple of int
         Patients with labels after each round, growing.
     images : int
-        Training images of each round, whatever it has to learn from.
+        Training images of each round, about, whatever it has to learn from.
     scratch_images : int
         Of a training from scratch on the same labels, to compare with; 0 for none.
     scratch_rounds : tuple of int
@@ -202,7 +203,7 @@ class _Replay:
                 offered_lv_dice=found.offered_lv_dice,
             )  # fmt: skip
         if self.rounds[number].training_s is None:
-            epochs = max(1, round(self._settings.images / len(self._learned())))
+            epochs = max(1, round(self._settings.images / self._frames()))
             begun = time.monotonic()
             status = self.annotator.retrain(
                 {"epochs": epochs, "from_scratch": not Versions(self._weights).served(self._recipe.name)},
@@ -248,9 +249,11 @@ class _Replay:
     def _served(self) -> Path:
         return Versions(self._weights).folder(self._recipe.name)
 
-    def _learned(self) -> list[Record]:
+    def _frames(self) -> int:
+        """Frames and slices that were drawn on and may be learned from."""
         found = labelled(self._out / "studies", self._recipe.form.views)
-        return [record for record in found if record.split == "TRAIN"]
+        files = [self._labels / f"{record.image_id}.nii.gz" for record in found if record.split == "TRAIN"]
+        return sum(int(nifti.read_mask(path).any(axis=(1, 2)).sum()) for path in files)
 
     def _quality(self, weights: Path, what: str) -> Quality:
         def show(done: int) -> None:

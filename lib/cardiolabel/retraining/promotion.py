@@ -73,7 +73,8 @@ def judge(
 ) -> Verdict:
     """Predict the validation patients with all models and compare what comes of it.
 
-    Of several candidates, the one with the highest mean Dice stands for them.
+    Of several candidates, the one with the highest mean Dice stands for them: of those that may be
+    published, if there are any.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ def judge(
         replace(verdict(judged[0], one, quality=quality, seed=seed), candidate=name)
         for name, one in zip(candidates, judged[1:], strict=True)
     ]
-    return max(verdicts, key=lambda one: one.dice.candidate if one.dice else 0.0)
+    return max(verdicts, key=lambda one: (one.promoted, one.dice.candidate if one.dice else 0.0))
 
 
 def verdict(
