@@ -159,7 +159,7 @@ def replay(
 
 def _begin_app(app: Path, own: Path, recipe: TrainingRecipe) -> None:
     """A copy of the app whose only model was never trained."""
-    if (own / "model" / f"{recipe.name}.safetensors").is_file():
+    if (own / "model" / f"{recipe.name}.json").is_file():  # written last
         return
     left_out = shutil.ignore_patterns("model", "logs", "__pycache__")
     shutil.copytree(app, own, ignore=left_out, dirs_exist_ok=True)
