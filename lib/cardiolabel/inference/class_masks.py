@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,10 +17,10 @@ def class_masks(logits: NDArray[np.float32], recipe: Recipe, place: Placement) -
     values = np.array(recipe.values, dtype=np.uint8)
     masks = np.zeros((len(logits), place.rows, place.cols), dtype=np.uint8)
     for mask, frame in zip(masks, torch.from_numpy(logits), strict=True):
-        box = _box(_likeliest(frame.numpy()) > 0, place)
+        box = _box(likeliest(frame.numpy()) > 0, place)
         if box is not None:
             probabilities = recipe.restore(frame.softmax(0), place, box).numpy()
-            mask[box] = clean_mask(values[_likeliest(probabilities)], recipe.labels)
+            mask[box] = clean_mask(values[likeliest(probabilities)], recipe.labels)
     if recipe.least_wall:
         masks[[wall_share(mask, recipe.labels) < recipe.least_wall for mask in masks]] = 0
     return masks
@@ -36,8 +38,8 @@ def _box(found: NDArray[np.bool_], place: Placement) -> tuple[slice, slice] | No
     return (slice(top, bottom), slice(left, right)) if top < bottom and left < right else None
 
 
-def _likeliest(planes: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """As ``planes.argmax(0)``, of equals the first, in a tenth of its time."""
+def likeliest(planes: Sequence[NDArray[np.float32]] | NDArray[np.float32]) -> NDArray[np.uint8]:
+    """As ``planes.argmax(0)`` of planes ``(C, H, W)``, of equals the first, in a tenth of its time."""
     best = planes[0].copy()
     found = np.zeros(best.shape, dtype=np.uint8)
     for number, plane in enumerate(planes[1:], start=1):

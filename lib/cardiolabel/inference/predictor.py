@@ -72,8 +72,10 @@ class Predictor:
         self._masks = _MASKS[recipe.output]
 
     @classmethod
-    def load(cls, name: str, folder: Path) -> Predictor:
+    def load(cls, name: str, folder: Path, *, keep: bool = True) -> Predictor:
         """Load ``<name>.safetensors`` and its card from ``folder``, for the fastest engine here.
+
+        What that converts is kept for the next start, unless ``keep`` is False.
 
         Raises
         ------
@@ -88,7 +90,7 @@ class Predictor:
         recipe = RECIPES[card.recipe].sized(card.size_px)
         made_of = json.dumps([card.sha256, card.network, card.arguments], sort_keys=True)
         key = hashlib.sha256(made_of.encode()).hexdigest()
-        engine = engine_for(lambda: rebuild(blob, card), key=key, size_px=recipe.size_px)
+        engine = engine_for(lambda: rebuild(blob, card), key=key, size_px=recipe.size_px, keep=keep)
         return cls(engine, card, recipe=recipe)
 
     @property

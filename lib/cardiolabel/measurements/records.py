@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,9 @@ from cardiolabel.errors import ImageContentError
 from cardiolabel.measurements.geometry import LVGeometry
 from cardiolabel.measurements.phases import Beat
 from cardiolabel.measurements.quality import Flag
+
+if TYPE_CHECKING:
+    from cardiolabel.measurements.cycles import Cycle
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +127,8 @@ class Study:
     """Everything measured of one patient.
 
     ``beats`` maps the image ids of cines to their beats; ``phase_frames`` the four
-    (view, phase) pairs to the frame row that the first beat's volumes come from.
+    (view, phase) pairs to the frame row that the first beat's volumes come from; ``cycles`` each apical view
+    to all its beats.
     """
 
     patient: str
@@ -132,3 +138,4 @@ class Study:
     area_changes: tuple[AreaChange, ...] = ()
     beats: dict[str, list[Beat]] = field(default_factory=dict)
     phase_frames: dict[tuple[View, Phase], FrameRow] = field(default_factory=dict)
+    cycles: Mapping[View, tuple[Cycle, ...]] = field(default_factory=dict)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from cardiolabel.domain import Convention, Method, Phase
 from cardiolabel.errors import MeasurementError
 from cardiolabel.measurements.cycles import Cycle, ViewCycles
 from cardiolabel.measurements.function import ejection_fraction_pct
-from cardiolabel.measurements.geometry import LVGeometry
 from cardiolabel.measurements.quality import Flag, QualityLimits, is_foreshortened
 from cardiolabel.measurements.records import BeatRow, PatientRow
 from cardiolabel.measurements.volume import (
@@ -19,7 +19,27 @@ from cardiolabel.measurements.volume import (
     single_plane_volume_ml,
 )
 
-VolumeAt = Callable[[tuple[LVGeometry, ...], float], float]
+
+class Sizes(Protocol):
+    """What volumes are computed from: an `LVGeometry`, or the same of D variants of it.
+
+    ``diameters_mm (..., 20)``, ``length_mm (...)``, ``area_mm2 (...)``.
+    """
+
+    @property
+    def diameters_mm(self) -> Any:
+        """Of the 20 discs, annulus to apex."""
+
+    @property
+    def length_mm(self) -> Any:
+        """Of the long axis."""
+
+    @property
+    def area_mm2(self) -> Any:
+        """Of the cavity."""
+
+
+VolumeAt = Callable[[tuple[Sizes, ...], Any], Any]
 
 
 def apical_rows(
@@ -32,17 +52,17 @@ def apical_rows(
     both phases would turn that convention upside down.
     """
     either = tuple(view for view in (a4c, a2c) if view.cycles) or (a4c, a2c)
-    plans: tuple[tuple[Method, tuple[ViewCycles, ...], VolumeAt], ...] = (
-        (Method.BIPLANE, (a4c, a2c), _biplane),
-        (Method.SINGLE_PLANE_A4C, (a4c,), _single_plane),
-        (Method.SINGLE_PLANE_A2C, (a2c,), _single_plane),
-        (Method.AREA_LENGTH, either, _area_length),
+    plans: tuple[tuple[Method, tuple[ViewCycles, ...]], ...] = (
+        (Method.BIPLANE, (a4c, a2c)),
+        (Method.SINGLE_PLANE_A4C, (a4c,)),
+        (Method.SINGLE_PLANE_A2C, (a2c,)),
+        (Method.AREA_LENGTH, either),
     )
     rows: list[PatientRow] = []
     beat_rows: list[BeatRow] = []
-    for method, views, volume_at in plans:
+    for method, views in plans:
         for convention in Convention:
-            row, beats = _row(patient, method, convention, views, volume_at, limits)
+            row, beats = _row(patient, method, convention, views, limits)
             rows.append(row)
             beat_rows += beats
     return tuple(rows), tuple(beat_rows)
@@ -53,7 +73,6 @@ def _row(
     method: Method,
     convention: Convention,
     views: tuple[ViewCycles, ...],
-    volume_at: VolumeAt,
     limits: QualityLimits,
 ) -> tuple[PatientRow, list[BeatRow]]:
     if method is Method.AREA_LENGTH and convention is Convention.CAMUS:
@@ -62,12 +81,22 @@ def _row(
     missing = [view.reason for view in views if not view.cycles]
     if missing:
         return PatientRow(patient, method, convention, reason="; ".join(missing)), []
-    beats = list(zip(*(view.cycles for view in views), strict=False))
+    beats = paired_beats(views)
     calibrated = all(c.at(p).calibrated for beat in beats for c in beat for p in (Phase.ED, Phase.ES))
     if len(views) > 1 and not calibrated:
         reason = "A4C and A2C can only be combined where both files carry a pixel spacing"
         return PatientRow(patient, method, convention, quality=(Flag.UNCALIBRATED,), reason=reason), []
-    volumes = np.array([_volumes(beat, convention, volume_at) for beat in beats])
+    volumes = np.array(
+        [
+            volumes_ml(
+                method,
+                convention,
+                ed=[cycle.ed_geometry for cycle in beat],
+                es=[cycle.es_geometry for cycle in beat],
+            )
+            for beat in beats
+        ]
+    )
     edv, esv = (float(v) for v in volumes.mean(axis=0))
     ef, reason = _ef(edv, esv)
     if not calibrated:
@@ -91,26 +120,54 @@ def _row(
     return row, beat_rows
 
 
-def _volumes(beat: tuple[Cycle, ...], convention: Convention, volume_at: VolumeAt) -> tuple[float, float]:
-    phases = {p: tuple(cycle.at(p) for cycle in beat) for p in (Phase.ED, Phase.ES)}
-    longest = {p: max(g.length_mm for g in geometries) for p, geometries in phases.items()}
+def paired_beats(views: Sequence[ViewCycles]) -> list[tuple[Cycle, ...]]:
+    """The k-th beats of the views, one of each."""
+    return list(zip(*(view.cycles for view in views), strict=False))
+
+
+def volumes_ml(
+    method: Method, convention: Convention, *, ed: Sequence[Sizes], es: Sequence[Sizes]
+) -> tuple[Any, Any]:
+    """EDV and ESV of one beat by an apical method.
+
+    Parameters
+    ----------
+    method : Method
+    convention : Convention
+    ed, es : sequence of Sizes
+        Of each view that the method takes, A4C first.
+
+    Returns
+    -------
+    edv_ml, esv_ml : float, or ndarray (D,) from sizes of D variants
+    """
+    longest = [np.maximum.reduce([sizes.length_mm for sizes in phase]) for phase in (ed, es)]
     if convention is Convention.CAMUS:
-        longest = dict.fromkeys(longest, max(longest.values()))
-    ed, es = (volume_at(phases[p], longest[p]) for p in (Phase.ED, Phase.ES))
-    return ed, es
+        longest = [np.maximum(*longest)] * 2
+    volume_at = _VOLUME_AT[method]
+    edv, esv = (volume_at(tuple(phase), length) for phase, length in zip((ed, es), longest, strict=True))
+    return edv, esv
 
 
-def _biplane(geometries: tuple[LVGeometry, ...], length_mm: float) -> float:
-    a4c, a2c = geometries
+def _biplane(sizes: tuple[Sizes, ...], length_mm: Any) -> Any:
+    a4c, a2c = sizes
     return biplane_volume_ml(a4c.diameters_mm, a2c.diameters_mm, length_mm=length_mm)
 
 
-def _single_plane(geometries: tuple[LVGeometry, ...], length_mm: float) -> float:
-    return single_plane_volume_ml(geometries[0].diameters_mm, length_mm=length_mm)
+def _single_plane(sizes: tuple[Sizes, ...], length_mm: Any) -> Any:
+    return single_plane_volume_ml(sizes[0].diameters_mm, length_mm=length_mm)
 
 
-def _area_length(geometries: tuple[LVGeometry, ...], length_mm: float) -> float:
-    return area_length_volume_ml(geometries[0].area_mm2, geometries[-1].area_mm2, length_mm=length_mm)
+def _area_length(sizes: tuple[Sizes, ...], length_mm: Any) -> Any:
+    return area_length_volume_ml(sizes[0].area_mm2, sizes[-1].area_mm2, length_mm=length_mm)
+
+
+_VOLUME_AT: dict[Method, VolumeAt] = {
+    Method.BIPLANE: _biplane,
+    Method.SINGLE_PLANE_A4C: _single_plane,
+    Method.SINGLE_PLANE_A2C: _single_plane,
+    Method.AREA_LENGTH: _area_length,
+}
 
 
 def _ef(edv: float, esv: float) -> tuple[float | None, str]:

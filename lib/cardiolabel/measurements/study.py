@@ -90,6 +90,7 @@ def measure_study(
         area_changes=tuple(_area_change(view, views[view]) for view in APICAL if views[view].images),
         beats=beats,
         phase_frames=phase_frames,
+        cycles={view: views[view].cycles for view in APICAL},
     )
 
 
@@ -128,7 +129,7 @@ def _frame_row(image: MaskedImage, index: int, limits: QualityLimits, measure: M
     area = length = volume = None
     if geometry.calibrated:
         area, length = geometry.area_mm2, geometry.length_mm
-        volume = single_plane_volume_ml(geometry.diameters_mm, length_mm=length)
+        volume = float(single_plane_volume_ml(geometry.diameters_mm, length_mm=length))
     return FrameRow(
         image.image_id, image.patient, image.view, image.phase, index, area, length, volume,
         tuple(frame_flags(geometry, limits)),

@@ -1,21 +1,28 @@
-"""Left-ventricular volumes from lengths, diameters and areas."""
+"""Left-ventricular volumes from lengths, diameters and areas; of many ventricles at once from arrays."""
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+Values = TypeVar("Values", float, NDArray[np.float64])
+"""One number, or one of each of D ventricles."""
+
 _ML_PER_MM3 = 1e-3
 
 
-def biplane_volume_ml(a4c_mm: NDArray[np.float64], a2c_mm: NDArray[np.float64], *, length_mm: float) -> float:
+def biplane_volume_ml(
+    a4c_mm: NDArray[np.float64], a2c_mm: NDArray[np.float64], *, length_mm: Values
+) -> Values:
     """Biplane method of discs, ``pi/4 * sum(a_i b_i) * L/n``.
 
     Parameters
     ----------
-    a4c_mm, a2c_mm : ndarray, shape (n,)
+    a4c_mm, a2c_mm : ndarray, shape (n,) or (D, n)
         Disc diameters of the two orthogonal views, annulus to apex.
-    length_mm : float
+    length_mm : float or ndarray, shape (D,)
         Long axis L that the discs share; the guideline takes the longer of the two views.
 
     References
@@ -24,24 +31,25 @@ def biplane_volume_ml(a4c_mm: NDArray[np.float64], a2c_mm: NDArray[np.float64], 
 
     Examples
     --------
-    >>> round(biplane_volume_ml(np.full(20, 40.0), np.full(20, 50.0), length_mm=80.0), 2)
+    >>> biplane_volume_ml(np.full(20, 40.0), np.full(20, 50.0), length_mm=80.0).round(2).item()
     125.66
     """
-    return float(np.pi / 4 * (a4c_mm * a2c_mm).sum() * length_mm / len(a4c_mm) * _ML_PER_MM3)
+    product: Values = (a4c_mm * a2c_mm).sum(axis=-1)
+    return np.pi / 4 * product * length_mm / a4c_mm.shape[-1] * _ML_PER_MM3
 
 
-def single_plane_volume_ml(diameters_mm: NDArray[np.float64], *, length_mm: float) -> float:
+def single_plane_volume_ml(diameters_mm: NDArray[np.float64], *, length_mm: Values) -> Values:
     """Single-plane method of discs: `biplane_volume_ml` with circular discs.
 
     Examples
     --------
-    >>> round(single_plane_volume_ml(np.full(20, 40.0), length_mm=80.0), 2)
+    >>> single_plane_volume_ml(np.full(20, 40.0), length_mm=80.0).round(2).item()
     100.53
     """
     return biplane_volume_ml(diameters_mm, diameters_mm, length_mm=length_mm)
 
 
-def area_length_volume_ml(a4c_mm2: float, a2c_mm2: float, *, length_mm: float) -> float:
+def area_length_volume_ml(a4c_mm2: Values, a2c_mm2: Values, *, length_mm: Values) -> Values:
     """Area-length volume, ``8 A1 A2 / (3 pi L)``; give one view's area twice for one plane.
 
     Exact for a half-ellipsoid cut along its axes.

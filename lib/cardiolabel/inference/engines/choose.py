@@ -22,7 +22,9 @@ ENGINE_VARIABLE = "CARDIOLABEL_ENGINE"
 ENGINES = ("auto", "torch", "openvino")
 
 
-def engine_for(network: Callable[[], torch.nn.Module], *, key: str, size_px: int) -> Engine:
+def engine_for(
+    network: Callable[[], torch.nn.Module], *, key: str, size_px: int, keep: bool = True
+) -> Engine:
     """The fastest engine here, or the one that `ENGINE_VARIABLE` names.
 
     ``auto`` is PyTorch where there is a GPU, else OpenVINO where it is installed, else PyTorch.
@@ -35,6 +37,8 @@ def engine_for(network: Callable[[], torch.nn.Module], *, key: str, size_px: int
         Tells weights, kind and arguments of this network from all others.
     size_px : int
         Side of its input.
+    keep : bool
+        Keep what was converted for the next start.
 
     Raises
     ------
@@ -48,10 +52,10 @@ def engine_for(network: Callable[[], torch.nn.Module], *, key: str, size_px: int
     if wanted == "openvino" and not installed:
         raise InputError(f"{ENGINE_VARIABLE}=openvino: not installed; pip install 'cardiolabel[openvino]'")
     if wanted == "openvino":
-        return OpenVinoEngine(network, key=key, size_px=size_px)
+        return OpenVinoEngine(network, key=key, size_px=size_px, keep=keep)
     if wanted == "auto" and installed and not torch.cuda.is_available():
         try:
-            return OpenVinoEngine(network, key=key, size_px=size_px)
+            return OpenVinoEngine(network, key=key, size_px=size_px, keep=keep)
         except (RuntimeError, ImportError) as error:
             logger.warning("OpenVINO cannot compute this network, PyTorch does: %s", error)
     return TorchEngine(network())

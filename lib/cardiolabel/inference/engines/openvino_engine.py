@@ -61,10 +61,14 @@ class OpenVinoEngine:
         Tells weights, kind and arguments of this network from all others.
     size_px : int
         Side of its input.
+    keep : bool
+        Keep what was converted for the next start.
     """
 
-    def __init__(self, network: Callable[[], torch.nn.Module], *, key: str, size_px: int) -> None:
-        self._parts = _models(network, key=key, size_px=size_px)
+    def __init__(
+        self, network: Callable[[], torch.nn.Module], *, key: str, size_px: int, keep: bool = True
+    ) -> None:
+        self._parts = _models(network, key=key, size_px=size_px, keep=keep)
         has_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self._kinds = ["f32", "bf16" if has_bf16 else "f32"][: len(self._parts)]
         self._alone = _Lane(self._compiled("LATENCY"))
@@ -147,13 +151,16 @@ def _started() -> Any:
     return core
 
 
-def _models(network: Callable[[], torch.nn.Module], *, key: str, size_px: int) -> list[Any]:
+def _models(network: Callable[[], torch.nn.Module], *, key: str, size_px: int, keep: bool) -> list[Any]:
     """The converted parts, from the cache or new; without a cache, new at each start."""
     import openvino
 
     version = openvino.__version__.partition("-")[0]
     with tempfile.TemporaryDirectory() as elsewhere:
         drafted = Path(elsewhere) / "model"
+        if not keep:
+            _convert(network(), drafted, size_px)
+            return _read(drafted)
         try:
             folder = cache_folder() / "openvino" / f"{key[:32]}-{size_px}-{version}-{_FORMAT}"
             try:

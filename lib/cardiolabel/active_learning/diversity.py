@@ -1,0 +1,81 @@
+"""Patients that stand for the others: what is worth labelling before any model can say."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_THUMBNAIL = 16
+_MOST = 2000
+"""Patients that distances are computed between; of more, a sample stands for all."""
+
+
+def thumbnail(frame: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A picture as 256 numbers: what is bright where, whatever the gain.
+
+    Parameters
+    ----------
+    frame : ndarray, shape (S, S)
+        Network input; S is a multiple of 16.
+
+    Returns
+    -------
+    ndarray, shape (256,)
+        Of mean 0 and length 1; 0 for a frame of one grey value.
+    """
+    part = len(frame) // _THUMBNAIL
+    small = frame.reshape(_THUMBNAIL, part, _THUMBNAIL, part).mean(axis=(1, 3)).ravel()
+    centred = small - small.mean()
+    length = np.float32(np.linalg.norm(centred))
+    found: NDArray[np.float32] = centred / length if length else centred
+    return found
+
+
+def covering(
+    embeddings: NDArray[np.float32], count: int, *, labelled: NDArray[np.float32], seed: int
+) -> list[int]:
+    """Choose points so that every point is near a chosen or a labelled one: greedy k-medoids.
+
+    Parameters
+    ----------
+    embeddings : ndarray, shape (N, D)
+    count : int
+        How many to choose, at most N.
+    labelled : ndarray, shape (M, D)
+        Chosen already; M may be 0.
+    seed : int
+        Draws the sample that stands for more than 2000 points.
+
+    Returns
+    -------
+    list of int
+        Indices, the most helpful first.
+
+    References
+    ----------
+    Mirzasoleiman et al. 2013, Distributed submodular maximization (exemplar-based clustering).
+    """
+    generator = np.random.default_rng(seed)
+    kept = np.arange(len(embeddings))
+    if len(kept) > _MOST:
+        kept = np.sort(generator.choice(len(embeddings), _MOST, replace=False))
+    points = embeddings[kept]
+    between = _distances(points, points)
+    nearest = between.max(axis=1) if not len(labelled) else _distances(points, labelled).min(axis=1)
+    chosen: list[int] = []
+    left = np.ones(len(points), dtype=np.bool_)
+    for _ in range(min(count, len(points))):
+        gains = (nearest[:, None] - between).clip(min=0).sum(axis=0)
+        best = int(np.where(left, gains, -1.0).argmax())
+        chosen.append(int(kept[best]))
+        left[best] = False
+        nearest = np.minimum(nearest, between[:, best])
+    rest = np.setdiff1d(np.arange(len(embeddings)), chosen)
+    return [*chosen, *generator.permutation(rest).tolist()][:count]
+
+
+def _distances(points: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Euclidean, ``(N, M)``."""
+    squares = (points**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * points @ others.T
+    distances: NDArray[np.float32] = np.sqrt(squares.clip(min=0))
+    return distances

@@ -1,0 +1,224 @@
+"""Each strategy chooses patients, a model learns from their labels, and patients it never saw judge it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cardiolabel.active_learning.calibration import whole_spread_pct
+from cardiolabel.active_learning.diversity import thumbnail
+from cardiolabel.active_learning.scoring import Seen, score_patient
+from cardiolabel.active_learning.selection import Candidate, rank
+from cardiolabel.domain import Record
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.io import nifti
+from cardiolabel.io.files import atomic
+from cardiolabel.preprocessing.recipes import Recipe
+from cardiolabel.replay.plan import labelled
+from cardiolabel.retraining.figures import figures
+from cardiolabel.simulation.settings import Settings, begin, pool_of
+from cardiolabel.training import training_recipe
+from cardiolabel.training.fit import FitProgress
+from cardiolabel.training.train import train
+from cardiolabel.training.training_recipe import TrainingRecipe
+
+Progress = Callable[[int, int, str], None]
+
+FULL = "all patients"
+"""In place of a strategy: a model that learned from everyone."""
+
+_NO_MODEL = frozenset({"random", "stratified", "diversity"})
+"""Strategies that do without scores."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A model that was trained on a strategy's patients, judged by patients never selected from.
+
+    By patient, ``dice``: mean over structures; ``lv_dice``: the LV cavity alone; ``ef_error_pct``: absolute,
+    in points. ``chosen`` are the patients that it learned from.
+    """
+
+    strategy: str
+    seed: int
+    patients: int
+    chosen: tuple[str, ...]
+    dice: dict[str, float]
+    lv_dice: dict[str, float]
+    ef_error_pct: dict[str, float]
+    training_s: float
+
+
+def simulate(
+    recipe_name: str,
+    studies: Path,
+    *,
+    out: Path,
+    settings: Settings | None = None,
+    on_progress: Progress = lambda done, total, what: None,
+) -> list[Outcome]:
+    """Play active learning through; run again to go on after an interruption.
+
+    All strategies of a seed begin with the same patients, drawn at random, but for `diversity` and `hybrid`,
+    which need no model for their first. Whoever is chosen is labelled as a whole.
+
+    Parameters
+    ----------
+    recipe_name : str
+        Training recipe of every model.
+    studies : Path
+        A studies folder with ``labels/final`` and an official split; what that holds back is reported on.
+    out : Path
+        Created where missing: a folder for each model, and what it was worth.
+    settings : Settings, optional
+    on_progress : callable
+        Told models done, models in all and what is being done.
+
+    Raises
+    ------
+    DatasetError
+        Too few patients, or ``out`` was begun otherwise.
+    OSError
+        ``out`` cannot be written.
+    """
+    asked = settings or Settings()
+    recipe = training_recipe.read(recipe_name)
+    recipe = replace(recipe, images=asked.images, size_px=asked.size_px or recipe.size_px)
+    records = labelled(studies, recipe.form.views)
+    pool, _ = pool_of(records, asked)
+    out.mkdir(parents=True, exist_ok=True)
+    begin(out, recipe_name, studies, pool, asked)
+    run = _Simulation(recipe, records, pool, studies, out, asked, on_progress)
+    for seed in asked.seeds:
+        for strategy in asked.strategies:
+            run.play(strategy, seed)
+        run.judged(FULL, seed, tuple(pool))
+    return run.outcomes
+
+
+class _Simulation:
+    """A simulation with what is known of its models."""
+
+    def __init__(
+        self,
+        recipe: TrainingRecipe,
+        records: Sequence[Record],
+        pool: Sequence[str],
+        studies: Path,
+        out: Path,
+        settings: Settings,
+        on_progress: Progress,
+    ) -> None:
+        self._recipe, self._studies, self._out, self._settings = recipe, studies, out, settings
+        self._records: dict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            self._records[record.patient].append(record)
+        self._pool = pool
+        self._judges = [record for record in records if record.patient not in set(pool)]
+        self._on_progress = on_progress
+        self._candidates = {patient: _candidate(self._records[patient], recipe.form) for patient in pool}
+        self._total = len(settings.seeds) * (len(settings.strategies) * len(settings.budgets) + 1)
+        self.outcomes: list[Outcome] = []
+
+    def play(self, strategy: str, seed: int) -> None:
+        """One strategy through all budgets."""
+        chosen: tuple[str, ...] = ()
+        for budget in self._settings.budgets:
+            chosen = self._grown(strategy, seed, chosen, budget)
+            self.judged(strategy, seed, chosen)
+
+    def _grown(self, strategy: str, seed: int, chosen: tuple[str, ...], budget: int) -> tuple[str, ...]:
+        path = self._out / "choices" / f"{strategy}-{seed}-{budget}.json"
+        if path.exists():
+            return tuple(json.loads(path.read_text(encoding="utf-8")))
+        first = "random" if not chosen and strategy not in {*_NO_MODEL, "hybrid"} else strategy
+        left = [self._candidates[patient] for patient in self._pool if patient not in set(chosen)]
+        if chosen and strategy not in _NO_MODEL:
+            left = self._scored(left, seed, chosen)
+        done = [self._candidates[patient] for patient in chosen]
+        ranked = rank(first, left, labelled=done, seed=seed)
+        grown = (*chosen, *(choice.patient for choice in ranked[: budget - len(chosen)]))
+        with atomic(path) as draft:
+            draft.write_text(json.dumps(grown) + "\n", encoding="utf-8")
+        return grown
+
+    def _scored(self, left: list[Candidate], seed: int, chosen: tuple[str, ...]) -> list[Candidate]:
+        """Candidates with what the model that learned from ``chosen`` leaves open."""
+        predictor = Predictor.load(self._recipe.name, self._folder(seed, chosen), keep=False)
+        found = []
+        for done, one in enumerate(left, start=1):
+            self._tell(f"seed {seed}, {len(chosen)} patients: scoring {done} of {len(left)}")
+            images = [Seen(record, nifti.read(record.path)) for record in self._records[one.patient]]
+            score = score_patient(images, predictor)
+            entropies = [image.entropy for image in score.images if image.entropy is not None]
+            spread = whole_spread_pct(score.draws.spread_pct) if score.draws else None
+            found.append(
+                replace(one, entropy=float(np.mean(entropies)), ef_spread_pct=spread, reason=score.reason)
+            )
+        return found
+
+    def judged(self, strategy: str, seed: int, chosen: tuple[str, ...]) -> None:
+        """Train on the patients chosen, unless that was done for any strategy, and judge."""
+        folder = self._folder(seed, chosen)
+        known = folder / "outcome.json"
+        if not known.exists():
+            outcome = self._trained(strategy, seed, chosen, folder)
+            with atomic(known) as draft:
+                draft.write_text(json.dumps(asdict(outcome)) + "\n", encoding="utf-8")
+        said = json.loads(known.read_text(encoding="utf-8"))
+        self.outcomes.append(Outcome(**{**said, "strategy": strategy, "chosen": chosen}))
+        self._tell("")
+
+    def _trained(self, strategy: str, seed: int, chosen: tuple[str, ...], folder: Path) -> Outcome:
+        what = f"{strategy}, seed {seed}, {len(chosen)} patients"
+
+        def show(progress: FitProgress) -> None:
+            self._tell(f"{what}: training {progress.images} of {progress.budget}")
+
+        records = [record for patient in chosen for record in self._records[patient]]
+        trained = train(
+            replace(self._recipe, seed=seed), records, self._studies / "labels" / "final", out=folder,
+            version="simulated", trained_on=self._studies.resolve().name, licence="as the training data",
+            on_progress=show,
+        )  # fmt: skip
+        self._tell(f"{what}: judging")
+        predictor = Predictor.load(self._recipe.name, folder, keep=False)
+        found = figures(predictor, self._judges, self._studies)
+        for left_over in (*folder.glob("samples-*.pt"), folder / "checkpoint.pt"):
+            left_over.unlink(missing_ok=True)
+        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+
+        return Outcome(
+            strategy, seed, len(chosen), chosen, found.dice, found.lv_dice, found.ef_error_pct,
+            trained.state.seconds,
+        )  # fmt: skip
+
+    def _folder(self, seed: int, chosen: Sequence[str]) -> Path:
+        """The same for every strategy that chose the same."""
+        key = hashlib.sha256(json.dumps(sorted(chosen)).encode()).hexdigest()[:12]
+        return self._out / "models" / f"{seed}-{len(chosen)}-{key}"
+
+    def _tell(self, what: str) -> None:
+        self._on_progress(len(self.outcomes), self._total, what)
+
+
+def _candidate(records: Sequence[Record], recipe: Recipe) -> Candidate:
+    """A patient before any model has seen it."""
+    embeddings = []
+    for record in records:
+        clip = nifti.read(record.path).clip
+        frames = recipe.frames(clip, recipe.placement(clip))
+        embeddings.append(thumbnail(frames[len(frames) // 2, 0]))
+    qualities = sorted({record.image_quality for record in records if record.image_quality})
+    return Candidate(
+        records[0].patient,
+        stratum=" ".join([*sorted({f"{record.view} {record.phase}" for record in records}), *qualities]),
+        embedding=np.mean(embeddings, axis=0),
+    )
