@@ -24,11 +24,13 @@ LEVELS = (
     ("studies", "store"),
     ("annotators",),
     ("corrections",),
+    ("scoring",),
     ("evaluation",),
     ("folder_summary", "lean_start", "servers"),
     ("pipeline",),
     ("comparison", "bench", "cluster", "retraining"),
     ("replay",),
+    ("simulation",),
     ("cli",),
 )
 """A module may import from its own room and from those of earlier levels."""

@@ -15,10 +15,12 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
 from cardiolabel.inference.models import Models
+from cardiolabel.servers import end_with_the_caller
 from cardiolabel.store.database import URL_VARIABLE
 from cardiolabel.store.store import LEASE_S
 from lib.activelearning.first import First
 from lib.activelearning.random import Random
+from lib.activelearning.ranked import DESCRIPTIONS, Ranked
 from lib.api.install import install
 from lib.batch import Batch
 from lib.configs.acdc import Acdc
@@ -31,8 +33,8 @@ from lib.engine import Engine
 from lib.environment import apply_limits
 from lib.errors import refused
 from lib.logs import be_discreet
+from lib.scoring import Scoring
 from lib.sessions import UploadSessions
-from lib.trainers.retraining import serve_the_server
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class CardiacEchoApp(MONAILabelApp):
             database_url=os.environ.get(URL_VARIABLE),
             watch=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
         )
+        self.scoring = Scoring(self.engine, conf.get("scoring", "on"))
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -99,8 +102,12 @@ class CardiacEchoApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Ways to choose the next image."""
-        store = self.engine.store
-        return {"first": First(store, lease_s=self.lease_s), "random": Random(store, lease_s=self.lease_s)}
+        store, worklist, lease_s = self.engine.store, self.engine.worklist, self.lease_s
+        return {
+            "first": First(store, lease_s=lease_s),
+            "random": Random(store, lease_s=lease_s),
+            **{name: Ranked(name, worklist, store, lease_s=lease_s) for name in DESCRIPTIONS},
+        }
 
     def _load_sessions(self, load: bool = False) -> UploadSessions | None:
         """Uploads of sessions, which MONAI Label's own code loses its way in where one is damaged."""
@@ -141,7 +148,7 @@ class CardiacEchoApp(MONAILabelApp):
     def train(self, request: dict[str, Any]) -> Any:
         """Retrain a model, mostly in a process of its own."""
         if not self._server_mode:
-            serve_the_server()
+            end_with_the_caller()
         return super().train(request)
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -170,10 +177,11 @@ class CardiacEchoApp(MONAILabelApp):
         self.engine.reload()
 
     def on_init_complete(self) -> None:
-        """Once per server: the routes beside MONAI Label's own, and a first prediction."""
+        """Once per server: the routes beside MONAI Label's own, a first prediction, and scores."""
         super().on_init_complete()
         install()
         self.engine.warm_up()
+        self.scoring.start()
 
 
 def _settle() -> None:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -23,7 +24,29 @@ LEAN, MONAI_LABEL = "cardiolabel.lean_start", "monailabel.main"
 
 _START_S, _STOP_S, _ANSWER_S = 180, 10, 1800
 _POLL_S = 0.02
+_CALLER_S = 1.0
 _LOG_LINES = 5
+
+
+def end_with_the_caller() -> None:
+    """Leave the cores to whoever waits for a prediction, and end when the process that started this is gone.
+
+    Nobody else could stop it, and the next server could not do the same until it ends.
+    """
+    os.nice(19)
+    caller = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == caller:
+            time.sleep(_CALLER_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="watch-caller", daemon=True).start()
+
+
+def quiet(model: str) -> dict[str, str]:
+    """Settings of a server that serves one model and does nothing beside what it is asked."""
+    return {"models": model, "scoring": "off"}
 
 
 class ServerError(CardiolabelError):

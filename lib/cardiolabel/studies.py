@@ -6,11 +6,15 @@ The best mask of an image is the annotator's (``labels/final``), else a stored p
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cardiolabel.active_learning.calibration import Calibration
+from cardiolabel.active_learning.ef_draws import Way
+from cardiolabel.active_learning.intervals import NO_SPREADS, with_intervals
 from cardiolabel.cache import BoundedCache, FileState
 from cardiolabel.datasets.studies_folder import StudiesFolder, state_of
 from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS, LabelSet, Phase, Record, View
@@ -32,6 +36,9 @@ from cardiolabel.reporting.result import study_json
 
 LABEL_TAGS = ("final", "original")
 """Folders under ``labels/``, the most trusted first."""
+
+_PREDICTED = ("model", "original")
+"""Sources of masks that a model gave."""
 
 _CACHE_BYTES = 128 * 2**20
 _STUDY_BYTES = 64 * 2**20
@@ -63,6 +70,8 @@ class Studies(StudiesFolder):
     label_folders : mapping of str to Path, optional
         Names and folders of stored masks, best first; by default ``labels/final``, then
         ``labels/original``.
+    spreads_pct : callable, optional
+        Gives what is known of the spread of a patient's EF, of its `state` as it is now.
     """
 
     def __init__(
@@ -71,9 +80,11 @@ class Studies(StudiesFolder):
         *,
         models: Models | None = None,
         label_folders: Mapping[str, Path] | None = None,
+        spreads_pct: Callable[[str, str], Mapping[Way, float]] = lambda patient, state: NO_SPREADS,
     ) -> None:
         super().__init__(folder)
         self.models = models or Models()
+        self._spreads_pct = spreads_pct
         if label_folders is None:
             label_folders = {tag: folder / "labels" / tag for tag in LABEL_TAGS}
         self._labels = dict(label_folders)
@@ -113,6 +124,13 @@ class Studies(StudiesFolder):
             )
         labels.check(masks, name)
         return masked_image(record, masks, grid, labels)
+
+    def drawn(self, record: Record) -> MaskedImage | None:
+        """What a person drew of an image, in ``labels/final``; None where nobody did. Errors as `masked`."""
+        tag, path = self._stored(record)
+        if path is None or tag in _PREDICTED:
+            return None
+        return self.masked(record, path, name=f"labels/{tag}/{path.name}")
 
     def predict(self, image_id: str, *, model: str | None = None) -> Predicted:
         """A model's masks for one image.
@@ -176,7 +194,8 @@ class Studies(StudiesFolder):
             )
             for record in records
         )  # fmt: skip
-        return self._studies.get(key, lambda: self._measure(records, may_predict=lambda _: predict))
+        measured = self._studies.get(key, lambda: self._measure(records, may_predict=lambda _: predict))
+        return self._with_intervals(measured, records)
 
     def patient_json(self, patient: str, *, geometry: bool = True) -> dict[str, Any]:
         """A patient's study as JSON-safe values, with or without contours; errors as `measure`."""
@@ -220,7 +239,41 @@ class Studies(StudiesFolder):
                 fresh=predicted,
             ),
         )
-        return self._json(measured, only=image_id)
+        return self._json(self._with_intervals(measured, records), only=image_id)
+
+    def state(self, patient: str) -> str:
+        """Tells a patient's images, labels and models, as they are, from any others; errors as `measure`."""
+        seen = [
+            (
+                replace(record, path=Path(record.path.name)), state_of(record.path),
+                self._label_states(record), self._filled_by(record),
+            )
+            for record in self.of_patient(patient)
+        ]  # fmt: skip
+        return hashlib.sha256(repr(seen).encode()).hexdigest()[:32]
+
+    def _with_intervals(self, measured: Measured, records: list[Record]) -> Measured:
+        """Intervals for EFs that predictions went into; of stored ones, the model's that is served now."""
+        study = measured.study
+        by_model: dict[str, list[str]] = {}
+        for record in records:
+            source = measured.sources[record.image_id]
+            if source in _PREDICTED and (name := self._model_of(record, measured)):
+                by_model.setdefault(name, []).append(record.image_id)
+        for name, images in by_model.items():
+            intervals = self.models.named(name).card.intervals
+            if intervals:
+                spreads = self._spreads_pct(study.patient, self.state(study.patient))
+                study = with_intervals(
+                    study, Calibration.from_card(intervals), predicted=images, spreads_pct=spreads
+                )
+        return replace(measured, study=study)
+
+    def _model_of(self, record: Record, measured: Measured) -> str | None:
+        if used := measured.models.get(record.image_id):
+            return used.name
+        loaded = self.models.loaded_for(record)
+        return loaded.used.name if loaded else None
 
     def summary(self) -> list[dict[str, Any]]:
         """One JSON-safe row per patient: images, labels, and the EF by the best method.
@@ -338,10 +391,15 @@ def best_ef(study: Study) -> list[dict[str, Any]]:
             return [
                 {
                     "method": str(same.method), "convention": str(same.convention),
-                    "ef_pct": round(same.ef_pct, 1),
+                    "ef_pct": round(same.ef_pct, 1), "ef_low_pct": _tenths(same.ef_low_pct),
+                    "ef_high_pct": _tenths(same.ef_high_pct),
                     "quality": [str(flag) for flag in same.quality],
                 }
                 for same in study.rows
                 if same.method is row.method and same.ef_pct is not None
             ]  # fmt: skip
     return []
+
+
+def _tenths(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

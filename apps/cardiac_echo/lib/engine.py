@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cardiolabel.active_learning.ef_draws import Way
 from cardiolabel.annotators.agreement import agreement_json
 from cardiolabel.cache import BoundedCache
 from cardiolabel.corrections import Corrections
@@ -15,6 +17,7 @@ from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import CardiolabelError
 from cardiolabel.inference.engines.threads import leave_cores_to
 from cardiolabel.inference.models import Models
+from cardiolabel.scoring.worklist import Worklist
 from cardiolabel.store.store import Store
 from cardiolabel.studies import Studies
 
@@ -41,8 +44,9 @@ class Engine:
 
     def __init__(self, folder: Path, *, models: Models, database_url: str | None, watch: bool) -> None:
         self.models = models
-        self.studies = Studies(folder, models=models)
+        self.studies = Studies(folder, models=models, spreads_pct=self._spreads_pct)
         self.store = Store(folder, records=self.studies.by_id, url=database_url, watch=watch)
+        self.worklist = Worklist(self.studies, self.store)
         self.corrections = Corrections(self.studies, self.store)
         self._agreement: BoundedCache[dict[str, Any]] = BoundedCache(1, size_of=lambda _: 1)
 
@@ -69,6 +73,9 @@ class Engine:
             leave_cores_to(predictor.engine)
         except CardiolabelError as error:
             logger.warning("not warmed up: %s", error)
+
+    def _spreads_pct(self, patient: str, state: str) -> Mapping[Way, float]:
+        return self.worklist.spreads_pct(patient, state)
 
     def agreement(self) -> dict[str, Any]:
         """How well annotators agree, compared anew where somebody has saved since."""

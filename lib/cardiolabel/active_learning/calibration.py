@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from cardiolabel.errors import CorruptWeightsError
+
+LEVEL = 0.9
+"""Share of patients whose EF an interval is to hold."""
 
 LEAST_PATIENTS = 20
 """With fewer, the largest error of all would be the 90 % quantile, or there is none."""
@@ -16,36 +21,52 @@ _COMMON_PCT = 2.0
 
 @dataclass(frozen=True)
 class Calibration:
-    """How many spreads wide an interval is.
+    """How wide an interval of EF is.
 
     Attributes
     ----------
     factor : float
-        Half the interval's width over the spread.
+        Half the interval's width over the spread, where masks were drawn.
+    flat_pct : float
+        Half the width in points, where none were.
     level : float
         Share of patients whose EF the interval is to hold.
     patients : int
-        By how many patients the factor was found; the model never saw them.
+        By how many patients this was found; the model never saw them.
     """
 
     factor: float
+    flat_pct: float
     level: float
     patients: int
 
-    def interval_pct(
-        self, ef_pct: float, spread_pct: float, *, open_share: float = 1.0
-    ) -> tuple[float, float]:
-        """Lower and upper end in points of EF.
+    def half_pct(self, spread_pct: float | None, *, open_share: float = 1.0) -> float:
+        """Half the interval's width in points.
 
         Parameters
         ----------
-        ef_pct, spread_pct : float
-            As measured, and as drawn, in points.
+        spread_pct : float or None
+            As `EfDraws.spread_pct`; None where no masks were drawn.
         open_share : float
-            Part of the images that no person has drawn on.
+            Part of the EF's images that no person has drawn on.
         """
-        half = self.factor * whole_spread_pct(spread_pct, open_share=open_share)
-        return ef_pct - half, ef_pct + half
+        if spread_pct is None:
+            return self.flat_pct
+        return self.factor * whole_spread_pct(spread_pct, open_share=open_share)
+
+    @classmethod
+    def from_card(cls, intervals: Mapping[str, Mapping[str, Any]]) -> dict[str, Calibration]:
+        """As a model card has them.
+
+        Raises
+        ------
+        CorruptWeightsError
+            They are not calibrations.
+        """
+        try:
+            return {way: cls(**said) for way, said in intervals.items()}
+        except TypeError as error:
+            raise CorruptWeightsError(f"the model's card has intervals of another kind: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe form."""
@@ -58,9 +79,9 @@ def whole_spread_pct(spread_pct: float, *, open_share: float = 1.0) -> float:
 
 
 def calibrate(
-    errors_pct: Sequence[float], spreads_pct: Sequence[float], *, level: float = 0.9
+    errors_pct: Sequence[float], spreads_pct: Sequence[float], *, level: float = LEVEL
 ) -> Calibration:
-    """Split conformal prediction: the factor with which intervals would have held so many EFs.
+    """Split conformal prediction: the widths with which intervals would have held so many EFs.
 
     Parameters
     ----------
@@ -81,15 +102,15 @@ def calibrate(
 
     Examples
     --------
-    >>> calibrate(range(1, 40), [0.0] * 39, level=0.9).factor
-    18.0
+    >>> calibrate(range(1, 40), [0.0] * 39)
+    Calibration(factor=18.0, flat_pct=36.0, level=0.9, patients=39)
     """
     count = len(errors_pct)
     if count < LEAST_PATIENTS:
         raise ValueError(
             f"{count} patients are too few to calibrate by; at least {LEAST_PATIENTS} are needed"
         )
-    ratios = sorted(
-        abs(error) / whole_spread_pct(spread) for error, spread in zip(errors_pct, spreads_pct, strict=True)
-    )
-    return Calibration(float(ratios[min(count, math.ceil((count + 1) * level)) - 1]), level, count)
+    errors = [abs(error) for error in errors_pct]
+    ratios = [error / whole_spread_pct(spread) for error, spread in zip(errors, spreads_pct, strict=True)]
+    place = min(count, math.ceil((count + 1) * level)) - 1
+    return Calibration(float(sorted(ratios)[place]), float(sorted(errors)[place]), level, count)

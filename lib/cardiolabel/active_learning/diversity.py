@@ -6,8 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 _THUMBNAIL = 16
-_MOST = 2000
-"""Patients that distances are computed between; of more, a sample stands for all."""
+_MOST = 800
+"""Points that distances are computed between; of more, a sample stands for all."""
+
+_CHOSEN = 50
+"""So many are chosen; whoever comes after them is labelled when others have been."""
 
 
 def thumbnail(frame: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -44,7 +47,7 @@ def covering(
     labelled : ndarray, shape (M, D)
         Chosen already; M may be 0.
     seed : int
-        Draws the sample that stands for more than 2000 points.
+        Draws the sample that stands for more than 800 points, and orders what comes after the first 50.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def covering(
     nearest = between.max(axis=1) if not len(labelled) else _distances(points, labelled).min(axis=1)
     chosen: list[int] = []
     left = np.ones(len(points), dtype=np.bool_)
-    for _ in range(min(count, len(points))):
+    for _ in range(min(count, _CHOSEN, len(points))):
         gains = (nearest[:, None] - between).clip(min=0).sum(axis=0)
         best = int(np.where(left, gains, -1.0).argmax())
         chosen.append(int(kept[best]))

@@ -9,19 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.active_learning.sampled import Variants
-from cardiolabel.domain import Convention, Method, View
+from cardiolabel.domain import Convention, Method
 from cardiolabel.errors import MeasurementError
-from cardiolabel.measurements.cycles import Cycle
 from cardiolabel.measurements.records import FrameRow, Study
-from cardiolabel.measurements.simpson import volumes_ml
+from cardiolabel.measurements.simpson import beats_of, volumes_ml
 
 DRAWS = 2048
 
-_VIEWS = {
-    Method.BIPLANE: (View.A4C, View.A2C),
-    Method.SINGLE_PLANE_A4C: (View.A4C,),
-    Method.SINGLE_PLANE_A2C: (View.A2C,),
-}
+
+Way = tuple[Method, Convention]
+"""How an EF is measured."""
 
 Frame = tuple[str, int]
 """Image id and frame, from 0."""
@@ -65,7 +62,7 @@ def ef_draws(
     variants : mapping
         By image id and frame.
     method : Method
-        Biplane or single-plane.
+        An apical one.
     convention : Convention
     seed : int
 
@@ -74,8 +71,10 @@ def ef_draws(
     MeasurementError
         The method has no beat, or masks of a frame cannot be measured; the message is the reason.
     """
-    beats = _beats(study, method)
+    beats = beats_of(study, method)
     rows = [row for beat in beats for cycle in beat for row in (cycle.ed, cycle.es)]
+    if not beats:
+        raise MeasurementError(f"there is no beat for {method}")
     known = {(row.image_id, row.frame): _known(row, variants) for row in rows}
     generator = np.random.default_rng(seed)
     index = {
@@ -129,15 +128,6 @@ def needed_frames(study: Study) -> list[Frame]:
         for row in (cycle.ed, cycle.es)
     }
     return sorted(found)
-
-
-def _beats(study: Study, method: Method) -> list[tuple[Cycle, ...]]:
-    views = [study.cycles.get(view, ()) for view in _VIEWS[method]]
-    beats = list(zip(*views, strict=False))
-    if not beats:
-        reasons = [row.reason for row in study.rows if row.method is method and row.reason]
-        raise MeasurementError(reasons[0] if reasons else f"there is no beat for {method}")
-    return beats
 
 
 def _known(row: FrameRow, variants: Mapping[Frame, Variants | None]) -> Variants:

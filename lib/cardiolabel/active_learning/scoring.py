@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from cardiolabel.active_learning.diversity import thumbnail
 from cardiolabel.active_learning.ef_draws import (
     EfDraws,
     Frame,
+    Way,
     ef_draws,
     needed_frames,
     short_axis_draws,
@@ -27,9 +28,6 @@ from cardiolabel.measurements.study import measure_study
 from cardiolabel.measurements.volume import slice_summation_ml
 from cardiolabel.predicted import masked_image
 from cardiolabel.preprocessing.recipes import Output
-
-METHODS = (Method.BIPLANE, Method.SINGLE_PLANE_A4C, Method.SINGLE_PLANE_A2C, Method.SLICE_SUMMATION)
-"""The most trusted first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +45,7 @@ class ImageScore:
 
     ``entropy``, ``disagreement`` and ``expected_dice`` as `Doubt`, means over the frames that volumes are
     measured on; None of an image that a person has drawn on. ``embedding``: `thumbnail` of the middle frame.
+    ``flags``: why the picture may not be what the model is for.
     """
 
     image_id: str
@@ -54,6 +53,7 @@ class ImageScore:
     disagreement: float | None
     expected_dice: float | None
     embedding: NDArray[np.float32]
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,25 +65,26 @@ class PatientScore:
     images : tuple of ImageScore
     study : Study
         Measured from the model's masks and those that persons drew.
-    row : PatientRow or None
-        Of the most trusted method that could be measured, guideline convention.
-    draws : EfDraws or None
-        Of that method; None for ``reason``.
-    open_share : float
-        Part of the images that no person has drawn on.
+    draws : mapping
+        `EfDraws` by method and convention, the most trusted first; what is not there was not measurable.
+    reason : str
+        Why nothing was.
     """
 
     patient: str
     images: tuple[ImageScore, ...]
     study: Study
-    row: PatientRow | None
-    draws: EfDraws | None
-    open_share: float
+    draws: dict[Way, EfDraws]
     reason: str = ""
+
+    def best(self, convention: Convention = Convention.GUIDELINE) -> tuple[PatientRow, EfDraws] | None:
+        """The most trusted method that could be measured in a convention."""
+        rows = {(row.method, row.convention): row for row in self.study.rows}
+        return next(((rows[way], draws) for way, draws in self.draws.items() if way[1] is convention), None)
 
 
 def score_patient(
-    images: Sequence[Seen], predictor: Predictor, *, convention: Convention = Convention.GUIDELINE
+    images: Sequence[Seen], predictor: Predictor, *, conventions: Collection[Convention] = tuple(Convention)
 ) -> PatientScore:
     """Predict a patient's images in several ways each, and measure what EF could be.
 
@@ -92,7 +93,7 @@ def score_patient(
     images : sequence of Seen
         All of one patient.
     predictor : Predictor
-    convention : Convention
+    conventions : collection of Convention
 
     Raises
     ------
@@ -108,22 +109,21 @@ def score_patient(
         wanted[image_id].append(frame)
     for one in looked:
         one.look_again(wanted[one.seen.record.image_id])
-    row = _best_row(study, convention)
-    draws, reason = None, "; ".join(dict.fromkeys(one.reason for one in study.rows if one.reason))
-    if row is not None:
+    draws: dict[Way, EfDraws] = {}
+    reasons = [row.reason for row in study.rows if row.reason]
+    for row in sorted(study.rows, key=lambda one: list(Method).index(one.method)):
+        if row.ef_pct is None or row.convention not in conventions:
+            continue
         try:
-            draws, reason = _draws(looked, study, row), ""
+            draws[row.method, row.convention] = _draws(looked, study, row)
         except MeasurementError as error:
-            reason = str(error)
-    is_open = [one.seen.drawn is None for one in looked]
+            reasons.append(str(error))
     return PatientScore(
         study.patient,
         tuple(one.score() for one in looked),
         study,
-        row,
         draws,
-        float(np.mean(is_open)),
-        reason,
+        "" if draws else "; ".join(dict.fromkeys(reasons)),
     )
 
 
@@ -202,11 +202,6 @@ class _Looked:
         place = self._prepared.place
         self.doubts[frame] = doubt(logits, self._predictor.recipe, place=place, spacing=spacing)
         return logits[:1]
-
-
-def _best_row(study: Study, convention: Convention) -> PatientRow | None:
-    rows = {row.method: row for row in study.rows if row.convention is convention and row.ef_pct is not None}
-    return next((rows[method] for method in METHODS if method in rows), None)
 
 
 def _draws(looked: Sequence[_Looked], study: Study, row: PatientRow) -> EfDraws:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.active_learning.diversity import covering
+from cardiolabel.domain import Record
 
 COLD_PATIENTS = 10
 """With fewer labelled patients, `hybrid` goes by diversity."""
@@ -41,6 +42,12 @@ class Candidate:
     ef_spread_pct: float | None = None
     reason: str = ""
     flags: tuple[str, ...] = ()
+
+
+def stratum_of(records: Sequence[Record]) -> str:
+    """Views, phases and image quality of a patient."""
+    views = sorted({f"{record.view} {record.phase}" for record in records})
+    return ", ".join([*views, *sorted({record.image_quality for record in records if record.image_quality})])
 
 
 @dataclass(frozen=True)

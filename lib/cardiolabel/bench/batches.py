@@ -38,7 +38,7 @@ def bench_batches(
         _ROUNDS, [lambda: forward_s(predictor.engine, frames), lambda: infer_s(studies, predictor)]
     )
     on_progress(1, 4, "batch: this server")
-    server_s = _served_s(apps / OURS, studies, model, {"models": model}, home / "ours")
+    server_s = _served_s(apps / OURS, studies, model, servers.quiet(model), home / "ours")
     on_progress(2, 4, "batch: stock server")
     conf = {"model": model, "weights": str(weights.resolve())}
     stock_s = _served_s(apps / STOCK, studies, STOCK, conf, home / "stock")

@@ -62,7 +62,7 @@ def bench_http(
     studies = records[0].path.parent
     taken: dict[str, list[float]] = {name: [] for name in ("net", "stock net", "ours", "again", "stock")}
     begun = time.perf_counter()
-    with servers.running(apps / OURS, studies, conf={"models": model}, home=home / "ours") as server:
+    with servers.running(apps / OURS, studies, conf=servers.quiet(model), home=home / "ours") as server:
         server.infer(model, records[0].image_id)
         start_s = time.perf_counter() - begun
         conf = {"model": model, "weights": str(weights.resolve())}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cardiolabel.cli import bench, data, masks, models, server, versions
+from cardiolabel.cli import bench, data, learning, masks, models, server, versions
 
 __all__ = ["app"]
 
@@ -18,7 +18,8 @@ export = typer.Typer(help="Write what is kept in the form that other programs re
 
 for command in (
     data.sample, data.prepare, server.serve, masks.infer, masks.measure, masks.evaluate, masks.robustness,
-    models.train, models.retrain, models.replay, models.average, models.compare, models.card, bench.bench,
+    models.train, models.retrain, models.replay, models.average, models.compare, models.card,
+    learning.calibrate, learning.simulate, learning.score, bench.bench,
 ):  # fmt: skip
     app.command()(command)
 export.command("datastore")(data.export_datastore)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cardiolabel.cli.options import APP, MODELS, Existing, Out, Quiet, Weights
+from cardiolabel.cli.options import APP, MODELS, Existing, Out, Quiet, Weights, numbers
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
 from cardiolabel.errors import DatasetError
 
@@ -117,7 +117,7 @@ def replay(
 
     with clear_errors():
         asked = Settings(
-            _numbers(rounds), images, scratch_images if scratch else 0, _numbers(scratch), judges, seed
+            numbers(rounds), images, scratch_images if scratch else 0, numbers(scratch), judges, seed
         )
         if unknown := sorted({*asked.scratch_rounds} - {*asked.rounds}):
             raise DatasetError(f"--scratch: there is no round of {unknown[0]} patients")
@@ -130,13 +130,6 @@ def replay(
             + (f"; from scratch: {scratch_images} training images." if scratch else "."),
         )  # fmt: skip
     say(f"{len(found)} rounds: {out / 'rounds.md'}", quiet)
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise DatasetError(f"{text!r}: expected whole numbers, comma-separated") from None
 
 
 def compare(

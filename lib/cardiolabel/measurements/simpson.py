@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cardiolabel.domain import Convention, Method, Phase
+from cardiolabel.domain import Convention, Method, Phase, View
 from cardiolabel.errors import MeasurementError
 from cardiolabel.measurements.cycles import Cycle, ViewCycles
 from cardiolabel.measurements.function import ejection_fraction_pct
 from cardiolabel.measurements.quality import Flag, QualityLimits, is_foreshortened
-from cardiolabel.measurements.records import BeatRow, PatientRow
+from cardiolabel.measurements.records import BeatRow, PatientRow, Study
 from cardiolabel.measurements.volume import (
     area_length_volume_ml,
     biplane_volume_ml,
@@ -81,7 +81,7 @@ def _row(
     missing = [view.reason for view in views if not view.cycles]
     if missing:
         return PatientRow(patient, method, convention, reason="; ".join(missing)), []
-    beats = paired_beats(views)
+    beats = _paired([view.cycles for view in views])
     calibrated = all(c.at(p).calibrated for beat in beats for c in beat for p in (Phase.ED, Phase.ES))
     if len(views) > 1 and not calibrated:
         reason = "A4C and A2C can only be combined where both files carry a pixel spacing"
@@ -120,9 +120,20 @@ def _row(
     return row, beat_rows
 
 
-def paired_beats(views: Sequence[ViewCycles]) -> list[tuple[Cycle, ...]]:
-    """The k-th beats of the views, one of each."""
-    return list(zip(*(view.cycles for view in views), strict=False))
+def beats_of(study: Study, method: Method) -> list[tuple[Cycle, ...]]:
+    """The beats that an apical method measures a study by: of each of its views one, A4C first."""
+    cycles = {view: study.cycles.get(view, ()) for view in (View.A4C, View.A2C)}
+    views = {
+        Method.SINGLE_PLANE_A4C: (View.A4C,),
+        Method.SINGLE_PLANE_A2C: (View.A2C,),
+        Method.AREA_LENGTH: tuple(view for view in cycles if cycles[view]),
+    }.get(method, tuple(cycles))
+    return _paired([cycles[view] for view in views])
+
+
+def _paired(cycles: Sequence[tuple[Cycle, ...]]) -> list[tuple[Cycle, ...]]:
+    """The k-th beats of views."""
+    return list(zip(*cycles, strict=False))
 
 
 def volumes_ml(

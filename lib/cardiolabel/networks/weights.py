@@ -26,7 +26,8 @@ class ModelCard:
 
     ``network`` and ``arguments`` rebuild it, ``recipe`` names its preprocessing and ``size_px``, if given,
     another input size than that recipe's, ``sha256`` is of the weights file. ``metrics`` hold figures on
-    patients never trained on, by the name of what it was judged on.
+    patients never trained on, by the name of what it was judged on. ``intervals``: calibrations of EF's
+    interval, by method and convention.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ModelCard:
     sha256: str = ""
     size_px: int | None = None
     notes: str = ""
+    intervals: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe form."""

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cardiolabel.active_learning.calibration import Calibration
+from cardiolabel.active_learning.intervals import with_intervals
 from cardiolabel.domain import Record
 from cardiolabel.errors import ImageContentError, InputError
 from cardiolabel.inference.batch import predict_all
@@ -84,6 +86,7 @@ class _Run:
     def __init__(self, predictor: Predictor, options: Options) -> None:
         self._predictor, self._out, self._resume = predictor, options.out, options.resume
         self._pictures = Overlays(options.out, draw=options.overlays)
+        self._calibrations = Calibration.from_card(predictor.card.intervals)
 
     def images(
         self, patients: Iterable[Sequence[Record]], on_image: Callable[[int], None]
@@ -139,7 +142,9 @@ class _Run:
     def measured(self, images: Sequence[tuple[_Item, MaskedImage]]) -> Done:
         """One patient, by all its images."""
         masked = [image for _, image in images]
-        study = measure_study(masked)
+        study = with_intervals(
+            measure_study(masked), self._calibrations, predicted=[image.image_id for image in masked]
+        )
         self._pictures.write(study, [(image, item.record.path) for item, image in images])
         kept = sum(item.kept is not None for item, _ in images)
         problems = tuple((image.image_id, image.problem) for image in masked if image.problem)

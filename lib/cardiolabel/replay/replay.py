@@ -148,7 +148,9 @@ def replay(
     _begin_app(app, out / "app", recipe)
     run = _Replay(recipe, studies, out, asked, on_progress)
     run.reported = [record for record in records if record.patient in set(plan.reported)]
-    with servers.running(out / "app", out / "studies", conf={"models": model}, home=out / "home") as server:
+    with servers.running(
+        out / "app", out / "studies", conf=servers.quiet(model), home=out / "home"
+    ) as server:
         run.annotator = Annotator(f"http://127.0.0.1:{server.port}", model, labels, out / "home" / "client")
         for number, patients in enumerate(plan.rounds):
             run.round(number, {one.image_id: one for one in records if one.patient in set(patients)})

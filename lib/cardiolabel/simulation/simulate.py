@@ -15,8 +15,8 @@ import numpy as np
 from cardiolabel.active_learning.calibration import whole_spread_pct
 from cardiolabel.active_learning.diversity import thumbnail
 from cardiolabel.active_learning.scoring import Seen, score_patient
-from cardiolabel.active_learning.selection import Candidate, rank
-from cardiolabel.domain import Record
+from cardiolabel.active_learning.selection import Candidate, rank, stratum_of
+from cardiolabel.domain import Convention, Record
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
@@ -156,9 +156,10 @@ class _Simulation:
         for done, one in enumerate(left, start=1):
             self._tell(f"seed {seed}, {len(chosen)} patients: scoring {done} of {len(left)}")
             images = [Seen(record, nifti.read(record.path)) for record in self._records[one.patient]]
-            score = score_patient(images, predictor)
+            score = score_patient(images, predictor, conventions=(Convention.GUIDELINE,))
             entropies = [image.entropy for image in score.images if image.entropy is not None]
-            spread = whole_spread_pct(score.draws.spread_pct) if score.draws else None
+            best = score.best()
+            spread = whole_spread_pct(best[1].spread_pct) if best else None
             found.append(
                 replace(one, entropy=float(np.mean(entropies)), ef_spread_pct=spread, reason=score.reason)
             )
@@ -216,9 +217,4 @@ def _candidate(records: Sequence[Record], recipe: Recipe) -> Candidate:
         clip = nifti.read(record.path).clip
         frames = recipe.frames(clip, recipe.placement(clip))
         embeddings.append(thumbnail(frames[len(frames) // 2, 0]))
-    qualities = sorted({record.image_quality for record in records if record.image_quality})
-    return Candidate(
-        records[0].patient,
-        stratum=" ".join([*sorted({f"{record.view} {record.phase}" for record in records}), *qualities]),
-        embedding=np.mean(embeddings, axis=0),
-    )
+    return Candidate(records[0].patient, stratum=stratum_of(records), embedding=np.mean(embeddings, axis=0))

@@ -60,6 +60,11 @@ def hand_out(
             # On PostgreSQL another server may have leased it just before its row was locked here.
             if of_image(connection, row.image_id, now=now) is None:
                 return _take(connection, row.image_id, row.patient, annotator, now=now, seconds=seconds)
+    return renew_oldest(connection, annotator, now=now, seconds=seconds)
+
+
+def renew_oldest(connection: Connection, annotator: str, *, now: float, seconds: float) -> Lease | None:
+    """The image that an annotator has had longest, once more; None where they have none, or no name."""
     if not annotator:
         return None
     oldest = (
@@ -72,6 +77,53 @@ def hand_out(
     )
     row = connection.execute(oldest).first()
     return _take(connection, row.image_id, row.patient, annotator, now=now, seconds=seconds) if row else None
+
+
+def take_free(
+    connection: Connection, image_id: str, annotator: str, *, now: float, seconds: float
+) -> Lease | None:
+    """Lease an image without a final label; None where it has one, or somebody else leased it, by now."""
+    query = select(images.c.patient).where(images.c.image_id == image_id, images.c.open).with_for_update()
+    row = connection.execute(query).first()
+    if row is None or of_image(connection, image_id, now=now):
+        return None
+    return _take(connection, image_id, row.patient, annotator, now=now, seconds=seconds)
+
+
+@dataclass(frozen=True)
+class Offers:
+    """Images without a final label that nobody works on, and who works on what.
+
+    Attributes
+    ----------
+    free : dict of str to list of str
+        By patient; both in the folder's order.
+    mine, others : frozenset of str
+        Patients that the annotator, or somebody else, works on.
+    """
+
+    free: dict[str, list[str]]
+    mine: frozenset[str]
+    others: frozenset[str]
+
+
+def offers(connection: Connection, annotator: str, *, now: float) -> Offers:
+    """What there is to choose from for an annotator."""
+    held = list(
+        connection.execute(
+            select(leases.c.image_id, leases.c.patient, leases.c.annotator).where(leases.c.expires_at > now)
+        )
+    )
+    leased = {row.image_id for row in held}
+    free: dict[str, list[str]] = {}
+    query = select(images.c.image_id, images.c.patient).where(images.c.open)
+    for row in connection.execute(query.order_by(images.c.patient_rank, images.c.rank)):
+        if row.image_id not in leased:
+            free.setdefault(row.patient, []).append(row.image_id)
+    is_mine = {row.patient for row in held if annotator and row.annotator == annotator}
+    return Offers(
+        free, frozenset(is_mine), frozenset(row.patient for row in held if row.patient not in is_mine)
+    )
 
 
 def any_left(connection: Connection, annotator: str) -> bool:

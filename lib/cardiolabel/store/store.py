@@ -14,11 +14,12 @@ from sqlalchemy import Connection
 from cardiolabel.domain import Record
 from cardiolabel.errors import StoreError, UnknownImageError, UnknownLabelError
 from cardiolabel.io.files import atomic
-from cardiolabel.store import counts, datastore_v2, images, leases, versions
+from cardiolabel.store import counts, datastore_v2, images, leases, scores, versions
 from cardiolabel.store.database import Database, fact, set_fact, sqlite_url
 from cardiolabel.store.label_files import HOME, LabelFiles
-from cardiolabel.store.leases import Lease
+from cardiolabel.store.leases import Lease, Offers
 from cardiolabel.store.names import check_name, storable
+from cardiolabel.store.scores import Scored
 from cardiolabel.store.sync import FolderSync
 from cardiolabel.store.versions import Version
 from cardiolabel.store.watch import LabelWatch
@@ -210,6 +211,37 @@ class Store:
             if current is None:
                 raise UnknownLabelError(f"{image_id}: there is no label {tag!r}")
             versions.set_values(connection, current, info={**current.info, **changes})
+
+    def revision(self) -> tuple[object, ...]:
+        """Another one whenever labels came, went or changed."""
+        with self._current() as connection:
+            return repr(counts.read(connection)), *versions.last(connection)
+
+    def scores_since(self, time_s: float) -> list[Scored]:
+        """Scores of patients of that time (seconds since 1970) and later ones, the oldest first."""
+        with self.database.reading() as connection:
+            return scores.since(connection, time_s)
+
+    def put_score(self, patient: str, state: str, score: dict[str, Any]) -> None:
+        """Keep what a model leaves open about a patient, whose images, labels and model are of ``state``."""
+        with self.database.writing() as connection:
+            scores.put(connection, Scored(patient, state, time.time(), score))
+
+    def offer(
+        self, annotator: str, choose: Callable[[Offers], str | None], *, seconds: float = LEASE_S
+    ) -> Lease | None:
+        """Lease the image that ``choose`` takes from what there is; where it takes none, as `hand_out`."""
+        annotator = storable(annotator)
+        self.sync.catch_up()
+        while True:
+            with self.database.writing() as connection:
+                now = time.time()
+                chosen = choose(leases.offers(connection, annotator, now=now))
+                if chosen is None:
+                    return leases.renew_oldest(connection, annotator, now=now, seconds=seconds)
+                lease = leases.take_free(connection, chosen, annotator, now=now, seconds=seconds)
+                if lease:  # else another server was quicker
+                    return lease
 
     def hand_out(self, annotator: str, *, seed: object = None, seconds: float = LEASE_S) -> Lease | None:
         """Lease the next image to an annotator, in the folder's order or, with a seed, shuffled.

@@ -110,6 +110,17 @@ openings = Table(
 )
 """Version of the final label (0: none) that an annotator last opened; it outlives the lease."""
 
+scores = Table(
+    "scores",
+    metadata,
+    Column("patient", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("scored_at", Float, nullable=False),
+    Column("score", JSON, nullable=False),
+    Index("scores_in_time", "scored_at"),
+)
+"""What a model leaves open about each patient; ``state`` tells its images, labels and model from others."""
+
 counts = Table(
     "counts",
     metadata,

@@ -73,6 +73,12 @@ class Version:
         }
 
 
+def last(connection: Connection) -> tuple[int, float]:
+    """How many versions there are, and when the last one was saved."""
+    row = connection.execute(select(func.count(), func.max(versions.c.saved_at)).select_from(versions)).one()
+    return int(row[0]), float(row[1] or 0)
+
+
 def iso_time(seconds: float) -> str:
     """Seconds since 1970 as UTC text; the last second that a calendar has for what a broken clock wrote.
 

@@ -36,8 +36,17 @@ class First(Strategy):
         annotator = str(request.get("client_id") or "")
         lease = self._store.hand_out(annotator, seed=self.seed(request), seconds=self._lease_s)
         if lease:
-            return {"id": lease.image_id, "lease": lease.as_json()}
-        total, tags = self._store.counted()
-        others = len(self._store.leases())
-        done = f"{tags.get('final', 0)} of {total} images have a final label"
-        return {"reason": f"{done}; {others} more are with annotators" if others else done}
+            return {"id": lease.image_id, "lease": lease.as_json(), "why": self.why(request)}
+        return {"reason": left(self._store)}
+
+    def why(self, request: dict[str, Any]) -> str:
+        """What this image was chosen by."""
+        return "the next one in the folder's order"
+
+
+def left(store: Store) -> str:
+    """Why there is nothing to hand out."""
+    total, tags = store.counted()
+    others = len(store.leases())
+    done = f"{tags.get('final', 0)} of {total} images have a final label"
+    return f"{done}; {others} more are with annotators" if others else done

@@ -25,3 +25,7 @@ class Random(First):
     def seed(self, request: dict[str, Any]) -> object:
         """The request's seed."""
         return request.get("seed") or 0
+
+    def why(self, request: dict[str, Any]) -> str:
+        """The seed."""
+        return f"patients at random, seed {self.seed(request)}"

@@ -29,6 +29,7 @@ from lib.api import (
     tasks,
     training,
     viewers,
+    worklist,
 )
 from lib.api import logs as log_routes
 from lib.login import Login, token_user
@@ -39,6 +40,7 @@ ROUTERS = (
     *(models.router, models.served, models.versions, training.router),
     *(log_routes.router, dataset.router, reload.router),
     *(patients.router, agreement.router, images.router, labels.router, samples.router),
+    worklist.router,
 )
 """In the order in which they are asked, before MONAI Label's own."""
 

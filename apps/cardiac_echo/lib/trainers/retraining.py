@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +20,6 @@ from cardiolabel.retraining.status import Status, read_status
 logger = logging.getLogger(__name__)
 
 _DEFAULTS = Settings()
-_LOOKED_EVERY_S = 1.0
 
 
 class Retraining(TrainTask):
@@ -96,22 +92,6 @@ class Retraining(TrainTask):
             on_progress=_log,
         )  # fmt: skip
         return asdict(found)
-
-
-def serve_the_server() -> None:
-    """Leave the cores to whoever waits for a prediction, and end when the server that asked for this is gone.
-
-    Nobody else could stop it, and the next server could train nothing until it ends.
-    """
-    os.nice(19)
-    server = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == server:
-            time.sleep(_LOOKED_EVERY_S)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="watch-server", daemon=True).start()
 
 
 def _switch(said: object) -> bool:

@@ -1,0 +1,61 @@
+"""Images by what their correction is worth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from cardiolabel.scoring.worklist import Worklist
+from cardiolabel.store.store import Store
+from lib.activelearning.first import left
+from lib.errors import refused
+
+DESCRIPTIONS = {
+    "stratified": "Patients at random, as many of each view, phase and image quality as there are",
+    "entropy": "The least certain masks first",
+    "diversity": "First who stands for most of the others",
+    "ef_uncertainty": "The EF that masks leave most open first, and of it the image that does so",
+    "hybrid": "Diversity for the first ten patients, then EF uncertainty with fading noise",
+}
+"""By the names of `cardiolabel.active_learning.selection.STRATEGIES`."""
+
+
+class Ranked(Strategy):
+    """One of the strategies of `cardiolabel.active_learning.selection`.
+
+    Parameters
+    ----------
+    name : str
+    worklist : Worklist
+        Hands the images out.
+    store : Store
+    lease_s : float
+        How long an image stays with its annotator.
+    """
+
+    def __init__(self, name: str, worklist: Worklist, store: Store, *, lease_s: float) -> None:
+        super().__init__(DESCRIPTIONS[name])
+        self._name, self._worklist, self._store, self._lease_s = name, worklist, store, lease_s
+
+    def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
+        """``{"id", "lease", "why"}``, or ``{"reason": …}`` when nothing is left for this annotator."""
+        annotator = str(request.get("client_id") or "")
+        found = self._worklist.hand_out(
+            self._name, annotator, seed=_seed(request.get("seed")), seconds=self._lease_s
+        )
+        if found is None:
+            return {"reason": left(self._store)}
+        return {"id": found.lease.image_id, "lease": found.lease.as_json(), "why": found.why}
+
+
+def _seed(said: object) -> int:
+    """A whole number; 0 where none is given."""
+    try:
+        number = int(str(said or 0))
+    except ValueError:
+        number = -1
+    if not 0 <= number < 2**32:
+        raise refused(422, "bad_seed", f"seed {said!r}: expected a whole number from 0 to {2**32 - 1}")
+    return number

@@ -1,0 +1,33 @@
+"""What is open about every image, and whether that is up to date."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC
+from monailabel.interfaces.utils.app import app_instance
+
+router = APIRouter(dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
+
+Column = Literal[
+    "patient", "image", "ef_pct", "ef_spread_pct", "share", "entropy", "disagreement", "expected_dice",
+    "label", "leased_by",
+]  # fmt: skip
+
+
+@router.get("/cardiac/worklist", tags=["Cardiac"], summary="Every image with what its correction is worth")
+def worklist(
+    sort: Column = "ef_spread_pct",
+    descending: bool = True,
+    limit: Annotated[int | None, Query(ge=1)] = None,
+) -> dict[str, Any]:
+    """Images with values first; those flagged, whose scores mean nothing, last."""
+    app = app_instance()
+    rows = app.engine.worklist.rows(app.engine.studies.summary())
+    known = [row for row in rows if row[sort] is not None]
+    known.sort(key=lambda row: row[sort], reverse=descending)
+    ordered = [*known, *(row for row in rows if row[sort] is None)]
+    ordered.sort(key=lambda row: bool(row["flags"]))
+    return {"rows": ordered[:limit], "images": len(rows), "scoring": app.scoring.status()}

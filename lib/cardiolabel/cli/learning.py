@@ -1,0 +1,125 @@
+"""What to correct next, and how far EFs may be off, as commands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from cardiolabel.cli.options import MODELS, Existing, Out, Patients, Quiet, Weights, numbers
+from cardiolabel.cli.terminal import bar, clear_errors, say
+from cardiolabel.errors import DatasetError
+
+
+def calibrate(
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    studies: Existing,
+    weights: Weights = MODELS,
+    patients: Patients = None,
+    quiet: Quiet = False,
+) -> None:
+    """Find how wide EF's intervals must be for a model, by patients it never saw, and put it on its card."""
+    from cardiolabel.active_learning.calibration import LEAST_PATIENTS
+    from cardiolabel.datasets.patient_list import read_patient_list
+    from cardiolabel.evaluation.ef_intervals import calibrations, coverage, observe
+    from cardiolabel.inference.predictor import Predictor
+    from cardiolabel.networks.weights import read_card, write_card
+    from cardiolabel.studies import Studies
+    from cardiolabel.training.split import HELD_BACK
+
+    with clear_errors():
+        references = Studies(studies, label_folders={"final": studies / "labels" / "final"})
+        chosen = set(read_patient_list(patients)) if patients else None
+        records = [
+            record
+            for record in references.records()
+            if (record.split in HELD_BACK if chosen is None else record.patient in chosen)
+        ]
+        with bar("predicting", quiet) as progress:
+            observed = observe(Predictor.load(name, weights), records, references, on_progress=progress)
+        found = calibrations(observed)
+        if not found:
+            raise DatasetError(f"fewer than {LEAST_PATIENTS} patients with an EF to judge by")
+        card = read_card(name, weights)
+        intervals = {way: one.as_dict() for way, one in found.items()}
+        write_card(replace(card, intervals=intervals), folder=weights)
+    for way, one in found.items():
+        patients_of = list(observed[way].values())
+        line = f"{way}: {one.patients} patients, {one.factor:.2f} spreads, or {one.flat_pct:.1f} points"
+        if len(patients_of) >= 2 * LEAST_PATIENTS:
+            held, width = coverage(patients_of)
+            line += f"; of other halves {100 * held:.0f} % held, mean width {width:.1f} points"
+        say(line, quiet)
+
+
+def simulate(
+    recipe: Annotated[str, typer.Argument(help="Training recipe of every model.")],
+    studies: Existing,
+    out: Out,
+    strategies: Annotated[str, typer.Option(help="Comma-separated; by default all.")] = "",
+    budgets: Annotated[str, typer.Option(help="Labelled patients, comma-separated.")] = "10,20,40,80",
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
+    images: Annotated[int, typer.Option(min=1, help="Training images of every model.")] = 4000,
+    size_px: Annotated[int, typer.Option(min=32, help="Side of the network's input.")] = 128,
+    quiet: Quiet = False,
+) -> None:
+    """Play active learning through on a labelled dataset; run again to go on: labels.csv, .md, .png."""
+    from cardiolabel.simulation.files import write_simulation
+    from cardiolabel.simulation.settings import Settings
+    from cardiolabel.simulation.simulate import simulate as run
+
+    with clear_errors():
+        names = tuple(name.strip() for name in strategies.split(",") if name.strip())
+        asked = Settings(
+            **({"strategies": names} if names else {}), budgets=numbers(budgets), seeds=numbers(seeds),
+            images=images, size_px=size_px,
+        )  # fmt: skip
+        with bar("beginning", quiet) as progress:
+            found = run(recipe, studies, out=out, settings=asked, on_progress=progress)
+        write_simulation(
+            found, out,
+            about=f"{recipe} on {studies.resolve().name}: every model from scratch, {images} training images"
+            f" of {size_px} pixels a side, seeds {seeds}.",
+        )  # fmt: skip
+    say(f"{len(found)} models: {out / 'labels.md'}", quiet)
+
+
+def score(
+    studies: Existing,
+    weights: Weights = MODELS,
+    models: Annotated[str, typer.Option(help="Comma-separated, the preferred first.")] = "camus,sunnybrook",
+    images: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
+    background: Annotated[
+        bool, typer.Option("--background", help="Leave the cores to others, and end with the caller.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find how open each patient's EF is, for the worklist: only patients of which something changed."""
+    import os
+
+    from cardiolabel.inference.engines.threads import leave_cores_to, limit_threads
+    from cardiolabel.inference.models import SOURCES, Models
+    from cardiolabel.scoring.score_folder import score_folder
+    from cardiolabel.servers import end_with_the_caller
+    from cardiolabel.store.database import URL_VARIABLE
+    from cardiolabel.store.store import Store
+    from cardiolabel.studies import Studies
+
+    if background:
+        end_with_the_caller()
+        limit_threads(1)
+    with clear_errors():
+        names = [name.strip() for name in models.split(",") if name.strip()]
+        if unknown := [name for name in names if name not in SOURCES]:
+            raise DatasetError(f"no model {unknown[0]!r}; there are: {', '.join(SOURCES)}")
+        loaded = Models((SOURCES[name] for name in names), weights)
+        folder = Studies(studies, models=loaded)
+        store = Store(studies, records=folder.by_id, url=os.environ.get(URL_VARIABLE), watch=False)
+        try:
+            leave_cores_to(loaded.named(names[0]).engine)
+            with bar("scoring patients", quiet) as progress:
+                done = score_folder(folder, store, most_images=images, on_progress=progress)
+        finally:
+            store.close()
+    say(f"{done} patients scored", quiet)

@@ -1,0 +1,114 @@
+"""How far a model's EF lies from that of reference masks, and intervals that hold so many of those."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cardiolabel.active_learning.calibration import LEAST_PATIENTS, LEVEL, Calibration, calibrate
+from cardiolabel.active_learning.intervals import calibration_key
+from cardiolabel.active_learning.scoring import Seen, score_patient
+from cardiolabel.domain import Record
+from cardiolabel.errors import InputError
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.studies import Studies
+
+_HALVES = 200
+
+
+@dataclass(frozen=True)
+class Observed:
+    """EFs of one patient in points: of the model's masks, how far drawn masks spread it, of the reference."""
+
+    ef_pct: float
+    spread_pct: float
+    reference_pct: float
+
+
+def observe(
+    predictor: Predictor,
+    records: Sequence[Record],
+    references: Studies,
+    *,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, dict[str, Observed]]:
+    """Predict patients whose final labels are known.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    records : sequence of Record
+        All images of patients that the model never saw.
+    references : Studies
+        Whose stored masks are those to compare with.
+    on_progress : callable
+        Told patients done and in all.
+
+    Returns
+    -------
+    dict
+        By `calibration_key`, then by patient; patients without an EF on both sides are left out.
+    """
+    of_patient: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        of_patient[record.patient].append(record)
+    found: dict[str, dict[str, Observed]] = defaultdict(dict)
+    for done, (patient, own) in enumerate(sorted(of_patient.items()), start=1):
+        on_progress(done, len(of_patient))
+        try:
+            score = score_patient([Seen(one, references.image(one)) for one in own], predictor)
+        except InputError:
+            continue
+        reference = references.measure(patient, predict=False).study
+        known = {(row.method, row.convention): row.ef_pct for row in reference.rows}
+        ours = {(row.method, row.convention): row.ef_pct for row in score.study.rows}
+        for way, draws in score.draws.items():
+            ef, reference_ef = ours[way], known.get(way)
+            if ef is not None and reference_ef is not None:
+                found[calibration_key(*way)][patient] = Observed(ef, draws.spread_pct, reference_ef)
+    return dict(found)
+
+
+def calibrations(
+    observed: Mapping[str, Mapping[str, Observed]], *, level: float = LEVEL
+) -> dict[str, Calibration]:
+    """Of each method and convention with patients enough."""
+    return {
+        way: _calibrated(list(patients.values()), level)
+        for way, patients in observed.items()
+        if len(patients) >= LEAST_PATIENTS
+    }
+
+
+def coverage(observed: Sequence[Observed], *, level: float = LEVEL, seed: int = 0) -> tuple[float, float]:
+    """Share of EFs that intervals hold, and their mean width in points, for patients not calibrated by.
+
+    Mean over 200 halves: calibrated by one, counted in the other.
+
+    Raises
+    ------
+    ValueError
+        Fewer than twice `LEAST_PATIENTS`.
+    """
+    generator = np.random.default_rng(seed)
+    held, widths = [], []
+    for _ in range(_HALVES):
+        order = generator.permutation(len(observed))
+        half = len(order) // 2
+        calibration = _calibrated([observed[index] for index in order[:half]], level)
+        for one in (observed[index] for index in order[half:]):
+            reach = calibration.half_pct(one.spread_pct)
+            held.append(abs(one.ef_pct - one.reference_pct) <= reach)
+            widths.append(2 * reach)
+    return float(np.mean(held)), float(np.mean(widths))
+
+
+def _calibrated(observed: Sequence[Observed], level: float) -> Calibration:
+    return calibrate(
+        [one.ef_pct - one.reference_pct for one in observed],
+        [one.spread_pct for one in observed],
+        level=level,
+    )
