@@ -70,7 +70,7 @@ class Calibration:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe form."""
-        return asdict(self)
+        return {**asdict(self), "factor": round(self.factor, 4), "flat_pct": round(self.flat_pct, 3)}
 
 
 def whole_spread_pct(spread_pct: float, *, open_share: float = 1.0) -> float:

@@ -17,6 +17,7 @@ from cardiolabel.active_learning.ef_draws import (
     needed_frames,
     short_axis_draws,
 )
+from cardiolabel.active_learning.pictures import Pictures, flags_of
 from cardiolabel.active_learning.sampled import Doubt, Variants, doubt, input_spacing, looks
 from cardiolabel.domain import Convention, Method, Phase, Record, View
 from cardiolabel.errors import ImageContentError, MeasurementError
@@ -172,7 +173,10 @@ class _Looked:
         )
 
     def score(self) -> ImageScore:
-        frames = self._prepared.frames
+        frames, clip = self._prepared.frames, self.seen.image.clip.pixels
+        middle = len(frames) // 2
+        embedding = thumbnail(frames[middle, 0])
+        pictures = Pictures.from_card(self._predictor.card.pictures)
 
         def mean(name: str) -> float | None:
             values = [getattr(one, name) for one in self.doubts.values()]
@@ -180,7 +184,7 @@ class _Looked:
 
         return ImageScore(
             self.seen.record.image_id, mean("entropy"), mean("disagreement"), mean("expected_dice"),
-            thumbnail(frames[len(frames) // 2, 0]),
+            embedding, flags_of(clip[middle], embedding, pictures, dataset=self.seen.record.dataset),
         )  # fmt: skip
 
     def _masks(self) -> NDArray[np.uint8]:

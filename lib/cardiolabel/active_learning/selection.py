@@ -88,11 +88,13 @@ def rank(
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy {strategy!r}: expected one of {', '.join(STRATEGIES)}")
     ordered = sorted(candidates, key=lambda one: one.patient)
-    usable = [one for one in ordered if not one.flags]
-    flagged = [
-        Choice(one.patient, f"last, as flagged: {', '.join(one.flags)}") for one in ordered if one.flags
+    order = STRATEGIES[strategy]
+    flags = {one.patient: one.flags for one in ordered if one.flags}
+    usable = order([one for one in ordered if not one.flags], list(labelled), seed)
+    flagged = order([one for one in ordered if one.flags], list(labelled), seed)
+    return usable + [
+        Choice(one.patient, f"last, as flagged {', '.join(flags[one.patient])}; {one.why}") for one in flagged
     ]
-    return STRATEGIES[strategy](usable, list(labelled), seed) + flagged
 
 
 def _random(candidates: list[Candidate], labelled: list[Candidate], seed: int) -> list[Choice]:

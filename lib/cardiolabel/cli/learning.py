@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -19,12 +18,14 @@ def calibrate(
     patients: Patients = None,
     quiet: Quiet = False,
 ) -> None:
-    """Find how wide EF's intervals must be for a model, by patients it never saw, and put it on its card."""
+    """Find how wide EF's intervals must be, by patients whom the model never saw, and put it on its card.
+
+    Also what its pictures look like, by which others are told from them.
+    """
     from cardiolabel.active_learning.calibration import LEAST_PATIENTS
     from cardiolabel.datasets.patient_list import read_patient_list
-    from cardiolabel.evaluation.ef_intervals import calibrations, coverage, observe
-    from cardiolabel.inference.predictor import Predictor
-    from cardiolabel.networks.weights import read_card, write_card
+    from cardiolabel.evaluation.card import judge_card
+    from cardiolabel.evaluation.ef_intervals import calibrate_card, coverage
     from cardiolabel.studies import Studies
     from cardiolabel.training.split import HELD_BACK
 
@@ -37,19 +38,15 @@ def calibrate(
             if (record.split in HELD_BACK if chosen is None else record.patient in chosen)
         ]
         with bar("predicting", quiet) as progress:
-            observed = observe(Predictor.load(name, weights), records, references, on_progress=progress)
-        found = calibrations(observed)
-        if not found:
-            raise DatasetError(f"fewer than {LEAST_PATIENTS} patients with an EF to judge by")
-        card = read_card(name, weights)
-        intervals = {way: one.as_dict() for way, one in found.items()}
-        write_card(replace(card, intervals=intervals), folder=weights)
-    for way, one in found.items():
-        patients_of = list(observed[way].values())
-        line = f"{way}: {one.patients} patients, {one.factor:.2f} spreads, or {one.flat_pct:.1f} points"
-        if len(patients_of) >= 2 * LEAST_PATIENTS:
-            held, width = coverage(patients_of)
-            line += f"; of other halves {100 * held:.0f} % held, mean width {width:.1f} points"
+            observed = calibrate_card(name, weights, records, references, on_progress=progress)
+        if max(map(len, observed.values()), default=0) < LEAST_PATIENTS:
+            raise DatasetError(f"fewer than {LEAST_PATIENTS} patients with an EF to calibrate by")
+        card = judge_card(name, weights, {})
+    for way, said in card.intervals.items():
+        line = f"{way}: {said['patients']} patients, {said['factor']:.2f} spreads or {said['flat_pct']:.1f} points"
+        if len(observed[way]) >= 2 * LEAST_PATIENTS:
+            held, width = coverage(list(observed[way].values()))
+            line += f"; of other halves {held:.0%} held, mean width {width:.1f} points"
         say(line, quiet)
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cardiolabel.active_learning.calibration import LEAST_PATIENTS, LEVEL, Calibration, calibrate
 from cardiolabel.active_learning.intervals import calibration_key
+from cardiolabel.active_learning.pictures import LEAST_IMAGES, learn_pictures
 from cardiolabel.active_learning.scoring import Seen, score_patient
 from cardiolabel.domain import Record
 from cardiolabel.errors import InputError
 from cardiolabel.inference.predictor import Predictor
+from cardiolabel.networks.weights import read_card, write_card
 from cardiolabel.studies import Studies
 
 _HALVES = 200
@@ -34,7 +38,7 @@ def observe(
     references: Studies,
     *,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[str, dict[str, Observed]]:
+) -> tuple[dict[str, dict[str, Observed]], dict[str, list[NDArray[np.float32]]]]:
     """Predict patients whose final labels are known.
 
     Parameters
@@ -49,19 +53,23 @@ def observe(
 
     Returns
     -------
-    dict
+    observed : dict
         By `calibration_key`, then by patient; patients without an EF on both sides are left out.
+    embeddings : dict
+        `thumbnail` of every image, by patient.
     """
     of_patient: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         of_patient[record.patient].append(record)
     found: dict[str, dict[str, Observed]] = defaultdict(dict)
+    embeddings: dict[str, list[NDArray[np.float32]]] = {}
     for done, (patient, own) in enumerate(sorted(of_patient.items()), start=1):
         on_progress(done, len(of_patient))
         try:
             score = score_patient([Seen(one, references.image(one)) for one in own], predictor)
         except InputError:
             continue
+        embeddings[patient] = [image.embedding for image in score.images]
         reference = references.measure(patient, predict=False).study
         known = {(row.method, row.convention): row.ef_pct for row in reference.rows}
         ours = {(row.method, row.convention): row.ef_pct for row in score.study.rows}
@@ -69,7 +77,46 @@ def observe(
             ef, reference_ef = ours[way], known.get(way)
             if ef is not None and reference_ef is not None:
                 found[calibration_key(*way)][patient] = Observed(ef, draws.spread_pct, reference_ef)
-    return dict(found)
+    return dict(found), embeddings
+
+
+def calibrate_card(
+    name: str,
+    weights: Path,
+    records: Sequence[Record],
+    references: Studies,
+    *,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, dict[str, Observed]]:
+    """Put the calibrations of a model, and what its pictures look like, on its card.
+
+    What there are too few patients for stays as it is on the card.
+
+    Parameters
+    ----------
+    name : str
+        The model.
+    weights : Path
+        Its folder.
+    records, references, on_progress
+        As `observe`, which the result is of.
+
+    Raises
+    ------
+    MissingWeightsError, CorruptWeightsError
+        As `read_card`.
+    OSError
+        The card cannot be written.
+    """
+    predictor = Predictor.load(name, weights)
+    observed, embeddings = observe(predictor, records, references, on_progress=on_progress)
+    card = read_card(name, weights)
+    if found := calibrations(observed):
+        card = replace(card, intervals={way: one.as_dict() for way, one in found.items()})
+    if sum(map(len, embeddings.values())) >= LEAST_IMAGES:
+        card = replace(card, pictures=learn_pictures(embeddings).as_dict())
+    write_card(card, folder=weights)
+    return observed
 
 
 def calibrations(

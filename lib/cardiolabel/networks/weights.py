@@ -27,7 +27,7 @@ class ModelCard:
     ``network`` and ``arguments`` rebuild it, ``recipe`` names its preprocessing and ``size_px``, if given,
     another input size than that recipe's, ``sha256`` is of the weights file. ``metrics`` hold figures on
     patients never trained on, by the name of what it was judged on. ``intervals``: calibrations of EF's
-    interval, by method and convention.
+    interval, by method and convention; ``pictures``: what the model's pictures look like.
     """
 
     name: str
@@ -43,6 +43,7 @@ class ModelCard:
     size_px: int | None = None
     notes: str = ""
     intervals: dict[str, Any] = field(default_factory=dict)
+    pictures: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe form."""

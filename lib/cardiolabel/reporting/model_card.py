@@ -39,8 +39,24 @@ def model_card_markdown(card: Mapping[str, Any]) -> str:
         lines += [f"Anatomically valid masks: {shares}.", ""]
     if card["metrics"]:
         lines += [_EXPLAINED, ""]
+    lines += list(_intervals(card.get("intervals", {})))
     lines += ["## Training", "", "```json", json.dumps(card["settings"], indent=1), "```", ""]
     return "\n".join(lines)
+
+
+def _intervals(intervals: Mapping[str, Any]) -> Iterator[str]:
+    if not intervals:
+        return
+    yield from (
+        "## Intervals of EF",
+        "",
+        "| EF | level | patients | half the width, points |",
+        "|---|---:|---:|---|",
+    )
+    for way, said in intervals.items():
+        drawn, flat = f"{said['factor']:.2f} times the spread of drawn masks", f"{said['flat_pct']:.1f}"
+        yield f"| {way} | {said['level']:.0%} | {said['patients']} | {drawn}; {flat} where none were drawn |"
+    yield from ("", "Split conformal, by patients whom the model never saw.", "")
 
 
 def _structures(metrics: Mapping[str, Any]) -> Iterator[str]:

@@ -18,12 +18,13 @@ from filelock import FileLock, Timeout
 from cardiolabel.cache import file_state
 from cardiolabel.domain import Record
 from cardiolabel.errors import BusyError, CardiolabelError, DatasetError
+from cardiolabel.evaluation.ef_intervals import calibrate_card
 from cardiolabel.inference.models import SOURCES
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io.files import atomic
 from cardiolabel.networks.average import average_models
 from cardiolabel.networks.versions import Versions
-from cardiolabel.networks.weights import ModelCard, read_card
+from cardiolabel.networks.weights import ModelCard, read_card, write_card
 from cardiolabel.retraining.promotion import Verdict, judge
 from cardiolabel.retraining.settings import Settings
 from cardiolabel.retraining.status import FOLDER, LOCK, STATUS, Status
@@ -162,6 +163,7 @@ class _Run:
         verdict = self._judge(published, candidates, judged)
         self.status.verdict, self.status.reason = verdict.as_dict(), verdict.reason
         if verdict.promoted:
+            self._calibrate(candidates[verdict.candidate], judged, before)
             note = {
                 "published_at": _now(), "why": f"retrained: {verdict.reason}", "instead_of": served,
                 "data": fingerprint, "studies": self._studies.resolve().name,
@@ -250,6 +252,19 @@ class _Run:
         loaded = {name: Predictor.load(self._model, folder) for name, folder in candidates.items()}
         old = Predictor.load(self._model, published)
         return judge(old, loaded, records, self._studies, on_progress=judging)
+
+    def _calibrate(self, folder: Path, records: list[Record], before: ModelCard) -> None:
+        """Find out how wide EF's intervals must be now; with too few patients to judge by, there are none."""
+
+        def calibrating(done: int, total: int) -> None:
+            self.status.done, self.status.total, self.status.eta_s = done, total, None
+            self._say("calibrating")
+
+        write_card(
+            replace(read_card(self._model, folder), pictures=before.pictures, intervals={}), folder=folder
+        )
+        references = Studies(self._studies, label_folders={"final": self._studies / "labels" / "final"})
+        calibrate_card(self._model, folder, records, references, on_progress=calibrating)
 
     def _say(self, state: str | None = None, *, force: bool = False) -> None:
         if not force and state == self.status.state and time.monotonic() - self._said_s < _EVERY_S:

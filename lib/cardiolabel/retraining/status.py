@@ -19,7 +19,8 @@ STATUS, LOCK = "status.json", "lock"
 class Status:
     """Where a run stands, for whoever looks; ``curve`` holds images, loss and mean Dice.
 
-    ``state`` is ``reading``, ``training``, ``judging``, ``published``, ``refused`` or ``failed``.
+    ``state`` is ``reading``, ``training``, ``judging``, ``calibrating``, ``published``, ``refused`` or
+    ``failed``.
     """
 
     model: str
@@ -51,7 +52,7 @@ def read_status(model: str, weights: Path) -> Status | None:
         status = Status(**json.loads((folder / STATUS).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    if status.state in ("reading", "training", "judging") and not _is_held(folder / LOCK):
+    if status.state in ("reading", "training", "judging", "calibrating") and not _is_held(folder / LOCK):
         status.state, status.reason, status.eta_s = "failed", "it was stopped; start it again to go on", None
     return status
 
