@@ -242,11 +242,14 @@ class Studies(StudiesFolder):
         return self._json(self._with_intervals(measured, records), only=image_id)
 
     def state(self, patient: str) -> str:
-        """Tells a patient's images, labels and models, as they are, from any others; errors as `measure`."""
+        """Tells a patient's images, labels and models, as they are, from any others; errors as `measure`.
+
+        It stays the same where the folder is moved.
+        """
         seen = [
             (
-                replace(record, path=Path(record.path.name)), state_of(record.path),
-                self._label_states(record), self._filled_by(record),
+                replace(record, path=Path(record.path.name)), _content(state_of(record.path)),
+                [_content(label) for label in self._label_states(record)], self._filled_by(record),
             )
             for record in self.of_patient(patient)
         ]  # fmt: skip
@@ -399,6 +402,11 @@ def best_ef(study: Study) -> list[dict[str, Any]]:
                 if same.method is row.method and same.ef_pct is not None
             ]  # fmt: skip
     return []
+
+
+def _content(state: FileState | None) -> tuple[int, int] | None:
+    """A file's state without where it is."""
+    return state and state[1:]
 
 
 def _tenths(value: float | None) -> float | None:

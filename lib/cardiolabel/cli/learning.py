@@ -43,7 +43,8 @@ def calibrate(
             raise DatasetError(f"fewer than {LEAST_PATIENTS} patients with an EF to calibrate by")
         card = judge_card(name, weights, {})
     for way, said in card.intervals.items():
-        line = f"{way}: {said['patients']} patients, {said['factor']:.2f} spreads or {said['flat_pct']:.1f} points"
+        widths = f"{said['factor']:.2f} spreads, or {said['flat_pct']:.1f} points"
+        line = f"{way}: {said['patients']} patients, {widths}"
         if len(observed[way]) >= 2 * LEAST_PATIENTS:
             held, width = coverage(list(observed[way].values()))
             line += f"; of other halves {held:.0%} held, mean width {width:.1f} points"

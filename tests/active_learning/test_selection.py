@@ -1,0 +1,109 @@
+"""Rankings: what they go by, and that a seed repeats them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from cardiolabel.active_learning.diversity import covering, thumbnail
+from cardiolabel.active_learning.selection import COLD_PATIENTS, STRATEGIES, Candidate, rank
+
+
+def candidates(count: int = 30, seed: int = 0) -> list[Candidate]:
+    rng = np.random.default_rng(seed)
+    return [
+        Candidate(
+            f"p{number:02}", stratum="Good" if number % 3 else "Poor",
+            embedding=rng.normal(size=8).astype(np.float32), entropy=float(rng.random()),
+            ef_spread_pct=float(rng.uniform(1, 9)),
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_everyone_is_ranked_once_and_a_seed_repeats_it(strategy: str) -> None:
+    given = candidates()
+    first = rank(strategy, given, seed=5)
+    assert sorted(one.patient for one in first) == [one.patient for one in given]
+    assert rank(strategy, given[::-1], seed=5) == first
+    assert all(one.why for one in first)
+
+
+@pytest.mark.parametrize("strategy", ["random", "stratified"])
+def test_another_seed_draws_others(strategy: str) -> None:
+    assert rank(strategy, candidates(), seed=5) != rank(strategy, candidates(), seed=6)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_flagged_patients_come_last_and_say_so(strategy: str) -> None:
+    given = candidates()
+    given[4] = Candidate("p04", entropy=99.0, ef_spread_pct=99.0, flags=("blank",))
+    last = rank(strategy, given)[-1]
+    assert last.patient == "p04"
+    assert last.why.startswith("last, as flagged blank; ")
+
+
+def test_ef_uncertainty_goes_by_points_of_ef() -> None:
+    given = candidates()
+    found = [one.patient for one in rank("ef_uncertainty", given)]
+    assert found == [one.patient for one in sorted(given, key=lambda one: -(one.ef_spread_pct or 0))]
+
+
+def test_an_ef_that_cannot_be_measured_is_looked_at_first() -> None:
+    given = [*candidates(), Candidate("broken", entropy=0.1, reason="A4C ES: no cavity")]
+    first = rank("ef_uncertainty", given)[0]
+    assert (first.patient, first.why) == ("broken", "EF is not measurable: A4C ES: no cavity")
+
+
+def test_patients_that_no_model_has_seen_come_after_those_scored() -> None:
+    given = [Candidate("new"), *candidates()]
+    assert rank("entropy", given)[-1].patient == "new"
+    assert rank("entropy", given)[-1].why == "at random, not scored yet"
+
+
+def test_stratified_takes_of_each_stratum_its_share() -> None:
+    given = candidates()
+    by_name = {one.patient: one for one in given}
+    chosen = rank("stratified", given, seed=1)[:12]
+    assert Counter(by_name[one.patient].stratum for one in chosen) == {"Good": 8, "Poor": 4}
+    done, left = (
+        [one for one in given if one.stratum == "Poor"],
+        [one for one in given if one.stratum != "Poor"],
+    )
+    assert {one.stratum for one in left} == {"Good"}
+    assert by_name[rank("stratified", left, labelled=done)[0].patient].stratum == "Good"
+
+
+def test_hybrid_begins_with_diversity_and_goes_on_with_ef() -> None:
+    given = candidates()
+    cold = rank("hybrid", given)[:COLD_PATIENTS]
+    assert cold == rank("diversity", given)[:COLD_PATIENTS]
+    many = candidates(200, seed=1)
+    labelled = [Candidate(f"done{number}") for number in range(10_000)]
+    order = [one.patient for one in rank("hybrid", many, labelled=labelled)]
+    assert order[:5] == [one.patient for one in rank("ef_uncertainty", many)[:5]]  # the noise has faded
+
+
+def test_diversity_takes_one_of_each_group_and_leaves_out_what_is_labelled() -> None:
+    rng = np.random.default_rng(0)
+    centres = np.eye(4, dtype=np.float32) * 10
+    points = np.concatenate([centres[n] + rng.normal(0, 0.1, (10, 4)) for n in range(4)]).astype(np.float32)
+    nobody = np.zeros((0, 4), dtype=np.float32)
+    assert {index // 10 for index in covering(points, 4, labelled=nobody, seed=0)} == {0, 1, 2, 3}
+    assert {index // 10 for index in covering(points, 3, labelled=centres[:1], seed=0)} == {1, 2, 3}
+    assert sorted(covering(points, 40, labelled=nobody, seed=0)) == list(range(40))
+
+
+def test_a_thumbnail_does_not_depend_on_gain() -> None:
+    frame = np.random.default_rng(0).random((64, 64), dtype=np.float32)
+    assert thumbnail(frame) == pytest.approx(thumbnail(frame * 3 + 1), abs=1e-4)
+    assert np.linalg.norm(thumbnail(frame)) == pytest.approx(1)
+    assert not thumbnail(np.ones((64, 64), dtype=np.float32)).any()
+
+
+def test_an_unknown_strategy_is_refused() -> None:
+    with pytest.raises(ValueError, match="strategy 'best': expected one of random"):
+        rank("best", candidates())

@@ -1,0 +1,171 @@
+"""Phantom studies scored by the shipped model, and what the worklist makes of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cardiolabel.active_learning.scoring import Seen, score_patient
+from cardiolabel.active_learning.selection import STRATEGIES
+from cardiolabel.cli.options import MODELS
+from cardiolabel.datasets.phantom import write_sample
+from cardiolabel.domain import Convention, Method
+from cardiolabel.inference.models import SOURCES, Models
+from cardiolabel.io import nifti
+from cardiolabel.scoring.score_folder import pending, score_folder
+from cardiolabel.scoring.worklist import Worklist
+from cardiolabel.store.store import Store
+from cardiolabel.studies import Studies
+
+pytestmark = pytest.mark.skipif(
+    not (MODELS / "camus.safetensors").is_file(), reason="needs the shipped weights of camus"
+)
+
+WAY = (Method.BIPLANE, Convention.GUIDELINE)
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    return Models([SOURCES["camus"]], MODELS)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory, models: Models) -> Path:
+    """Three phantoms, called clinical ones, that were scored."""
+    folder = tmp_path_factory.mktemp("scored") / "studies"
+    write_sample(folder, patients=3, seed=1)
+    listed = folder / "manifest.csv"
+    listed.write_text(listed.read_text().replace(",phantom,", ",clinic,"))
+    studies = Studies(folder, models=models)
+    store = Store(folder, records=studies.by_id, watch=False)
+    assert score_folder(studies, store) == 3
+    store.close()
+    return folder
+
+
+@pytest.fixture
+def opened(original: Path, models: Models, tmp_path: Path) -> Iterator[tuple[Studies, Store, Worklist]]:
+    folder = tmp_path / "studies"
+    shutil.copytree(original, folder)  # keeps modification times
+    studies = Studies(folder, models=models)
+    store = Store(folder, records=studies.by_id, watch=False)
+    yield studies, store, Worklist(studies, store)
+    store.close()
+
+
+def submit(studies: Studies, image_id: str) -> None:
+    record = studies.record(image_id)
+    target = studies.folder / "labels" / "final" / f"{image_id}.nii.gz"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    masks = nifti.read_mask(studies.folder / "truth" / f"{image_id}.nii.gz")
+    nifti.write_mask_like(masks, target, grid=nifti.read(record.path).grid)
+
+
+def test_ef_is_that_of_the_masks_and_its_interval_holds_it(opened: tuple[Studies, Store, Worklist]) -> None:
+    studies, _, worklist = opened
+    for patient in studies.by_patient():
+        (row,) = [r for r in studies.measure(patient).study.rows if (r.method, r.convention) == WAY]
+        seen = [Seen(one, studies.image(one)) for one in studies.of_patient(patient)]
+        score = score_patient(seen, studies.models.named("camus"))
+        best = score.best()
+        assert best is not None
+        assert best[0].ef_pct == pytest.approx(row.ef_pct, abs=0.5)
+        assert 0.3 < best[1].spread_pct < 15
+        assert sum(best[1].share.values()) == pytest.approx(1)
+        assert worklist.spreads_pct(patient, studies.state(patient))[WAY] == pytest.approx(
+            best[1].spread_pct, abs=0.01
+        )
+        assert row.ef_low_pct is not None
+        assert row.ef_low_pct < row.ef_pct < row.ef_high_pct
+
+
+def test_only_what_changed_is_scored_again(opened: tuple[Studies, Store, Worklist]) -> None:
+    studies, store, worklist = opened
+    assert pending(studies, store) == []
+    patient = next(iter(studies.by_patient()))
+    image_id = studies.of_patient(patient)[0].image_id
+    before = worklist.spreads_pct(patient, studies.state(patient))
+    submit(studies, image_id)
+    assert [one for one, _ in pending(studies, store)] == [patient]
+    assert worklist.spreads_pct(patient, studies.state(patient)) == {}  # it was of other masks
+    assert score_folder(studies, store) == 1
+    after = worklist.spreads_pct(patient, studies.state(patient))
+    assert after[WAY] < before[WAY]
+    (score,) = [one.score for one in store.scores_since(0) if one.patient == patient]
+    assert image_id not in score["shares"]
+    assert score["images"][image_id]["entropy"] is None
+
+
+def test_a_budget_ends_with_the_patient_begun(opened: tuple[Studies, Store, Worklist]) -> None:
+    studies, store, _ = opened
+    for patient in studies.by_patient():
+        submit(studies, studies.of_patient(patient)[0].image_id)
+    assert score_folder(studies, store, most_images=1) == 1
+    assert len(pending(studies, store)) == 2
+
+
+def test_a_broken_image_is_flagged_and_the_others_scored(opened: tuple[Studies, Store, Worklist]) -> None:
+    studies, store, worklist = opened
+    record = studies.of_patient("phantom01")[0]
+    record.path.write_bytes(b"not an image")
+    score_folder(studies, store)
+    rows = {row["image"]: row for row in worklist.rows(studies.summary())}
+    assert rows[record.image_id]["flags"] == ["unreadable"]
+    others = [
+        row for row in rows.values() if row["patient"] == "phantom01" and row["image"] != record.image_id
+    ]
+    assert all(row["entropy"] is not None for row in others)
+
+
+def test_rows_are_the_most_open_first(opened: tuple[Studies, Store, Worklist]) -> None:
+    studies, store, worklist = opened
+    store.take("phantom01_4CH_ED", "ann")
+    rows = worklist.rows(studies.summary())
+    assert len(rows) == len(studies.records())
+    spreads = [row["ef_spread_pct"] for row in rows]
+    assert spreads == sorted(spreads, reverse=True)
+    for row in rows:
+        assert row["ef_low_pct"] < row["ef_pct"] < row["ef_high_pct"]
+        assert (row["label"], row["flags"], row["up_to_date"]) == ("none", [], True)
+        assert row["leased_by"] == ("ann" if row["image"] == "phantom01_4CH_ED" else None)
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_no_image_is_handed_out_twice(opened: tuple[Studies, Store, Worklist], strategy: str) -> None:
+    studies, _, worklist = opened
+    total = len(studies.records())
+    found = [worklist.hand_out(strategy, f"ann{n % 3}", seed=4, seconds=60) for n in range(total)]
+    assert len({one.lease.image_id for one in found if one}) == total
+    assert all(one.why for one in found if one)
+    assert worklist.hand_out(strategy, "somebody else", seed=4, seconds=60) is None
+    again = worklist.hand_out(strategy, "ann0", seed=4, seconds=60)
+    assert again is not None
+    assert again.lease.image_id == found[0].lease.image_id
+
+
+def test_the_image_that_ef_hangs_on_comes_first(opened: tuple[Studies, Store, Worklist]) -> None:
+    _, store, worklist = opened
+    found = worklist.hand_out("ef_uncertainty", "ann", seed=0, seconds=60)
+    assert found is not None
+    scored = {one.patient: one.score for one in store.scores_since(0)}
+    spreads = {patient: score["ef"][0]["spread_pct"] for patient, score in scored.items()}
+    patient = max(spreads, key=lambda one: spreads[one])
+    assert found.lease.patient == patient
+    shares = scored[patient]["shares"]
+    assert found.lease.image_id == max(shares, key=lambda one: shares[one])
+    assert f"holds {max(shares.values()):.0%} of this EF's uncertainty" in found.why
+    following = worklist.hand_out("ef_uncertainty", "ann", seed=0, seconds=60)
+    assert following is not None
+    assert (following.lease.patient, following.why[:13]) == (patient, "same patient:")
+
+
+def test_scores_do_not_depend_on_the_run(opened: tuple[Studies, Store, Worklist]) -> None:
+    studies, _, _ = opened
+    predictor = studies.models.named("camus")
+    seen = [Seen(one, studies.image(one)) for one in studies.of_patient("phantom01")]
+    first, again = (score_patient(seen, predictor) for _ in range(2))
+    assert np.array_equal(first.draws[WAY].ef_pct, again.draws[WAY].ef_pct)
