@@ -28,13 +28,18 @@ _CALLER_S = 1.0
 _LOG_LINES = 5
 
 
-def end_with_the_caller() -> None:
+def end_with_the_caller(caller: int | None = None) -> None:
     """Leave the cores to whoever waits for a prediction, and end when the process that started this is gone.
 
     Nobody else could stop it, and the next server could not do the same until it ends.
+
+    Parameters
+    ----------
+    caller : int, optional
+        Id of that process, which may be gone by now; by default this one's parent.
     """
     os.nice(19)
-    caller = os.getppid()
+    caller = caller or os.getppid()
 
     def watch() -> None:
         while os.getppid() == caller:

@@ -270,7 +270,7 @@ class Studies(StudiesFolder):
                 study = with_intervals(
                     study, Calibration.from_card(intervals), predicted=images, spreads_pct=spreads
                 )
-        return replace(measured, study=study)
+        return measured if study is measured.study else replace(measured, study=study)
 
     def _model_of(self, record: Record, measured: Measured) -> str | None:
         if used := measured.models.get(record.image_id):

@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from monailabel.client import MONAILabelClient
 from scipy.ndimage import binary_erosion
 
+from cardiolabel.active_learning.selection import STRATEGIES
 from cardiolabel.domain import CAMUS_LABELS
 from cardiolabel.io import nifti
 
@@ -93,7 +94,7 @@ def test_info_tells_the_model_its_labels_and_the_strategies(client: MONAILabelCl
     info = client.info()
     assert info["models"]["camus"]["labels"] == CAMUS_LABELS.as_dict()
     assert info["labels"] == list(CAMUS_LABELS.as_dict())
-    assert info["strategies"].keys() == {"first", "random"}
+    assert info["strategies"].keys() == {"first", *STRATEGIES}
 
 
 def test_next_samples_go_patient_by_patient_and_come_again_only_at_the_end(tmp_path: Path) -> None:

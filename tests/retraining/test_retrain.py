@@ -108,7 +108,7 @@ def test_better_is_published_and_worse_is_refused(studies: Path, weights: Path) 
     said: list[str] = []
     found = go(studies, weights, on_progress=lambda status: said.append(status.state))
     assert found.state == "published", found
-    assert list(dict.fromkeys(said)) == ["reading", "training", "judging", "published"]
+    assert list(dict.fromkeys(said)) == ["reading", "training", "judging", "calibrating", "published"]
     assert (found.version, found.validation_patients, found.training_patients) == (1, 6, 24)
     assert found.verdict is not None and found.verdict["dice"]["candidate"] > 0.5
     assert found.epoch == 20 and found.curve and found.eta_s is None

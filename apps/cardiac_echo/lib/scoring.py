@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -72,7 +73,7 @@ class Scoring:
         command = [
             sys.executable, "-c", "from cardiolabel.cli import app; app()", "score",
             str(self._engine.studies.folder), "--weights", str(models.folder.resolve()),
-            "--models", ",".join(models.names), "--background", "--quiet",
+            "--models", ",".join(models.names), "--beside", str(os.getpid()), "--quiet",
         ]  # fmt: skip
         command += ["--images", self._wanted] if self._wanted != "on" else []
         self._process = subprocess.Popen(  # noqa: S603  the app's own command

@@ -88,9 +88,10 @@ def score(
     weights: Weights = MODELS,
     models: Annotated[str, typer.Option(help="Comma-separated, the preferred first.")] = "camus,sunnybrook",
     images: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
-    background: Annotated[
-        bool, typer.Option("--background", help="Leave the cores to others, and end with the caller.")
-    ] = False,
+    beside: Annotated[
+        int | None,
+        typer.Option(help="Id of a process to leave the cores to, and to end with, such as a server's."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Find how open each patient's EF is, for the worklist: only patients of which something changed."""
@@ -104,8 +105,8 @@ def score(
     from cardiolabel.store.store import Store
     from cardiolabel.studies import Studies
 
-    if background:
-        end_with_the_caller()
+    if beside:
+        end_with_the_caller(beside)
         limit_threads(1)
     with clear_errors():
         names = [name.strip() for name in models.split(",") if name.strip()]
