@@ -71,7 +71,7 @@ class Studies(StudiesFolder):
         Names and folders of stored masks, best first; by default ``labels/final``, then
         ``labels/original``.
     spreads_pct : callable, optional
-        Gives what is known of the spread of a patient's EF, of its `state` as it is now.
+        Gives what is known of the spread of a patient's EF, and of which `state` of it.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Studies(StudiesFolder):
         *,
         models: Models | None = None,
         label_folders: Mapping[str, Path] | None = None,
-        spreads_pct: Callable[[str, str], Mapping[Way, float]] = lambda patient, state: NO_SPREADS,
+        spreads_pct: Callable[[str], tuple[str, Mapping[Way, float]] | None] = lambda patient: None,
     ) -> None:
         super().__init__(folder)
         self.models = models or Models()
@@ -266,7 +266,8 @@ class Studies(StudiesFolder):
         for name, images in by_model.items():
             intervals = self.models.named(name).card.intervals
             if intervals:
-                spreads = self._spreads_pct(study.patient, self.state(study.patient))
+                known = self._spreads_pct(study.patient)
+                spreads = known[1] if known and known[0] == self.state(study.patient) else NO_SPREADS
                 study = with_intervals(
                     study, Calibration.from_card(intervals), predicted=images, spreads_pct=spreads
                 )

@@ -16,6 +16,7 @@ from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.domain import Convention, Method
 from cardiolabel.inference.models import SOURCES, Models
 from cardiolabel.io import nifti
+from cardiolabel.measurements.records import Study
 from cardiolabel.scoring.score_folder import pending, score_folder
 from cardiolabel.scoring.worklist import Worklist
 from cardiolabel.store.store import Store
@@ -65,6 +66,11 @@ def submit(studies: Studies, image_id: str) -> None:
     nifti.write_mask_like(masks, target, grid=nifti.read(record.path).grid)
 
 
+def spread(store: Store, patient: str) -> float:
+    (found,) = [one.score["ef"][0]["spread_pct"] for one in store.scores_since(0) if one.patient == patient]
+    return float(found)
+
+
 def test_ef_is_that_of_the_masks_and_its_interval_holds_it(opened: tuple[Studies, Store, Worklist]) -> None:
     studies, _, worklist = opened
     for patient in studies.by_patient():
@@ -76,25 +82,41 @@ def test_ef_is_that_of_the_masks_and_its_interval_holds_it(opened: tuple[Studies
         assert best[0].ef_pct == pytest.approx(row.ef_pct, abs=0.5)
         assert 0.3 < best[1].spread_pct < 15
         assert sum(best[1].share.values()) == pytest.approx(1)
-        assert worklist.spreads_pct(patient, studies.state(patient))[WAY] == pytest.approx(
-            best[1].spread_pct, abs=0.01
-        )
-        assert row.ef_low_pct is not None
-        assert row.ef_low_pct < row.ef_pct < row.ef_high_pct
+        known = worklist.spreads_pct(patient)
+        assert known is not None
+        assert known[0] == studies.state(patient)
+        assert known[1][WAY] == pytest.approx(best[1].spread_pct, abs=0.01)
+
+
+def test_intervals_are_of_the_spread_while_it_is_known(opened: tuple[Studies, Store, Worklist]) -> None:
+    plain, _, worklist = opened
+    studies = Studies(plain.folder, models=plain.models, spreads_pct=worklist.spreads_pct)
+    flat, drawn = (width(one.measure("phantom01").study) for one in (plain, studies))
+    assert flat == pytest.approx(
+        2 * plain.models.named("camus").card.intervals["biplane guideline"]["flat_pct"]
+    )
+    assert drawn != pytest.approx(flat)
+    submit(studies, "phantom01_4CH_ED")
+    assert width(studies.measure("phantom01").study) == pytest.approx(flat)  # the spread was of other masks
+
+
+def width(study: Study) -> float:
+    (row,) = [r for r in study.rows if (r.method, r.convention) == WAY]
+    assert row.ef_low_pct is not None
+    assert row.ef_high_pct is not None
+    return row.ef_high_pct - row.ef_low_pct
 
 
 def test_only_what_changed_is_scored_again(opened: tuple[Studies, Store, Worklist]) -> None:
-    studies, store, worklist = opened
+    studies, store, _ = opened
     assert pending(studies, store) == []
     patient = next(iter(studies.by_patient()))
     image_id = studies.of_patient(patient)[0].image_id
-    before = worklist.spreads_pct(patient, studies.state(patient))
+    before = spread(store, patient)
     submit(studies, image_id)
     assert [one for one, _ in pending(studies, store)] == [patient]
-    assert worklist.spreads_pct(patient, studies.state(patient)) == {}  # it was of other masks
     assert score_folder(studies, store) == 1
-    after = worklist.spreads_pct(patient, studies.state(patient))
-    assert after[WAY] < before[WAY]
+    assert spread(store, patient) < before
     (score,) = [one.score for one in store.scores_since(0) if one.patient == patient]
     assert image_id not in score["shares"]
     assert score["images"][image_id]["entropy"] is None

@@ -71,11 +71,12 @@ class Engine:
             predictor = self.models.named(self.models.names[0])
             predictor.predict(empty)
             leave_cores_to(predictor.engine)
+            self.worklist.warm_up()
         except CardiolabelError as error:
             logger.warning("not warmed up: %s", error)
 
-    def _spreads_pct(self, patient: str, state: str) -> Mapping[Way, float]:
-        return self.worklist.spreads_pct(patient, state)
+    def _spreads_pct(self, patient: str) -> tuple[str, Mapping[Way, float]] | None:
+        return self.worklist.spreads_pct(patient)
 
     def agreement(self) -> dict[str, Any]:
         """How well annotators agree, compared anew where somebody has saved since."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cardiolabel.active_learning.ef_draws import Way
-from cardiolabel.active_learning.intervals import NO_SPREADS
 from cardiolabel.active_learning.selection import Candidate, Choice, rank, stratum_of
 from cardiolabel.domain import Convention, Method
 from cardiolabel.scoring.score_json import Score, embedding_of, entropy_of, spreads_of
@@ -52,13 +52,19 @@ class Worklist:
         self._known: dict[str, Scored] = {}
         self._candidates: dict[str, tuple[object, Candidate]] = {}
         self._ranked: tuple[object, list[Choice]] = (None, [])
-        self._until = 0.0
+        self._until, self._read_at = 0.0, -math.inf
         self._lock = threading.Lock()
 
-    def spreads_pct(self, patient: str, state: str) -> Mapping[Way, float]:
-        """As `Studies` takes it: of a score of that state."""
-        scored = self._scores().get(patient)
-        return spreads_of(scored.score) if scored and scored.state == state else NO_SPREADS
+    def warm_up(self) -> None:
+        """Read everything that there is, so that no annotator waits for it."""
+        self._scores()
+        for patient in self._studies.by_patient():
+            self._candidate(patient)
+
+    def spreads_pct(self, patient: str) -> tuple[str, Mapping[Way, float]] | None:
+        """As `Studies` takes it; at most a second old."""
+        scored = self._scores(at_most_s=1.0).get(patient)
+        return (scored.state, spreads_of(scored.score)) if scored else None
 
     def hand_out(self, strategy: str, annotator: str, *, seed: int, seconds: float) -> Next | None:
         """Lease the next image by a strategy; None where nothing is left for this annotator.
@@ -164,8 +170,11 @@ class Worklist:
             self._candidates[patient] = kept
         return kept[1]
 
-    def _scores(self) -> dict[str, Scored]:
+    def _scores(self, *, at_most_s: float = 0.0) -> dict[str, Scored]:
         with self._lock:
+            if time.monotonic() - self._read_at < at_most_s:
+                return self._known
+            self._read_at = time.monotonic()
             for one in self._store.scores_since(self._until):
                 self._known[one.patient] = one
                 self._until = one.scored_at
