@@ -135,7 +135,7 @@ def test_a_broken_image_is_flagged_and_the_others_scored(opened: tuple[Studies, 
     record = studies.of_patient("phantom01")[0]
     record.path.write_bytes(b"not an image")
     score_folder(studies, store)
-    rows = {row["image"]: row for row in worklist.rows(studies.summary())}
+    rows = {row["image"]: row for row in worklist.rows()}
     assert rows[record.image_id]["flags"] == ["unreadable"]
     others = [
         row for row in rows.values() if row["patient"] == "phantom01" and row["image"] != record.image_id
@@ -146,7 +146,7 @@ def test_a_broken_image_is_flagged_and_the_others_scored(opened: tuple[Studies, 
 def test_rows_are_the_most_open_first(opened: tuple[Studies, Store, Worklist]) -> None:
     studies, store, worklist = opened
     store.take("phantom01_4CH_ED", "ann")
-    rows = worklist.rows(studies.summary())
+    rows = worklist.rows()
     assert len(rows) == len(studies.records())
     spreads = [row["ef_spread_pct"] for row in rows]
     assert spreads == sorted(spreads, reverse=True)

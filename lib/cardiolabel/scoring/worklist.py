@@ -88,15 +88,10 @@ class Worklist:
         lease = self._store.offer(annotator, choose, seconds=seconds)
         return Next(lease, why) if lease else None
 
-    def rows(self, summary: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """One JSON-safe row per image, those of the most open EF first.
-
-        Parameters
-        ----------
-        summary : list of dict
-            As `Studies.summary`.
-        """
-        known = self._scores()
+    def rows(self) -> list[dict[str, Any]]:
+        """One JSON-safe row per image, those of the most open EF first."""
+        known = self._scores()  # first, for the intervals of the summary to be of the same scores
+        summary = self._studies.summary()
         leases = {one.image_id: one for one in self._store.leases()}
         rows = []
         for patient in summary:

@@ -25,7 +25,7 @@ def worklist(
 ) -> dict[str, Any]:
     """Images with values first; those flagged, whose scores mean nothing, last."""
     app = app_instance()
-    rows = app.engine.worklist.rows(app.engine.studies.summary())
+    rows = app.engine.worklist.rows()
     known = [row for row in rows if row[sort] is not None]
     known.sort(key=lambda row: row[sort], reverse=descending)
     ordered = [*known, *(row for row in rows if row[sort] is None)]
