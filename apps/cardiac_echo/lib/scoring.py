@@ -10,6 +10,7 @@ import threading
 from collections.abc import Hashable
 from typing import Any
 
+from cardiolabel.errors import CardiolabelError
 from lib.engine import Engine
 from lib.errors import refused
 
@@ -56,8 +57,9 @@ class Scoring:
                 if now != seen or there is not records:
                     self._failed = self._run() != 0
                     seen, records = (None, None) if self._failed else (now, there)
-            except Exception:
-                logger.exception("scores were not brought up to date")
+            except (CardiolabelError, OSError) as error:
+                logger.warning("scores were not brought up to date; tried again in %.0f s", _AFTER_FAILURE_S)
+                logger.debug("%s", error)
                 self._failed = True
             pause.wait(_AFTER_FAILURE_S if self._failed else _LOOKED_EVERY_S)
 
