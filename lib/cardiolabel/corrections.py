@@ -14,10 +14,11 @@ from cardiolabel.annotators.reading import Reading
 from cardiolabel.domain import Record
 from cardiolabel.errors import CardiolabelError, EmptyMaskError, ImageContentError
 from cardiolabel.io import nifti
+from cardiolabel.reporting.result import best_ef
 from cardiolabel.store.store import Store
 from cardiolabel.store.versions import FINAL, Version
 from cardiolabel.store.writer import Save
-from cardiolabel.studies import Studies, best_ef, labels_of
+from cardiolabel.studies import Studies, labels_of
 
 logger = logging.getLogger(__name__)
 

@@ -6,15 +6,14 @@ The best mask of an image is the annotator's (``labels/final``), else a stored p
 
 from __future__ import annotations
 
-import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cardiolabel.active_learning.calibration import Calibration
 from cardiolabel.active_learning.ef_draws import Way
-from cardiolabel.active_learning.intervals import NO_SPREADS, with_intervals
+from cardiolabel.active_learning.intervals import NO_SPREADS
 from cardiolabel.cache import BoundedCache, FileState
 from cardiolabel.datasets.studies_folder import StudiesFolder, state_of
 from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS, LabelSet, Phase, Record, View
@@ -32,7 +31,8 @@ from cardiolabel.predicted import (
     without_masks,
 )
 from cardiolabel.reporting.figure import study_figure
-from cardiolabel.reporting.result import study_json
+from cardiolabel.reporting.result import best_ef, study_json
+from cardiolabel.study_intervals import SeenImage, patient_state, with_model_intervals
 
 LABEL_TAGS = ("final", "original")
 """Folders under ``labels/``, the most trusted first."""
@@ -246,32 +246,25 @@ class Studies(StudiesFolder):
 
         It stays the same where the folder is moved.
         """
-        seen = [
-            (
-                replace(record, path=Path(record.path.name)), _content(state_of(record.path)),
-                [_content(label) for label in self._label_states(record)], self._filled_by(record),
-            )
+        return patient_state([
+            SeenImage(record, state_of(record.path), self._label_states(record), self._filled_by(record))
             for record in self.of_patient(patient)
-        ]  # fmt: skip
-        return hashlib.sha256(repr(seen).encode()).hexdigest()[:32]
+        ])  # fmt: skip
 
     def _with_intervals(self, measured: Measured, records: list[Record]) -> Measured:
         """Intervals for EFs that predictions went into; of stored ones, the model's that is served now."""
-        study = measured.study
-        by_model: dict[str, list[str]] = {}
+        predicted: dict[str, list[str]] = defaultdict(list)
         for record in records:
-            source = measured.sources[record.image_id]
-            if source in _PREDICTED and (name := self._model_of(record, measured)):
-                by_model.setdefault(name, []).append(record.image_id)
-        for name, images in by_model.items():
-            intervals = self.models.named(name).card.intervals
-            if intervals:
-                known = self._spreads_pct(study.patient)
-                spreads = known[1] if known and known[0] == self.state(study.patient) else NO_SPREADS
-                study = with_intervals(
-                    study, Calibration.from_card(intervals), predicted=images, spreads_pct=spreads
-                )
-        return measured if study is measured.study else replace(measured, study=study)
+            if measured.sources[record.image_id] in _PREDICTED and (name := self._model_of(record, measured)):
+                predicted[name].append(record.image_id)
+        patient = measured.study.patient
+        known = self._spreads_pct(patient) if predicted else None
+        study = with_model_intervals(
+            measured.study, predicted,
+            {name: self.models.named(name).card.intervals for name in predicted},
+            spreads_pct=known[1] if known and known[0] == self.state(patient) else NO_SPREADS,
+        )  # fmt: skip
+        return replace(measured, study=study)
 
     def _model_of(self, record: Record, measured: Measured) -> str | None:
         if used := measured.models.get(record.image_id):
@@ -386,29 +379,3 @@ class Studies(StudiesFolder):
 def _study_bytes(measured: Measured) -> int:
     shapes = (row.geometry for row in measured.study.frames)
     return sum(2000 + (shape.contour_px.nbytes if shape else 0) for shape in shapes)
-
-
-def best_ef(study: Study) -> list[dict[str, Any]]:
-    """EF of the most trusted method that could be measured, in each convention."""
-    for row in study.rows:
-        if row.ef_pct is not None:
-            return [
-                {
-                    "method": str(same.method), "convention": str(same.convention),
-                    "ef_pct": round(same.ef_pct, 1), "ef_low_pct": _tenths(same.ef_low_pct),
-                    "ef_high_pct": _tenths(same.ef_high_pct),
-                    "quality": [str(flag) for flag in same.quality],
-                }
-                for same in study.rows
-                if same.method is row.method and same.ef_pct is not None
-            ]  # fmt: skip
-    return []
-
-
-def _content(state: FileState | None) -> tuple[int, int] | None:
-    """A file's state without where it is."""
-    return state and state[1:]
-
-
-def _tenths(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,17 +53,25 @@ def test_strategies_share_their_beginning_and_nobody_chooses_judges(
     monkeypatch.setattr(module.training_recipe, "read", lambda name: RECIPE)
     trained = []
     real = module.train
-    monkeypatch.setattr(module, "train", lambda *given, **more: trained.append(1) or real(*given, **more))
+
+    def watched(recipe: TrainingRecipe, *given: Any, **more: Any) -> Any:
+        trained.append((recipe.images, more["start"]))
+        return real(recipe, *given, **more)
+
+    monkeypatch.setattr(module, "train", watched)
     found = simulate("camus", studies, out=tmp_path / "out", settings=ASKED)
     assert [(one.strategy, one.patients) for one in found] == [
         *((name, budget) for name in ASKED.strategies for budget in (2, 4)), (FULL, 6),
     ]  # fmt: skip
     chosen = {(one.strategy, one.patients): set(one.chosen) for one in found}
-    assert chosen["random", 2] == chosen["entropy", 2] == chosen["ef_uncertainty", 2]
+    assert len({frozenset(chosen[name, 2]) for name in ASKED.strategies}) == 1
     assert all(chosen[name, 2] < chosen[name, 4] for name in ASKED.strategies)
     assert not any(one & {"phantom07", "phantom08"} for one in chosen.values())
     assert all(set(one.lv_dice) == {"phantom07", "phantom08"} for one in found)
     assert len(trained) == len({frozenset(one) for one in chosen.values()})
+    first, *grown, everyone = trained
+    assert first == (48, None) and everyone == (96, None)
+    assert all(images == 48 and start is not None for images, start in grown)
     count = len(trained)
     assert simulate("camus", studies, out=tmp_path / "out", settings=ASKED) == found
     assert len(trained) == count
@@ -69,6 +79,19 @@ def test_strategies_share_their_beginning_and_nobody_chooses_judges(
         simulate(
             "camus", studies, out=tmp_path / "out", settings=Settings(budgets=(2,), images=99, size_px=64)
         )
+
+
+def test_strategies_may_choose_their_first_patients_and_see_some_of_the_others(
+    studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.training_recipe, "read", lambda name: RECIPE)
+    asked = Settings(("random", "hybrid"), (2, 3), (0,), images=48, size_px=64, scored=2, own_start=True)
+    found = simulate("camus", studies, out=tmp_path, settings=asked)
+    first = {one.strategy: set(one.chosen) for one in found if one.patients == 2}
+    assert first["random"] != first["hybrid"]
+    seen = [json.loads(path.read_text()) for path in tmp_path.rglob("scores.json")]
+    assert [len(scores) for scores in seen] == [2]
+    assert all(one["entropy"] > 0 for one in seen[0].values())
 
 
 def test_what_cannot_be_asked_for_is_refused(studies: Path, tmp_path: Path) -> None:

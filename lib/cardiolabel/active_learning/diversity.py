@@ -35,7 +35,12 @@ def thumbnail(frame: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def covering(
-    embeddings: NDArray[np.float32], count: int, *, labelled: NDArray[np.float32], seed: int
+    embeddings: NDArray[np.float32],
+    count: int,
+    *,
+    labelled: NDArray[np.float32],
+    seed: int,
+    weights: NDArray[np.float64] | None = None,
 ) -> list[int]:
     """Choose points so that every point is near a chosen or a labelled one: greedy k-medoids.
 
@@ -48,6 +53,8 @@ def covering(
         Chosen already; M may be 0.
     seed : int
         Draws the sample that stands for more than 800 points, and orders what comes after the first 50.
+    weights : ndarray, shape (N,), optional
+        How much each point is worth being near to; by default all are worth the same.
 
     Returns
     -------
@@ -65,10 +72,11 @@ def covering(
     points = embeddings[kept]
     between = _distances(points, points)
     nearest = between.max(axis=1) if not len(labelled) else _distances(points, labelled).min(axis=1)
+    worth = np.ones(len(points)) if weights is None else weights[kept]
     chosen: list[int] = []
     left = np.ones(len(points), dtype=np.bool_)
     for _ in range(min(count, _CHOSEN, len(points))):
-        gains = (nearest[:, None] - between).clip(min=0).sum(axis=0)
+        gains = worth @ (nearest[:, None] - between).clip(min=0)
         best = int(np.where(left, gains, -1.0).argmax())
         chosen.append(int(kept[best]))
         left[best] = False

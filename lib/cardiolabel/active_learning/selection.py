@@ -141,33 +141,52 @@ def _ef_uncertainty(candidates: list[Candidate], labelled: list[Candidate], seed
 
 def _diversity(candidates: list[Candidate], labelled: list[Candidate], seed: int) -> list[Choice]:
     known = [one for one in candidates if one.embedding is not None]
-    done = [one.embedding for one in labelled if one.embedding is not None]
-    if not known:
-        return _unscored(candidates, seed)
-    embeddings = np.stack([one.embedding for one in known if one.embedding is not None])
-    order = covering(
-        embeddings,
-        len(known),
-        labelled=np.array(done, dtype=np.float32).reshape(-1, embeddings.shape[1]),
-        seed=seed,
-    )
+    order = _covering(known, labelled, seed)
     why = "pictures that stand for most of those that no labelled ones are like"
-    return [Choice(known[index].patient, why) for index in order] + _unscored(
+    return [Choice(one.patient, why) for one in order] + _unscored(
         [one for one in candidates if one.embedding is None], seed
     )
 
 
+def _covering(
+    candidates: list[Candidate],
+    labelled: list[Candidate],
+    seed: int,
+    weights: NDArray[np.float64] | None = None,
+) -> list[Candidate]:
+    """Candidates, all with embeddings, in the order of `covering`."""
+    if not candidates:
+        return []
+    embeddings = np.stack([one.embedding for one in candidates if one.embedding is not None])
+    done = [one.embedding for one in labelled if one.embedding is not None]
+    known = np.array(done, dtype=np.float32).reshape(-1, embeddings.shape[1])
+    order = covering(embeddings, len(candidates), labelled=known, seed=seed, weights=weights)
+    return [candidates[index] for index in order]
+
+
 def _hybrid(candidates: list[Candidate], labelled: list[Candidate], seed: int) -> list[Choice]:
-    """Diversity for the first ten patients, then EF uncertainty with noise that fades as labels grow."""
+    """Diversity for the first ten patients; then who stands for most of what is open in EF.
+
+    That is diversity again, but each patient that nobody labelled is like counts by the spread of its EF. The
+    least certain EFs by themselves are those of the pictures that are unlike all others. Spreads are noisy
+    where few are labelled; noise that fades with labels keeps them from deciding alone.
+    """
     cold = max(0, COLD_PATIENTS - len(labelled))
     first = _diversity(candidates, labelled, seed)[:cold]
     taken = {choice.patient for choice in first}
     left = [one for one in candidates if one.patient not in taken]
-    spreads = [one.ef_spread_pct for one in left if one.ef_spread_pct is not None]
-    noise = float(np.std(spreads)) * COLD_PATIENTS / max(len(labelled), COLD_PATIENTS) if spreads else 0.0
-    generator = np.random.default_rng([seed, len(labelled)])
-    moved = dict(zip((one.patient for one in left), generator.normal(0, 1, len(left)) * noise, strict=True))
-    return first + _scored(left, seed, lambda one: _ef_key(one) + moved[one.patient], _ef_why)
+    known = [one for one in left if one.entropy is not None and one.embedding is not None]
+    spreads = np.array([np.nan if one.ef_spread_pct is None else one.ef_spread_pct for one in known])
+    widest = np.nanmax(spreads) if np.isfinite(spreads).any() else 1.0
+    noise = np.random.default_rng([seed, len(labelled)]).normal(
+        0, COLD_PATIENTS / max(len(labelled), COLD_PATIENTS), len(known)
+    )
+    weights = np.nan_to_num(spreads, nan=widest) * np.exp(noise)
+    done = [*labelled, *(one for one in candidates if one.patient in taken)]
+    order = _covering(known, done, seed, weights)
+    like = "its pictures stand for most of the open EFs that no labelled ones are like"
+    rest = [one for one in left if one.entropy is None or one.embedding is None]
+    return first + [Choice(one.patient, f"{_ef_why(one)}; {like}") for one in order] + _unscored(rest, seed)
 
 
 STRATEGIES: dict[str, Order] = {

@@ -23,7 +23,7 @@ from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.predicted import masked_image
-from cardiolabel.studies import best_ef
+from cardiolabel.reporting.result import best_ef
 
 _FRAMES, _STUDIES, _ROUNDS = 50, 3, 5
 _SHAPE, _SPACING = (384, 468), Spacing(row_mm=0.39, col_mm=0.415)

@@ -56,10 +56,16 @@ def simulate(
     studies: Existing,
     out: Out,
     strategies: Annotated[str, typer.Option(help="Comma-separated; by default all.")] = "",
-    budgets: Annotated[str, typer.Option(help="Labelled patients, comma-separated.")] = "10,20,40,80",
+    budgets: Annotated[str, typer.Option(help="Labelled patients, comma-separated.")] = "20,40,80",
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
-    images: Annotated[int, typer.Option(min=1, help="Training images of every model.")] = 4000,
+    images: Annotated[int, typer.Option(min=1, help="Training images from one budget to the next.")] = 4000,
     size_px: Annotated[int, typer.Option(min=32, help="Side of the network's input.")] = 128,
+    scored: Annotated[
+        int | None, typer.Option(min=1, help="Patients drawn to choose from by scores at each step.")
+    ] = None,
+    own_start: Annotated[
+        bool, typer.Option("--own-start", help="Strategies choose their first patients too.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Play active learning through on a labelled dataset; run again to go on: labels.csv, .md, .png."""
@@ -70,15 +76,13 @@ def simulate(
     with clear_errors():
         names = tuple(name.strip() for name in strategies.split(",") if name.strip())
         asked = Settings(
-            **({"strategies": names} if names else {}), budgets=numbers(budgets), seeds=numbers(seeds),
-            images=images, size_px=size_px,
-        )  # fmt: skip
+            names or Settings.strategies, numbers(budgets), numbers(seeds), images, size_px, scored, own_start
+        )
         with bar("beginning", quiet) as progress:
             found = run(recipe, studies, out=out, settings=asked, on_progress=progress)
         write_simulation(
             found, out,
-            about=f"{recipe} on {studies.resolve().name}: every model from scratch, {images} training images"
-            f" of {size_px} pixels a side, seeds {seeds}.",
+            about=asked.describe(recipe, studies.resolve().name),
         )  # fmt: skip
     say(f"{len(found)} models: {out / 'labels.md'}", quiet)
 

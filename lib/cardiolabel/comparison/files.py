@@ -11,6 +11,7 @@ from cardiolabel.comparison.figure import speed_figure
 from cardiolabel.comparison.outcome import Outcome
 from cardiolabel.comparison.timing import REFERENCE, REFERENCE_PX
 from cardiolabel.io.files import atomic
+from cardiolabel.reporting.markdown import named_table
 from cardiolabel.reporting.tables import write_table
 
 _DECIMALS = {
@@ -71,9 +72,7 @@ def _page(found: Comparison, columns: Sequence[str], rows: Sequence[Mapping[str,
         f" others; ratio: over {REFERENCE} at {REFERENCE_PX} px. Differences that come from the seed are not"
         " in here.",
         "",
-        _line(shown),
-        _line(["---"] * len(shown)),
-        *(_line(["" if row.get(name) is None else str(row[name]) for name in shown]) for row in rows),
+        *named_table(shown, rows),
         "",
         "![Dice against time](comparison.png)",
     ]
@@ -81,7 +80,3 @@ def _page(found: Comparison, columns: Sequence[str], rows: Sequence[Mapping[str,
     lines += ["", "## Not compared", "", *failed] if failed else []
     sources = [f"- {one.recipe}: {one.source}" for one in found.outcomes if one.source]
     return "\n".join([*lines, "", "## Sources", "", *sources, ""])
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -73,6 +73,7 @@ def evaluate(
     patients: Path | None = None,
     splits: Sequence[str] = (),
     seed: int = 0,
+    overlap_only: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Compare predicted masks with the references of the same images.
@@ -94,6 +95,8 @@ def evaluate(
         Parts of the official split to judge by, such as VAL.
     seed : int
         For the bootstrap intervals.
+    overlap_only : bool
+        As `compare_image`.
     on_progress : callable
         Called with images done and images in all.
 
@@ -115,7 +118,9 @@ def evaluate(
         for record in records:
             try:
                 ours, theirs = _masks(record, sources)
-                compared.append(compare_image(record, ours, theirs, sources.segmented))
+                compared.append(
+                    compare_image(record, ours, theirs, sources.segmented, overlap_only=overlap_only)
+                )
                 masks[Side.PREDICTED][record.image_id] = ours
                 masks[Side.REFERENCE][record.image_id] = theirs
             except (InputError, OSError) as error:

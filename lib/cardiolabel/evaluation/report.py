@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cardiolabel.evaluation.metrics import DISTANCES, OVERLAPS
+from cardiolabel.reporting.markdown import table
 
 PLOT = "bland_altman.png"
 
@@ -115,7 +116,7 @@ def _structure(groups: Sequence[Mapping[str, Any]]) -> list[str]:
                 str(without) if without else "",
             ]
         )
-    return _table(["", "images", *(words(name) for name in (*OVERLAPS, *DISTANCES)), "no distance"], rows)
+    return table(["", "images", *(words(name) for name in (*OVERLAPS, *DISTANCES)), "no distance"], rows)
 
 
 def _mean(name: str, metric: Mapping[str, Any]) -> str:
@@ -141,7 +142,7 @@ def _agreement(found: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
     head = ["", "method", "convention", "n", "r", "MAE", "bias", "SD", "limits of agreement", "unit"]
     reasons = dict.fromkeys(row["reason"] for row in found["agreement"] if row["reason"])
-    return [*_table(head, rows), "", *(f"{reason}." for reason in reasons), "", f"![Bland-Altman]({PLOT})"]
+    return [*table(head, rows), "", *(f"{reason}." for reason in reasons), "", f"![Bland-Altman]({PLOT})"]
 
 
 def _with_interval(row: Mapping[str, Any], name: str, decimals: int) -> str:
@@ -164,7 +165,7 @@ def _validity(found: Mapping[str, Any]) -> list[str]:
                 "–" if share is None else f"{100 * share:.1f} %", faults,
             ]
         )  # fmt: skip
-    lines = _table(["", "masks", "valid", "share", "faults (masks that have them)"], rows)
+    lines = table(["", "masks", "valid", "share", "faults (masks that have them)"], rows)
     invalid = [
         f"{side}, {row['image_id']}"
         + ("" if row["frame"] is None else f", frame {row['frame']}")
@@ -210,11 +211,3 @@ def _one_sided(structure: str, group: Mapping[str, Any]) -> list[str]:
 def _listed(lines: Sequence[str]) -> list[str]:
     more = [f"- and {len(lines) - _MOST_LISTED} more"] if len(lines) > _MOST_LISTED else []
     return [*(f"- {line}" for line in lines[:_MOST_LISTED]), *more]
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [_row(head), _row(["---"] * len(head)), *(_row(row) for row in rows)]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

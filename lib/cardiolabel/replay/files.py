@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator, ScalarFormatter
 
 from cardiolabel.io.files import atomic
 from cardiolabel.replay.replay import Round
+from cardiolabel.reporting.markdown import named_table
+from cardiolabel.reporting.patient_curves import PatientCurves
 from cardiolabel.reporting.tables import write_table
-from cardiolabel.reporting.theme import BACKGROUND, INK, PANEL, style
 
 COLUMNS = (
     "patients", "images", "offered_by", "offered_lv_dice", "epochs", "version", "dice", "lv_dice",
@@ -53,8 +50,7 @@ def write_replay(rounds: Sequence[Round], folder: Path, *, about: str) -> None:
         " against the EF of the reference masks, guideline convention. offered_lv_dice: of the predictions"
         " that the annotator was shown in this round. gap_closed: the gain in dice over that of a training"
         " from scratch on the same labels.", "",
-        _line(shown), _line(["---"] * len(shown)),
-        *(_line(["" if row[name] is None else str(row[name]) for name in shown]) for row in rows), "",
+        *named_table(shown, rows), "",
         "![Dice and EF error by round](rounds.png)", "",
         *(f"- {row['patients']} patients: {row['reason']}" for row in rows if row["reason"]), "",
     ]  # fmt: skip
@@ -100,9 +96,11 @@ def rounds_png(rounds: Sequence[Round]) -> bytes:
     bytes
         A PNG file.
     """
-    figure = Figure(figsize=(12, 4), facecolor=BACKGROUND, layout="constrained")
-    FigureCanvasAgg(figure)
-    dice, ef, minutes = figure.subplots(1, 3)
+    curves = PatientCurves(
+        ("LV cavity, mean Dice", "EF, mean absolute error (points)", "minutes"),
+        [one.patients for one in rounds],
+    )
+    dice, ef, minutes = curves.axes
     served, scratch = "served after the round", "from scratch on the same labels"
     for name, color, attribute in ((served, _SERVED, "served"), (scratch, _SCRATCH, "scratch")):
         known = [(one.patients, found) for one in rounds if (found := getattr(one, attribute))]
@@ -116,29 +114,11 @@ def rounds_png(rounds: Sequence[Round]) -> bytes:
     ):  # fmt: skip
         taken = [(one.patients, getattr(one, attribute)) for one in rounds]
         _line_of(minutes, [(patients, s and s / 60) for patients, s in taken], color, name)
-    for axes, title in (
-        (dice, "LV cavity, mean Dice"), (ef, "EF, mean absolute error (points)"), (minutes, "minutes"),
-    ):  # fmt: skip
-        style(axes)
-        axes.set_title(title, color=INK, fontsize=10)
-        axes.set_xlabel("patients with labels", color=INK)
-        axes.set_xscale("log", base=2)
-        axes.set_xticks([one.patients for one in rounds])
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_locator(NullLocator())
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(facecolor=PANEL, labelcolor=INK, fontsize=8)
     minutes.set_ylim(bottom=0)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return curves.png()
 
 
 def _line_of(axes: Axes, points: Sequence[tuple[int, float | None]], color: str, name: str) -> None:
     known = [(x, y) for x, y in points if y is not None]
     if known:
         axes.plot(*zip(*known, strict=True), color=color, marker="o", markersize=5, label=name)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

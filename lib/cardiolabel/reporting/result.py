@@ -74,6 +74,23 @@ def study_json(
     }  # fmt: skip
 
 
+def best_ef(study: Study) -> list[dict[str, Any]]:
+    """EF of the most trusted method that could be measured, in each convention."""
+    for row in study.rows:
+        if row.ef_pct is not None:
+            return [
+                {
+                    "method": str(same.method), "convention": str(same.convention),
+                    "ef_pct": round(same.ef_pct, 1), "ef_low_pct": _tenths(same.ef_low_pct),
+                    "ef_high_pct": _tenths(same.ef_high_pct),
+                    "quality": [str(flag) for flag in same.quality],
+                }
+                for same in study.rows
+                if same.method is row.method and same.ef_pct is not None
+            ]  # fmt: skip
+    return []
+
+
 def frame_json(row: FrameRow, *, geometry: bool) -> dict[str, Any]:
     """One frame's numbers and, if asked for, its geometry; contours have at most 128 points."""
     found: dict[str, Any] = cells(row, FRAME_COLUMNS)
@@ -89,3 +106,7 @@ def _points(points: NDArray[np.float64]) -> list[list[float]]:
     step = -(-len(points) // _CONTOUR_POINTS)
     thinned: list[list[float]] = np.round(points[::step], 2).tolist()
     return thinned
+
+
+def _tenths(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

@@ -68,7 +68,7 @@ def figures(
             except InputError:
                 pass  # without a mask, which its evaluation leaves out
             on_progress(done)
-        found = evaluate(where / "labels", studies)
+        found = evaluate(where / "labels", studies, overlap_only=True)
     return Figures(_dice(found), _dice(found, "lv_cavity"), _ef_error_pct(found))
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator, ScalarFormatter
 
 from cardiolabel.io.files import atomic
+from cardiolabel.reporting.markdown import named_table
+from cardiolabel.reporting.patient_curves import PatientCurves
 from cardiolabel.reporting.tables import write_table
-from cardiolabel.reporting.theme import BACKGROUND, INK, PANEL, style
+from cardiolabel.reporting.theme import INK
 from cardiolabel.simulation.curves import Mean, Value, area_gain, ef_error_pct, enough, lv_dice, mean
 from cardiolabel.simulation.simulate import FULL, Outcome
 
@@ -51,8 +49,7 @@ def write_simulation(outcomes: Sequence[Outcome], folder: Path, *, about: str) -
         " patients whom nobody could choose. lv_dice: LV cavity, mean over images, patients and seeds;"
         " ef_mae_pct: points, against the EF of the reference masks, guideline convention; low and high: 95 %"
         " by drawing patients and seeds again.", "",
-        _line(COLUMNS), _line(["---"] * len(COLUMNS)),
-        *(_line(["" if row[name] is None else str(row[name]) for name in COLUMNS]) for row in rows), "",
+        *named_table(COLUMNS, rows), "",
         "![LV Dice and EF error over labelled patients](labels.png)", "",
         "## Compared, paired by seed and judging patient", "",
         "Gain in the area under the curve over labelled patients, divided by their range; of each seed in"
@@ -70,25 +67,13 @@ def labels_png(outcomes: Sequence[Outcome]) -> bytes:
     bytes
         A PNG file.
     """
-    figure = Figure(figsize=(12, 4.6), facecolor=BACKGROUND, layout="constrained")
-    FigureCanvasAgg(figure)
-    budgets = sorted({one.patients for one in outcomes if one.strategy != FULL})
-    for axes, value, title in zip(
-        figure.subplots(1, 2), (lv_dice, ef_error_pct),
-        ("LV cavity, mean Dice", "EF, mean absolute error (points)"), strict=True,
-    ):  # fmt: skip
+    curves = PatientCurves(
+        ("LV cavity, mean Dice", "EF, mean absolute error (points)"),
+        sorted({one.patients for one in outcomes if one.strategy != FULL}),
+    )
+    for axes, value in zip(curves.axes, (lv_dice, ef_error_pct), strict=True):
         _curves(axes, outcomes, value)
-        style(axes)
-        axes.set_title(title, color=INK, fontsize=10)
-        axes.set_xlabel("labelled patients", color=INK)
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(budgets)
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.legend(facecolor=PANEL, labelcolor=INK, fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return curves.png()
 
 
 def _curves(axes: Axes, outcomes: Sequence[Outcome], value: Value) -> None:
@@ -145,7 +130,3 @@ def _gain(found: tuple[Mean, tuple[float, ...]], digits: int) -> str:
     gain, seeds = found
     each = ", ".join(f"{one:+.{digits}f}" for one in seeds)
     return f"{gain.value:+.{digits}f} ({gain.low:+.{digits}f} to {gain.high:+.{digits}f}) [{each}]"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

@@ -28,9 +28,15 @@ class Settings:
     seeds : tuple of int
         Each draws patients, weights and batches anew; strategies share them.
     images : int
-        Training images of every model, however many patients it has.
+        Training images of each step from one budget to the next.
     size_px : int or None
         Side of the network's input; None for the recipe's.
+    scored : int or None
+        So many patients, drawn at random, a strategy that goes by scores chooses from at each step; None
+        for all.
+    own_start : bool
+        Let each strategy choose its first patients too. Else all begin with the same ones, drawn at random,
+        and with the same model.
 
     Raises
     ------
@@ -39,16 +45,31 @@ class Settings:
     """
 
     strategies: tuple[str, ...] = tuple(STRATEGIES)
-    budgets: tuple[int, ...] = (10, 20, 40, 80)
+    budgets: tuple[int, ...] = (20, 40, 80)
     seeds: tuple[int, ...] = (0, 1, 2)
     images: int = 4000
     size_px: int | None = 128
+    scored: int | None = None
+    own_start: bool = False
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.strategies if name not in STRATEGIES]:
             raise DatasetError(f"no strategy {unknown[0]!r}; there are: {', '.join(STRATEGIES)}")
         if list(self.budgets) != sorted({*self.budgets}) or min(self.budgets, default=0) < 2:
             raise DatasetError("budgets: expected growing numbers of patients from 2, such as 10,20,40,80")
+
+    def describe(self, recipe: str, studies: str) -> str:
+        """What was simulated, for a page."""
+        start = (
+            "chosen by each strategy" if self.own_start else "drawn at random, the same for all strategies"
+        )
+        among = f"; choices by scores among {self.scored} patients drawn at random" if self.scored else ""
+        return (
+            f"Recipe {recipe} on {studies}, {self.size_px or 'full'} pixels a side, seeds"
+            f" {', '.join(map(str, self.seeds))}. The first {self.budgets[0]} patients: {start}. From one"
+            f" budget to the next each model goes on with {self.images} training images{among}. The model of"
+            f" all patients: {self.images * len(self.budgets)} images from scratch."
+        )
 
 
 def pool_of(records: Sequence[Record], settings: Settings) -> tuple[list[str], list[str]]:
@@ -81,7 +102,7 @@ def begin(out: Path, recipe: str, studies: Path, pool: Sequence[str], settings: 
         It cannot be written.
     """
     asked = asdict(settings)
-    fixed = {name: asked[name] for name in ("images", "size_px")}
+    fixed = {name: asked[name] for name in ("images", "size_px", "scored", "own_start")}
     said = json.dumps(
         {"recipe": recipe, "studies": studies.resolve().name, **fixed, "pool": list(pool)}, indent=1
     )

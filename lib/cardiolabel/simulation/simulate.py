@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,10 +41,10 @@ _NO_MODEL = frozenset({"random", "stratified", "diversity"})
 
 @dataclass(frozen=True)
 class Outcome:
-    """A model that was trained on a strategy's patients, judged by patients never selected from.
+    """A model that has learned from a strategy's patients, judged by patients never selected from.
 
     By patient, ``dice``: mean over structures; ``lv_dice``: the LV cavity alone; ``ef_error_pct``: absolute,
-    in points. ``chosen`` are the patients that it learned from.
+    in points. ``chosen`` are the patients that it learned from. ``training_s`` is that of its last step.
     """
 
     strategy: str
@@ -66,13 +67,14 @@ def simulate(
 ) -> list[Outcome]:
     """Play active learning through; run again to go on after an interruption.
 
-    All strategies of a seed begin with the same patients, drawn at random, but for `diversity` and `hybrid`,
-    which need no model for their first. Whoever is chosen is labelled as a whole.
+    Each model goes on from that of the budget before, as a server's retraining does. All strategies of a
+    seed begin with the same model. Whoever is chosen is labelled as a whole. The model of all patients sees
+    as many images as those of the largest budget have.
 
     Parameters
     ----------
     recipe_name : str
-        Training recipe of every model.
+        Training recipe of every step.
     studies : Path
         A studies folder with ``labels/final`` and an official split; what that holds back is reported on.
     out : Path
@@ -90,7 +92,7 @@ def simulate(
     """
     asked = settings or Settings()
     recipe = training_recipe.read(recipe_name)
-    recipe = replace(recipe, images=asked.images, size_px=asked.size_px or recipe.size_px)
+    recipe = replace(recipe, size_px=asked.size_px or recipe.size_px)
     records = labelled(studies, recipe.form.views)
     pool, _ = pool_of(records, asked)
     out.mkdir(parents=True, exist_ok=True)
@@ -99,8 +101,21 @@ def simulate(
     for seed in asked.seeds:
         for strategy in asked.strategies:
             run.play(strategy, seed)
-        run.judged(FULL, seed, tuple(pool))
+        run.play_all(seed)
     return run.outcomes
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model by what it learned from; strategies that chose the same share it."""
+
+    folder: Path
+    chosen: tuple[str, ...]
+
+    @classmethod
+    def after(cls, before: _Model | None, chosen: tuple[str, ...], folder: Path) -> _Model:
+        history = f"{before.folder.name if before else ''} {json.dumps(sorted(chosen))}"
+        return cls(folder / f"{len(chosen)}-{hashlib.sha256(history.encode()).hexdigest()[:12]}", chosen)
 
 
 class _Simulation:
@@ -129,82 +144,108 @@ class _Simulation:
 
     def play(self, strategy: str, seed: int) -> None:
         """One strategy through all budgets."""
-        chosen: tuple[str, ...] = ()
+        model: _Model | None = None
         for budget in self._settings.budgets:
-            chosen = self._grown(strategy, seed, chosen, budget)
-            self.judged(strategy, seed, chosen)
+            chosen = self._grown(strategy, seed, model, budget)
+            model = self._learned(strategy, seed, chosen, model)
 
-    def _grown(self, strategy: str, seed: int, chosen: tuple[str, ...], budget: int) -> tuple[str, ...]:
+    def play_all(self, seed: int) -> None:
+        """Everyone at once, with as many images as the other models have seen in the end."""
+        images = self._settings.images * len(self._settings.budgets)
+        self._learned(FULL, seed, tuple(self._pool), None, images=images)
+
+    def _grown(self, strategy: str, seed: int, model: _Model | None, budget: int) -> tuple[str, ...]:
+        """The patients of a model, and more up to a budget."""
         path = self._out / "choices" / f"{strategy}-{seed}-{budget}.json"
         if path.exists():
             return tuple(json.loads(path.read_text(encoding="utf-8")))
-        first = "random" if not chosen and strategy not in {*_NO_MODEL, "hybrid"} else strategy
+        chosen = model.chosen if model else ()
         left = [self._candidates[patient] for patient in self._pool if patient not in set(chosen)]
-        if chosen and strategy not in _NO_MODEL:
-            left = self._scored(left, seed, chosen)
+        if model is None and not (self._settings.own_start and strategy in {*_NO_MODEL, "hybrid"}):
+            strategy = "random"
+        if model and strategy not in _NO_MODEL:
+            left = self._scored(left, seed, model, least=budget - len(chosen))
         done = [self._candidates[patient] for patient in chosen]
-        ranked = rank(first, left, labelled=done, seed=seed)
+        ranked = rank(strategy, left, labelled=done, seed=seed)
         grown = (*chosen, *(choice.patient for choice in ranked[: budget - len(chosen)]))
         with atomic(path) as draft:
             draft.write_text(json.dumps(grown) + "\n", encoding="utf-8")
         return grown
 
-    def _scored(self, left: list[Candidate], seed: int, chosen: tuple[str, ...]) -> list[Candidate]:
-        """Candidates with what the model that learned from ``chosen`` leaves open."""
-        predictor = Predictor.load(self._recipe.name, self._folder(seed, chosen), keep=False)
-        found = []
+    def _scored(self, left: list[Candidate], seed: int, model: _Model, *, least: int) -> list[Candidate]:
+        """Candidates, or so many of them, with what a model leaves open; it looks at each only once."""
+        if (most := self._settings.scored) is not None:
+            drawn = rank("random", left, seed=seed + len(model.chosen))[: max(most, least)]
+            left = [self._candidates[choice.patient] for choice in drawn]
+        known = model.folder / "scores.json"
+        scores = json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}
+        predictor = Predictor.load(self._recipe.name, model.folder, keep=False)
         for done, one in enumerate(left, start=1):
-            self._tell(f"seed {seed}, {len(chosen)} patients: scoring {done} of {len(left)}")
-            images = [Seen(record, nifti.read(record.path)) for record in self._records[one.patient]]
-            score = score_patient(images, predictor, conventions=(Convention.GUIDELINE,))
-            entropies = [image.entropy for image in score.images if image.entropy is not None]
-            best = score.best()
-            spread = whole_spread_pct(best[1].spread_pct) if best else None
-            found.append(
-                replace(one, entropy=float(np.mean(entropies)), ef_spread_pct=spread, reason=score.reason)
-            )
-        return found
+            if one.patient not in scores:
+                self._tell(f"seed {seed}, {len(model.chosen)} patients: scoring {done} of {len(left)}")
+                scores[one.patient] = self._score(one.patient, predictor)
+        with atomic(known) as draft:
+            draft.write_text(json.dumps(scores) + "\n", encoding="utf-8")
+        return [replace(one, **scores[one.patient]) for one in left]
 
-    def judged(self, strategy: str, seed: int, chosen: tuple[str, ...]) -> None:
-        """Train on the patients chosen, unless that was done for any strategy, and judge."""
-        folder = self._folder(seed, chosen)
-        known = folder / "outcome.json"
+    def _score(self, patient: str, predictor: Predictor) -> dict[str, Any]:
+        images = [Seen(record, nifti.read(record.path)) for record in self._records[patient]]
+        score = score_patient(images, predictor, conventions=(Convention.GUIDELINE,))
+        entropies = [image.entropy for image in score.images if image.entropy is not None]
+        best = score.best()
+        return {
+            "entropy": float(np.mean(entropies)),
+            "ef_spread_pct": whole_spread_pct(best[1].spread_pct) if best else None,
+            "reason": score.reason,
+        }
+
+    def _learned(
+        self,
+        strategy: str,
+        seed: int,
+        chosen: tuple[str, ...],
+        before: _Model | None,
+        *,
+        images: int | None = None,
+    ) -> _Model:
+        """A model that goes on with the patients chosen, unless any strategy had it already, judged."""
+        model = _Model.after(before, chosen, self._out / "models" / str(seed))
+        known = model.folder / "outcome.json"
         if not known.exists():
-            outcome = self._trained(strategy, seed, chosen, folder)
+            outcome = self._trained(strategy, seed, model, before, images or self._settings.images)
             with atomic(known) as draft:
                 draft.write_text(json.dumps(asdict(outcome)) + "\n", encoding="utf-8")
         said = json.loads(known.read_text(encoding="utf-8"))
         self.outcomes.append(Outcome(**{**said, "strategy": strategy, "chosen": chosen}))
         self._tell("")
+        return model
 
-    def _trained(self, strategy: str, seed: int, chosen: tuple[str, ...], folder: Path) -> Outcome:
-        what = f"{strategy}, seed {seed}, {len(chosen)} patients"
+    def _trained(
+        self, strategy: str, seed: int, model: _Model, before: _Model | None, images: int
+    ) -> Outcome:
+        what = f"{strategy}, seed {seed}, {len(model.chosen)} patients"
 
         def show(progress: FitProgress) -> None:
             self._tell(f"{what}: training {progress.images} of {progress.budget}")
 
-        records = [record for patient in chosen for record in self._records[patient]]
+        records = [record for patient in model.chosen for record in self._records[patient]]
         trained = train(
-            replace(self._recipe, seed=seed), records, self._studies / "labels" / "final", out=folder,
-            version="simulated", trained_on=self._studies.resolve().name, licence="as the training data",
+            replace(self._recipe, seed=seed, images=images), records, self._studies / "labels" / "final",
+            out=model.folder, version="simulated", trained_on=self._studies.resolve().name,
+            licence="as the training data", start=before.folder if before else None,
             on_progress=show,
         )  # fmt: skip
         self._tell(f"{what}: judging")
-        predictor = Predictor.load(self._recipe.name, folder, keep=False)
-        found = figures(predictor, self._judges, self._studies)
-        for left_over in (*folder.glob("samples-*.pt"), folder / "checkpoint.pt"):
+        found = figures(
+            Predictor.load(self._recipe.name, model.folder, keep=False), self._judges, self._studies
+        )
+        for left_over in (*model.folder.glob("samples-*.pt"), model.folder / "checkpoint.pt"):
             left_over.unlink(missing_ok=True)
-        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
-
+        shutil.rmtree(model.folder / "tensorboard", ignore_errors=True)
         return Outcome(
-            strategy, seed, len(chosen), chosen, found.dice, found.lv_dice, found.ef_error_pct,
+            strategy, seed, len(model.chosen), model.chosen, found.dice, found.lv_dice, found.ef_error_pct,
             trained.state.seconds,
         )  # fmt: skip
-
-    def _folder(self, seed: int, chosen: Sequence[str]) -> Path:
-        """The same for every strategy that chose the same."""
-        key = hashlib.sha256(json.dumps(sorted(chosen)).encode()).hexdigest()[:12]
-        return self._out / "models" / f"{seed}-{len(chosen)}-{key}"
 
     def _tell(self, what: str) -> None:
         self._on_progress(len(self.outcomes), self._total, what)

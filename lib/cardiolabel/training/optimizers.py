@@ -10,8 +10,12 @@ import torch
 Build = Callable[[Iterable[torch.nn.Parameter], float, float], torch.optim.Optimizer]
 
 OPTIMIZERS: dict[str, Build] = {
-    "adam": lambda parameters, rate, decay: torch.optim.Adam(parameters, lr=rate, weight_decay=decay),
-    "adamw": lambda parameters, rate, decay: torch.optim.AdamW(parameters, lr=rate, weight_decay=decay),
+    "adam": lambda parameters, rate, decay: torch.optim.Adam(
+        parameters, lr=rate, weight_decay=decay, fused=True
+    ),
+    "adamw": lambda parameters, rate, decay: torch.optim.AdamW(
+        parameters, lr=rate, weight_decay=decay, fused=True
+    ),
     "sgd": lambda parameters, rate, decay: torch.optim.SGD(
         parameters, lr=rate, weight_decay=decay, momentum=0.99, nesterov=True
     ),
