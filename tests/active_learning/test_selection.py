@@ -77,14 +77,30 @@ def test_stratified_takes_of_each_stratum_its_share() -> None:
     assert by_name[rank("stratified", left, labelled=done)[0].patient].stratum == "Good"
 
 
-def test_hybrid_begins_with_diversity_and_goes_on_with_ef() -> None:
+def test_hybrid_begins_with_diversity() -> None:
     given = candidates()
     cold = rank("hybrid", given)[:COLD_PATIENTS]
     assert cold == rank("diversity", given)[:COLD_PATIENTS]
-    many = candidates(200, seed=1)
-    labelled = [Candidate(f"done{number}") for number in range(10_000)]
-    order = [one.patient for one in rank("hybrid", many, labelled=labelled)]
-    assert order[:5] == [one.patient for one in rank("ef_uncertainty", many)[:5]]  # the noise has faded
+
+
+def test_hybrid_then_takes_who_stands_for_most_of_what_is_open() -> None:
+    rng = np.random.default_rng(0)
+    centres = np.eye(3, 8, dtype=np.float32) * 10
+    groups = [("open", 20, 6.0), ("settled", 20, 1.0), ("alone", 1, 9.0)]
+    given = [
+        Candidate(f"{name}{number}", embedding=(centres[group] + rng.normal(0, 0.1, 8)).astype(np.float32),
+                  entropy=0.1, ef_spread_pct=spread)
+        for group, (name, count, spread) in enumerate(groups) for number in range(count)
+    ]  # fmt: skip
+    # So many labels, of other pictures, that the noise has faded.
+    labelled = [Candidate(f"done{number}", embedding=np.ones(8, np.float32) * 10) for number in range(10_000)]
+    assert rank("ef_uncertainty", given)[0].patient == "alone0"
+    order = rank("hybrid", given, labelled=labelled)
+    assert order[0].patient.startswith("open")
+    assert "EF is open by 6.0 points (standard deviation); its pictures stand for most" in order[0].why
+    done = next(one for one in given if one.patient == order[0].patient)
+    left = [one for one in given if one is not done]
+    assert rank("hybrid", left, labelled=[*labelled, done])[0].patient.startswith("settled")
 
 
 def test_diversity_takes_one_of_each_group_and_leaves_out_what_is_labelled() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 
 from cardiolabel.active_learning.scoring import Seen, score_patient
 from cardiolabel.active_learning.selection import STRATEGIES
+from cardiolabel.active_learning.views import Views
 from cardiolabel.cli.options import MODELS
 from cardiolabel.datasets.phantom import write_sample
-from cardiolabel.domain import Convention, Method
+from cardiolabel.domain import Convention, Method, View
 from cardiolabel.inference.models import SOURCES, Models
 from cardiolabel.io import nifti
 from cardiolabel.measurements.records import Study
@@ -141,6 +143,30 @@ def test_a_broken_image_is_flagged_and_the_others_scored(opened: tuple[Studies, 
         row for row in rows.values() if row["patient"] == "phantom01" and row["image"] != record.image_id
     ]
     assert all(row["entropy"] is not None for row in others)
+
+
+def test_views_named_the_wrong_way_round_are_flagged_unless_the_pictures_are_anyway(
+    opened: tuple[Studies, Store, Worklist], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies, _, _ = opened
+    records = studies.of_patient("phantom01")
+    seen = [Seen(record, studies.image(record)) for record in records]
+    predictor = studies.models.named("camus")
+
+    def flags(direction: np.ndarray) -> set[tuple[str, ...]]:
+        card = replace(predictor.card, views=Views(direction, 0.0).as_dict())
+        monkeypatch.setattr(predictor, "card", card)
+        return {one.flags for one in score_patient(seen, predictor).images}
+
+    embeddings = {one.image_id: one.embedding for one in score_patient(seen, predictor).images}
+    four, two = (
+        next(embeddings[record.image_id] for record in records if record.view is view)
+        for view in (View.A4C, View.A2C)
+    )
+    assert flags(two - four) == {("views_swapped",)}
+    assert flags(four - two) == {()}
+    seen = [replace(one, record=replace(one.record, dataset="phantom")) for one in seen]
+    assert flags(two - four) == {("phantom",)}
 
 
 def test_rows_are_the_most_open_first(opened: tuple[Studies, Store, Worklist]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cardiolabel.active_learning.packed import packed, unpacked
 from cardiolabel.errors import CorruptWeightsError
 
 BLANK, SATURATED, UNLIKE, PHANTOM = "blank", "saturated", "unlike_training", "phantom"
@@ -45,7 +45,7 @@ class Pictures:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe form."""
-        return {"mean": _packed(self.mean), "axes": _packed(self.axes), "limit": self.limit}
+        return {"mean": packed(self.mean), "axes": packed(self.axes), "limit": self.limit}
 
     @classmethod
     def from_card(cls, said: Mapping[str, Any]) -> Pictures | None:
@@ -59,8 +59,8 @@ class Pictures:
         if not said:
             return None
         try:
-            mean = _unpacked(said["mean"])
-            return cls(mean, _unpacked(said["axes"]).reshape(-1, len(mean)), float(said["limit"]))
+            mean = unpacked(said["mean"])
+            return cls(mean, unpacked(said["axes"]).reshape(-1, len(mean)), float(said["limit"]))
         except (LookupError, TypeError, ValueError) as error:
             raise CorruptWeightsError(f"the model's card describes pictures otherwise: {error}") from error
 
@@ -114,11 +114,3 @@ def _plane(embeddings: Sequence[NDArray[np.float32]]) -> Pictures:
     mean = table.mean(axis=0)
     _, _, axes = np.linalg.svd(table - mean, full_matrices=False)
     return Pictures(mean, axes[:_AXES], 0.0)
-
-
-def _packed(values: NDArray[np.float32]) -> str:
-    return base64.b64encode(values.astype(np.float16).tobytes()).decode("ascii")
-
-
-def _unpacked(text: str) -> NDArray[np.float32]:
-    return np.frombuffer(base64.b64decode(text), dtype=np.float16).astype(np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from cardiolabel.active_learning.ef_draws import (
 )
 from cardiolabel.active_learning.pictures import Pictures, flags_of
 from cardiolabel.active_learning.sampled import Doubt, Variants, doubt, input_spacing, looks
+from cardiolabel.active_learning.views import SWAPPED, Views
 from cardiolabel.domain import Convention, Method, Phase, Record, View
 from cardiolabel.errors import ImageContentError, MeasurementError
 from cardiolabel.inference.models import check_view
@@ -121,7 +122,7 @@ def score_patient(
             reasons.append(str(error))
     return PatientScore(
         study.patient,
-        tuple(one.score() for one in looked),
+        _scores(looked, Views.from_card(predictor.card.views)),
         study,
         draws,
         "" if draws else "; ".join(dict.fromkeys(reasons)),
@@ -206,6 +207,15 @@ class _Looked:
         place = self._prepared.place
         self.doubts[frame] = doubt(logits, self._predictor.recipe, place=place, spacing=spacing)
         return logits[:1]
+
+
+def _scores(looked: Sequence[_Looked], views: Views | None) -> tuple[ImageScore, ...]:
+    """Of images; that their views are swapped can be said only of pictures that nothing else is said of."""
+    scores = tuple(one.score() for one in looked)
+    if views is None or any(one.flags for one in scores):
+        return scores
+    pictured = [(one.seen.record.view, score.embedding) for one, score in zip(looked, scores, strict=True)]
+    return tuple(replace(one, flags=(SWAPPED,)) for one in scores) if views.are_swapped(pictured) else scores
 
 
 def _draws(looked: Sequence[_Looked], study: Study, row: PatientRow) -> EfDraws:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cardiolabel.active_learning.calibration import LEAST_PATIENTS, LEVEL, Calibration, calibrate
 from cardiolabel.active_learning.intervals import calibration_key
 from cardiolabel.active_learning.pictures import LEAST_IMAGES, learn_pictures
 from cardiolabel.active_learning.scoring import Seen, score_patient
+from cardiolabel.active_learning.views import Pictured, learn_views
 from cardiolabel.domain import Record
 from cardiolabel.errors import InputError
 from cardiolabel.inference.predictor import Predictor
@@ -38,7 +38,7 @@ def observe(
     references: Studies,
     *,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[dict[str, dict[str, Observed]], dict[str, list[NDArray[np.float32]]]]:
+) -> tuple[dict[str, dict[str, Observed]], dict[str, Pictured]]:
     """Predict patients whose final labels are known.
 
     Parameters
@@ -55,21 +55,23 @@ def observe(
     -------
     observed : dict
         By `calibration_key`, then by patient; patients without an EF on both sides are left out.
-    embeddings : dict
-        `thumbnail` of every image, by patient.
+    pictured : dict
+        View and `thumbnail` of every image, by patient.
     """
     of_patient: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         of_patient[record.patient].append(record)
     found: dict[str, dict[str, Observed]] = defaultdict(dict)
-    embeddings: dict[str, list[NDArray[np.float32]]] = {}
+    pictured: dict[str, Pictured] = {}
     for done, (patient, own) in enumerate(sorted(of_patient.items()), start=1):
         on_progress(done, len(of_patient))
         try:
             score = score_patient([Seen(one, references.image(one)) for one in own], predictor)
         except InputError:
             continue
-        embeddings[patient] = [image.embedding for image in score.images]
+        pictured[patient] = [
+            (one.view, image.embedding) for one, image in zip(own, score.images, strict=True)
+        ]
         reference = references.measure(patient, predict=False).study
         known = {(row.method, row.convention): row.ef_pct for row in reference.rows}
         ours = {(row.method, row.convention): row.ef_pct for row in score.study.rows}
@@ -77,7 +79,7 @@ def observe(
             ef, reference_ef = ours[way], known.get(way)
             if ef is not None and reference_ef is not None:
                 found[calibration_key(*way)][patient] = Observed(ef, draws.spread_pct, reference_ef)
-    return dict(found), embeddings
+    return dict(found), pictured
 
 
 def calibrate_card(
@@ -88,7 +90,7 @@ def calibrate_card(
     *,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, dict[str, Observed]]:
-    """Put the calibrations of a model, and what its pictures look like, on its card.
+    """Put the calibrations of a model, and what its pictures and views look like, on its card.
 
     What there are too few patients for stays as it is on the card.
 
@@ -109,12 +111,15 @@ def calibrate_card(
         The card cannot be written.
     """
     predictor = Predictor.load(name, weights)
-    observed, embeddings = observe(predictor, records, references, on_progress=on_progress)
+    observed, pictured = observe(predictor, records, references, on_progress=on_progress)
     card = read_card(name, weights)
     if found := calibrations(observed):
         card = replace(card, intervals={way: one.as_dict() for way, one in found.items()})
-    if sum(map(len, embeddings.values())) >= LEAST_IMAGES:
-        card = replace(card, pictures=learn_pictures(embeddings).as_dict())
+    if sum(map(len, pictured.values())) >= LEAST_IMAGES:
+        thumbnails = {patient: [one for _, one in images] for patient, images in pictured.items()}
+        card = replace(card, pictures=learn_pictures(thumbnails).as_dict())
+    if views := learn_views(pictured):
+        card = replace(card, views=views.as_dict())
     write_card(card, folder=weights)
     return observed
 

@@ -27,7 +27,8 @@ class ModelCard:
     ``network`` and ``arguments`` rebuild it, ``recipe`` names its preprocessing and ``size_px``, if given,
     another input size than that recipe's, ``sha256`` is of the weights file. ``metrics`` hold figures on
     patients never trained on, by the name of what it was judged on. ``intervals``: calibrations of EF's
-    interval, by method and convention; ``pictures``: what the model's pictures look like.
+    interval, by method and convention; ``pictures``: what the model's pictures look like;
+    ``views``: how those of its views differ.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ModelCard:
     notes: str = ""
     intervals: dict[str, Any] = field(default_factory=dict)
     pictures: dict[str, Any] = field(default_factory=dict)
+    views: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe form."""

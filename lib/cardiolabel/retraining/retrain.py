@@ -261,7 +261,10 @@ class _Run:
             self._say("calibrating")
 
         write_card(
-            replace(read_card(self._model, folder), pictures=before.pictures, intervals={}), folder=folder
+            replace(
+                read_card(self._model, folder), pictures=before.pictures, views=before.views, intervals={}
+            ),
+            folder=folder,
         )
         references = Studies(self._studies, label_folders={"final": self._studies / "labels" / "final"})
         calibrate_card(self._model, folder, records, references, on_progress=calibrating)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from cardiolabel.active_learning.calibration import Calibration
 from cardiolabel.active_learning.ef_draws import Way
 from cardiolabel.active_learning.intervals import with_intervals
+from cardiolabel.active_learning.packed import packed, unpacked
 from cardiolabel.active_learning.scoring import ImageScore, PatientScore
 from cardiolabel.domain import Convention, Method
 from cardiolabel.inference.predictor import UsedModel
@@ -44,7 +44,7 @@ def score_json(score: PatientScore, used: UsedModel, calibrations: Mapping[str, 
         "shares": {image: round(share, 3) for image, share in best[1].share.items()} if best else {},
         "reason": score.reason,
         "images": {one.image_id: _image_json(one) for one in score.images},
-        "embedding": _packed(np.mean([one.embedding for one in score.images], axis=0)),
+        "embedding": packed(np.mean([one.embedding for one in score.images], axis=0)),
     }  # fmt: skip
 
 
@@ -73,8 +73,7 @@ def entropy_of(score: Score) -> float | None:
 
 def embedding_of(score: Score) -> NDArray[np.float32] | None:
     """The mean of the images; None of a patient that could not be scored."""
-    packed = score["embedding"]
-    return np.frombuffer(base64.b64decode(packed), dtype=np.float16).astype(np.float32) if packed else None
+    return unpacked(score["embedding"]) if score["embedding"] else None
 
 
 def _image_json(one: ImageScore) -> dict[str, Any]:
@@ -86,7 +85,3 @@ def _image_json(one: ImageScore) -> dict[str, Any]:
 
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
-
-
-def _packed(values: NDArray[np.floating[Any]]) -> str:
-    return base64.b64encode(values.astype(np.float16).tobytes()).decode("ascii")
