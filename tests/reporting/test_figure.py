@@ -62,15 +62,32 @@ def test_a_frame_whose_image_is_gone_is_said_to_be_missing() -> None:
     assert picture(replace(found, clips={})).shape == (720, 1200, 4)
 
 
-def test_reasons_are_read_in_full_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts: list[str] = []
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is written in the plots of figures saved from now on."""
+    found: list[str] = []
     saved = Figure.savefig
 
     def spy(self: Figure, *args: object, **options: object) -> None:
-        texts.extend(text.get_text() for axes in self.axes for text in axes.texts)
+        found.extend(text.get_text() for axes in self.axes for text in axes.texts)
         saved(self, *args, **options)
 
     monkeypatch.setattr(Figure, "savefig", spy)
+    return found
+
+
+def test_an_ef_has_its_interval_where_one_is_known(texts: list[str]) -> None:
+    found = measured(phantom(cine=False), cine=False)
+    picture(found)
+    assert "in brackets" not in max(texts, key=len)
+    rows = tuple(replace(row, ef_low_pct=31.4, ef_high_pct=57.2) for row in found.study.rows)
+    pixels = picture(replace(found, study=replace(found.study, rows=rows)))
+    assert "% (31–57)  EDV" in max(texts, key=len)
+    lit = pixels[..., :3].max(axis=-1) > 0.5
+    assert not lit[-4:].any() and not lit[:, -4:].any()  # nothing runs off
+
+
+def test_reasons_are_read_in_full_words(texts: list[str]) -> None:
     picture(EMPTY)
     numbers = max(texts, key=len).splitlines()
     assert max(len(line) for line in numbers) <= 50

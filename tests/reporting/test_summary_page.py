@@ -130,6 +130,12 @@ def test_flagged_patients_come_first_then_names() -> None:
     assert "Flagged: 2 of 4; they come first." in " ".join(reader.words)
 
 
+def test_an_ef_has_its_interval_below_it_where_one_is_known() -> None:
+    row = replace(ROW, ef_low_pct=41.4, ef_high_pct=68.6)
+    reader = read(page(replace(SUMMARY, patients=[PatientSummary(row)])))
+    assert reader.rows[1][1] == "55.041 to 69"
+
+
 def test_every_flag_has_words() -> None:
     assert set(FLAG_WORDS) == set(Flag)
 

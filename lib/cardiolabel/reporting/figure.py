@@ -134,6 +134,8 @@ def _draw_numbers(axes: Axes, study: Study) -> None:
         of_method = [row for row in study.rows if row.method is method]
         if of_method:
             lines += [str(method), *_method_lines(of_method)]
+    if any(row.ef_low_pct is not None for row in study.rows):
+        lines += ["", "in brackets: the EF of annotators' masks,", "in 90 % of patients"]
     flags = sorted({str(flag) for row in study.rows for flag in row.quality})
     lines += ["", *_wrapped("flags: ", ", ".join(flags) if flags else "none")]
     text = axes.text(
@@ -158,7 +160,10 @@ def _row_lines(row: PatientRow) -> list[str]:
     volumes = ""
     if row.edv_ml is not None and row.esv_ml is not None:
         volumes = f"  EDV {row.edv_ml:4.0f}  ESV {row.esv_ml:4.0f} ml"
-    return [f"{name}EF {row.ef_pct:4.1f} %{volumes}"]
+    interval = ""
+    if row.ef_low_pct is not None and row.ef_high_pct is not None:
+        interval = f" ({row.ef_low_pct:.0f}–{row.ef_high_pct:.0f})"
+    return [f"{name}EF {row.ef_pct:4.1f} %{interval}{volumes}"]
 
 
 def _wrapped(head: str, text: str) -> list[str]:
