@@ -249,8 +249,8 @@ _HOW = """<h2>How this was measured</h2>
 (biplane discs, then a single plane, then area-length; short-axis stacks by slice summation), in the
 <em>guideline</em> convention: each phase is cut along its own length. All methods and both conventions are in
 patients.csv and patients.parquet, each frame in frames.csv and frames.parquet. Flags do not change a number;
-they say why it deserves a second look. Below an EF, where the model was calibrated: the interval that holds the
-EF of annotators' masks in 90 % of patients. Masks were not corrected by anyone.</p>
+they say why it deserves a second look. Below an EF, where the model was calibrated: the interval that
+holds the EF of annotators' masks in 90 % of patients. Masks were not corrected by anyone.</p>
 """
 
 _STYLE = f"""
