@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,7 @@ def test_strategies_share_their_beginning_and_nobody_chooses_judges(
     assert simulate("camus", studies, out=tmp_path / "out", settings=ASKED) == found
     assert len(trained) == count
     with pytest.raises(DatasetError, match="begun with other settings"):
-        simulate(
-            "camus", studies, out=tmp_path / "out", settings=Settings(budgets=(2,), images=99, size_px=64)
-        )
+        simulate("camus", studies, out=tmp_path / "out", settings=replace(ASKED, budgets=(2, 3)))
 
 
 def test_strategies_may_choose_their_first_patients_and_see_some_of_the_others(

@@ -92,17 +92,17 @@ def pool_of(records: Sequence[Record], settings: Settings) -> tuple[list[str], l
 
 
 def begin(out: Path, recipe: str, studies: Path, pool: Sequence[str], settings: Settings) -> None:
-    """Note what ``out`` is of; more strategies, budgets and seeds may be asked for later.
+    """Note what ``out`` is of; more strategies and seeds may be asked for later.
 
     Raises
     ------
     DatasetError
-        It was begun with other patients, images or sizes.
+        It was begun with other patients, budgets, images or sizes.
     OSError
         It cannot be written.
     """
     asked = asdict(settings)
-    fixed = {name: asked[name] for name in ("images", "size_px", "scored", "own_start")}
+    fixed = {name: asked[name] for name in ("budgets", "images", "size_px", "scored", "own_start")}
     said = json.dumps(
         {"recipe": recipe, "studies": studies.resolve().name, **fixed, "pool": list(pool)}, indent=1
     )

@@ -17,7 +17,7 @@ DESCRIPTIONS = {
     "entropy": "The least certain masks first",
     "diversity": "First who stands for most of the others",
     "ef_uncertainty": "The EF that masks leave most open first, and of it the image that does so",
-    "hybrid": "Diversity for the first ten patients, then EF uncertainty with fading noise",
+    "hybrid": "Diversity for the first ten patients, then who stands for most of what is open in EF",
 }
 """By the names of `cardiolabel.active_learning.selection.STRATEGIES`."""
 
