@@ -101,12 +101,12 @@ class CardiacEchoApp(MONAILabelApp):
         return Path(path) if path else None
 
     def init_strategies(self) -> dict[str, Strategy]:
-        """Ways to choose the next image."""
+        """Ways to choose the next image; clients offer the first of them unless told otherwise."""
         store, worklist, lease_s = self.engine.store, self.engine.worklist, self.lease_s
         return {
-            "first": First(store, lease_s=lease_s),
-            "random": Random(store, lease_s=lease_s),
             **{name: Ranked(name, worklist, store, lease_s=lease_s) for name in DESCRIPTIONS},
+            "random": Random(store, lease_s=lease_s),
+            "first": First(store, lease_s=lease_s),
         }
 
     def _load_sessions(self, load: bool = False) -> UploadSessions | None:

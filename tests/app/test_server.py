@@ -95,6 +95,7 @@ def test_info_tells_the_model_its_labels_and_the_strategies(client: MONAILabelCl
     assert info["models"]["camus"]["labels"] == CAMUS_LABELS.as_dict()
     assert info["labels"] == list(CAMUS_LABELS.as_dict())
     assert info["strategies"].keys() == {"first", *STRATEGIES}
+    assert next(iter(info["strategies"])) == "stratified"  # what clients offer unless told otherwise
 
 
 def test_next_samples_go_patient_by_patient_and_come_again_only_at_the_end(tmp_path: Path) -> None:
