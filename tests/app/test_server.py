@@ -334,7 +334,7 @@ def test_an_unknown_model(server: Server, path: str) -> None:
 
 
 def test_an_unknown_strategy_names_those_that_exist(server: Server) -> None:
-    assert "first, random" in refusal(server.post("/activelearning/nothing"), 404, "unknown_strategy")
+    assert "random, first" in refusal(server.post("/activelearning/nothing"), 404, "unknown_strategy")
 
 
 @pytest.mark.parametrize("params", ["{", "[1]", "nothing", "3"])
