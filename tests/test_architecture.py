@@ -21,6 +21,7 @@ LEVELS = (
     ("training",),
     ("predicted", "overlays"),
     ("active_learning",),
+    ("study_intervals",),
     ("studies", "store"),
     ("annotators",),
     ("corrections",),

@@ -257,8 +257,10 @@ class Studies(StudiesFolder):
         for record in records:
             if measured.sources[record.image_id] in _PREDICTED and (name := self._model_of(record, measured)):
                 predicted[name].append(record.image_id)
+        if not predicted:
+            return measured
         patient = measured.study.patient
-        known = self._spreads_pct(patient) if predicted else None
+        known = self._spreads_pct(patient)
         study = with_model_intervals(
             measured.study, predicted,
             {name: self.models.named(name).card.intervals for name in predicted},
