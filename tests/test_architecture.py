@@ -33,6 +33,7 @@ LEVELS = (
     ("replay",),
     ("simulation",),
     ("cli",),
+    ("__main__",),
 )
 """A module may import from its own room and from those of earlier levels."""
 

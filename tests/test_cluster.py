@@ -37,7 +37,7 @@ from cardiolabel.cluster.cluster import cluster
 from cardiolabel.cluster.fitness import check_fit, own_program
 
 ROOT = Path(__file__).parents[1]
-COMMAND = (sys.executable, "-c", "from cardiolabel.cli import app; app()")
+COMMAND = (sys.executable, "-m", "cardiolabel")
 PATIENTS = 40
 SPACING = Spacing(row_mm=1.0, col_mm=1.15)
 

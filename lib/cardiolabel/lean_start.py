@@ -1,4 +1,4 @@
-"""MONAI Label's own command, without optional packages that take seconds to load and that nothing here uses.
+"""MONAI Label's own command, and this package's, without optional packages that take seconds to load.
 
 ``python -m cardiolabel.lean_start start_server …`` is ``python -m monailabel.main start_server …``.
 """
@@ -25,9 +25,14 @@ class _Hidden(MetaPathFinder):
         return None
 
 
+def leave_out() -> None:
+    """From now on this process finds no `HIDDEN` packages."""
+    sys.meta_path.insert(0, _Hidden())
+
+
 def main() -> None:
     """Run MONAI Label with this process's arguments."""
-    sys.meta_path.insert(0, _Hidden())
+    leave_out()
     from monailabel.main import Main
 
     Main().run()

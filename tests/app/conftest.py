@@ -20,6 +20,7 @@ import requests
 from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.io import nifti
+from cardiolabel.servers import LEAN
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "apps" / "cardiac_echo"
@@ -102,10 +103,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def start_server_command(app: Path, studies: Path) -> list[str]:
-    """MONAI Label's own way to start an app."""
+def start_server_command(app: Path, studies: Path, *, module: str = LEAN) -> list[str]:
+    """Start an app as ``cardiolabel serve`` does, or in MONAI Label's own way."""
     return [
-        *(sys.executable, "-m", "monailabel.main", "start_server"),
+        *(sys.executable, "-m", module, "start_server"),
         *("--app", str(app), "--studies", str(studies), "--host", "127.0.0.1"),
     ]
 

@@ -10,7 +10,7 @@ import pytest
 
 from .conftest import APP, WEIGHTS, make_studies, running, start_server_command
 
-COMMAND = [sys.executable, "-c", "from cardiolabel.cli import app; app()"]
+COMMAND = [sys.executable, "-m", "cardiolabel"]
 
 
 def test_cardiolabel_serve_answers_on_this_machine_only(tmp_path: Path) -> None:

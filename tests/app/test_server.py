@@ -18,6 +18,7 @@ from scipy.ndimage import binary_erosion
 from cardiolabel.active_learning.selection import STRATEGIES
 from cardiolabel.domain import CAMUS_LABELS
 from cardiolabel.io import nifti
+from cardiolabel.servers import MONAI_LABEL
 
 from .conftest import APP, Server, make_studies, needs_weights, running, start_server_command, true_masks
 
@@ -43,7 +44,7 @@ BROKEN = {
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     studies = make_studies(tmp_path_factory.mktemp("server") / "studies")
     write_broken(studies)
-    with running(start_server_command(APP, studies), studies) as server:
+    with running(start_server_command(APP, studies, module=MONAI_LABEL), studies) as server:
         yield server
 
 

@@ -144,7 +144,7 @@ def test_scoring_can_be_left_out_and_ends_with_its_server(tmp_path: Path) -> Non
 
 def is_gone(process: psutil.Process) -> bool:
     """Whether it ends; where nobody collects orphans, a zombie has ended."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
             return True

@@ -73,7 +73,7 @@ class Scoring:
         """Score what changed; ends with this process."""
         models = self._engine.models
         command = [
-            sys.executable, "-c", "from cardiolabel.cli import app; app()", "score",
+            sys.executable, "-m", "cardiolabel", "score",
             str(self._engine.studies.folder), "--weights", str(models.folder.resolve()),
             "--models", ",".join(models.names), "--beside", str(os.getpid()), "--quiet",
         ]  # fmt: skip

@@ -218,7 +218,7 @@ def _convert(network: torch.nn.Module, folder: Path, size_px: int) -> None:
         with torch.inference_mode(), warnings.catch_warnings():
             # It traces with torch.jit, which says that it is to be replaced.
             warnings.simplefilter("ignore", DeprecationWarning)
-            decoder = TorchScriptPythonDecoder(part, example_input=given)
+            decoder = TorchScriptPythonDecoder(part, example_input=given, trace_kwargs={"check_trace": False})
             model = frontend.convert(frontend.load(decoder))
             model.reshape({index: list(tensor.shape) for index, tensor in enumerate(given)})
             found = part(*given)

@@ -1,0 +1,17 @@
+"""The ``cardiolabel`` command, as ``python -m cardiolabel`` too."""
+
+from __future__ import annotations
+
+from cardiolabel.lean_start import leave_out
+
+
+def main() -> None:
+    """Run the command with this process's arguments."""
+    leave_out()
+    from cardiolabel.cli import app
+
+    app(prog_name="cardiolabel")
+
+
+if __name__ == "__main__":
+    main()
