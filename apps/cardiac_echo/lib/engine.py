@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,6 +75,9 @@ class Engine:
             self.worklist.warm_up()
         except CardiolabelError as error:
             logger.warning("not warmed up: %s", error)
+        # What is there now stays. To look through it for garbage would take some request 0.4 s now and then.
+        gc.collect()
+        gc.freeze()
 
     def _spreads_pct(self, patient: str) -> tuple[str, Mapping[Way, float]] | None:
         return self.worklist.spreads_pct(patient)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,7 +65,8 @@ def covering(
 
     References
     ----------
-    Mirzasoleiman et al. 2013, Distributed submodular maximization (exemplar-based clustering).
+    Mirzasoleiman et al. 2013, Distributed submodular maximization (exemplar-based clustering); Minoux 1978,
+    Accelerated greedy algorithms for maximizing submodular set functions.
     """
     generator = np.random.default_rng(seed)
     kept = np.arange(len(embeddings))
@@ -72,15 +75,20 @@ def covering(
     points = embeddings[kept]
     between = _distances(points, points)
     nearest = between.max(axis=1) if not len(labelled) else _distances(points, labelled).min(axis=1)
-    worth = np.ones(len(points)) if weights is None else weights[kept]
+    worth = (np.ones(len(points)) if weights is None else weights[kept]).astype(np.float32)
+    gains = worth @ (nearest[:, None] - between).clip(min=0)
+    waiting = [(-float(gain), index) for index, gain in enumerate(gains)]
+    heapq.heapify(waiting)
     chosen: list[int] = []
-    left = np.ones(len(points), dtype=np.bool_)
-    for _ in range(min(count, _CHOSEN, len(points))):
-        gains = worth @ (nearest[:, None] - between).clip(min=0)
-        best = int(np.where(left, gains, -1.0).argmax())
-        chosen.append(int(kept[best]))
-        left[best] = False
-        nearest = np.minimum(nearest, between[:, best])
+    while waiting and len(chosen) < min(count, _CHOSEN):
+        # What a point gains only falls as others are chosen: one that still leads need not be compared.
+        _, index = heapq.heappop(waiting)
+        now = (-float(worth @ (nearest - between[index]).clip(min=0)), index)
+        if waiting and now > waiting[0]:
+            heapq.heappush(waiting, now)
+            continue
+        chosen.append(int(kept[index]))
+        nearest = np.minimum(nearest, between[index])
     rest = np.setdiff1d(np.arange(len(embeddings)), chosen)
     return [*chosen, *generator.permutation(rest).tolist()][:count]
 

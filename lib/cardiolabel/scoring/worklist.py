@@ -51,7 +51,7 @@ class Worklist:
         self._studies, self._store = studies, store
         self._known: dict[str, Scored] = {}
         self._candidates: dict[str, tuple[object, Candidate]] = {}
-        self._ranked: tuple[object, list[Choice]] = (None, [])
+        self._ranked: dict[str, tuple[object, list[Choice]]] = {}
         self._until, self._read_at = 0.0, -math.inf
         self._lock = threading.Lock()
 
@@ -145,15 +145,17 @@ class Worklist:
         return f"{record.view} {record.phase} holds {share:.0%} of this EF's uncertainty" if share else ""
 
     def _rank(self, strategy: str, offers: Offers, seed: int) -> list[Choice]:
-        """Patients with free images; the last ranking is kept while nothing that it hangs on changes."""
+        """Patients with free images; a strategy's last ranking is kept while what it hangs on is the same."""
         by_patient = self._studies.by_patient()
         everyone = {patient: self._candidate(patient) for patient in by_patient}
         waiting = [one for patient, one in everyone.items() if patient in offers.free]
         done = [one for patient, one in everyone.items() if patient not in offers.free]
-        key = (strategy, seed, self._until, tuple(one.patient for one in waiting), len(done))
-        if self._ranked[0] != key:
-            self._ranked = (key, rank(strategy, waiting, labelled=done, seed=seed))
-        return self._ranked[1]
+        key = (seed, self._until, tuple(one.patient for one in waiting), len(done))
+        kept = self._ranked.get(strategy)
+        if kept is None or kept[0] != key:
+            kept = (key, rank(strategy, waiting, labelled=done, seed=seed))
+            self._ranked[strategy] = kept
+        return kept[1]
 
     def _candidate(self, patient: str) -> Candidate:
         scored = self._known.get(patient)

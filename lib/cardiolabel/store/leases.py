@@ -109,17 +109,16 @@ class Offers:
 
 def offers(connection: Connection, annotator: str, *, now: float) -> Offers:
     """What there is to choose from for an annotator."""
-    held = list(
-        connection.execute(
-            select(leases.c.image_id, leases.c.patient, leases.c.annotator).where(leases.c.expires_at > now)
-        )
-    )
+    held = connection.execute(
+        select(leases.c.image_id, leases.c.patient, leases.c.annotator).where(leases.c.expires_at > now)
+    ).all()
     leased = {row.image_id for row in held}
     free: dict[str, list[str]] = {}
     query = select(images.c.image_id, images.c.patient).where(images.c.open)
-    for row in connection.execute(query.order_by(images.c.patient_rank, images.c.rank)):
-        if row.image_id not in leased:
-            free.setdefault(row.patient, []).append(row.image_id)
+    rows = connection.execute(query.order_by(images.c.patient_rank, images.c.rank)).all()
+    for image_id, patient in rows:
+        if image_id not in leased:
+            free.setdefault(patient, []).append(image_id)
     is_mine = {row.patient for row in held if annotator and row.annotator == annotator}
     return Offers(
         free, frozenset(is_mine), frozenset(row.patient for row in held if row.patient not in is_mine)
