@@ -159,7 +159,7 @@ def _row_lines(row: PatientRow) -> list[str]:
         return _wrapped(f"{name}none: ", row.reason)
     volumes = ""
     if row.edv_ml is not None and row.esv_ml is not None:
-        volumes = f"  EDV {row.edv_ml:4.0f}  ESV {row.esv_ml:4.0f} ml"
+        volumes = f"  EDV {row.edv_ml:3.0f}  ESV {row.esv_ml:3.0f} ml"
     interval = ""
     if row.ef_low_pct is not None and row.ef_high_pct is not None:
         interval = f" ({row.ef_low_pct:.0f}–{row.ef_high_pct:.0f})"
