@@ -113,6 +113,18 @@ def test_diversity_takes_one_of_each_group_and_leaves_out_what_is_labelled() -> 
     assert sorted(covering(points, 40, labelled=nobody, seed=0)) == list(range(40))
 
 
+def test_each_one_that_is_chosen_brings_the_others_nearest() -> None:
+    generator = np.random.default_rng(3)
+    points, labelled = (generator.normal(size=(count, 8)).astype(np.float32) for count in (60, 5))
+    weights = generator.uniform(1, 5, 60)
+    between = np.linalg.norm(points[:, None] - points, axis=2)
+    nearest = np.linalg.norm(points[:, None] - labelled, axis=2).min(axis=1)
+    for index in covering(points, 12, labelled=labelled, seed=0, weights=weights):
+        left_over = weights @ np.minimum(nearest[:, None], between)
+        assert left_over[index] == pytest.approx(left_over.min(), rel=1e-5)
+        nearest = np.minimum(nearest, between[:, index])
+
+
 def test_a_thumbnail_does_not_depend_on_gain() -> None:
     frame = np.random.default_rng(0).random((64, 64), dtype=np.float32)
     assert thumbnail(frame) == pytest.approx(thumbnail(frame * 3 + 1), abs=1e-4)
