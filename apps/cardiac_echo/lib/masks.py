@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from cardiolabel.domain import LabelSet
 from cardiolabel.errors import ImageContentError
-from cardiolabel.io import nifti
-from lib import nrrd
+from cardiolabel.io import nifti, nrrd
 
 SUFFIXES = (*nifti.SUFFIXES, nrrd.SUFFIX)
 """Mask files that are read and written; ``.nii.gz`` before ``.nii``."""
