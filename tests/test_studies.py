@@ -25,11 +25,12 @@ from cardiolabel.errors import (
 from cardiolabel.inference.models import SOURCES, Models
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
+from cardiolabel.io.grid import Grid
 from cardiolabel.measurements import remembered
 from cardiolabel.measurements.geometry import measure_geometry
 from cardiolabel.measurements.records import PatientRow
 from cardiolabel.predicted import Predicted, file_result_json, predict_file
-from cardiolabel.studies import Measured, Studies, labels_of
+from cardiolabel.studies import Measured, Studies
 
 from .inference.models import save_tiny_model
 from .short_axis import RADII_MM, STACKS, rings, save_ring_model, volume_ml, write_stacks
@@ -162,7 +163,7 @@ def test_a_replaced_image_is_predicted_anew(folder: Path, predictor: Predictor) 
     nifti.write_clip(replace(clip, pixels=clip.pixels[:, :120, :90]), folder / "p_4CH_ED.nii.gz")
     assert studies.predict("p_4CH_ED").masks.shape == (1, 120, 90)
     found = studies.measure("p", predict=False)  # the old label does not fit the new image
-    assert "does not fit its image (1, 120, 90)" in found.study.frames[0].reason
+    assert "the image has 1 frame of 120 x 90 pixels" in found.study.frames[0].reason
 
 
 def test_an_image_is_decoded_once_and_a_mask_measured_once(
@@ -280,7 +281,7 @@ def test_the_summary_shows_an_ef_once_everything_was_predicted(
 
 
 def test_short_axis_stacks_use_the_files_slice_distance(tmp_path: Path) -> None:
-    grid = nifti.Grid((40, 40, 6), np.diag([1.5, 1.5, 8.0, 1.0]))
+    grid = Grid((40, 40, 6), np.diag([1.5, 1.5, 8.0, 1.0]))
     records = []
     for phase, radius in ((Phase.ED, 14), (Phase.ES, 9)):
         rows, cols = np.mgrid[:40, :40] - 19.5
@@ -376,7 +377,7 @@ def test_missing_weights_are_a_reason_until_they_are_there(
 
 def test_a_stack_of_a_plain_folder_is_labelled_as_acdc_is(tmp_path: Path) -> None:
     studies = Studies(write_stacks(tmp_path))
-    assert {labels_of(record) for record in studies.records()} == {ACDC_LABELS}
+    assert {record.labels for record in studies.records()} == {ACDC_LABELS}
     for image_id, radius in zip(STACKS, RADII_MM.values(), strict=True):
         grid = studies.image(studies.record(image_id)).grid
         nifti.write_mask_like(rings(radius), _made(label(tmp_path, image_id, "original")), grid=grid)

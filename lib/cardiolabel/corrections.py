@@ -18,7 +18,7 @@ from cardiolabel.reporting.result import best_ef
 from cardiolabel.store.store import Store
 from cardiolabel.store.versions import FINAL, Version
 from cardiolabel.store.writer import Save
-from cardiolabel.studies import Studies, labels_of
+from cardiolabel.studies import Studies
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Corrections:
             raise ImageContentError(
                 f"a label of {_axes(masks.shape)} for {image_id}; expected {_axes(grid.frames_shape)}"
             )
-        labels_of(record).check(masks, f"the label of {image_id}")
+        record.labels.check(masks, f"the label of {image_id}")
         if not allow_empty and not masks.any():
             raise EmptyMaskError(
                 f"the label of {image_id} is empty; if that is meant, save it with allow_empty in its params"

@@ -30,6 +30,7 @@ __all__ = [
     "Spacing",
     "Stack",
     "View",
+    "labels_of_view",
 ]
 
 
@@ -146,6 +147,15 @@ ACDC_LABELS = LabelSet("acdc", (("right_ventricle", 1), ("myocardium", 2), ("lv_
 
 SAX_LABELS = LabelSet("sax", (("myocardium", 2), ("lv_cavity", 3)))
 """Left ventricle in short-axis MR, with ACDC's values."""
+
+
+def labels_of_view(view: View) -> LabelSet:
+    """What the values of stored masks of a view mean; models may draw fewer structures.
+
+    >>> labels_of_view(View.SAX).value("lv_cavity")
+    3
+    """
+    return ACDC_LABELS if view is View.SAX else CAMUS_LABELS
 
 
 def _checked_pixels(pixels: NDArray[np.generic], what: str) -> NDArray[np.generic]:
@@ -272,3 +282,13 @@ class Record:
     def __post_init__(self) -> None:
         if self.split not in (None, *SPLITS):
             raise ValueError(f"split {self.split!r}: expected one of {', '.join(SPLITS)}")
+
+    @property
+    def labels(self) -> LabelSet:
+        """What the values of its stored masks mean."""
+        return labels_of_view(self.view)
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether its third axis counts slices, not frames."""
+        return self.view is View.SAX

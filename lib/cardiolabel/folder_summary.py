@@ -15,6 +15,7 @@ from cardiolabel.measurements.records import PatientRow, Study
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.overlays import overlay_file
 from cardiolabel.predicted import without_masks
+from cardiolabel.readable_text import readable_text
 from cardiolabel.reporting.bland_altman import bland_altman_png
 from cardiolabel.reporting.summary_page import (
     FolderSummary,
@@ -23,7 +24,7 @@ from cardiolabel.reporting.summary_page import (
     Source,
     summary_page,
 )
-from cardiolabel.studies import Studies, labels_of
+from cardiolabel.studies import Studies
 
 SUMMARY_NAME = "summary.html"
 
@@ -71,7 +72,7 @@ class FolderPage:
             for panel in ef_panels(pairs, reference=_NAMES[source])
         ]
         found = FolderSummary(
-            folder=self._studies.folder.resolve().name,
+            folder=readable_text(self._studies.folder.resolve().name),
             model=model.as_dict(),
             made=datetime.now().astimezone(),
             images=images,
@@ -103,9 +104,9 @@ class FolderPage:
         for record in records:
             path = files[record.image_id]
             try:
-                images.append(self._studies.masked(record, path, name=f"labels/final/{path.name}"))
+                images.append(self._studies.masked(record, path))
             except InputError as error:
-                images.append(without_masks(record, labels_of(record), str(error)))
+                images.append(without_masks(record, record.labels, str(error)))
         method = None if row.ef_pct is None else row.method
         return _best(measure_study(images), row.convention, method=method)
 

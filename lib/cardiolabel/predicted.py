@@ -21,6 +21,7 @@ from cardiolabel.inference.models import check_view
 from cardiolabel.inference.predictor import Predictor, Prepared, UsedModel
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
+from cardiolabel.io.grid import Grid
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.reporting.result import study_json
@@ -36,7 +37,7 @@ class Predicted:
     record: Record
     state: FileState | None
     clip: Clip
-    grid: nifti.Grid
+    grid: Grid
     masks: NDArray[np.uint8]
     labels: LabelSet
     model: UsedModel
@@ -158,12 +159,18 @@ def write_model_note(predictor: Predictor, folder: Path) -> None:
         draft.write_text(model_note(predictor), encoding="utf-8")
 
 
-def masked_image(record: Record, masks: NDArray[np.uint8], grid: nifti.Grid, labels: LabelSet) -> MaskedImage:
-    """Join a record, its masks ``(T, H, W)`` and its file's geometry for measuring."""
+def masked_image(record: Record, masks: NDArray[np.uint8], grid: Grid, labels: LabelSet) -> MaskedImage:
+    """Join a record, its masks ``(T, H, W)`` and its file's geometry for measuring.
+
+    A stack whose file contradicts itself about the distance between slices has no masks to be measured.
+    """
+    if record.is_stack and grid.step_problem:
+        return without_masks(record, labels, grid.step_problem)
     return MaskedImage(
         record.image_id, record.patient, record.view, record.phase, masks, grid.spacing, labels,
         ed_frame=record.ed_frame, es_frame=record.es_frame, frame_rate_hz=record.frame_rate_hz,
-        slice_spacing_mm=grid.slice_spacing_mm if record.view is View.SAX else None,
+        slice_spacing_mm=grid.slice_spacing_mm if record.is_stack else None,
+        affine_mm=grid.affine_mm if grid.spacing else None,
     )  # fmt: skip
 
 

@@ -16,11 +16,12 @@ from cardiolabel.active_learning.ef_draws import Way
 from cardiolabel.active_learning.intervals import NO_SPREADS
 from cardiolabel.cache import BoundedCache, FileState
 from cardiolabel.datasets.studies_folder import StudiesFolder, state_of
-from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS, LabelSet, Phase, Record, View
+from cardiolabel.domain import Phase, Record
 from cardiolabel.errors import ImageContentError, InputError, ModelError
 from cardiolabel.inference.models import Models
 from cardiolabel.inference.predictor import UsedModel
 from cardiolabel.io import nifti
+from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.measurements.records import MaskedImage, Study
 from cardiolabel.measurements.remembered import RememberedGeometry
 from cardiolabel.measurements.study import measure_study
@@ -51,11 +52,6 @@ class Measured:
     study: Study
     sources: dict[str, str]
     models: dict[str, UsedModel]
-
-
-def labels_of(record: Record) -> LabelSet:
-    """What the values of a record's stored masks mean; models may draw fewer structures."""
-    return ACDC_LABELS if record.view is View.SAX else CAMUS_LABELS
 
 
 class Studies(StudiesFolder):
@@ -100,37 +96,24 @@ class Studies(StudiesFolder):
         """A record's image, read once while it stays the same; errors as `nifti.read`."""
         return self._images.get(state_of(record.path), lambda: nifti.read(record.path))
 
-    def masked(self, record: Record, masks_file: Path, *, name: str) -> MaskedImage:
+    def masked(self, record: Record, masks_file: Path) -> MaskedImage:
         """Join an image with the masks of any file that was drawn on it.
-
-        Parameters
-        ----------
-        record : Record
-        masks_file : Path
-        name : str
-            What messages call the masks.
 
         Raises
         ------
         ImageReadError, ImageContentError
-            The image or the masks are unreadable or not usable, or do not fit each other.
+            The image or the masks are unreadable or not usable, or do not lie on each other.
         """
-        labels = labels_of(record)
-        masks = nifti.read_mask(masks_file)
         grid = self.image(record).grid
-        if masks.shape != grid.frames_shape:
-            raise ImageContentError(
-                f"{name}: mask {masks.shape} (T, H, W) does not fit its image {grid.frames_shape}"
-            )
-        labels.check(masks, name)
-        return masked_image(record, masks, grid, labels)
+        masks = read_mask_on(masks_file, grid, record.labels, stack=record.is_stack)
+        return masked_image(record, masks, grid, record.labels)
 
     def drawn(self, record: Record) -> MaskedImage | None:
         """What a person drew of an image, in ``labels/final``; None where nobody did. Errors as `masked`."""
         tag, path = self._stored(record)
         if path is None or tag in _PREDICTED:
             return None
-        return self.masked(record, path, name=f"labels/{tag}/{path.name}")
+        return self.masked(record, path)
 
     def predict(self, image_id: str, *, model: str | None = None) -> Predicted:
         """A model's masks for one image.
@@ -360,11 +343,11 @@ class Studies(StudiesFolder):
         tag, path = self._stored(record)
         try:
             if path is not None and fresh is None:
-                return self.masked(record, path, name=f"labels/{tag}/{path.name}"), tag, None
+                return self.masked(record, path), tag, None
             found = fresh or self._predicted(record, model, may_predict=may_predict)
             return masked_image(record, found.masks, found.grid, found.labels), "model", found.model
         except (InputError, ModelError, OSError) as error:
-            return without_masks(record, labels_of(record), str(error)), "none", None
+            return without_masks(record, record.labels, str(error)), "none", None
 
     def _predicted(self, record: Record, model: str | None, *, may_predict: bool) -> Predicted:
         if may_predict and self.models.names:

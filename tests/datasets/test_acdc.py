@@ -170,7 +170,7 @@ def test_a_mask_of_another_shape_is_refused(tmp_path: Path) -> None:
     folder = make(tmp_path / "acdc" / "training")
     save(folder / "patient001_frame01_gt.nii.gz", np.zeros((10, 9, 3), np.uint8))
     report = prepare("acdc", tmp_path / "acdc", tmp_path / "studies")
-    assert "(3, 9, 10) does not fit its image, (4, 9, 10)" in dict(report.skipped)["patient001_SAX_ED"]
+    assert "3 frames of 9 x 10 pixels, the image has 4 frames" in dict(report.skipped)["patient001_SAX_ED"]
 
 
 def test_a_testing_part_without_any_masks_is_whole(tmp_path: Path) -> None:

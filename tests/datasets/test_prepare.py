@@ -58,13 +58,14 @@ def row_col_mm(clip: Clip) -> tuple[float, float]:
     return clip.spacing.row_mm, clip.spacing.col_mm
 
 
-def test_camus_is_copied_byte_for_byte(tmp_path: Path) -> None:
+def test_camus_images_are_copied_byte_for_byte(tmp_path: Path) -> None:
     source, dest = make_camus(tmp_path / "camus"), tmp_path / "studies"
     assert prepare("camus", source, dest) == Prepared(images=10, labels=10, skipped=())
     name = "patient0001_4CH_half_sequence"
     assert (dest / f"{name}.nii.gz").read_bytes() == (source / f"patient0001/{name}.nii.gz").read_bytes()
-    label = dest / "labels" / "final" / f"{name}.nii.gz"
-    assert label.read_bytes() == (source / f"patient0001/{name}_gt.nii.gz").read_bytes()
+    label, reference = dest / "labels" / "final" / f"{name}.nii.gz", source / f"patient0001/{name}_gt.nii.gz"
+    np.testing.assert_array_equal(nifti.read_mask(label), nifti.read_mask(reference))
+    np.testing.assert_allclose(nifti.read(label).grid.affine, nifti.read(dest / f"{name}.nii.gz").grid.affine)
     assert len(content(dest)) == 10 + 10 + 1
 
 
@@ -214,7 +215,7 @@ def test_a_bad_image_costs_itself_and_a_bad_mask_only_the_mask(tmp_path: Path) -
     reasons = dict(report.skipped)
     assert list(reasons) == ["patient0001_2CH_ED", "patient0001_2CH_ES", "patient0001_4CH_ED"]
     assert "patient0001_2CH_ED.nii.gz" in reasons["patient0001_2CH_ED"]
-    assert "(1, 9, 12) does not fit its image, (1, 12, 9)" in reasons["patient0001_2CH_ES"]
+    assert "lies elsewhere than its image" in reasons["patient0001_2CH_ES"]
     assert "patient0001_4CH_ED_gt.nii.gz" in reasons["patient0001_4CH_ED"]
     assert not (dest / "patient0001_2CH_ED.nii.gz").exists()
     assert len(manifest.scan(dest, strict=True)) == 9

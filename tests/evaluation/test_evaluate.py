@@ -34,7 +34,7 @@ from cardiolabel.evaluation.summary import (
 from cardiolabel.io import nifti
 from cardiolabel.measurements.agreement import agreement
 from cardiolabel.measurements.mask_agreement import compare_masks
-from cardiolabel.studies import Studies, labels_of
+from cardiolabel.studies import Studies
 
 from .folders import (
     SPACING,
@@ -133,7 +133,7 @@ def test_images_have_the_scores_of_their_masks(judged: Evaluation, echo: Path, t
             nifti.read_mask(folder / record.path.name) for folder in (tight, echo / "labels" / "final")
         )
         rows = {row.score.structure: row.score for row in judged.scores if row.record == record}
-        for each in compare_masks(ours, theirs, labels=labels_of(record), spacing=SPACING, stack=False):
+        for each in compare_masks(ours, theirs, labels=record.labels, spacing=SPACING, stack=False):
             assert rows[each.structure].dice == pytest.approx(each.dice)
             assert rows[each.structure].hd_mm == pytest.approx(each.hd_mm, rel=1e-5, abs=1e-6)
 

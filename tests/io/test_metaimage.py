@@ -54,7 +54,7 @@ def test_axes_are_time_depth_lateral_and_spacing_is_row_then_column(tmp_path: Pa
 def test_stills_and_cines(tmp_path: Path, size: str, frames: int) -> None:
     path = save(tmp_path, numbered()[:frames].tobytes(), DimSize=size, NDims=str(len(size.split())))
     np.testing.assert_array_equal(metaimage.read(path).pixels, numbered()[:frames])
-    np.testing.assert_array_equal(metaimage.read_mask(path), numbered()[:frames])
+    np.testing.assert_array_equal(metaimage.read_placed_mask(path)[0], numbered()[:frames])
 
 
 @pytest.mark.parametrize("name", ["a.mhd", "a.mha"])
@@ -95,7 +95,7 @@ def test_spacing_that_is_not_a_number(tmp_path: Path) -> None:
         metaimage.read(save(tmp_path, ElementSpacing="wide high"))
 
 
-@pytest.mark.parametrize("read", [metaimage.read, metaimage.read_mask])
+@pytest.mark.parametrize("read", [metaimage.read, metaimage.read_placed_mask])
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
@@ -173,7 +173,7 @@ def test_masks_hold_whole_numbers_up_to_255(tmp_path: Path, value: float) -> Non
     array[0, 1, 2] = value
     path = save(tmp_path, array.tobytes(), ElementType="MET_FLOAT")
     with pytest.raises(ImageContentError, match=r"a\.mhd.*whole numbers"):
-        metaimage.read_mask(path)
+        metaimage.read_placed_mask(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\0" * 500, b"a = b\n" * 100])
@@ -202,4 +202,4 @@ def test_the_original_release_as_simpleitk_reads_it(name: str) -> None:
     assert clip.shape == (1, 778, 549)
     assert clip.spacing == Spacing(row_mm=0.154, col_mm=0.308)
     if name.endswith("_gt"):
-        assert set(np.unique(metaimage.read_mask(path))) == {0, 1, 2, 3}
+        assert set(np.unique(metaimage.read_placed_mask(path)[0])) == {0, 1, 2, 3}

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io import limits, nifti
+from cardiolabel.io.grid import Grid
 
 SPACING = Spacing(row_mm=0.5, col_mm=0.75)
 
@@ -449,7 +450,7 @@ def test_a_file_is_what_nibabel_writes(
 
 def test_masks_of_alternating_grids_have_each_its_own_header() -> None:
     grids = [
-        nifti.Grid(shape, np.array(affine), unit_mm)
+        Grid(shape, np.array(affine), unit_mm)
         for shape in ((5, 4), (5, 4, 1), (5, 4, 1, 1))
         for affine in AFFINES.values()
         for unit_mm in (1.0, 1000.0)

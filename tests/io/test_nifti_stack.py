@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cardiolabel.domain import Spacing, Stack
+from cardiolabel.errors import ImageContentError
 from cardiolabel.io import nifti
 
 SPACING = Spacing(row_mm=1.25, col_mm=1.5)
@@ -70,11 +71,15 @@ def test_voxels_of_1_mm_stay_so(tmp_path: Path) -> None:
     assert sizes(save(tmp_path / "a.nii.gz", sform=np.eye(4), zooms=(1, 1, 1))) == (1, 1, 1)
 
 
-def test_an_affine_that_was_set_counts_before_pixdim(tmp_path: Path) -> None:
+def test_two_sizes_without_a_coded_qform_are_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.nii.gz", sform=np.diag([0.9, 0.8, 5.0, 1.0]), zooms=(1.5, 1.25, 8.0))
-    assert sizes(path) == pytest.approx((0.8, 0.9, 5.0))
+    with pytest.raises(
+        ImageContentError, match=r"1\.5 x 1\.25 x 8 mm by pixdim and 0\.9 x 0\.8 x 5 mm by the"
+    ):
+        nifti.read(path)
 
 
-def test_an_identity_that_a_second_affine_confirms_is_meant(tmp_path: Path) -> None:
-    path = save(tmp_path / "a.nii.gz", sform=np.eye(4), zooms=(1.5, 1.25, 8.0), qform=1)
-    assert sizes(path) == (1, 1, 1)
+@pytest.mark.parametrize("sform", [np.eye(4), np.diag([0.9, 0.8, 5.0, 1.0]), np.diag([1.5, 1.25, 4.0, 1.0])])
+def test_pixdim_and_a_coded_qform_win_over_another_sform(tmp_path: Path, sform: NDArray[Any]) -> None:
+    path = save(tmp_path / "a.nii.gz", sform=sform, zooms=(1.5, 1.25, 8.0), qform=1)
+    assert sizes(path) == pytest.approx((1.25, 1.5, 8.0))

@@ -17,11 +17,11 @@ from cardiolabel.corrections import Correction
 from cardiolabel.errors import ConflictError, UnknownLabelError
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
+from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.store import datastore_v2
 from cardiolabel.store.names import check_name
 from cardiolabel.store.versions import FINAL
 from cardiolabel.store.writer import Save
-from cardiolabel.studies import labels_of
 from lib import masks
 from lib.engine import Engine
 from lib.errors import refused
@@ -214,8 +214,8 @@ class StudiesDatastore(Datastore):
         record = self._studies.record(image_id)
         check_name("tag", tag)
         notes = dict(info)
-        frames = masks.read(
-            file, labels_of(record), grid=self._studies.image(record).grid,
+        frames = read_mask_on(
+            file, self._studies.image(record).grid, record.labels, stack=record.is_stack,
             segments=_segments(notes.get("label_info")),
         )  # fmt: skip
         allow_empty = notes.pop("allow_empty", False) is True

@@ -13,7 +13,7 @@ from cardiolabel.errors import InputError
 from cardiolabel.measurements.records import MaskedImage, PatientRow
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.predicted import without_masks
-from cardiolabel.studies import Studies, labels_of
+from cardiolabel.studies import Studies
 
 
 class Case:
@@ -76,6 +76,6 @@ class Case:
 
 def _masked(record: Record, reading: Reading, studies: Studies) -> MaskedImage:
     try:
-        return studies.masked(record, reading.masks_file, name=reading.masks_file.name)
+        return studies.masked(record, reading.masks_file)
     except (InputError, OSError) as error:
-        return without_masks(record, labels_of(record), f"mask by {reading.annotator}: {error}")
+        return without_masks(record, record.labels, f"mask by {reading.annotator}: {error}")

@@ -27,6 +27,7 @@ from cardiolabel.datasets.numbers_in_text import real, whole
 from cardiolabel.domain import ACDC_LABELS, Phase, Record, Stack, View
 from cardiolabel.errors import DatasetError, ImageContentError
 from cardiolabel.io import nifti
+from cardiolabel.io.mask_files import read_mask_on
 
 __all__ = ["NAME", "PatientInfo", "listing", "read_info", "read_stack"]
 
@@ -164,7 +165,7 @@ def _patient_entries(folder: Path) -> Iterator[Entry]:
         yield Entry(
             record,
             partial(_image, path, named),
-            partial(_masks, masks[phase], named) if annotated else None,
+            partial(_masks, masks[phase], path, named) if annotated else None,
         )
 
 
@@ -173,11 +174,9 @@ def _image(path: Path, named: str) -> Stack:
     return read_stack(path)
 
 
-def _masks(path: Path, named: str, shape: Shape) -> NDArray[np.uint8]:
+def _masks(path: Path, image: Path, named: str, shape: Shape) -> NDArray[np.uint8]:
     _require(path, named)
-    masks = nifti.read_mask(path)
-    ACDC_LABELS.check(masks, path.name)
-    return masks
+    return read_mask_on(path, nifti.read(image).grid, ACDC_LABELS, stack=True)
 
 
 def _require(path: Path, named: str) -> None:

@@ -10,14 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cardiolabel.datasets import READERS, file_names, manifest
-from cardiolabel.datasets.listing import Shape
+from cardiolabel.datasets.listing import Entry
 from cardiolabel.domain import Clip, Spacing, Stack
 from cardiolabel.errors import DatasetError, ImageContentError, InputError
 from cardiolabel.io import metaimage, nifti
 from cardiolabel.io.files import atomic
+from cardiolabel.io.grid import Grid
+from cardiolabel.io.mask_files import read_mask_on
 
 __all__ = ["LABELS", "Prepared", "prepare"]
 
@@ -44,9 +45,9 @@ def prepare(
 ) -> Prepared:
     """Copy or convert a dataset into a studies folder.
 
-    ``.nii.gz`` files that can be read are copied byte for byte; others are converted with their
-    pixel size. It can be run again: what is in place is not written again, nor is a readable image
-    replaced by another of the same id. Masks already in ``labels/final`` may be corrections and are
+    ``.nii.gz`` images that can be read are copied byte for byte; others are converted with their
+    pixel size. Masks are put onto the voxels of their image. It can be run again: what is in place is
+    not written again, nor is a readable image replaced by another of the same id. Masks already in ``labels/final`` may be corrections and are
     never replaced, and rows already in the manifest stay as people left them.
 
     Parameters
@@ -93,7 +94,7 @@ def prepare(
             if listed.isdisjoint((image_id, image.name)):
                 rows.append(replace(entry.record, path=image))
             if entry.masks is not None:
-                _place_label(entry.masks, dest / LABELS / image.name, image)
+                _place_label(entry, dest / LABELS / image.name, image)
                 labels += 1
         except InputError as error:
             skipped.append((image_id, str(error)))
@@ -115,19 +116,23 @@ def _place_image(source: Path | Callable[[], Clip | Stack], image: Path) -> None
         raise ImageContentError(f"another image named {image.name} is there already; move or rename one")
 
 
-def _place_label(source: Path | Callable[[Shape], NDArray[np.uint8]], label: Path, image: Path) -> None:
-    """Put a mask into ``labels/final``, unless the image has one there."""
-    if label.exists():
+def _place_label(entry: Entry, label: Path, image: Path) -> None:
+    """Put an entry's mask, if it has one, into ``labels/final``, unless the image has one there."""
+    source = entry.masks
+    if source is None or label.exists():
         return
     there = nifti.read(image)
-    masks = _read_mask(source) if isinstance(source, Path) else source(there.clip.shape)
+    if isinstance(source, Path):
+        grid = _grid(entry.image) if isinstance(entry.image, Path) else there.grid
+        masks = read_mask_on(source, grid, entry.record.labels, stack=entry.record.is_stack)
+    else:
+        masks = source(there.clip.shape)
     if masks.shape != there.clip.shape:
-        name = source.name if isinstance(source, Path) else image.name
         raise ImageContentError(
-            f"{name}: a mask of (T, H, W) {masks.shape} does not fit its image, {there.clip.shape}"
+            f"{image.name}: a mask of (T, H, W) {masks.shape} does not fit its image, {there.clip.shape}"
         )
     label.parent.mkdir(parents=True, exist_ok=True)
-    _copy_or_write(source, label, lambda: nifti.write_mask_like(masks, label, grid=there.grid))
+    nifti.write_mask_like(masks, label, grid=there.grid)
 
 
 def _copy_or_write(source: Path | Callable[..., object], target: Path, write: Callable[[], None]) -> None:
@@ -178,10 +183,12 @@ def _read_if_readable(image: Path) -> nifti.NiftiImage | None:
 
 
 def _read(path: Path) -> Clip:
-    is_metaimage = file_names.image_suffix(path) in metaimage.SUFFIXES
-    return metaimage.read(path) if is_metaimage else nifti.read(path).clip
+    return metaimage.read(path) if _is_metaimage(path) else nifti.read(path).clip
 
 
-def _read_mask(path: Path) -> NDArray[np.uint8]:
-    is_metaimage = file_names.image_suffix(path) in metaimage.SUFFIXES
-    return metaimage.read_mask(path) if is_metaimage else nifti.read_mask(path)
+def _grid(path: Path) -> Grid:
+    return metaimage.read_grid(path) if _is_metaimage(path) else nifti.read(path).grid
+
+
+def _is_metaimage(path: Path) -> bool:
+    return file_names.image_suffix(path) in metaimage.SUFFIXES

@@ -145,7 +145,7 @@ def _masks(record: Record, sources: Sources) -> tuple[MaskedImage, MaskedImage]:
         (Side.REFERENCE, sources.reference_file(record)),
     ):
         try:
-            found.append(sources.studies.masked(record, path, name=path.name))
+            found.append(sources.studies.masked(record, path))
         except (InputError, OSError) as error:
             raise ImageContentError(f"{side} mask: {error}") from error
     ours, theirs = found

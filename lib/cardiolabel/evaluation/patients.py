@@ -18,7 +18,6 @@ from cardiolabel.measurements.study import measure_study
 from cardiolabel.predicted import without_masks
 from cardiolabel.reporting.bland_altman import PairedValues
 from cardiolabel.rounding import rounded
-from cardiolabel.studies import labels_of
 
 QUANTITIES = {"ef_pct": "EF points", "edv_ml": "ml", "esv_ml": "ml"}
 """What is compared, and the unit of differences."""
@@ -65,7 +64,7 @@ def pair_patient(
     sides = [
         measure_study(
             [
-                without_masks(record, labels_of(record), problems[record.image_id])
+                without_masks(record, record.labels, problems[record.image_id])
                 if record.image_id in problems
                 else side[record.image_id]
                 for record in records

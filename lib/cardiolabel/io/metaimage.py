@@ -2,7 +2,7 @@
 
 Decoded here rather than by SimpleITK, which returns arbitrary pixels for damaged compressed data,
 states a pixel size of 1 where the header has none, and follows a header to any file on the disk.
-Orientation fields are ignored, as in echo they mean nothing anatomically.
+Where voxels lie is told by ``TransformMatrix`` and ``Offset``, and used to join masks with images.
 
 References
 ----------
@@ -22,12 +22,16 @@ from numpy.typing import NDArray
 
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import ImageContentError, ImageReadError
+from cardiolabel.io.grid import Grid
+from cardiolabel.io.whole_values import whole_values
 
-__all__ = ["SUFFIXES", "read", "read_mask"]
+__all__ = ["SUFFIXES", "read", "read_grid", "read_placed_mask"]
 
 SUFFIXES = (".mhd", ".mha")
 
 _HEADER_BYTES = 65536
+_MATRIX = ("TransformMatrix", "Rotation", "Orientation")
+_OFFSET = ("Offset", "Origin", "Position")
 _TYPES = {
     "MET_UCHAR": "u1",
     "MET_CHAR": "i1",
@@ -80,7 +84,12 @@ def read(path: Path) -> Clip:
         raise ImageContentError(f"{path.name}: {error}") from None
 
 
-def read_mask(path: Path) -> NDArray[np.uint8]:
+def read_grid(path: Path) -> Grid:
+    """Where the voxels of a file lie; errors as `read`."""
+    return _grid(_header(path))
+
+
+def read_placed_mask(path: Path) -> tuple[NDArray[np.uint8], Grid]:
     """Read a label file.
 
     Parameters
@@ -90,19 +99,17 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
 
     Returns
     -------
-    ndarray of uint8, shape (T, H, W)
+    masks : ndarray of uint8, shape (T, H, W)
+    grid : Grid
+        Where they lie.
 
     Raises
     ------
     ImageReadError, ImageContentError
         As `read`; also where values are not whole numbers in 0..255.
     """
-    frames = _frames(_header(path))
-    with np.errstate(invalid="ignore"):
-        masks = frames.astype(np.uint8)
-    if not np.array_equal(masks, frames):
-        raise ImageContentError(f"{path.name}: mask values must be whole numbers in 0..255")
-    return masks
+    header = _header(path)
+    return whole_values(_frames(header), path.name), _grid(header)
 
 
 def _header(path: Path) -> _Header:
@@ -212,6 +219,35 @@ def _spacing(header: _Header) -> Spacing | None:
     if not all(math.isfinite(size_mm) and size_mm > 0 for size_mm in (row_mm, col_mm)):
         return None
     return Spacing(row_mm=row_mm, col_mm=col_mm)
+
+
+def _grid(header: _Header) -> Grid:
+    """Axes of files point left, posterior and superior where the header does not say otherwise."""
+    size, spacing = _size(header), _spacing(header)
+    if spacing is None:
+        return Grid(size, np.zeros((4, 4)))
+    matrix, offset = (_numbers(header, *names) for names in (_MATRIX, _OFFSET))
+    axes = len(offset) or 3
+    lps = np.eye(4)
+    if len(matrix) == axes * axes and axes in (2, 3):
+        lps[:axes, :axes] = np.reshape(matrix, (axes, axes)).T  # a row for each axis of the file
+    if axes in (2, 3):
+        lps[:axes, 3] = offset or 0.0
+    lps[:3, :3] *= [spacing.col_mm, spacing.row_mm, _step_mm(header)]
+    return Grid(size, np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps)
+
+
+def _numbers(header: _Header, *names: str) -> list[float]:
+    text = next((header.fields[name] for name in names if name in header.fields), "")
+    try:
+        return [float(word) for word in text.split()]
+    except ValueError:
+        raise ImageContentError(f"{header.path.name}: {names[0]} is {text!r}; expected numbers") from None
+
+
+def _step_mm(header: _Header) -> float:
+    sizes = _numbers(header, "ElementSpacing", "ElementSize")
+    return sizes[2] if len(sizes) > 2 and math.isfinite(sizes[2]) and sizes[2] > 0 else 0.0
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -1,12 +1,13 @@
 """NIfTI files: ``[lateral, depth(, frame)]`` on disk, ``(T, H, W)`` in memory.
 
-Echo files carry affines that mean nothing anatomically, with any sign: only the column norms (the
-pixel size) are used; the array order is kept as it is.
+The order of rows and columns is kept as the file has it; where its voxels lie, its `Grid` knows.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
+import logging
 import math
 import zlib
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 from nibabel.wrapstruct import WrapStructError
@@ -24,8 +26,11 @@ from numpy.typing import NDArray
 from cardiolabel.domain import Clip, Spacing, Stack
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io.files import atomic
+from cardiolabel.io.grid import Grid
 from cardiolabel.io.inflate import MAX_RATIO, inflate
 from cardiolabel.io.limits import pixel_bytes
+from cardiolabel.io.nifti_affine import place
+from cardiolabel.io.whole_values import whole_values
 
 SUFFIXES = (".nii.gz", ".nii")
 _UNITS_MM = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
@@ -36,37 +41,12 @@ _PADDING = 65536  # some writers leave a few bytes behind the pixels
 _PIXELS_AT, _NO_EXTENSION = 352, bytes(4)
 """Where pixels begin in a NIfTI-1 file, and what is between them and the header."""
 
+_GZIP_STARTS = b"\x1f\x8b"
+_SILENT = logging.Logger("corrections of a header, which nobody needs to know")
+_SILENT.addHandler(logging.NullHandler())
+
 _NIFTI2_STARTS = tuple((540).to_bytes(4, order) for order in ("little", "big"))
 _UNREADABLE = (ImageFileError, HeaderDataError, HeaderTypeError, WrapStructError)
-
-
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """Geometry of a file: its array shape on disk, its 4x4 affine, and how many mm its unit has."""
-
-    shape: tuple[int, ...]
-    affine: NDArray[np.float64]
-    unit_mm: float = 1.0
-
-    @property
-    def spacing(self) -> Spacing | None:
-        """Pixel size from the affine's column norms; None if the file declares no size."""
-        col_mm, row_mm = (self.unit_mm * float(np.linalg.norm(self.affine[:3, axis])) for axis in (0, 1))
-        if not (np.isfinite([row_mm, col_mm]).all() and row_mm > 0 and col_mm > 0):
-            return None
-        return Spacing(row_mm=row_mm, col_mm=col_mm)
-
-    @property
-    def slice_spacing_mm(self) -> float | None:
-        """Distance along the third axis, for a stack of slices; None if the file declares none."""
-        distance = self.unit_mm * float(np.linalg.norm(self.affine[:3, 2]))
-        return distance if np.isfinite(distance) and distance > 0 else None
-
-    @property
-    def frames_shape(self) -> tuple[int, int, int]:
-        """Shape ``(T, H, W)`` in memory."""
-        frames = int(np.prod(self.shape[2:]))
-        return frames, self.shape[1], self.shape[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,32 +74,37 @@ def read(path: Path) -> NiftiImage:
     """
     array, grid = _load(path)
     try:
-        clip = Clip(_to_frames(array), grid.spacing)
+        clip = Clip(_to_frames(array, grid), grid.spacing)
     except ImageContentError as error:
         raise ImageContentError(f"{path.name}: {error}") from None
     return NiftiImage(clip, grid)
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
-    """Read a label file as ``(T, H, W)`` uint8.
+    """Read a label file as ``(T, H, W)`` uint8; as `read_placed_mask`, without its geometry."""
+    return read_placed_mask(path)[0]
+
+
+def read_placed_mask(path: Path) -> tuple[NDArray[np.uint8], Grid]:
+    """Read a label file.
+
+    Returns
+    -------
+    masks : ndarray of uint8, shape (T, H, W)
+    grid : Grid
+        Where they lie.
 
     Raises
     ------
     ImageReadError, ImageContentError
         As `read`; also where values are not whole numbers in 0..255.
     """
-    array, _ = _load(path)
+    array, grid = _load(path)
     try:
-        masks = _to_frames(array)
+        frames = _to_frames(array, grid)
     except ImageContentError as error:
         raise ImageContentError(f"{path.name}: {error}") from None
-    if masks.dtype.kind not in "uif":
-        raise ImageContentError(f"{path.name}: a mask must be numeric, not {masks.dtype}")
-    with np.errstate(invalid="ignore"):
-        whole = masks.astype(np.uint8)
-    if not np.array_equal(whole, masks):
-        raise ImageContentError(f"{path.name}: mask values must be whole numbers in 0..255")
-    return whole
+    return whole_values(frames, path.name), grid
 
 
 def write_clip(clip: Clip, path: Path) -> None:
@@ -157,49 +142,31 @@ def write_mask_like(masks: NDArray[np.uint8], path: Path, *, grid: Grid) -> None
 
 def mask_bytes(masks: NDArray[np.uint8], grid: Grid, *, compressed: bool) -> bytes:
     """What `write_mask_like` writes, as ``.nii.gz`` if compressed, else as ``.nii``; errors as there."""
-    _check_fit(masks, grid)
-    pixels = masks.astype(np.uint8, copy=False).tobytes()  # (T, H, W) in C order is (W, H, T) in Fortran's
-    return _packed(_mask_header(grid.shape, grid.affine.tobytes(), grid.unit_mm) + pixels, compressed)
-
-
-def _check_fit(masks: NDArray[np.uint8], grid: Grid) -> None:
-    if masks.size != math.prod(grid.shape) or masks.shape[:0:-1] != grid.shape[:2]:
+    if masks.shape != grid.frames_shape:
         raise ImageContentError(f"masks {masks.shape} do not fit an image of shape {grid.shape}")
+    pixels = grid.to_disk(masks.astype(np.uint8, copy=False)).tobytes(order="F")
+    return _packed(_mask_header(grid.shape, grid.affine.tobytes(), grid.unit_mm) + pixels, compressed)
 
 
 def _load(path: Path) -> tuple[NDArray[np.generic], Grid]:
     try:
-        content, declared = _content(path)
-        image: Any = _kind(content).from_bytes(content)
-        shape = image.header.get_data_shape()
-        needed = math.prod(shape) * image.header.get_data_dtype().itemsize
+        content, header = _content(path)
+        placement = place(header, path.name)
+        header.check_fix(logger=_SILENT)
+        shape = header.get_data_shape()
+        needed = math.prod(shape) * header.get_data_dtype().itemsize
         if needed > len(content):
             raise ImageReadError(f"{path.name}: truncated, pixels {shape} need {needed} bytes; copy it again")
-        array = np.asanyarray(image.dataobj)
-        unit_mm = _UNITS_MM[image.header.get_xyzt_units()[0]]
+        array = np.asanyarray(ArrayProxy(io.BytesIO(content), header))
+        unit_mm = _UNITS_MM[header.get_xyzt_units()[0]]
     except FileNotFoundError:
         raise ImageReadError(f"{path.name}: no such file") from None
     except (*_UNREADABLE, OSError, EOFError, ValueError, OverflowError, zlib.error) as error:
         raise ImageReadError(f"{path.name}: not a readable NIfTI file ({error})") from error
     except KeyError as error:  # how nibabel says that it does not know a code
         raise ImageReadError(f"{path.name}: not a readable NIfTI file (unknown code {error})") from error
-    return array, Grid(tuple(array.shape), _affine(image, declared), unit_mm)
-
-
-def _affine(image: Any, declared: Any) -> NDArray[np.float64]:
-    """The affine; zeros where the header declares no pixel size.
-
-    An identity that stands beside other sizes in ``pixdim`` was never set (ACDC's files are so): the
-    sizes count, as they do for ITK.
-    """
-    affine = np.asarray(image.affine, dtype=np.float64)
-    sizes = np.asarray(declared["pixdim"][1:4], dtype=np.float64)
-    if (sizes[:2] == 0).any() and not declared["sform_code"]:
-        return np.zeros((4, 4))
-    unset = np.array_equal(np.abs(affine[:3, :3]), np.eye(3)) and not declared["qform_code"]
-    if unset and (np.isfinite(sizes) & (sizes > 0)).all() and not np.allclose(sizes, 1):
-        affine[:3, :3] *= sizes
-    return affine
+    grid = Grid(tuple(array.shape), placement.affine, unit_mm, placement.step_problem, placement.otherwise)
+    return array, grid
 
 
 def _content(path: Path) -> tuple[bytes, Any]:
@@ -211,6 +178,7 @@ def _content(path: Path) -> tuple[bytes, Any]:
     if not is_nifti(path):
         raise ImageReadError(f"{path.name}: expected a NIfTI file ending in .nii or .nii.gz")
     compressed = path.name.lower().endswith(".gz")
+    _check_compression(path, compressed)
     most = path.stat().st_size * (MAX_RATIO if compressed else 1)
     header: Any = None
 
@@ -228,6 +196,15 @@ def _content(path: Path) -> tuple[bytes, Any]:
         if most > limit:
             raise ImageContentError(f"{path.name}: holds more than its header declares; write it again")
         return head + file.read(), header
+
+
+def _check_compression(path: Path, compressed: bool) -> None:
+    with path.open("rb") as file:
+        is_gzip = file.read(2) == _GZIP_STARTS
+    if is_gzip and not compressed:
+        raise ImageReadError(f"{path.name}: is compressed by gzip; rename it to {path.name}.gz")
+    if compressed and not is_gzip and path.stat().st_size > 0:
+        raise ImageReadError(f"{path.name}: is not compressed by gzip; rename it to {path.name[:-3]}")
 
 
 def _kind(head: bytes) -> Any:
@@ -252,17 +229,14 @@ def _declared_bytes(name: str, header: Any, most: int) -> int:
     return end
 
 
-def _to_frames(array: NDArray[np.generic]) -> NDArray[np.generic]:
+def _to_frames(array: NDArray[np.generic], grid: Grid) -> NDArray[np.generic]:
     shape = array.shape
-    if array.ndim == 4 and shape[2] == 1:
-        array = array[:, :, 0, :]
-    if array.ndim == 2:
-        array = array[:, :, np.newaxis]
-    if array.ndim != 3 or 0 in shape:
+    cine = array.ndim == 4 and shape[2] == 1
+    if not (cine or array.ndim in (2, 3)) or 0 in shape:
         raise ImageContentError(
             f"expected a still (W, H) or (W, H, 1) or a cine (W, H, T) or (W, H, 1, T), got {shape}"
         )
-    return np.ascontiguousarray(array.transpose(2, 1, 0))
+    return grid.to_frames(array)
 
 
 def _to_disk(frames: NDArray[np.generic], *, ndim: int) -> NDArray[np.generic]:
@@ -280,6 +254,7 @@ def _image(array: NDArray[np.generic], affine: NDArray[np.float64]) -> Any:
         return nib.Nifti1Image(array, affine)
     image = nib.Nifti1Image(array, None)  # an axis has no length: no rotation can be told
     image.header.set_sform(affine, code="aligned")
+    image.header["pixdim"][1:4] = np.linalg.norm(affine[:3, :3], axis=0)
     return image
 
 

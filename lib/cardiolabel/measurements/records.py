@@ -34,6 +34,8 @@ class MaskedImage:
     problem : str
         Why there are no masks (the file is unreadable, nothing was predicted); ``masks`` is then
         empty, shape (0, 0, 0).
+    affine_mm : ndarray, shape (4, 4), optional
+        From (column, row, frame or slice) to patient coordinates in mm, where the file places its voxels.
 
     Raises
     ------
@@ -55,6 +57,7 @@ class MaskedImage:
     frame_rate_hz: float | None = None
     slice_spacing_mm: float | None = None
     problem: str = ""
+    affine_mm: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if not self.labels.has("lv_cavity"):

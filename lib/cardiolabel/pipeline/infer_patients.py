@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from cardiolabel.active_learning.calibration import Calibration
 from cardiolabel.active_learning.intervals import with_intervals
 from cardiolabel.domain import Record
-from cardiolabel.errors import ImageContentError, InputError
+from cardiolabel.errors import InputError
 from cardiolabel.inference.batch import predict_all
 from cardiolabel.inference.models import check_view
 from cardiolabel.inference.ordered import ordered
 from cardiolabel.inference.predictor import Predictor, Prepared
 from cardiolabel.io import nifti
+from cardiolabel.io.grid import Grid
+from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.overlays import Overlays, overlay_file
@@ -75,7 +77,7 @@ class _Item:
     """An image on its way; ``kept`` are masks that an earlier run made."""
 
     record: Record
-    grid: nifti.Grid | None = None
+    grid: Grid | None = None
     kept: NDArray[np.uint8] | None = None
     problem: str = ""
 
@@ -105,7 +107,7 @@ class _Run:
             image = nifti.read(item.record.path)
             item.grid = image.grid
             if self._resume and target.is_file():
-                item.kept = self._kept_masks(target, image.grid)
+                item.kept = self._kept_masks(item.record, target, image.grid)
             return None if item.kept is not None else self._predictor.prepare(image.clip)
         except InputError as error:
             item.problem = str(error)
@@ -115,13 +117,9 @@ class _Run:
                 for old in (target, overlay_file(self._out, item.record.image_id)):
                     old.unlink(missing_ok=True)
 
-    def _kept_masks(self, target: Path, grid: nifti.Grid) -> NDArray[np.uint8] | None:
+    def _kept_masks(self, record: Record, target: Path, grid: Grid) -> NDArray[np.uint8] | None:
         try:
-            masks = nifti.read_mask(target)
-            self._predictor.labels.check(masks, target.name)
-            if masks.shape == grid.frames_shape:
-                return masks
-            raise ImageContentError(f"{target.name}: mask {masks.shape}, image {grid.frames_shape}")
+            return read_mask_on(target, grid, self._predictor.labels, stack=record.is_stack)
         except InputError as error:
             logger.warning("a mask of an earlier run cannot be used and is made anew")
             logger.debug("%s", error)

@@ -13,11 +13,11 @@ from typing import Any
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 
-from cardiolabel.domain import Record, View
+from cardiolabel.domain import Record
 from cardiolabel.errors import CardiolabelError
 from cardiolabel.io import nifti
+from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.measurements.mask_agreement import compare_masks
-from cardiolabel.studies import labels_of
 
 _POLL_S, _TAKEN_UP_S = 1.0, 120.0
 _ENDED = ("DONE", "ERROR")
@@ -116,10 +116,9 @@ class Annotator:
         """Dice of what is predicted before it is corrected."""
         path = self._predicted(record, version)
         try:
-            found = compare_masks(
-                nifti.read_mask(path), nifti.read_mask(right), labels=labels_of(record), spacing=None,
-                stack=record.view is View.SAX,
-            )  # fmt: skip
+            predicted, grid = nifti.read_placed_mask(path)
+            drawn = read_mask_on(right, grid, record.labels, stack=record.is_stack)
+            found = compare_masks(predicted, drawn, labels=record.labels, spacing=None, stack=record.is_stack)
         finally:
             path.unlink()
         return [one.dice for one in found if one.structure == "lv_cavity" and one.dice is not None]

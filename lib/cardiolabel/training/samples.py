@@ -17,8 +17,12 @@ from cardiolabel.domain import Phase, Record, Spacing
 from cardiolabel.errors import DatasetError, InputError, MeasurementError
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
+from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.preprocessing.recipes import Output, Placement, Recipe
 from cardiolabel.training.landmark_points import landmarks_of_mask
+
+_READING = 2
+"""Counts up when masks are read in another way, so that no arrays of the old way are used."""
 
 NOT = 128
 """Added to a class: pixels that may be of any other."""
@@ -99,7 +103,7 @@ def load(
         side = recipe.size_px
         return Samples(torch.zeros(0, 1, side, side).half(), torch.zeros(0, side, side, dtype=torch.uint8))
     files = [(str(one.phase), file_state(one.path), file_state(path)) for one, path in pairs]
-    key = hashlib.sha256(repr((_told(recipe), cavity_only, files)).encode()).hexdigest()[:16]
+    key = hashlib.sha256(repr((_READING, _told(recipe), cavity_only, files)).encode()).hexdigest()[:16]
     stored = cache / f"samples-{key}.pt"
     if stored.exists():
         images, classes, points, skipped = torch.load(stored, weights_only=True)
@@ -129,9 +133,8 @@ def _told(recipe: Recipe) -> dict[str, object]:
 
 
 def _read(record: Record, path: Path, recipe: Recipe, cavity_only: bool) -> Samples:
-    clip, masks = nifti.read(record.path).clip, nifti.read_mask(path)
-    if masks.shape != clip.shape:
-        raise DatasetError(f"mask {masks.shape} (T, H, W) does not fit its image {clip.shape}")
+    image = nifti.read(record.path)
+    clip, masks = image.clip, read_mask_on(path, image.grid, record.labels, stack=record.is_stack)
     place = recipe.placement(clip)
     images, classes = recipe.frames(clip, place), recipe.masks(masks, place)
     open_frames = _open_frames(masks, recipe)

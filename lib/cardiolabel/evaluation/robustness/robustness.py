@@ -194,7 +194,7 @@ def _read(records: Sequence[Record], sources: Sources) -> tuple[list[_Image], di
     for record in records:
         path = sources.reference_file(record)
         try:
-            reference = sources.studies.masked(record, path, name=path.name)
+            reference = sources.studies.masked(record, path)
             parts = labelled_parts(record, reference.masks)
             if not parts:
                 raise ImageContentError("reference mask: empty, it labels nothing")

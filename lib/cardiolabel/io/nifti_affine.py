@@ -1,0 +1,197 @@
+"""Which of a NIfTI header's three statements about its geometry counts.
+
+A header gives voxel sizes in ``pixdim``, a placement by quaternion (``qform``, which uses them) and one by
+matrix (``sform``, which has sizes of its own). They can disagree. As in ITK, 3D Slicer and nnU-Net, the
+voxel sizes are ``pixdim``'s where a coded qform stands behind them; what no rule settles is refused.
+
+References
+----------
+NIfTI-1 standard, https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h, section on methods 1 to 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from cardiolabel.errors import ImageContentError
+
+__all__ = ["Placement", "place"]
+
+_SAME_SIZE = 2e-3
+_SAME_VOLUME = 1e-2
+_RIGHT_ANGLE = 0.01
+"""Cosine between rows and columns up to which they count as perpendicular: 0.6 degrees."""
+
+_STEP = "the distance between slices is {:.6g} by pixdim and {:.6g} by the sform"
+
+Affine = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Where a header puts its voxels, in the header's unit.
+
+    Parameters
+    ----------
+    affine : ndarray, shape (4, 4)
+        Zeros where the header declares no pixel size; its third column is zeros where it declares no step.
+    step_problem : str
+        Empty, or in words what contradicts what along the third axis.
+    otherwise : ndarray, shape (4, 4), optional
+        Of a header with sizes and no place: where nibabel puts it, while ITK, whose place is ``affine``,
+        takes both anatomical directions from the array.
+    """
+
+    affine: Affine
+    step_problem: str = ""
+    otherwise: Affine | None = None
+
+
+def place(header: Any, name: str) -> Placement:
+    """Where a header's voxels lie.
+
+    Parameters
+    ----------
+    header : nibabel NIfTI header
+        As written: not yet corrected by nibabel.
+    name : str
+        The file, for messages.
+
+    Raises
+    ------
+    ImageContentError
+        Two pixel sizes or two voxel volumes that contradict each other with nothing to settle it, or rows
+        and columns that are not perpendicular.
+    """
+    sizes = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
+    sizes[~np.isfinite(sizes)] = 0.0
+    by_matrix, by_quaternion = _sform(header), _qform(header, sizes)
+    if by_matrix is not None and by_quaternion is None:
+        by_matrix = _sized_identity(by_matrix, sizes)
+    if by_matrix is None and by_quaternion is None:
+        return _unplaced(header, sizes)
+    if by_matrix is None:
+        chosen = np.asarray(by_quaternion)
+    elif by_quaternion is not None:
+        chosen = _of_both(by_matrix, by_quaternion, name)
+    else:
+        chosen = by_matrix
+        # This program once wrote masks of flat images so: no step, and sizes that nobody had set.
+        never_set = (sizes == 1).all() and not by_matrix[:3, 2].any()
+        differ = not np.allclose(_steps(by_matrix)[:2], sizes[:2], rtol=_SAME_SIZE)
+        if (sizes[:2] > 0).all() and differ and not never_set:
+            raise ImageContentError(
+                f"{name}: its header gives two pixel sizes, {_by(sizes)} mm by pixdim and"
+                f" {_by(_steps(by_matrix))} mm by the sform, and no qform that settles it; save it again with"
+                " the right one"
+            )
+    _refuse_slanted(chosen, name)
+    return _with_step(chosen, sizes, coded=by_quaternion is not None)
+
+
+def _sform(header: Any) -> Affine | None:
+    """The coded sform; None where its rows and columns span no plane."""
+    if not header["sform_code"] > 0:
+        return None
+    affine = np.asarray(header.get_sform(), dtype=np.float64)
+    if not np.isfinite(affine[:3, 2]).all():
+        affine[:3, 2] = 0.0
+    return affine if _spans_plane(affine) else None
+
+
+def _qform(header: Any, sizes: NDArray[np.float64]) -> Affine | None:
+    """The coded qform; None where it has no sizes or its quaternion is none."""
+    if not header["qform_code"] > 0 or not (sizes[:2] > 0).all():
+        return None
+    turned = header.copy()
+    turned["pixdim"][1:4] = np.where(sizes > 0, sizes, 1.0)
+    try:
+        affine = np.asarray(turned.get_qform(), dtype=np.float64)
+    except (HeaderDataError, ValueError):
+        return None
+    affine[:3, 2] *= sizes[2] > 0
+    return affine if np.isfinite(affine).all() else None
+
+
+def _unplaced(header: Any, sizes: NDArray[np.float64]) -> Placement:
+    if not (sizes[:2] > 0).all():
+        return Placement(np.zeros((4, 4)))
+    flat = header.copy()
+    flat["pixdim"][1:4] = sizes
+    return Placement(
+        np.diag([-sizes[0], -sizes[1], sizes[2], 1.0]),
+        otherwise=np.asarray(flat.get_base_affine(), dtype=np.float64),
+    )
+
+
+def _sized_identity(affine: Affine, sizes: NDArray[np.float64]) -> Affine:
+    """An identity that stands beside other sizes in pixdim was never set (ACDC's files are so)."""
+    unset = np.array_equal(np.abs(affine[:3, :3]), np.eye(3))
+    if not unset or not (sizes[:2] > 0).all():
+        return affine
+    sized = affine.copy()
+    sized[:3, :3] *= np.where(sizes > 0, sizes, 1.0)
+    return sized
+
+
+def _of_both(by_matrix: Affine, by_quaternion: Affine, name: str) -> Affine:
+    """The sform, which is more exact, while it has the qform's sizes; else the qform."""
+    theirs, ours = _steps(by_matrix), _steps(by_quaternion)
+    told = (ours > 0) & (theirs > 0)
+    if not np.allclose(theirs[told], ours[told], rtol=_SAME_SIZE):
+        return by_quaternion
+    volumes = [abs(float(np.linalg.det(affine[:3, :3]))) for affine in (by_matrix, by_quaternion)]
+    if min(volumes) > 0 and not np.isclose(volumes[0], volumes[1], rtol=_SAME_VOLUME):
+        raise ImageContentError(
+            f"{name}: its header gives two voxel volumes, {volumes[0]:.4g} mm3 by the sform, which is"
+            f" sheared, and {volumes[1]:.4g} mm3 by the qform; save it again with the right one"
+        )
+    return by_matrix
+
+
+def _refuse_slanted(affine: Affine, name: str) -> None:
+    col, row = affine[:3, 0], affine[:3, 1]
+    lengths = float(np.linalg.norm(col) * np.linalg.norm(row))
+    if lengths > 0 and abs(float(col @ row)) > _RIGHT_ANGLE * lengths:
+        angle = np.degrees(np.arccos(abs(float(col @ row)) / lengths))
+        raise ImageContentError(
+            f"{name}: its rows and columns meet at {angle:.0f} degrees; resample it to rectangular pixels"
+        )
+
+
+def _with_step(affine: Affine, sizes: NDArray[np.float64], *, coded: bool) -> Placement:
+    """The affine with a third column that leaves the plane, and what contradicts it."""
+    step, plane = affine[:3, 2], np.cross(affine[:3, 0], affine[:3, 1])
+    area, length = float(np.linalg.norm(plane)), float(np.linalg.norm(step))
+    if area == 0:
+        return Placement(affine)
+    leaves = np.isfinite(step).all() and abs(float(plane @ step)) > 1e-3 * area * length
+    if not leaves:
+        mended = affine.copy()
+        mended[:3, 2] = plane / area * sizes[2]
+        return Placement(mended)
+    if not coded and sizes[2] > 0 and not np.isclose(length, sizes[2], rtol=_SAME_SIZE):
+        return Placement(affine, _STEP.format(sizes[2], length))
+    return Placement(affine)
+
+
+def _spans_plane(affine: Affine) -> bool:
+    """Whether the first two columns are finite, have lengths, and are not parallel."""
+    col, row = affine[:3, 0], affine[:3, 1]
+    if not np.isfinite(affine[:3, [0, 1, 3]]).all():
+        return False
+    lengths = float(np.linalg.norm(col) * np.linalg.norm(row))
+    return lengths > 0 and float(np.linalg.norm(np.cross(col, row))) > 1e-3 * lengths
+
+
+def _steps(affine: Affine) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.norm(affine[:3, :3], axis=0))
+
+
+def _by(sizes: NDArray[np.float64]) -> str:
+    return " x ".join(f"{size:.6g}" for size in sizes)

@@ -1,0 +1,123 @@
+"""What a ``.seg.nrrd`` file says of its label values.
+
+3D Slicer writes for its k-th segment the fields ``Segmentk_Name``, ``Segmentk_LabelValue`` and
+``Segmentk_Layer``. Values are renumbered when segments are deleted and drawn again, so that only the header
+tells what they mean.
+
+References
+----------
+3D Slicer, vtkMRMLSegmentationStorageNode, https://slicer.readthedocs.io, "Segmentation file (.seg.nrrd)".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiolabel.domain import LabelSet
+from cardiolabel.errors import ImageContentError
+
+__all__ = ["Segment", "label_values", "segments_of"]
+
+_FIELD = re.compile(r"Segment(\d+)_(Name|LabelValue|Layer)")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment: its structure's name, the label value it has in its layer, and that layer from 0."""
+
+    name: str
+    value: int
+    layer: int = 0
+
+
+def segments_of(fields: Mapping[str, str]) -> tuple[Segment, ...]:
+    """Segments that the fields of an NRRD header describe, in the file's order; none in a plain label map.
+
+    Examples
+    --------
+    >>> segments_of({"Segment0_Name": "lv_cavity", "Segment0_LabelValue": "2", "type": "unsigned char"})
+    (Segment(name='lv_cavity', value=2, layer=0),)
+    """
+    described: dict[int, dict[str, str]] = {}
+    for field, text in fields.items():
+        if match := _FIELD.fullmatch(field):
+            described.setdefault(int(match[1]), {})[match[2]] = text
+    return tuple(
+        Segment(
+            _unescaped(of_segment.get("Name", f"Segment{number}")),
+            _whole(of_segment.get("LabelValue"), otherwise=number + 1),
+            _whole(of_segment.get("Layer"), otherwise=0),
+        )
+        for number, of_segment in sorted(described.items())
+    )
+
+
+def label_values(
+    frames: NDArray[np.generic], segments: Sequence[Segment], labels: LabelSet, name: str
+) -> NDArray[np.uint8]:
+    """The frames with the values that a label set gives to the names of their segments.
+
+    Names count whatever their case, and with blanks or hyphens for underscores. Where segments of several
+    layers overlap, the later one counts, as in 3D Slicer's own export.
+
+    Parameters
+    ----------
+    frames : ndarray, shape (T, H, W) or (T, H, W, layers)
+        Label values as the segments number them.
+    segments : sequence of Segment
+    labels : LabelSet
+        Structures that the mask may have.
+    name : str
+        The file, for messages.
+
+    Raises
+    ------
+    ImageContentError
+        A value without a segment, or a segment whose name the label set does not have.
+    """
+    layered = frames if frames.ndim == 4 else frames[..., np.newaxis]
+    structures = {_plain(structure): value for structure, value in labels.values}
+    masks = np.zeros(layered.shape[:3], dtype=np.uint8)
+    described = np.zeros(layered.shape, dtype=np.bool_)
+    unknown: list[str] = []
+    for segment in segments:
+        if segment.layer >= layered.shape[3]:
+            continue
+        inside = layered[..., segment.layer] == segment.value
+        if not inside.any():
+            continue
+        described[..., segment.layer] |= inside
+        value = structures.get(_plain(segment.name))
+        if value is None:
+            unknown.append(segment.name[:80])
+        else:
+            masks[inside] = value
+    expected = ", ".join(labels.as_dict())
+    if unknown:
+        called = ", ".join(map(repr, unknown))
+        raise ImageContentError(f"{name}: segments are called {called}; expected names among {expected}")
+    nameless = np.unique(layered[(layered != 0) & ~described])
+    if nameless.size:
+        shown = ", ".join(f"{value:g}" for value in nameless[:5].tolist())
+        raise ImageContentError(
+            f"{name}: label values {shown} belong to no named segment; expected {expected}"
+        )
+    return masks
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
+
+
+def _unescaped(text: str) -> str:
+    r"""A value of an NRRD header, in which line ends and backslashes are escaped."""
+    return text.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
+
+
+def _whole(text: str | None, *, otherwise: int) -> int:
+    return int(text) if text is not None and text.strip().isdecimal() else otherwise
