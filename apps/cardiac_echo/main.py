@@ -29,10 +29,12 @@ from lib.configs.echonet import Echonet
 from lib.configs.landmarks import Landmarks
 from lib.configs.sunnybrook import Sunnybrook
 from lib.datastore import StudiesDatastore
+from lib.devices import check_device
 from lib.engine import Engine
 from lib.environment import apply_limits
 from lib.errors import refused
 from lib.logs import be_discreet
+from lib.model_choice import choose_model
 from lib.scoring import Scoring
 from lib.sessions import UploadSessions
 
@@ -68,6 +70,7 @@ class CardiacEchoApp(MONAILabelApp):
             models=Models((config.source for config in self.configs.values()), weights),
             database_url=os.environ.get(URL_VARIABLE),
             watch=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
         )
         self.scoring = Scoring(self.engine, conf.get("scoring", "on"))
         super().__init__(
@@ -115,13 +118,12 @@ class CardiacEchoApp(MONAILabelApp):
         return UploadSessions(path, expiry) if load else None
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
-        """Predict one image.
+        """Predict one image by the model that is asked for or, if that is not for its view, by one that is.
 
         ``request["image"]`` is the id of an image of this datastore or, for an upload only, a `Path`:
         no JSON can hold one, so that a client cannot have the server read a file of its own.
         """
-        task = self._infers.get(request.get("model"))
-        if task is None:
+        if request.get("model") not in self._infers:
             raise refused(
                 404, "unknown_model", f"no model {request.get('model')!r}; there are: {_names(self._infers)}"
             )
@@ -130,7 +132,12 @@ class CardiacEchoApp(MONAILabelApp):
         stored = not isinstance(image, Path)
         if stored and not datastore.get_image_uri(str(image)):
             raise refused(404, "unknown_image", f"no image {image!r} in this studies folder")
-        file, params = task(request)
+        check_device(request.get("device"))
+        sources = {name: task.source for name, task in self._infers.items()}
+        model, note = choose_model(request, sources, self.engine)
+        file, params = self._infers[model]({**request, "model": model})
+        if note:
+            params["note"] = note
         label, tag = file, request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
         if stored and request.get("save_label"):
             datastore.save(image, Path(file), tag, info={"allow_empty": True}, model=params["model"])
@@ -160,12 +167,32 @@ class CardiacEchoApp(MONAILabelApp):
         chosen = strategy(request, self.datastore())
         if "id" not in chosen:
             return chosen
-        image_id = chosen["id"]
+        return {**chosen, **self._opened_by_viewers(chosen["id"])}
+
+    def _opened_by_viewers(self, image_id: str) -> dict[str, Any]:
+        """What 3D Slicer needs to open an image: from ``path`` where it is there, else by a download."""
+        known = self.datastore().get_image_info(image_id)
+        try:
+            image = self.engine.viewer_images.get(self.engine.studies.record(image_id))
+        except OSError as error:
+            logger.warning("no viewer's file of an image: %s", error.strerror)
+            return {**known, "path": self.datastore().get_image_uri(image_id), "PatientID": image_id}
+        # Slicer calls the volume by the PatientID and its download by the name.
         return {
-            **chosen,
-            "path": self.datastore().get_image_uri(image_id),
-            **self.datastore().get_image_info(image_id),
+            **known,
+            "path": str(image.path),
+            "name": image.path.name,
+            "checksum": image.checksum,
+            "PatientID": image_id,
         }
+
+    def info(self) -> dict[str, Any]:
+        """As MONAI Label's; the last training comes first, which is the one that 3D Slicer shows."""
+        info = super().info()
+        stats = sorted(
+            info["train_stats"].items(), key=lambda item: item[1].get("changed_at", ""), reverse=True
+        )
+        return {**info, "train_stats": dict(stats)}
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
         """The patient as measured now, for whoever saved through MONAI Label's own code."""

@@ -21,6 +21,7 @@ from cardiolabel.inference.models import Models
 from cardiolabel.scoring.worklist import Worklist
 from cardiolabel.store.store import Store
 from cardiolabel.studies import Studies
+from lib.viewer_images import ViewerImages
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +42,16 @@ class Engine:
         Where the records are; None for a file within the studies folder.
     watch : bool
         Notice label files that something else writes or removes.
+    read_only : bool
+        Leave the studies folder as it is.
     """
 
-    def __init__(self, folder: Path, *, models: Models, database_url: str | None, watch: bool) -> None:
+    def __init__(
+        self, folder: Path, *, models: Models, database_url: str | None, watch: bool, read_only: bool = False
+    ) -> None:
         self.models = models
         self.studies = Studies(folder, models=models, spreads_pct=self._spreads_pct)
+        self.viewer_images = ViewerImages(self.studies, read_only=read_only)
         self.store = Store(folder, records=self.studies.by_id, url=database_url, watch=watch)
         self.worklist = Worklist(self.studies, self.store)
         self.corrections = Corrections(self.studies, self.store)

@@ -41,6 +41,26 @@ class Status:
     verdict: dict[str, Any] | None = None
     version: int | None = None
 
+    @property
+    def total_epochs(self) -> int:
+        """Epochs that were asked for; 0 where that is not known."""
+        return int(self.settings.get("epochs", 0))
+
+    @property
+    def best_metric(self) -> float:
+        """The best mean Dice so far; 0 before the first."""
+        return max((dice for *_, dice in self.curve if dice is not None), default=0.0)
+
+    @property
+    def summary(self) -> str:
+        """One line for people.
+
+        >>> Status("camus", state="training", settings={"epochs": 10}, epoch=2.5).summary
+        'camus: training, epoch 2.5 of 10'
+        """
+        reason = f": {self.reason}" if self.reason else ""
+        return f"{self.model}: {self.state}, epoch {self.epoch:g} of {self.total_epochs}{reason}"
+
 
 def read_status(model: str, weights: Path) -> Status | None:
     """How the last run of a model stands or ended; None where there was none.

@@ -7,14 +7,13 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Response, UploadFile
 from fastapi.responses import FileResponse
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.others.generic import file_checksum
 
-from lib import masks
 from lib.api import received
 from lib.api.labels import author
 from lib.errors import refused
@@ -24,6 +23,8 @@ router = APIRouter(tags=["Datastore"])
 Reader = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
 Admin = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
 Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
+
+Stored = Annotated[bool, Query(description="The file as it is in the studies folder.")]
 
 _CHECKSUM = re.compile(r"(?:(SHA256|SHA512|MD5):)?([0-9a-fA-F]{32,128})")
 
@@ -36,14 +37,13 @@ def add(
     image: str | None = None,
     params: Annotated[str, Form()] = "{}",
 ) -> dict[str, str]:
-    """As MONAI Label's endpoint; without ``image`` the file's name is the id."""
+    """As MONAI Label's endpoint; without ``image`` the file keeps its name, which tells the id."""
     notes = received.json_object(params)
     if name := author(user):
         notes["user"] = name
     with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
         path = received.upload(file, Path(folder))
-        image_id = image or path.name.removesuffix(masks.suffix(path.name.lower()) or "")
-        return {"image": app_instance().datastore().add_image(image_id, str(path), notes)}
+        return {"image": app_instance().datastore().add_image(image or "", str(path), notes)}
 
 
 @router.delete("/datastore/", include_in_schema=False, dependencies=[Admin])
@@ -55,9 +55,9 @@ def remove(id: str) -> dict[str, str]:
 
 
 @router.head("/datastore/image", summary="Whether an image is there", dependencies=[Reader])
-def check(image: str, check_sum: str | None = None) -> Response:
-    """As MONAI Label's endpoint; ``check_sum`` is ``SHA256:…``, ``SHA512:…`` or ``MD5:…``."""
-    path = _path(image)
+def check(image: str, check_sum: str | None = None, stored: Stored = False) -> Response:
+    """As MONAI Label's endpoint; ``check_sum`` is ``SHA256:…``, ``SHA512:…`` or ``MD5:…`` of a download."""
+    path = _download(image, stored)
     if check_sum:
         given = _CHECKSUM.fullmatch(check_sum)
         if given is None:
@@ -69,10 +69,10 @@ def check(image: str, check_sum: str | None = None) -> Response:
 
 
 @router.get("/datastore/image", summary="Download an image", dependencies=[Reader])
-def download(image: str) -> FileResponse:
-    """The file as it is."""
-    path = _path(image)
-    return FileResponse(path, media_type="application/octet-stream", filename=path.name)
+def download(image: str, stored: Stored = False) -> FileResponse:
+    """The image as viewers open it right: its file, or of a cine a copy whose frames are further apart."""
+    path = _download(image, stored)
+    return FileResponse(path, media_type="application/octet-stream", filename=_path(image).name)
 
 
 @router.get("/datastore/image/info", summary="What is known of an image", dependencies=[Reader])
@@ -104,6 +104,15 @@ def _path(image: str) -> Path:
     if not uri or not Path(uri).is_file():
         raise refused(404, "unknown_image", f"no image {image[:80]!r} in this studies folder")
     return Path(uri)
+
+
+def _download(image: str, stored: bool) -> Path:
+    """What a client gets for an image."""
+    path, engine = _path(image), app_instance().engine
+    record = engine.studies.record(image)
+    if stored or engine.viewer_images.opens_itself(record):
+        return path
+    return Path(engine.viewer_images.get(record).path)
 
 
 def _notes(text: str, user: User) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, File, Form, Header, Query, Response, UploadFile
 from fastapi import Path as PathParameter
@@ -14,9 +15,12 @@ from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
 from cardiolabel.corrections import Correction
+from cardiolabel.errors import InputError
+from cardiolabel.io import nifti
 from cardiolabel.store.versions import FINAL
 from cardiolabel.store.writer import Save
 from lib.api import received
+from lib.engine import Engine
 from lib.errors import refused
 
 router = APIRouter(tags=["Labels"])
@@ -54,14 +58,30 @@ def save_label(
 
 
 @router.get("/datastore/label", tags=["Datastore"], summary="Download a mask")
-def label_file(label: str, tag: str, user: Reader) -> FileResponse:
-    """As MONAI Label's endpoint; ``ETag`` is the version, to be sent back as ``If-Match`` when saving."""
-    store = app_instance().engine.store
+def label_file(
+    label: str,
+    tag: str,
+    user: Reader,
+    stored: Annotated[bool, Query(description="The file as it is in the studies folder.")] = False,
+) -> Response:
+    """As MONAI Label's endpoint; ``ETag`` is the version, to be sent back as ``If-Match`` when saving.
+
+    The mask lies on the image as viewers open it: it has three axes, and in a cine its frames are as far
+    apart as there.
+    """
+    engine = app_instance().engine
+    store = engine.store
     current = store.label(label, tag)
     if current is None:
         raise refused(404, "unknown_label", f"{label}: there is no label {tag!r}")
     path = store.label_path(label, tag)
     headers = {"ETag": f'"{current.number}"'}
+    content = None if stored else _as_shown(engine, label, path)
+    if content is not None:
+        name = quote(path.name)
+        named = f'filename="{name}"' if name == path.name else f"filename*=utf-8''{name}"
+        headers["Content-Disposition"] = f"attachment; {named}"
+        return Response(content, media_type="application/gzip", headers=headers)
     return FileResponse(path, media_type="application/gzip", filename=path.name, headers=headers)
 
 
@@ -106,6 +126,19 @@ def _answer(saved: Correction, response: Response) -> dict[str, Any]:
         "image": version.image_id, "label": version.image_id, "tag": version.tag, "version": version.number,
         "measurement": saved.measurement,
     }  # fmt: skip
+
+
+def _as_shown(engine: Engine, image_id: str, path: Path) -> bytes | None:
+    """A label's file in the geometry that viewers show its image in; None where its own is that."""
+    record = engine.studies.record(image_id)
+    try:
+        flat = len(engine.studies.image(record).grid.shape) == 2
+        if not flat and engine.viewer_images.opens_itself(record):
+            return None
+        frames = engine.studies.masked(record, path).masks
+    except InputError:
+        return None  # whoever opens it learns what is wrong with it
+    return nifti.mask_bytes(frames, engine.viewer_images.grid(record), compressed=True)
 
 
 def _version(if_match: str | None) -> int | None:

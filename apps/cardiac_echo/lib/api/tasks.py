@@ -21,6 +21,7 @@ from monailabel.utils.async_tasks.utils import processes, tasks
 from pydantic import BaseModel, ConfigDict, Field
 
 from lib.batch import progress
+from lib.devices import check_device
 from lib.errors import refused
 
 router = APIRouter()
@@ -33,6 +34,9 @@ Params = Annotated[dict[str, Any] | None, Body()]
 
 KEPT = 50
 """Ended tasks that are remembered."""
+
+REFUSED = "REFUSED"
+"""Status of a training that ended well, with a model that is not better than the one that is served."""
 
 _STARTED_WITHIN_S = 60
 _LONGEST_REQUEST = 100_000  # it travels as one argument of a command
@@ -83,6 +87,7 @@ def batch_infer(
     """As MONAI Label's endpoint; one at a time."""
     _check_known(model, app_instance()._infers, "model")
     given = (params or BatchParams()).model_dump(exclude_none=True)
+    check_device(given.get("device"))
     return _start(Kind.BATCH, [{"images": images.value, **given, "model": model}], run_sync)[0]
 
 
@@ -226,7 +231,26 @@ def _shown(task: dict[str, Any], kind: Kind) -> dict[str, Any]:
     """Without the lines of the process, which may name files of the server; the log has them."""
     shown = {key: value for key, value in task.items() if key != "details"}
     if kind is Kind.TRAIN:
-        found = app_instance()._trainers[task["request"]["model"]].stats()
-    else:
-        found = progress(task.get("details") or ())
+        return {**shown, **_training(task)}
+    found = progress(task.get("details") or ())
     return {**shown, "progress": found} if found else shown
+
+
+def _training(task: dict[str, Any]) -> dict[str, Any]:
+    """How a training stands; only the last one of a model has a record of that.
+
+    3D Slicer shows ``status``, and takes the last line of ``details`` for the result of one that it stops.
+    """
+    trainers = app_instance()._trainers
+    trainer = trainers[task["request"]["model"]]
+    of_model = [one for one in tasks(Kind.TRAIN) if trainers[one["request"]["model"]].model == trainer.model]
+    status = trainer.status() if of_model and of_model[-1]["id"] == task["id"] else None
+    waits = task["status"] == "SUBMITTED"
+    if status is None or waits:
+        return {"details": [f"{trainer.model}: {task['status'].lower()}"]}
+    is_refused = task["status"] == "DONE" and status.state == "refused"
+    return {
+        "status": REFUSED if is_refused else task["status"],
+        "progress": trainer.stats(),
+        "details": [status.summary],
+    }

@@ -9,10 +9,12 @@ from typing import Any
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from cardiolabel.inference.models import ModelSource
-from cardiolabel.predicted import file_result_json, predict_file
+from cardiolabel.io import nrrd
+from cardiolabel.predicted import Predicted, file_result_json, predict_file
 from lib import masks
 from lib.engine import Engine
 from lib.errors import refused
+from lib.model_choice import STRICT
 
 
 class Segmentation(InferTask):
@@ -36,6 +38,7 @@ class Segmentation(InferTask):
             labels=source.labels.as_dict(),
             dimension=dimension,
             description=description,
+            config={STRICT: False},
         )
         self._engine = engine
         self.source = source
@@ -72,17 +75,23 @@ class Segmentation(InferTask):
         else:
             predicted, params = self._engine.studies.result(image, model=self.source.name)
         inferred = time.monotonic()
-        file = masks.write(predicted.masks, predicted.grid, extension, like=path)
+        file = self._write(predicted, extension, path, stored=not isinstance(image, Path))
         written = time.monotonic()
-        # Slicer gives the names, in this order, to the values that the mask holds.
-        found = predicted.masks
-        params["label_names"] = {name: value for name, value in self.labels.items() if (found == value).any()}
+        # 3D Slicer takes the first name for the value 1, the second for 2, whatever a model draws of them.
+        params["label_names"] = predicted.record.labels.as_dict()
         params["latencies"] = {
             "infer": round(inferred - begun, 3),
             "write": round(written - inferred, 3),
             "total": round(written - begun, 3),
         }
         return str(file), params
+
+    def _write(self, predicted: Predicted, extension: str, path: Path, *, stored: bool) -> Path:
+        """Write NRRD in the geometry that viewers show a stored image in, anything else in the file's own."""
+        viewers, record = self._engine.viewer_images, predicted.record
+        if extension == nrrd.SUFFIX and stored and not viewers.opens_itself(record):
+            return masks.write(predicted.masks, viewers.grid(record), extension)
+        return masks.write(predicted.masks, predicted.grid, extension, like=path)
 
 
 def _extension(wanted: object, path: Path) -> str:

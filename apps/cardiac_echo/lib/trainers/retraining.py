@@ -57,9 +57,13 @@ class Retraining(TrainTask):
         }
 
     def stats(self) -> dict[str, Any]:
-        """Where the last run stands."""
+        """Where the last run stands, with what 3D Slicer reads of it; empty where there was none."""
         status = self.status()
-        return asdict(status) if status else {}
+        if status is None:
+            return {}
+        return {
+            **asdict(status), "total_epochs": status.total_epochs, "best_metric": status.best_metric,
+        }  # fmt: skip
 
     def status(self) -> Status | None:
         """Where the last run stands; None where there was none."""

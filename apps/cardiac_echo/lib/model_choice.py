@@ -1,0 +1,71 @@
+"""Which model predicts an image: the one that was asked for, or the one for the image's view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cardiolabel.datasets.file_names import record_from_name
+from cardiolabel.domain import View
+from cardiolabel.errors import ModelError
+from cardiolabel.inference.models import ModelSource
+from lib.engine import Engine
+from lib.errors import refused
+
+STRICT = "strict"
+"""Parameter of a request: nothing but the model that it asks for."""
+
+
+def choose_model(
+    request: Mapping[str, Any], sources: Mapping[str, ModelSource], engine: Engine
+) -> tuple[str, str]:
+    """Name the model for a request's image.
+
+    A viewer asks for the first model that has a structure in common with what it shows, whatever the image
+    is. So the model that was asked for is a wish: an image of another view gets the first model for its own.
+
+    Parameters
+    ----------
+    request : mapping
+        ``model``, ``image`` (an id, or the `Path` of an upload), and ``strict``: with true, the model that
+        is asked for or none.
+    sources : mapping of str to ModelSource
+        The models that are served, the preferred first.
+    engine : Engine
+
+    Returns
+    -------
+    name : str
+        The model that was asked for where there is no better one: it then refuses the image and says why.
+    note : str
+        Why another model than the one asked for is used; else empty.
+    """
+    asked, strict = str(request["model"]), request.get(STRICT, False)
+    if not isinstance(strict, bool):
+        raise refused(422, "bad_params", f"{STRICT} {strict!r}: expected true or false")
+    view, name = _view(request["image"], engine)
+    if strict or view is View.UNKNOWN or view in sources[asked].views:
+        return asked, ""
+    others = [other for other, source in sources.items() if view in source.views]
+    chosen = next((other for other in others if _has_weights(other, engine)), next(iter(others), asked))
+    if chosen == asked:
+        return asked, ""
+    views = ", ".join(sources[asked].views)
+    return chosen, f"{name} is of view {view}: model {chosen} was used, as {asked} is for views {views}"
+
+
+def _view(image: object, engine: Engine) -> tuple[View, str]:
+    """An image's view, and what messages call it."""
+    if isinstance(image, Path):
+        return record_from_name(image).view, "the image"
+    record = engine.studies.record(str(image))
+    return record.view, record.image_id
+
+
+def _has_weights(model: str, engine: Engine) -> bool:
+    try:
+        engine.models.named(model)
+    except ModelError:
+        return False
+    return True
