@@ -1,140 +1,205 @@
-"""The two hinge points of the mitral annulus on an endocardial contour."""
+"""The two hinge points of the mitral annulus on an endocardial contour.
+
+The annulus is where cavity and atrium meet. Where no atrium is labelled it is the cavity's flat side, which
+the myocardium leaves open. The picture's border is no base, nor is a wall that nobody drew.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiolabel.errors import MeasurementError
+from cardiolabel.measurements.contour import BEYOND_IMAGE
+from cardiolabel.measurements.flat_side import (
+    flatness_mm,
+    flattest_within,
+    hinges_from_shape,
+    principal_axis,
+)
 
-_SAMPLES = 160
-_DEVIATION_COST = 5.0
-_ACROSS = 0.7
-_ELONGATED = 1.25
-_MIN_BASE_SHARE = 0.08
 _GAP_SHARE = 0.03
+_MIN_BASE_SHARE = 0.08
+_MIN_WALL_SHARE = 0.3
+_MIN_CONTACT_SHARE = 0.03
+_STRAY_SHARE = 0.015
+_NEAR_WALL_SHARE = 0.01
+_FLATTER = 0.1
+
+
+def find_hinges(
+    contour_mm: NDArray[np.float64],
+    outside: NDArray[np.int16],
+    *,
+    myocardium: int | None,
+    atrium: int | None,
+) -> tuple[tuple[int, int], bool]:
+    """Hinge points from the neighbours of the cavity, or else from its shape.
+
+    Parameters
+    ----------
+    contour_mm, outside, myocardium, atrium
+        As `hinges_from_neighbours`.
+
+    Returns
+    -------
+    hinges : tuple of int
+        Indices of the first and last point of the basal arc (running forward from the first).
+    from_shape : bool
+        Whether the shape alone tells.
+
+    Raises
+    ------
+    MeasurementError
+        No side of the cavity is flat enough to be a base.
+    """
+    hinges = hinges_from_neighbours(contour_mm, outside, myocardium=myocardium, atrium=atrium)
+    if hinges is not None:
+        return hinges, False
+    is_open = (outside != BEYOND_IMAGE) & ~_is_wall(outside, myocardium)
+    if is_open.mean() < _MIN_BASE_SHARE:
+        is_open = outside != BEYOND_IMAGE
+    return hinges_from_shape(contour_mm, is_open), True
 
 
 def hinges_from_neighbours(
     contour_mm: NDArray[np.float64],
     outside: NDArray[np.int16],
     *,
-    myocardium: int,
+    myocardium: int | None,
     atrium: int | None,
 ) -> tuple[int, int] | None:
-    """Hinge points where the myocardium lets go of the cavity.
+    """Hinge points where the cavity meets the atrium, or without one where the myocardium ends.
+
+    The basal arc holds the whole contact with the atrium. It reaches to the myocardium on either side, but
+    only as far as it stays flat. Without contact it is the flattest opening of the myocardium across
+    the principal axis.
 
     Parameters
     ----------
     contour_mm : ndarray, shape (N, 2)
         Closed contour, (row, col) in mm.
     outside : ndarray, shape (N,)
-        Mask value just outside each contour point.
-    myocardium, atrium : int
-        Mask values; ``atrium`` is None where the mask has none.
+        Mask value just outside each contour point; `BEYOND_IMAGE` on the picture's border.
+    myocardium, atrium : int or None
+        Mask values; None where the mask has no such structure.
 
     Returns
     -------
     tuple of int or None
         Indices of the first and last point of the basal arc (running forward from the first);
-        None where the neighbours do not tell, for instance without a myocardium.
+        None where the neighbours do not tell, for instance without a myocardium and an atrium.
     """
-    wall = outside == myocardium
-    if wall.mean() < 0.3 or wall.all():
-        return None
     steps = np.linalg.norm(np.roll(contour_mm, -1, axis=0) - contour_mm, axis=1)
-    perimeter = float(steps.sum())
-    wall = _close_gaps(wall, steps, _GAP_SHARE * perimeter)
+    wall = _is_wall(outside, myocardium)
+    closed = wall | (outside == BEYOND_IMAGE)
+    if closed.all():
+        return None
+    if closed.any():
+        closed = _without_gaps(closed, steps, _GAP_SHARE * float(steps.sum()))
+    if atrium:
+        arc = _arc_of_contact(contour_mm, steps, closed=closed, contact=outside == atrium)
+        if arc is not None:
+            return arc
+    if wall.mean() < _MIN_WALL_SHARE:
+        return None
+    return _flattest_opening(contour_mm, steps, closed)
+
+
+def _is_wall(outside: NDArray[np.int16], myocardium: int | None) -> NDArray[np.bool_]:
+    return outside == myocardium if myocardium else np.zeros(len(outside), dtype=bool)
+
+
+def _arc_of_contact(
+    contour_mm: NDArray[np.float64],
+    steps: NDArray[np.float64],
+    *,
+    closed: NDArray[np.bool_],
+    contact: NDArray[np.bool_],
+) -> tuple[int, int] | None:
+    """Basal arc around the longest contact with the atrium; None where there is hardly any."""
+    perimeter, count = float(steps.sum()), len(contour_mm)
+    if contact.all() or not contact.any():
+        return None
+    openings = _runs(~closed) if closed.any() else [_circle_from_far_side(contact)]
+
+    def touching_mm(opening: tuple[int, int]) -> float:
+        index = _points_of(opening, count)
+        return float(steps[index][contact[index]].sum())
+
+    first, last = max(openings, key=touching_mm)
+    length = touching_mm((first, last))
+    if length < _MIN_CONTACT_SHARE * perimeter:
+        return None
+    along = steps[_points_of((first, last), count)]
+    pieces = [
+        (start, end)
+        for start, end in _straight_runs(contact[_points_of((first, last), count)])
+        if float(along[start : end + 1].sum()) >= min(_STRAY_SHARE * perimeter, length / 2)
+    ]
+    if not pieces:
+        return None
+    core = first + pieces[0][0], first + pieces[-1][1]
+    beside = float(along[: pieces[0][0]].sum()), float(along[pieces[-1][1] + 1 :].sum())
+    if max(beside) > _NEAR_WALL_SHARE * perimeter:
+        first, last = flattest_within(contour_mm, (first, last), core)
+        arc_mm = contour_mm[_points_of((first, last), count)]
+        if flatness_mm(arc_mm, principal_axis(contour_mm)) <= 0:
+            first, last = core
+    base_length = float(steps[_points_of((first, last), count)].sum())
+    return (first % count, last % count) if base_length >= _MIN_BASE_SHARE * perimeter else None
+
+
+def _flattest_opening(
+    contour_mm: NDArray[np.float64], steps: NDArray[np.float64], closed: NDArray[np.bool_]
+) -> tuple[int, int] | None:
+    """The opening of the wall that looks most like a base; a stretch of undrawn wall is cut off its ends."""
+    perimeter, count = float(steps.sum()), len(contour_mm)
+    axis = principal_axis(contour_mm)
     best: tuple[float, int, int] | None = None
-    for first, last in _runs(~wall):
-        index = np.arange(first, last + 1) % len(wall)
-        length = float(steps[index].sum())
-        if length < _MIN_BASE_SHARE * perimeter:
+    for opening in _runs(~closed):
+        if float(steps[_points_of(opening, count)].sum()) < _MIN_BASE_SHARE * perimeter:
             continue
-        contact = float(steps[index][outside[index] == atrium].sum()) if atrium else 0.0
-        score = length + 10 * contact
-        if best is None or score > best[0]:
-            best = (score, first % len(wall), last % len(wall))
+        middle = (opening[0] + opening[1]) // 2
+        part = flattest_within(contour_mm, opening, (middle, middle))
+        whole_mm, part_mm = (flatness_mm(contour_mm[_points_of(arc, count)], axis) for arc in (opening, part))
+        chord_mm = float(np.linalg.norm(contour_mm[opening[1] % count] - contour_mm[opening[0] % count]))
+        arc, score = (part, part_mm) if part_mm > whole_mm + _FLATTER * chord_mm else (opening, whole_mm)
+        if score > (best[0] if best else 0.0):
+            best = (score, arc[0] % count, arc[1] % count)
     return None if best is None else best[1:]
 
 
-def hinges_from_shape(contour_mm: NDArray[np.float64]) -> tuple[int, int]:
-    """Hinge points as the ends of the cavity's flat side.
-
-    Among arcs that cross the principal axis (any arc, where the cavity is about as wide as long), the
-    one with the longest chord is taken, each mm by which the arc leaves its chord costing five of length.
-
-    Parameters
-    ----------
-    contour_mm : ndarray, shape (N, 2)
-        Closed contour, (row, col) in mm.
-
-    Returns
-    -------
-    tuple of int
-        Indices of the first and last point of the basal arc, running forward.
-
-    Raises
-    ------
-    MeasurementError
-        No side is flat enough to be a base.
-    """
-    points, index = _resample(contour_mm, _SAMPLES)
-    centred = points - points.mean(axis=0)
-    _, spread, axes = np.linalg.svd(centred, full_matrices=False)
-    axis = axes[0] if spread[0] > _ELONGATED * spread[1] else None
-    coarse = _flattest_arc(
-        points, np.arange(0, _SAMPLES, 2), range(_SAMPLES // 20, _SAMPLES * 2 // 5, 2), axis=axis
-    )
-    if coarse is None:
-        raise MeasurementError("the cavity has no flat side that could be the mitral annulus")
-    start, span = coarse
-    near = np.arange(start - 2, start + 3) % _SAMPLES
-    start, span = _flattest_arc(points, near, range(span - 3, span + 4), axis=axis) or coarse
-    return int(index[start]), int(index[(start + span) % _SAMPLES])
+def _points_of(run: tuple[int, int], count: int) -> NDArray[np.intp]:
+    return np.arange(run[0], run[1] + 1) % count
 
 
-def _flattest_arc(
-    points: NDArray[np.float64], starts: NDArray[np.intp], spans: range, *, axis: NDArray[np.float64] | None
-) -> tuple[int, int] | None:
-    """Start and span of the arc with the best score; None where none crosses the axis."""
-    best: tuple[float, int, int] | None = None
-    for span in spans:
-        begin = points[starts]
-        chord = points[(starts + span) % len(points)] - begin
-        length = np.linalg.norm(chord, axis=1)
-        across = np.abs(chord @ axis) < _ACROSS * length if axis is not None else length > 0
-        arc = points[(starts[:, None] + np.arange(1, span, 2)) % len(points)] - begin[:, None]
-        leave = arc[..., 1] * chord[:, :1] - arc[..., 0] * chord[:, 1:]
-        deviation = np.abs(leave).max(axis=1) / np.maximum(length, 1e-9)
-        score = np.where(across, length - _DEVIATION_COST * deviation, -np.inf)
-        top = int(score.argmax())
-        if score[top] > (best[0] if best else 0.0):
-            best = (float(score[top]), int(starts[top]), span)
-    return best[1:] if best else None
-
-
-def _resample(contour: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    steps = np.linalg.norm(np.roll(contour, -1, axis=0) - contour, axis=1)
-    along = np.concatenate([[0.0], np.cumsum(steps)])
-    wanted = np.linspace(0, along[-1], count, endpoint=False)
-    index = np.minimum(np.searchsorted(along[:-1], wanted), len(contour) - 1)
-    return contour[index], index
+def _circle_from_far_side(contact: NDArray[np.bool_]) -> tuple[int, int]:
+    """All points as one run that begins in the middle of the longest stretch without contact."""
+    first, last = max(_runs(~contact), key=lambda run: run[1] - run[0])
+    middle = (first + last) // 2
+    return middle, middle + len(contact) - 1
 
 
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Circular runs of True as (first, last), ``last`` may pass the end; flags are mixed."""
     start = int(np.flatnonzero(~flags)[0])
-    turned = np.roll(flags, -start).astype(np.int8)
-    edges = np.diff(np.concatenate([[0], turned, [0]]))
+    return [(first + start, last + start) for first, last in _straight_runs(np.roll(flags, -start))]
+
+
+def _straight_runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Runs of True as (first, last), from one end of the flags to the other."""
+    edges = np.diff(np.concatenate([[0], flags.astype(np.int8), [0]]))
     firsts, lasts = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
-    return [(int(a) + start, int(b) + start) for a, b in zip(firsts, lasts, strict=True)]
+    return [(int(a), int(b)) for a, b in zip(firsts, lasts, strict=True)]
 
 
-def _close_gaps(wall: NDArray[np.bool_], steps: NDArray[np.float64], shortest_mm: float) -> NDArray[np.bool_]:
+def _without_gaps(
+    wall: NDArray[np.bool_], steps: NDArray[np.float64], shortest_mm: float
+) -> NDArray[np.bool_]:
+    """The wall with its short gaps closed, unless that closes it all round."""
     closed = wall.copy()
-    for first, last in _runs(~wall):
-        index = np.arange(first, last + 1) % len(wall)
+    for run in _runs(~wall):
+        index = _points_of(run, len(wall))
         if steps[index].sum() < shortest_mm:
             closed[index] = True
     return wall if closed.all() else closed

@@ -12,7 +12,11 @@ from skimage.measure import find_contours
 from cardiolabel.errors import MeasurementError
 from cardiolabel.regions import bounding_box, filled
 
+BEYOND_IMAGE = -1
+"""Value outside a contour point that lies on the picture's border."""
+
 _MIN_PIXELS = 12
+_GAP_PX, _GAP_MM = 2.5, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +25,7 @@ class Cavity:
 
     ``contour`` is a closed polygon ``(N, 2)`` of (row, col) in pixels, half-way between inside and
     outside pixels, without the repeated last point. ``outside`` is the mask value just outside each
-    of its points (-1 beyond the image).
+    of its points (`BEYOND_IMAGE` on the picture's border).
     """
 
     contour: NDArray[np.float64]
@@ -53,7 +57,7 @@ def trace_cavity(mask: NDArray[np.uint8], value: int) -> Cavity:
     solid = filled(parts == kept)
     padded = np.pad(solid, 1)
     polygon = max(find_contours(padded.astype(np.float32), 0.5), key=len)[:-1]
-    surround = np.full(padded.shape, -1, dtype=np.int16)
+    surround = np.full(padded.shape, BEYOND_IMAGE, dtype=np.int16)
     _paste_neighbourhood(mask, surround, top - 1, left - 1)
     height, width = mask.shape
     on_edge = (
@@ -70,6 +74,39 @@ def trace_cavity(mask: NDArray[np.uint8], value: int) -> Cavity:
         fragment_share=float(1 - sizes[kept - 1] / sizes.sum()),
         touches_border=on_edge,
     )
+
+
+def across_gap(
+    cavity: Cavity, mask: NDArray[np.uint8], value: int, *, scale_mm: NDArray[np.float64]
+) -> NDArray[np.int16]:
+    """Values outside a cavity, where background counts as the structure that lies just behind it.
+
+    A gap of up to 2.5 pixels or 2 mm is bridged.
+
+    Parameters
+    ----------
+    cavity : Cavity
+    mask : ndarray of uint8, shape (H, W)
+    value : int
+        Mask value of the structure.
+    scale_mm : ndarray, shape (2,)
+        Pixel size (row, col).
+
+    Returns
+    -------
+    ndarray of int16, shape (N,)
+    """
+    reach_mm = max(_GAP_MM, _GAP_PX * float(scale_mm.max()))
+    margin = np.ceil(reach_mm / scale_mm).astype(np.intp) + 1
+    corner = np.maximum(np.floor(cavity.contour.min(axis=0)).astype(np.intp) - margin, 0)
+    end = np.ceil(cavity.contour.max(axis=0)).astype(np.intp) + margin + 1
+    window = mask[corner[0] : end[0], corner[1] : end[1]]
+    if not (window == value).any():
+        return cavity.outside
+    distance_mm = ndimage.distance_transform_edt(window != value, sampling=scale_mm)
+    at = np.clip(np.rint(cavity.contour).astype(np.intp) - corner, 0, np.array(window.shape) - 1)
+    near = distance_mm[at[:, 0], at[:, 1]] <= reach_mm
+    return np.where(near & (cavity.outside == 0), np.int16(value), cavity.outside)
 
 
 def _paste_neighbourhood(mask: NDArray[np.uint8], target: NDArray[np.int16], top: int, left: int) -> None:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from cardiolabel.domain import LabelSet, Spacing
 from cardiolabel.errors import MeasurementError
-from cardiolabel.measurements.annulus import hinges_from_neighbours, hinges_from_shape
-from cardiolabel.measurements.contour import trace_cavity
+from cardiolabel.measurements.annulus import find_hinges
+from cardiolabel.measurements.contour import across_gap, trace_cavity
 
 DISC_COUNT = 20
 _CHORDS_PER_DISC = 5
@@ -45,8 +45,9 @@ class LVGeometry:
 def measure_geometry(mask: NDArray[np.uint8], spacing: Spacing | None, *, labels: LabelSet) -> LVGeometry:
     """Measure one frame.
 
-    The annulus joins the points where the myocardium lets go of the cavity on the atrial side, or
-    without a myocardium the ends of the cavity's flat side. The apex is the contour point farthest
+    The annulus is where cavity and atrium meet; without an atrium it joins the ends of the cavity's flat
+    side, which the myocardium leaves open. Neither the picture's border nor an undrawn wall is a base. The
+    apex is the contour point farthest
     from the annulus midpoint. 20 discs of equal height are stacked along the line between them.
 
     Parameters
@@ -79,16 +80,13 @@ def measure_geometry(mask: NDArray[np.uint8], spacing: Spacing | None, *, labels
     cavity = trace_cavity(mask, labels.value("lv_cavity"))
     scale = np.array([spacing.row_mm, spacing.col_mm] if spacing else [1.0, 1.0])
     contour_mm = cavity.contour * scale
-    hinges = None
-    if labels.has("myocardium"):
-        hinges = hinges_from_neighbours(
-            contour_mm,
-            cavity.outside,
-            myocardium=labels.value("myocardium"),
-            atrium=labels.value("left_atrium") if labels.has("left_atrium") else None,
-        )
-    from_shape = hinges is None
-    first, last = hinges if hinges is not None else hinges_from_shape(contour_mm)
+    myocardium, atrium = (
+        labels.value(name) if labels.has(name) else None for name in ("myocardium", "left_atrium")
+    )
+    outside = cavity.outside
+    if atrium is not None and not (outside == atrium).any():
+        outside = across_gap(cavity, mask, atrium, scale_mm=scale)
+    (first, last), from_shape = find_hinges(contour_mm, outside, myocardium=myocardium, atrium=atrium)
     annulus_mm = contour_mm[[first, last]]
     base_mm = annulus_mm.mean(axis=0)
     distances = np.linalg.norm(contour_mm - base_mm, axis=1)

@@ -1,0 +1,164 @@
+"""The flat side of a closed contour: what a mitral annulus looks like where no neighbour shows it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiolabel.errors import MeasurementError
+
+_SAMPLES = 160
+_DEVIATION_COST = 5.0
+_ACROSS = 0.7
+_ELONGATED = 1.25
+_OPEN_SHARE = 0.9
+_LEAST_FLATNESS = 0.5
+_CANDIDATES = 24
+
+
+def hinges_from_shape(
+    contour_mm: NDArray[np.float64], is_open: NDArray[np.bool_] | None = None
+) -> tuple[int, int]:
+    """Hinge points as the ends of the cavity's flat side.
+
+    Among arcs that cross the principal axis (any arc, where the cavity is about as wide as long), the
+    one with the longest chord is taken, each mm by which the arc leaves its chord costing five of length.
+    Arcs of points that may belong to a base come first; others count where none of those is nearly as flat.
+
+    Parameters
+    ----------
+    contour_mm : ndarray, shape (N, 2)
+        Closed contour, (row, col) in mm.
+    is_open : ndarray of bool, shape (N,), optional
+        Points that may belong to a base: not on the picture's border, no myocardium beside them.
+
+    Returns
+    -------
+    tuple of int
+        Indices of the first and last point of the basal arc, running forward.
+
+    Raises
+    ------
+    MeasurementError
+        No side is flat enough to be a base.
+    """
+    points, index = _resample(contour_mm)
+    axis = _axis_of(points)
+    starts, spans = np.arange(0, _SAMPLES, 2), range(_SAMPLES // 20, _SAMPLES * 2 // 5, 2)
+    coarse, allowed = _flattest_arc(points, starts, spans, axis=axis), None
+    if coarse is not None and is_open is not None and not is_open.all():
+        open_arc = _flattest_arc(points, starts, spans, axis=axis, allowed=is_open[index])
+        if open_arc is not None and open_arc[0] > _LEAST_FLATNESS * coarse[0]:
+            coarse, allowed = open_arc, is_open[index]
+    if coarse is None:
+        raise MeasurementError("the cavity has no flat side that could be the mitral annulus")
+    _, start, span = coarse
+    near = np.arange(start - 2, start + 3) % _SAMPLES
+    spans = range(span - 3, span + 4)
+    _, start, span = _flattest_arc(points, near, spans, axis=axis, allowed=allowed) or coarse
+    return int(index[start]), int(index[(start + span) % _SAMPLES])
+
+
+def flatness_mm(arc_mm: NDArray[np.float64], axis: NDArray[np.float64] | None) -> float:
+    """Chord of an arc ``(N, 2)``, less five times the distance by which the arc leaves it.
+
+    0 where the arc runs along the principal axis.
+
+    >>> flatness_mm(np.array([[0.0, 0.0], [1.0, 10.0], [0.0, 20.0]]), None)
+    15.0
+    """
+    chord, leave = arc_mm[-1] - arc_mm[0], arc_mm - arc_mm[0]
+    length = float(np.linalg.norm(chord))
+    if length <= 0 or (axis is not None and abs(float(chord @ axis)) >= _ACROSS * length):
+        return 0.0
+    off = leave[:, 1] * chord[0] - leave[:, 0] * chord[1]
+    return length - _DEVIATION_COST * float(np.abs(off).max()) / length
+
+
+def flattest_within(
+    contour_mm: NDArray[np.float64], opening: tuple[int, int], core: tuple[int, int]
+) -> tuple[int, int]:
+    """Ends of the flattest arc that holds a core and stays within an opening.
+
+    Parameters
+    ----------
+    contour_mm : ndarray, shape (N, 2)
+        Closed contour, (row, col) in mm.
+    opening, core : tuple of int
+        First and last point, running forward; the last may pass the end of the contour.
+
+    Returns
+    -------
+    tuple of int
+        First and last point, counted as those of the opening.
+    """
+    first, last = _flattest_pair(contour_mm, (opening[0], core[0]), (core[1], opening[1]))
+    before = (core[0] - opening[0]) // (_CANDIDATES - 1) + 1
+    after = (opening[1] - core[1]) // (_CANDIDATES - 1) + 1
+    return _flattest_pair(
+        contour_mm,
+        (max(first - before, opening[0]), min(first + before, core[0])),
+        (max(last - after, core[1]), min(last + after, opening[1])),
+    )
+
+
+def _flattest_pair(
+    contour_mm: NDArray[np.float64], starts: tuple[int, int], ends: tuple[int, int]
+) -> tuple[int, int]:
+    """Of arcs from one of the starts to one of the ends the flattest; up to 24 of either are tried."""
+    either = [np.unique(np.linspace(*side, _CANDIDATES).round()) for side in (starts, ends)]
+    pairs = np.stack(np.meshgrid(*either, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.intp)
+    along = pairs[:, :1] + (pairs[:, 1:] - pairs[:, :1]) * np.linspace(0, 1, 2 * _CANDIDATES)
+    arcs = contour_mm[along.round().astype(np.intp) % len(contour_mm)]
+    chord, leave = arcs[:, -1] - arcs[:, 0], arcs - arcs[:, :1]
+    length = np.maximum(np.linalg.norm(chord, axis=1), 1e-9)
+    off = leave[..., 1] * chord[:, :1] - leave[..., 0] * chord[:, 1:]
+    first, last = pairs[int((length - _DEVIATION_COST * np.abs(off).max(axis=1) / length).argmax())]
+    return int(first), int(last)
+
+
+def principal_axis(contour_mm: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Direction ``(2,)`` of a contour; None where it is about as wide as long."""
+    return _axis_of(_resample(contour_mm)[0])
+
+
+def _axis_of(points: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    _, spread, axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
+    return axes[0] if spread[0] > _ELONGATED * spread[1] else None
+
+
+def _flattest_arc(
+    points: NDArray[np.float64],
+    starts: NDArray[np.intp],
+    spans: range,
+    *,
+    axis: NDArray[np.float64] | None,
+    allowed: NDArray[np.bool_] | None = None,
+) -> tuple[float, int, int] | None:
+    """Flatness in mm, start and span of the flattest arc; None where none crosses the axis or is allowed."""
+    best: tuple[float, int, int] | None = None
+    for span in spans:
+        begin = points[starts]
+        chord = points[(starts + span) % len(points)] - begin
+        length = np.linalg.norm(chord, axis=1)
+        usable = np.abs(chord @ axis) < _ACROSS * length if axis is not None else length > 0
+        inner = (starts[:, None] + np.arange(1, span, 2)) % len(points)
+        if allowed is not None:
+            usable &= allowed[inner].mean(axis=1) >= _OPEN_SHARE
+        arc = points[inner] - begin[:, None]
+        leave = arc[..., 1] * chord[:, :1] - arc[..., 0] * chord[:, 1:]
+        deviation = np.abs(leave).max(axis=1) / np.maximum(length, 1e-9)
+        score = np.where(usable, length - _DEVIATION_COST * deviation, -np.inf)
+        top = int(score.argmax())
+        if score[top] > (best[0] if best else 0.0):
+            best = (float(score[top]), int(starts[top]), span)
+    return best
+
+
+def _resample(contour_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Evenly spaced points of a contour, and their indices in it."""
+    steps = np.linalg.norm(np.roll(contour_mm, -1, axis=0) - contour_mm, axis=1)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    places = np.linspace(0, along[-1], _SAMPLES, endpoint=False)
+    index = np.minimum(np.searchsorted(along[:-1], places), len(contour_mm) - 1)
+    return contour_mm[index], index
