@@ -9,8 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lib" / "cardiolabel"
 LEVELS = (
-    ("errors", "cache", "regions", "rounding"),
-    ("domain",),
+    ("errors", "cache", "readable_text", "regions", "rounding"),
+    ("domain", "text_encoding"),
     ("io",),
     ("datasets",),
     ("preprocessing",),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from cardiolabel.lean_start import leave_out
+from cardiolabel.text_encoding import encode_output, use_utf8
 
 
 def main() -> None:
     """Run the command with this process's arguments."""
+    use_utf8()
+    encode_output()
     leave_out()
     from cardiolabel.cli import app
 

@@ -11,6 +11,8 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from cardiolabel.text_encoding import encode_output, use_utf8
+
 HIDDEN = ("ignite", "mlflow")
 """MONAI goes without them where they are not installed. ``ignite``, which brings torch's distributed package,
 is for MONAI's trainers, ``mlflow`` for MONAI Label's tracking; training has processes of its own, as ever."""
@@ -32,6 +34,8 @@ def leave_out() -> None:
 
 def main() -> None:
     """Run MONAI Label with this process's arguments."""
+    use_utf8()
+    encode_output()
     leave_out()
     from monailabel.main import Main
 

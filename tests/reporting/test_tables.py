@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gc
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyarrow import parquet
@@ -15,7 +18,7 @@ from cardiolabel.domain import Convention, Method
 from cardiolabel.measurements.quality import Flag
 from cardiolabel.measurements.records import PatientRow, Study
 from cardiolabel.reporting import tables
-from cardiolabel.reporting.parquet import ParquetRows, parquet_rows
+from cardiolabel.reporting.parquet import parquet_rows
 from cardiolabel.reporting.tables import FRAME_COLUMNS, PATIENT_COLUMNS, cells, tables_of
 
 from .studies import measured, nothing_measured, phantom
@@ -138,16 +141,33 @@ def test_an_error_leaves_no_table_and_no_draft(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_table_that_cannot_be_ended_keeps_all_others_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", [".csv", ".parquet"])
+def test_a_table_that_finds_the_disk_full_keeps_all_others_back(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: ParquetRows, *, complete: bool) -> None:
-        raise OSError("disk full")
+    normally = Path.open
 
-    monkeypatch.setattr(ParquetRows, "close", full)
-    with pytest.raises(OSError, match="disk full"):
+    def full(path: Path, *arguments: Any, **options: Any) -> Any:
+        return normally(Path("/dev/full") if path.suffix == kind else path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OSError, match="No space left"):
         write_tables([nothing_measured()], tmp_path)
+    gc.collect()  # nor does a writer that is forgotten speak up later: warnings are errors
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_are_not_utf8_are_written_as_what_they_are_in_latin_1(tmp_path: Path) -> None:
+    row = PatientRow(
+        "M\udcfcller", Method.BIPLANE, Convention.CAMUS, reason="/data/M\udcfcller: no such file"
+    )
+    write_tables([replace(nothing_measured(), rows=(row,))], tmp_path / os.fsdecode(b"gew\xe4hlt"))
+    folder = tmp_path / os.fsdecode(b"gew\xe4hlt")
+    (text,) = table(folder / "patients.csv")
+    with (folder / "patients.parquet").open("rb") as file:
+        (typed,) = parquet.read_table(file).to_pylist()
+    for read in (text, typed):
+        assert (read["patient"], read["reason"]) == ("Müller", "Müller: no such file")
 
 
 def test_row_groups_are_bounded_and_rows_do_not_pile_up(

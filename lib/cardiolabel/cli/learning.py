@@ -9,6 +9,7 @@ import typer
 from cardiolabel.cli.options import MODELS, Existing, Out, Patients, Quiet, Weights, numbers
 from cardiolabel.cli.terminal import bar, clear_errors, say
 from cardiolabel.errors import DatasetError
+from cardiolabel.readable_text import readable_text
 
 
 def calibrate(
@@ -82,7 +83,7 @@ def simulate(
             found = run(recipe, studies, out=out, settings=asked, on_progress=progress)
         write_simulation(
             found, out,
-            about=asked.describe(recipe, studies.resolve().name),
+            about=asked.describe(recipe, readable_text(studies.resolve().name)),
         )  # fmt: skip
     say(f"{len(found)} models: {out / 'labels.md'}", quiet)
 

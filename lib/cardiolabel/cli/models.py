@@ -11,6 +11,7 @@ import typer
 from cardiolabel.cli.options import APP, MODELS, Existing, Out, Quiet, Weights, numbers
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
 from cardiolabel.errors import DatasetError
+from cardiolabel.readable_text import readable_text
 
 
 def train(
@@ -49,7 +50,7 @@ def train(
 
             done = run(
                 chosen, records, masks, out=out, version=version, licence=licence,
-                trained_on=studies.resolve().name, on_reading=report, on_progress=show,
+                trained_on=readable_text(studies.resolve().name), on_reading=report, on_progress=show,
                 held_back=read_patient_list(held_back) if held_back else (), start=start,
             )  # fmt: skip
     list_problems(done.skipped, quiet)
@@ -125,8 +126,8 @@ def replay(
             found = run(model, studies, out=out, app=APP, settings=asked, on_progress=progress)
         write_replay(
             found, out,
-            about=f"{model} on {studies.resolve().name}, {images} training images a round, {judges} patients"
-            f" by whom the server judges, seed {seed}"
+            about=f"{model} on {readable_text(studies.resolve().name)}, {images} training images a round,"
+            f" {judges} patients by whom the server judges, seed {seed}"
             + (f"; from scratch: {scratch_images} training images." if scratch else "."),
         )  # fmt: skip
     say(f"{len(found)} rounds: {out / 'rounds.md'}", quiet)

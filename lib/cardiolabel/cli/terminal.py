@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from cardiolabel.errors import CardiolabelError
+from cardiolabel.readable_text import readable_text
 
 
 @contextmanager
@@ -30,6 +31,10 @@ def clear_errors() -> Iterator[None]:
         yield
     except (CardiolabelError, OSError) as error:
         typer.echo(f"cardiolabel: {error}", err=True)
+        raise typer.Exit(2) from None
+    except UnicodeEncodeError as error:
+        shown = readable_text(error.object)
+        typer.echo(f"cardiolabel: {shown}: not a name in UTF-8, as is needed here; rename it", err=True)
         raise typer.Exit(2) from None
 
 

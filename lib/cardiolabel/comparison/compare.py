@@ -24,6 +24,7 @@ from cardiolabel.io.files import atomic
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.weights import load_model
 from cardiolabel.predicted import write_model_note
+from cardiolabel.readable_text import readable_text
 from cardiolabel.training import training_recipe
 from cardiolabel.training.fit import FitProgress
 from cardiolabel.training.split import draw, frozen
@@ -209,7 +210,7 @@ def _run(
     aside = {one.patient for one in data.records if one.patient in patients and one.view in views}
     trained = train(
         recipe, data.records, data.labels, out=run, version="comparison", licence="as the training data",
-        trained_on=data.studies.resolve().name, held_back=aside, cache=run.parent / "samples",
+        trained_on=readable_text(data.studies.resolve().name), held_back=aside, cache=run.parent / "samples",
         on_reading=lambda read, total: show(0, f"reading {read} of {total}"), on_progress=training,
     )  # fmt: skip
     predictor = Predictor.load(recipe.name, run)

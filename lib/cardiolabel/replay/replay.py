@@ -20,6 +20,7 @@ from cardiolabel.io.files import atomic
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.versions import Versions
 from cardiolabel.networks.weights import ModelCard, read_card, save_model
+from cardiolabel.readable_text import readable_text
 from cardiolabel.replay.annotator import Annotator
 from cardiolabel.replay.plan import begin, draw_plan, labelled
 from cardiolabel.retraining.figures import figures
@@ -235,7 +236,8 @@ class _Replay:
         mine = [record for record in found if record.patient in set(patients)]
         trained = train(
             replace(self._recipe, images=asked.scratch_images), mine, self._labels, out=folder,
-            version="scratch", trained_on=self._studies.resolve().name, licence=_NOTHING, on_progress=show,
+            version="scratch", trained_on=readable_text(self._studies.resolve().name), licence=_NOTHING,
+            on_progress=show,
         )  # fmt: skip
         self._note(number, scratch=self._quality(folder, what), scratch_s=trained.state.seconds)
 
@@ -272,7 +274,9 @@ class _Replay:
     def _note(self, number: int, **known: object) -> None:
         self.rounds[number] = replace(self.rounds[number], **known)  # type: ignore[arg-type]
         with atomic(self._out / _ROUNDS) as draft:
-            draft.write_text(json.dumps([asdict(one) for one in self.rounds], indent=1) + "\n")
+            draft.write_text(
+                json.dumps([asdict(one) for one in self.rounds], indent=1) + "\n", encoding="utf-8"
+            )
 
 
 def _read(path: Path) -> list[Round]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
@@ -19,9 +19,10 @@ _UNITS = {"mm2": "mm2", "mm": "mm", "ml": "ml", "pct": "%"}
 class ParquetRows:
     """Takes a table's rows; `parquet_rows` makes one."""
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+    def __init__(self, file: BinaryIO, columns: Sequence[str]) -> None:
         self._schema = schema(columns)
-        self._writer = ParquetWriter(path, self._schema)
+        self._file = file
+        self._writer = ParquetWriter(file, self._schema)
         self._waiting: list[Mapping[str, Any]] = []
 
     def writerows(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -33,13 +34,17 @@ class ParquetRows:
 
     def close(self, *, complete: bool) -> None:
         """End the file; unless it is to be complete, what waits is left out."""
-        if complete and self._waiting:
-            self._flush()
-        self._writer.close()
+        try:
+            if complete and self._waiting:
+                self._flush()
+            self._writer.close()
+        finally:
+            self._writer.is_open = False  # else Arrow tries again, on a closed file, when this is collected
 
     def _flush(self) -> None:
         self._writer.write_table(pa.Table.from_pylist(self._waiting, schema=self._schema))
         self._waiting = []
+        self._file.flush()
 
 
 @contextmanager
@@ -57,13 +62,14 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[ParquetRows]:
     OSError
         The file cannot be written.
     """
-    rows = ParquetRows(path, columns)
-    try:
-        yield rows
-    except BaseException:
-        rows.close(complete=False)
-        raise
-    rows.close(complete=True)
+    with path.open("wb") as file:  # Arrow would encode the path itself, and in some locales wrongly
+        rows = ParquetRows(file, columns)
+        try:
+            yield rows
+        except BaseException:
+            rows.close(complete=False)
+            raise
+        rows.close(complete=True)
 
 
 def schema(columns: Sequence[str]) -> pa.Schema:

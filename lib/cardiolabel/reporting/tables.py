@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
 from cardiolabel.io.files import atomic
 from cardiolabel.measurements.records import FrameRow, PatientRow, Study
+from cardiolabel.readable_text import readable_text
 
 FRAME_COLUMNS = (
     "image_id", "patient", "view", "phase", "frame",
@@ -83,9 +83,9 @@ def cells(row: FrameRow | PatientRow, columns: Sequence[str]) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
-        return ";".join(str(flag) for flag in value)
-    if isinstance(value, StrEnum):
-        return str(value)
+        return readable_text(";".join(str(flag) for flag in value))
+    if isinstance(value, str):
+        return readable_text(str(value))
     return round(value, 4) if isinstance(value, float) else value
 
 

@@ -25,6 +25,7 @@ from cardiolabel.io.files import atomic
 from cardiolabel.networks.average import average_models
 from cardiolabel.networks.versions import Versions
 from cardiolabel.networks.weights import ModelCard, read_card, write_card
+from cardiolabel.readable_text import readable_text
 from cardiolabel.retraining.promotion import Verdict, judge
 from cardiolabel.retraining.settings import Settings
 from cardiolabel.retraining.status import FOLDER, LOCK, STATUS, Status
@@ -166,7 +167,7 @@ class _Run:
             self._calibrate(candidates[verdict.candidate], judged, before)
             note = {
                 "published_at": _now(), "why": f"retrained: {verdict.reason}", "instead_of": served,
-                "data": fingerprint, "studies": self._studies.resolve().name,
+                "data": fingerprint, "studies": readable_text(self._studies.resolve().name),
                 "training_patients": self.status.training_patients, **verdict.as_dict(),
             }  # fmt: skip
             made = versions.publish(self._model, candidates[verdict.candidate], note=note, instead_of=served)
@@ -236,7 +237,7 @@ class _Run:
 
         found = train(
             self._recipe, records, labels, out=out, version=_version(before), licence=before.licence,
-            trained_on=self._studies.resolve().name,
+            trained_on=readable_text(self._studies.resolve().name),
             start=None if self._settings.from_scratch else published, rehearsed=rehearsed,
             epochs=self._settings.epochs, device=self._settings.device or None,
             on_reading=reading, on_progress=training, on_judged=judged,

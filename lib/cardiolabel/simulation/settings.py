@@ -11,6 +11,7 @@ from cardiolabel.active_learning.selection import STRATEGIES
 from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError
 from cardiolabel.io.files import atomic
+from cardiolabel.readable_text import readable_text
 from cardiolabel.training.split import HELD_BACK
 
 _BEGUN = "simulation.json"
@@ -104,7 +105,8 @@ def begin(out: Path, recipe: str, studies: Path, pool: Sequence[str], settings: 
     asked = asdict(settings)
     fixed = {name: asked[name] for name in ("budgets", "images", "size_px", "scored", "own_start")}
     said = json.dumps(
-        {"recipe": recipe, "studies": studies.resolve().name, **fixed, "pool": list(pool)}, indent=1
+        {"recipe": recipe, "studies": readable_text(studies.resolve().name), **fixed, "pool": list(pool)},
+        indent=1,
     )
     path = out / _BEGUN
     if path.exists():

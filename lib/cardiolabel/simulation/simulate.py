@@ -22,6 +22,7 @@ from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.preprocessing.recipes import Recipe
+from cardiolabel.readable_text import readable_text
 from cardiolabel.replay.plan import labelled
 from cardiolabel.retraining.figures import figures
 from cardiolabel.simulation.settings import Settings, begin, pool_of
@@ -231,7 +232,7 @@ class _Simulation:
         records = [record for patient in model.chosen for record in self._records[patient]]
         trained = train(
             replace(self._recipe, seed=seed, images=images), records, self._studies / "labels" / "final",
-            out=model.folder, version="simulated", trained_on=self._studies.resolve().name,
+            out=model.folder, version="simulated", trained_on=readable_text(self._studies.resolve().name),
             licence="as the training data", start=before.folder if before else None,
             on_progress=show,
         )  # fmt: skip

@@ -1,0 +1,52 @@
+"""Text that any file, table or page can hold, of names that are not UTF-8."""
+
+from __future__ import annotations
+
+import re
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPE = 0xDC00
+
+
+def readable_text(text: str) -> str:
+    r"""Replace the surrogates by which Python stands for bytes of a file name that it could not decode.
+
+    Together the bytes are UTF-8, as in names read in the C locale, or each is a character of Latin-1, as on
+    disks of older systems. Other surrogates become ``?``. Different names of files stay different.
+
+    Parameters
+    ----------
+    text : str
+        A name, a path, or a message that holds one.
+
+    Returns
+    -------
+    str
+        What UTF-8 can encode; text without surrogates as it is.
+
+    Examples
+    --------
+    >>> readable_text("M\udcc3\udcbcller"), readable_text("M\udcfcller"), readable_text("Müller")
+    ('Müller', 'Müller', 'Müller')
+    """
+    if _SURROGATE.search(text) is None:
+        return text
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return _SURROGATE.sub(_latin_1, text)
+
+
+def escaped_byte(character: str) -> int | None:
+    r"""Byte that a surrogate stands for; None for every other character.
+
+    >>> escaped_byte("\udce4") == 0xE4, escaped_byte("ä")
+    (True, None)
+    """
+    code = ord(character)
+    return code - _ESCAPE if _ESCAPE + 0x80 <= code <= _ESCAPE + 0xFF else None
+
+
+def _latin_1(surrogate: re.Match[str]) -> str:
+    byte = escaped_byte(surrogate[0])
+    return "?" if byte is None else chr(byte)
