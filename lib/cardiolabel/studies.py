@@ -64,8 +64,8 @@ class Studies(StudiesFolder):
     models : Models, optional
         Fill in masks that no one has stored; without any, stored masks only are measured.
     label_folders : mapping of str to Path, optional
-        Names and folders of stored masks, best first; by default ``labels/final``, then
-        ``labels/original``.
+        Names and folders of masks of any format, best first; by default ``labels/final``, then
+        ``labels/original``, which hold ``.nii.gz`` only.
     spreads_pct : callable, optional
         Gives what is known of the spread of a patient's EF, and of which `state` of it.
     """
@@ -81,9 +81,8 @@ class Studies(StudiesFolder):
         super().__init__(folder)
         self.models = models or Models()
         self._spreads_pct = spreads_pct
-        if label_folders is None:
-            label_folders = {tag: folder / "labels" / tag for tag in LABEL_TAGS}
-        self._labels = dict(label_folders)
+        self._any_format = label_folders is not None
+        self._labels = dict(label_folders or {tag: folder / "labels" / tag for tag in LABEL_TAGS})
         self._unlabelled = (None,) * len(self._labels)
         self._predictions = Predictions(_CACHE_BYTES, read=self.image)
         self._images: BoundedCache[nifti.NiftiImage] = BoundedCache(
@@ -308,6 +307,8 @@ class Studies(StudiesFolder):
         return tuple(state_of(path) for _, path in self._label_paths(record))
 
     def _label_paths(self, record: Record) -> list[tuple[str, Path]]:
+        if self._any_format:
+            return [(tag, self.label_file(folder, record)) for tag, folder in self._labels.items()]
         return [(tag, folder / f"{record.image_id}.nii.gz") for tag, folder in self._labels.items()]
 
     def _stored(self, record: Record) -> tuple[str, Path | None]:

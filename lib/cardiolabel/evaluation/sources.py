@@ -11,6 +11,7 @@ from cardiolabel.datasets.manifest import MANIFEST_NAME
 from cardiolabel.datasets.patient_list import read_patient_list
 from cardiolabel.domain import LabelSet, Record
 from cardiolabel.errors import DatasetError
+from cardiolabel.io.mask_files import holds_masks, mask_file
 from cardiolabel.measurements.structures import structure_values
 from cardiolabel.predicted import MODEL_NAME
 from cardiolabel.studies import Studies
@@ -27,7 +28,7 @@ class Sources:
     studies : Studies
         Where the images are; their files carry the pixel size.
     predicted, reference : Path
-        Folders of ``<image_id>.nii.gz``.
+        Folders of masks, named ``<image_id>`` with an ending of `cardiolabel.io.mask_files.SUFFIXES`.
     records : tuple of Record
         Selected images that have a reference mask.
     selection : str
@@ -51,11 +52,11 @@ class Sources:
 
     def predicted_file(self, record: Record) -> Path:
         """Where the image's predicted mask is, or would be."""
-        return self.predicted / f"{record.image_id}{_SUFFIX}"
+        return mask_file(self.predicted, record.image_id)
 
     def reference_file(self, record: Record) -> Path:
         """Where the image's reference mask is."""
-        return self.reference / f"{record.image_id}{_SUFFIX}"
+        return mask_file(self.reference, record.image_id)
 
 
 def open_sources(
@@ -98,7 +99,7 @@ def open_sources(
     theirs = _masks_folder(reference, "reference", (final,) if final.is_dir() else (reference,))
     opened = Studies(studies or reference)
     records, selection, absent = _selected(opened.records(), patients, splits)
-    labelled = tuple(one for one in records if (theirs / f"{one.image_id}{_SUFFIX}").is_file())
+    labelled = tuple(one for one in records if mask_file(theirs, one.image_id).is_file())
     found = Sources(
         opened, ours, theirs, labelled, selection, len(records) - len(labelled), absent,
         _segmented(predicted / MODEL_NAME, ours.parent / MODEL_NAME),
@@ -128,7 +129,7 @@ def _masks_folder(given: Path, what: str, candidates: Sequence[Path]) -> Path:
     if not given.is_dir():
         raise DatasetError(f"{given}: no such folder of {what} masks")
     for folder in candidates:
-        if folder.is_dir() and any(folder.glob(f"*{_SUFFIX}")):
+        if folder.is_dir() and holds_masks(folder):
             if (folder / MANIFEST_NAME).exists():
                 raise DatasetError(
                     f"{folder}: a studies folder, which holds images; expected {what} masks, such as its "

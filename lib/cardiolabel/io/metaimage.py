@@ -77,9 +77,10 @@ def read(path: Path) -> Clip:
         Its shape, type or values (NaN, colour) cannot be an echo clip.
     """
     header = _header(path)
-    frames = _frames(header)
+    array = _array(header)
     try:
-        return Clip(frames, _spacing(header))
+        grid = _grid(header)
+        return Clip(grid.to_frames(array), grid.spacing)
     except ImageContentError as error:
         raise ImageContentError(f"{path.name}: {error}") from None
 
@@ -109,7 +110,8 @@ def read_placed_mask(path: Path) -> tuple[NDArray[np.uint8], Grid]:
         As `read`; also where values are not whole numbers in 0..255.
     """
     header = _header(path)
-    return whole_values(_frames(header), path.name), _grid(header)
+    grid = _grid(header)
+    return whole_values(grid.to_frames(_array(header)), path.name), grid
 
 
 def _header(path: Path) -> _Header:
@@ -129,8 +131,8 @@ def _header(path: Path) -> _Header:
     raise ImageReadError(f"{path.name}: not a MetaImage header; expected a line ElementDataFile = ...")
 
 
-def _frames(header: _Header) -> NDArray[np.generic]:
-    """Decode the data as ``(T, H, W)``."""
+def _array(header: _Header) -> NDArray[np.generic]:
+    """Decode the data as ``(x, y, t)``."""
     name = header.path.name
     size = _size(header)
     kind = header.fields.get("ElementType", "absent")
@@ -146,7 +148,7 @@ def _frames(header: _Header) -> NDArray[np.generic]:
         raise ImageReadError(
             f"{name}: {len(data)} bytes of pixels, {size} of {kind} needs {expected}; copy it again"
         )
-    return np.frombuffer(data, dtype).reshape(size[::-1]).astype(dtype.newbyteorder("="))
+    return np.frombuffer(data, dtype).reshape(size, order="F").astype(dtype.newbyteorder("="))
 
 
 def _size(header: _Header) -> tuple[int, int, int]:

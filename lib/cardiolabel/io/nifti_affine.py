@@ -27,7 +27,7 @@ _SAME_VOLUME = 1e-2
 _RIGHT_ANGLE = 0.01
 """Cosine between rows and columns up to which they count as perpendicular: 0.6 degrees."""
 
-_STEP = "the distance between slices is {:.6g} by pixdim and {:.6g} by the sform"
+_STEP = "the distance between slices is {:.6g} {unit} by pixdim and {:.6g} {unit} by the sform"
 
 Affine = NDArray[np.float64]
 
@@ -86,12 +86,12 @@ def place(header: Any, name: str) -> Placement:
         differ = not np.allclose(_steps(by_matrix)[:2], sizes[:2], rtol=_SAME_SIZE)
         if (sizes[:2] > 0).all() and differ and not never_set:
             raise ImageContentError(
-                f"{name}: its header gives two pixel sizes, {_by(sizes)} mm by pixdim and"
-                f" {_by(_steps(by_matrix))} mm by the sform, and no qform that settles it; save it again with"
-                " the right one"
+                f"{name}: its header gives two pixel sizes, {_by(sizes)} {_unit(header)} by pixdim and"
+                f" {_by(_steps(by_matrix))} {_unit(header)} by the sform, and no qform that settles it;"
+                " save it again with the right one"
             )
     _refuse_slanted(chosen, name)
-    return _with_step(chosen, sizes, coded=by_quaternion is not None)
+    return _with_step(chosen, sizes, coded=by_quaternion is not None, unit=_unit(header))
 
 
 def _sform(header: Any) -> Affine | None:
@@ -148,8 +148,8 @@ def _of_both(by_matrix: Affine, by_quaternion: Affine, name: str) -> Affine:
     volumes = [abs(float(np.linalg.det(affine[:3, :3]))) for affine in (by_matrix, by_quaternion)]
     if min(volumes) > 0 and not np.isclose(volumes[0], volumes[1], rtol=_SAME_VOLUME):
         raise ImageContentError(
-            f"{name}: its header gives two voxel volumes, {volumes[0]:.4g} mm3 by the sform, which is"
-            f" sheared, and {volumes[1]:.4g} mm3 by the qform; save it again with the right one"
+            f"{name}: its header gives two voxel volumes, {volumes[0]:.4g} by the sform, which is"
+            f" sheared, and {volumes[1]:.4g} by the qform; save it again with the right one"
         )
     return by_matrix
 
@@ -164,7 +164,7 @@ def _refuse_slanted(affine: Affine, name: str) -> None:
         )
 
 
-def _with_step(affine: Affine, sizes: NDArray[np.float64], *, coded: bool) -> Placement:
+def _with_step(affine: Affine, sizes: NDArray[np.float64], *, coded: bool, unit: str) -> Placement:
     """The affine with a third column that leaves the plane, and what contradicts it."""
     step, plane = affine[:3, 2], np.cross(affine[:3, 0], affine[:3, 1])
     area, length = float(np.linalg.norm(plane)), float(np.linalg.norm(step))
@@ -176,7 +176,7 @@ def _with_step(affine: Affine, sizes: NDArray[np.float64], *, coded: bool) -> Pl
         mended[:3, 2] = plane / area * sizes[2]
         return Placement(mended)
     if not coded and sizes[2] > 0 and not np.isclose(length, sizes[2], rtol=_SAME_SIZE):
-        return Placement(affine, _STEP.format(sizes[2], length))
+        return Placement(affine, _STEP.format(sizes[2], length, unit=unit))
     return Placement(affine)
 
 
@@ -195,3 +195,8 @@ def _steps(affine: Affine) -> NDArray[np.float64]:
 
 def _by(sizes: NDArray[np.float64]) -> str:
     return " x ".join(f"{size:.6g}" for size in sizes)
+
+
+def _unit(header: Any) -> str:
+    code = int(header["xyzt_units"]) & 7
+    return {1: "m", 3: "um"}.get(code, "mm")
