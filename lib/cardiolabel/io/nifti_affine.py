@@ -12,15 +12,24 @@ NIfTI-1 standard, https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h, sec
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from cardiolabel.errors import ImageContentError
 
 __all__ = ["Placement", "place"]
+
+_FIELDS = (
+    *("pixdim", "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d"),
+    *("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"),
+)
+"""Of a header, all that its geometry is told by, except the shape."""
 
 _SAME_SIZE = 2e-3
 _SAME_VOLUME = 1e-2
@@ -68,17 +77,33 @@ def place(header: Any, name: str) -> Placement:
         Two pixel sizes or two voxel volumes that contradict each other with nothing to settle it, or rows
         and columns that are not perpendicular.
     """
-    sizes = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
-    sizes[~np.isfinite(sizes)] = 0.0
+    geometry = b"".join(header[field].tobytes() for field in _FIELDS)
+    try:
+        placement = _place(isinstance(header, Nifti2Header), header.endianness, geometry)
+    except ImageContentError as error:
+        raise ImageContentError(f"{name}: {error}") from None
+    return placement or _unplaced(header)
+
+
+@lru_cache(maxsize=512)
+def _place(is_nifti2: bool, endianness: str, geometry: bytes) -> Placement | None:
+    """As `place`, by the bytes of `_FIELDS`, which files of one scanner share; None without a place."""
+    header = (Nifti2Header if is_nifti2 else Nifti1Header)(endianness=endianness)
+    start = 0
+    for field in _FIELDS:
+        stored = header[field]
+        header[field] = np.frombuffer(geometry, stored.dtype, stored.size, start).reshape(stored.shape)
+        start += stored.nbytes
+    sizes = _sizes(header)
     by_matrix, by_quaternion = _sform(header), _qform(header, sizes)
     if by_matrix is not None and by_quaternion is None:
         by_matrix = _sized_identity(by_matrix, sizes)
     if by_matrix is None and by_quaternion is None:
-        return _unplaced(header, sizes)
+        return None
     if by_matrix is None:
         chosen = np.asarray(by_quaternion)
     elif by_quaternion is not None:
-        chosen = _of_both(by_matrix, by_quaternion, name)
+        chosen = _of_both(by_matrix, by_quaternion)
     else:
         chosen = by_matrix
         # This program once wrote masks of flat images so: no step, and sizes that nobody had set.
@@ -86,12 +111,14 @@ def place(header: Any, name: str) -> Placement:
         differ = not np.allclose(_steps(by_matrix)[:2], sizes[:2], rtol=_SAME_SIZE)
         if (sizes[:2] > 0).all() and differ and not never_set:
             raise ImageContentError(
-                f"{name}: its header gives two pixel sizes, {_by(sizes)} {_unit(header)} by pixdim and"
+                f"its header gives two pixel sizes, {_by(sizes)} {_unit(header)} by pixdim and"
                 f" {_by(_steps(by_matrix))} {_unit(header)} by the sform, and no qform that settles it;"
                 " save it again with the right one"
             )
-    _refuse_slanted(chosen, name)
-    return _with_step(chosen, sizes, coded=by_quaternion is not None, unit=_unit(header))
+    _refuse_slanted(chosen)
+    placement = _with_step(chosen, sizes, coded=by_quaternion is not None, unit=_unit(header))
+    placement.affine.setflags(write=False)  # many images will share it
+    return placement
 
 
 def _sform(header: Any) -> Affine | None:
@@ -118,7 +145,15 @@ def _qform(header: Any, sizes: NDArray[np.float64]) -> Affine | None:
     return affine if np.isfinite(affine).all() else None
 
 
-def _unplaced(header: Any, sizes: NDArray[np.float64]) -> Placement:
+def _sizes(header: Any) -> NDArray[np.float64]:
+    """Voxel sizes by pixdim, 0 where it says none."""
+    sizes = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
+    sizes[~np.isfinite(sizes)] = 0.0
+    return sizes
+
+
+def _unplaced(header: Any) -> Placement:
+    sizes = _sizes(header)
     if not (sizes[:2] > 0).all():
         return Placement(np.zeros((4, 4)))
     flat = header.copy()
@@ -139,7 +174,7 @@ def _sized_identity(affine: Affine, sizes: NDArray[np.float64]) -> Affine:
     return sized
 
 
-def _of_both(by_matrix: Affine, by_quaternion: Affine, name: str) -> Affine:
+def _of_both(by_matrix: Affine, by_quaternion: Affine) -> Affine:
     """The sform, which is more exact, while it has the qform's sizes; else the qform."""
     theirs, ours = _steps(by_matrix), _steps(by_quaternion)
     told = (ours > 0) & (theirs > 0)
@@ -148,19 +183,19 @@ def _of_both(by_matrix: Affine, by_quaternion: Affine, name: str) -> Affine:
     volumes = [abs(float(np.linalg.det(affine[:3, :3]))) for affine in (by_matrix, by_quaternion)]
     if min(volumes) > 0 and not np.isclose(volumes[0], volumes[1], rtol=_SAME_VOLUME):
         raise ImageContentError(
-            f"{name}: its header gives two voxel volumes, {volumes[0]:.4g} by the sform, which is"
+            f"its header gives two voxel volumes, {volumes[0]:.4g} by the sform, which is"
             f" sheared, and {volumes[1]:.4g} by the qform; save it again with the right one"
         )
     return by_matrix
 
 
-def _refuse_slanted(affine: Affine, name: str) -> None:
+def _refuse_slanted(affine: Affine) -> None:
     col, row = affine[:3, 0], affine[:3, 1]
     lengths = float(np.linalg.norm(col) * np.linalg.norm(row))
     if lengths > 0 and abs(float(col @ row)) > _RIGHT_ANGLE * lengths:
         angle = np.degrees(np.arccos(abs(float(col @ row)) / lengths))
         raise ImageContentError(
-            f"{name}: its rows and columns meet at {angle:.0f} degrees; resample it to rectangular pixels"
+            f"its rows and columns meet at {angle:.0f} degrees; resample it to rectangular pixels"
         )
 
 
