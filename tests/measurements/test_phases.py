@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cardiolabel.errors import MeasurementError
-from cardiolabel.measurements.phases import Beat, find_beats
+from cardiolabel.measurements.phases import Beat, find_beats, is_cut
 
 PERIOD_S = 0.9
 
@@ -126,3 +126,68 @@ def test_any_curve_gives_frames_of_it_or_a_reason(areas: list[float], rate_hz: f
 def test_the_unit_of_the_area_does_not_matter(factor: float) -> None:
     areas = curve(beats=2.4, noise=20)
     assert find_beats(areas * factor, 30.0) == find_beats(areas, 30.0)
+
+
+def swing(phase: NDArray[np.float64]) -> NDArray[np.float64]:
+    """0 at ED and 1 at ES of a cycle whose systole takes 38 % of it."""
+    phase = phase % 1.0
+    systole = 0.5 - 0.5 * np.cos(np.pi * phase / 0.38)
+    return np.where(phase < 0.38, systole, 0.5 + 0.5 * np.cos(np.pi * (phase - 0.38) / 0.62))
+
+
+def mean_ef(beats: list[Beat], swings: NDArray[np.float64]) -> float:
+    """EF in % of ventricles of 90 by 45 mm at ED and 75 by 35 mm at ES."""
+    volumes = (90 - 15 * swings) * (45 - 10 * swings) ** 2
+    edv, esv = (np.mean([volumes[getattr(beat, phase)] for beat in beats]) for phase in ("ed", "es"))
+    return float(100 * (1 - esv / edv))
+
+
+@pytest.mark.parametrize("beats", [1.0, 1.3, 1.5, 2.0, 2.5, 3.2])
+@pytest.mark.parametrize("per_beat", [12, 17, 30, 60])
+@pytest.mark.parametrize("has_rate", [True, False])
+def test_a_clip_with_a_whole_beat_gives_its_ef_wherever_it_begins(
+    beats: float, per_beat: int, has_rate: bool
+) -> None:
+    true_ef = 100 * (1 - 75 * 35**2 / (90 * 45**2))
+    for start in range(per_beat):
+        swings = swing((np.arange(round(beats * per_beat)) + start) / per_beat)
+        areas = (90 - 15 * swings) * (45 - 10 * swings)
+        found = find_beats(areas, float(per_beat) if has_rate else None)
+        sampled = swing((np.arange(per_beat) + start) / per_beat)  # at few frames none is quite at ES
+        whole = mean_ef([Beat(int(sampled.argmin()), int(sampled.argmax()))], sampled)
+        assert mean_ef(found, swings) == pytest.approx(whole, abs=1.0), start
+        if per_beat >= 17:
+            assert mean_ef(found, swings) == pytest.approx(true_ef, abs=1.5), start
+
+
+def test_noise_of_one_percent_moves_the_ef_of_a_one_beat_clip_little() -> None:
+    rng = np.random.default_rng(5)
+    errors = []
+    for start in range(30):
+        swings = swing((np.arange(30) + start) / 30)
+        areas = (90 - 15 * swings) * (45 - 10 * swings) * (1 + 0.01 * rng.standard_normal(30))
+        noisy, clean = (find_beats(curve, 30.0) for curve in (areas, 1 - 0.4 * swings))
+        errors.append(mean_ef(noisy, swings) - mean_ef(clean, swings))
+    assert np.abs(errors).max() < 1.5 and np.abs(errors).mean() < 0.5
+
+
+def test_beats_that_differ_are_all_averaged() -> None:
+    strengths = (1.0, 0.8, 0.95)
+    swings = np.concatenate([strength * swing(np.arange(24) / 24) for strength in strengths])
+    found = find_beats(1 - 0.4 * swings, 24.0)
+    assert near(found, [(24 * k, 24 * k + 9) for k in range(3)])
+
+
+@pytest.mark.parametrize(
+    ("start", "beats", "expected"),
+    [
+        (0.0, 1.0, False),
+        (0.27, 1.0, False),
+        (0.27, 2.4, False),
+        (0.1, 0.6, True),
+        (0.0, 0.38, True),
+    ],
+)
+def test_a_clip_shorter_than_a_beat_may_cut_its_ed_or_es(start: float, beats: float, expected: bool) -> None:
+    areas = 1 - 0.4 * swing(start + np.arange(round(beats * 40)) / 40)
+    assert any(is_cut(areas, beat) for beat in find_beats(areas, 40.0)) is expected
