@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from cardiolabel.errors import ImageContentError
 from cardiolabel.io import nifti
+from cardiolabel.io.grid import Grid
+from cardiolabel.io.mask_files import onto_image
 
 ZOOMS = (1.5, 1.25, 8.0)
 
@@ -69,10 +71,36 @@ def test_pixdim_and_a_coded_qform_win_over_a_deviating_sform(
     assert sizes == pytest.approx(ZOOMS)
 
 
-def test_the_place_is_the_sforms_where_its_sizes_are_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("codes", [(1, 1), (1, 2), (2, 1), (2, 2), (1, 4), (0, 2), (1, 0), (0, 0)])
+def test_the_place_is_where_itk_puts_it(tmp_path: Path, codes: tuple[int, int]) -> None:
     sform = np.array([[0, -1.25, 0, 4], [-1.5, 0, 0, 5], [0, 0, 8, 6], [0, 0, 0, 1.0]])
     path = save(tmp_path / "a.nii", sform=sform, qform=plain(*ZOOMS))
-    np.testing.assert_allclose(nifti.read(path).grid.affine, sform)
+    content = bytearray(path.read_bytes())
+    content[252:256] = np.array(codes, "<i2").tobytes()
+    path.write_bytes(content)
+    image = sitk.ReadImage(str(path))
+    steps = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    lps = np.vstack([np.c_[steps, image.GetOrigin()], [0, 0, 0, 1]])
+    np.testing.assert_allclose(nifti.read(path).grid.affine, np.diag([-1, -1, 1, 1]) @ lps, atol=1e-5)
+
+
+def test_masks_at_either_of_two_places_are_joined_and_at_both_refused(tmp_path: Path) -> None:
+    sform = plain(*ZOOMS)
+    sform[0, 0] *= -1
+    for shift in (0.0, 50.0):
+        sform[0, 3] = -4.5 + shift  # without a shift the same voxels, in the other direction
+        path = save(tmp_path / "a.nii", sform=sform, qform=plain(*ZOOMS))
+        content = bytearray(path.read_bytes())
+        content[254:256] = np.array(2, "<i2").tobytes()
+        path.write_bytes(content)
+        grid = nifti.read(path).grid
+        mask = np.arange(24, dtype=np.uint8).reshape(2, 3, 4) % 3
+        own = Grid((4, 3, 2), sform)
+        if shift:
+            np.testing.assert_array_equal(onto_image(mask, own, grid, name="m", stack=True), mask)
+        else:
+            with pytest.raises(ImageContentError, match="put it in two ways"):
+                onto_image(mask, own, grid, name="m", stack=True)
 
 
 @pytest.mark.parametrize("zooms", [(0, 0, 0), (np.nan, np.nan, np.nan)])

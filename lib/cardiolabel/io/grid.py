@@ -41,7 +41,9 @@ class Grid:
     step_problem : str
         Why the distance between slices is not known, where the file says something of it.
     otherwise : ndarray, shape (4, 4), optional
-        Of a file that tells sizes and no place: where another library (nibabel) takes it to lie.
+        Where some programs (those that use nibabel) take the file to lie, if not there.
+    placed : bool
+        Whether the file says where it lies; else the order of its voxels is all there is.
     """
 
     shape: tuple[int, ...]
@@ -49,6 +51,7 @@ class Grid:
     unit_mm: float = 1.0
     step_problem: str = ""
     otherwise: NDArray[np.float64] | None = None
+    placed: bool = True
 
     @cached_property
     def axes(self) -> tuple[int, int, int]:
@@ -62,7 +65,7 @@ class Grid:
 
     @property
     def places_mm(self) -> tuple[NDArray[np.float64], ...]:
-        """`affine_mm`, and the other one that a file without a place may have been taken to have."""
+        """`affine_mm`, and the place that some programs take the file to have, if it is another."""
         if self.otherwise is None:
             return (self.affine_mm,)
         return self.affine_mm, self._in_mm(self.otherwise)

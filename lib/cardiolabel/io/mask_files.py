@@ -116,19 +116,26 @@ def onto_image(
             return frames
         raise ImageContentError(f"{name}: {_other_shape(frames.shape, shape)}")
     problem = _difference(own, grid, frames.shape)
-    if own.otherwise is not None and frames.shape == shape and own.spacing == grid.spacing:
+    if not own.placed and frames.shape == shape and own.spacing == grid.spacing:
         return frames  # it tells its sizes and no place, so that its order is all there is
     flat = len(frames) == shape[0] and (len(frames) == 1 or not stack)
     if not (flat or stack):
         raise ImageContentError(f"{name}: {problem}")
+    ways: list[NDArray[np.uint8]] = []
     for theirs in grid.places_mm:
         ours, image = _same_step(own.affine_mm, theirs, len(frames)) if flat else (own.affine_mm, theirs)
         if not np.linalg.det(image[:3, :3]):
             raise ImageContentError(f"{name}: its image does not tell the distance between its slices")
         moved = _moved(frames, np.linalg.inv(image) @ ours, shape, cropped=cropped)
         if moved is not None:
-            return moved
-    raise ImageContentError(f"{name}: {problem}")
+            ways.append(moved)
+    if not ways:
+        raise ImageContentError(f"{name}: {problem}")
+    if not np.array_equal(ways[0], ways[-1]):
+        raise ImageContentError(
+            f"{name}: its image's sform and qform put it in two ways; mend the image's header"
+        )
+    return ways[0]
 
 
 def _read(path: Path) -> tuple[NDArray[np.generic], Grid, tuple[Segment, ...]]:

@@ -165,7 +165,10 @@ def _load(path: Path) -> tuple[NDArray[np.generic], Grid]:
         raise ImageReadError(f"{path.name}: not a readable NIfTI file ({error})") from error
     except KeyError as error:  # how nibabel says that it does not know a code
         raise ImageReadError(f"{path.name}: not a readable NIfTI file (unknown code {error})") from error
-    grid = Grid(tuple(array.shape), placement.affine, unit_mm, placement.step_problem, placement.otherwise)
+    grid = Grid(
+        tuple(array.shape), placement.affine, unit_mm, placement.step_problem,
+        otherwise=placement.otherwise, placed=placement.placed,
+    )  # fmt: skip
     return array, grid
 
 

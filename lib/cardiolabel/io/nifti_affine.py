@@ -11,7 +11,7 @@ NIfTI-1 standard, https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h, sec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +30,9 @@ _FIELDS = (
     *("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"),
 )
 """Of a header, all that its geometry is told by, except the shape."""
+
+_SCANNER = 1
+"""Code of an sform in coordinates of the scanner."""
 
 _SAME_SIZE = 2e-3
 _SAME_VOLUME = 1e-2
@@ -52,13 +55,15 @@ class Placement:
     step_problem : str
         Empty, or in words what contradicts what along the third axis.
     otherwise : ndarray, shape (4, 4), optional
-        Of a header with sizes and no place: where nibabel puts it, while ITK, whose place is ``affine``,
-        takes both anatomical directions from the array.
+        Where nibabel puts the voxels, if not where ITK does, whose place is ``affine``.
+    placed : bool
+        Whether the header says where its voxels lie, or only how large they are.
     """
 
     affine: Affine
     step_problem: str = ""
     otherwise: Affine | None = None
+    placed: bool = True
 
 
 def place(header: Any, name: str) -> Placement:
@@ -94,29 +99,20 @@ def _place(is_nifti2: bool, endianness: str, geometry: bytes) -> Placement | Non
         stored = header[field]
         header[field] = np.frombuffer(geometry, stored.dtype, stored.size, start).reshape(stored.shape)
         start += stored.nbytes
-    sizes = _sizes(header)
+    sizes, unit = _sizes(header), _unit(header)
     by_matrix, by_quaternion = _sform(header), _qform(header, sizes)
-    if by_matrix is not None and by_quaternion is None:
-        by_matrix = _sized_identity(by_matrix, sizes)
-    if by_matrix is None and by_quaternion is None:
-        return None
-    if by_matrix is None:
-        chosen = np.asarray(by_quaternion)
+    if by_matrix is not None and by_quaternion is not None:
+        chosen = _of_both(by_matrix, by_quaternion, scanner=int(header["sform_code"]) == _SCANNER)
+    elif by_matrix is not None:
+        chosen = _of_matrix(by_matrix, sizes, unit)
     elif by_quaternion is not None:
-        chosen = _of_both(by_matrix, by_quaternion)
+        chosen = by_quaternion
     else:
-        chosen = by_matrix
-        # This program once wrote masks of flat images so: no step, and sizes that nobody had set.
-        never_set = (sizes == 1).all() and not by_matrix[:3, 2].any()
-        differ = not np.allclose(_steps(by_matrix)[:2], sizes[:2], rtol=_SAME_SIZE)
-        if (sizes[:2] > 0).all() and differ and not never_set:
-            raise ImageContentError(
-                f"its header gives two pixel sizes, {_by(sizes)} {_unit(header)} by pixdim and"
-                f" {_by(_steps(by_matrix))} {_unit(header)} by the sform, and no qform that settles it;"
-                " save it again with the right one"
-            )
+        return None
     _refuse_slanted(chosen)
-    placement = _with_step(chosen, sizes, coded=by_quaternion is not None, unit=_unit(header))
+    placement = _with_step(chosen, sizes, coded=by_quaternion is not None, unit=unit)
+    if by_matrix is not None and by_quaternion is not None and _moves(by_matrix, chosen):
+        placement = replace(placement, otherwise=by_matrix)
     placement.affine.setflags(write=False)  # many images will share it
     return placement
 
@@ -161,6 +157,7 @@ def _unplaced(header: Any) -> Placement:
     return Placement(
         np.diag([-sizes[0], -sizes[1], sizes[2], 1.0]),
         otherwise=np.asarray(flat.get_base_affine(), dtype=np.float64),
+        placed=False,
     )
 
 
@@ -174,8 +171,29 @@ def _sized_identity(affine: Affine, sizes: NDArray[np.float64]) -> Affine:
     return sized
 
 
-def _of_both(by_matrix: Affine, by_quaternion: Affine) -> Affine:
-    """The sform, which is more exact, while it has the qform's sizes; else the qform."""
+def _of_matrix(by_matrix: Affine, sizes: NDArray[np.float64], unit: str) -> Affine:
+    """An sform without a qform beside it, which must have the sizes of pixdim, if that has any."""
+    affine = _sized_identity(by_matrix, sizes)
+    # This program once wrote masks of flat images so: no step, and sizes that nobody had set.
+    never_set = (sizes == 1).all() and not affine[:3, 2].any()
+    differ = not np.allclose(_steps(affine)[:2], sizes[:2], rtol=_SAME_SIZE)
+    if (sizes[:2] > 0).all() and differ and not never_set:
+        raise ImageContentError(
+            f"its header gives two pixel sizes, {_by(sizes)} {unit} by pixdim and {_by(_steps(affine))} {unit}"
+            " by the sform, and no qform that settles it; save it again with the right one"
+        )
+    return affine
+
+
+def _moves(affine: Affine, chosen: Affine) -> bool:
+    """Whether an affine of the same sizes puts the voxels somewhere else."""
+    steps = _steps(chosen)
+    same_sizes = np.allclose(_steps(affine), steps, rtol=_SAME_SIZE)
+    return same_sizes and not np.allclose(affine, chosen, atol=_SAME_SIZE * float(steps[:2].max()))
+
+
+def _of_both(by_matrix: Affine, by_quaternion: Affine, *, scanner: bool) -> Affine:
+    """As ITK: an sform in the scanner's coordinates, while it has the qform's sizes; else the qform."""
     theirs, ours = _steps(by_matrix), _steps(by_quaternion)
     told = (ours > 0) & (theirs > 0)
     if not np.allclose(theirs[told], ours[told], rtol=_SAME_SIZE):
@@ -186,7 +204,7 @@ def _of_both(by_matrix: Affine, by_quaternion: Affine) -> Affine:
             f"its header gives two voxel volumes, {volumes[0]:.4g} by the sform, which is"
             f" sheared, and {volumes[1]:.4g} by the qform; save it again with the right one"
         )
-    return by_matrix
+    return by_matrix if scanner else by_quaternion
 
 
 def _refuse_slanted(affine: Affine) -> None:
