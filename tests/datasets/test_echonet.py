@@ -55,7 +55,7 @@ def test_ed_is_the_larger_tracing_wherever_it_is(tmp_path: Path) -> None:
 def test_ef_of_the_tracings_is_the_table_s(tmp_path: Path) -> None:
     traced = echonet.read_tracings(make_echonet(tmp_path, THREE) / "VolumeTracings.csv")
     for video in THREE:
-        found = traced[f"{video.name}.avi"]
+        found = traced[video.name]
         assert isinstance(found, Traced)
         ed, es = found.tracings[found.ed_frame], found.tracings[found.es_frame]
         ef = traced_ef_pct(
@@ -171,6 +171,25 @@ def test_names_with_their_suffix_are_the_same_videos(tmp_path: Path) -> None:
     source = make_echonet(tmp_path, THREE)
     replace_in(source / "FileList.csv", "0X2,", "0X2.avi,")
     assert [record.patient for record in echonet.listing(source).records] == ["0X1A2B3C", "0X2", "0X3"]
+
+
+@pytest.mark.parametrize("listed", ["", ".avi", ".AVI", ".Avi"])
+@pytest.mark.parametrize("traced", ["", ".avi", ".AVI"])
+@pytest.mark.parametrize("stored", [".avi", ".AVI"])
+def test_both_tables_name_videos_with_their_suffix_or_without(
+    tmp_path: Path, listed: str, traced: str, stored: str
+) -> None:
+    source = make_echonet(tmp_path, THREE)
+    replace_in(source / "FileList.csv", "0X2,", f"0X2{listed},")
+    replace_in(source / "VolumeTracings.csv", "0X2.avi,", f"0X2{traced},")
+    video = source / "Videos" / "0X2.avi"
+    video.rename(video.with_suffix(stored))
+    listing = echonet.listing(source)
+    (entry,) = (entry for entry in listing.entries if entry.record.patient == "0X2")
+    assert callable(entry.image) and callable(entry.masks)
+    clip = entry.image()
+    assert clip.pixels.shape[0] == len(THREE[1].pixels()) and entry.masks(clip.pixels.shape).any()
+    assert entry.record.path.suffix == stored and entry.record.image_id == "0X2_4CH_cine"
 
 
 def test_missing_videos_are_counted_and_not_listed_one_by_one(tmp_path: Path) -> None:

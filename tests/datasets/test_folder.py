@@ -78,7 +78,7 @@ def test_one_name_in_two_formats_and_names_that_become_equal(tmp_path: Path) -> 
         tmp_path, "a.nii", "a.mha", "b c.nii", "b_c.nii", "B_C.nii", "a_b/c.nii", "ä.nii", "-.nii", "a_2.nii"
     )
     ids = [item.image_id for item in folder.records(tmp_path)]
-    assert len({image_id.casefold() for image_id in ids}) == 9
+    assert len(set(ids)) == 9
     assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", image_id) for image_id in ids)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import unicodedata
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -248,6 +250,48 @@ def test_a_scan_adds_what_the_manifest_does_not_name(tmp_path: Path) -> None:
     assert (found[0].patient, found[0].view) == ("renamed", View.A2C)
 
 
+@pytest.mark.parametrize(
+    ("cell", "file"),
+    [
+        (r"images\p1.nii.gz", "images/p1.nii.gz"),
+        (r".\images\deep\p1.nii.gz", "images/deep/p1.nii.gz"),
+        (r"images/deep\p1.nii.gz", "images/deep/p1.nii.gz"),
+        (r"images\P1.NII.GZ", "images/P1.NII.GZ"),
+        (r"bilder\Müller 1.nii.gz", unicodedata.normalize("NFD", "bilder/Müller 1.nii.gz")),
+        (r"odd\name.nii.gz", r"odd\name.nii.gz"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_paths_may_be_written_as_on_windows(tmp_path: Path, cell: str, file: str, encoding: str) -> None:
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).touch()
+    written(tmp_path, f"{HEADER}\r\nx,P,A4C,ED,x,{cell}\r\n", encoding)
+    (found,) = manifest.scan(tmp_path, strict=True)
+    assert (found.image_id, found.path) == ("x", tmp_path / file)
+
+
+@pytest.mark.parametrize(
+    "cell", [r"C:\images\p1.nii.gz", r"\\server\p1.nii.gz", r"..\p1.nii.gz", r"C:p1.nii"]
+)
+def test_paths_out_of_the_folder_are_refused_with_line_and_column(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(
+        ManifestError, match=r"line 2, column path: .*; expected a file in the manifest's own"
+    ):
+        manifest.read(written(tmp_path, f"{HEADER}\nx,P,A4C,ED,x,{cell}\n"))
+
+
+def test_one_file_written_in_two_ways_is_refused(tmp_path: Path) -> None:
+    text = f"{HEADER}\na,P,A4C,ED,x,images/p1.nii.gz\nb,P,A4C,ES,x,images\\p1.nii.gz\n"
+    with pytest.raises(ManifestError, match=r"line 3, column path: .* is on line 2 already"):
+        manifest.read(written(tmp_path, text))
+
+
+def test_a_compressed_manifest_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_bytes(gzip.compress(HEADER.encode()))
+    with pytest.raises(ManifestError, match=r"manifest\.csv: compressed with gzip"):
+        manifest.read(tmp_path)
+
+
 def test_a_scan_needs_no_manifest(tmp_path: Path) -> None:
     assert manifest.scan(tmp_path) == []
     (tmp_path / "p1_4CH_ED.nii.gz").touch()
@@ -258,7 +302,7 @@ def test_a_scan_never_gives_one_id_twice(tmp_path: Path) -> None:
     for name in ("a b.nii", "a_b.nii", "A_B.nii.gz", "p1_4CH_ED.nii.gz", "x.nii.gz"):
         (tmp_path / name).touch()
     manifest.write([replace(record(tmp_path), path=tmp_path / "x.nii.gz")], tmp_path)
-    ids = [item.image_id.casefold() for item in manifest.scan(tmp_path)]
+    ids = [item.image_id for item in manifest.scan(tmp_path)]
     assert len(ids) == len(set(ids)) == 5
 
 

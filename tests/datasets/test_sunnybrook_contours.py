@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,25 @@ def test_the_first_pixel_s_centre_is_at_1_1(tmp_path: Path) -> None:
     path.write_text("0.5 0.5\n1.5 0.5\n1.5 1.5\n0.5 1.5\n")
     mask = slice_mask({Kind.ENDOCARDIUM: [read_contour(path)]}, (4, 4))
     np.testing.assert_array_equal(np.argwhere(mask), [[0, 0]])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_part_of_a_contour(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "IM-0001-0001-icontour-manual.txt"
+    path.write_bytes("3.00 1.00\r\n5.50 1.00\r\n5.50 2.50\r\n".encode(encoding))
+    np.testing.assert_array_equal(read_contour(path), [[0, 2], [0, 4.5], [1.5, 4.5]])
+
+
+def test_a_compressed_contour_under_a_text_file_s_name_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "IM-0001-0001-icontour-manual.txt"
+    path.write_bytes(gzip.compress(b"3.00 1.00\n5.50 1.00\n5.50 2.50\n"))
+    with pytest.raises(DatasetError, match=r"icontour-manual\.txt: .*compressed with gzip.*decompress it"):
+        read_contour(path)
+
+
+def test_a_contour_s_name_counts_in_any_case(tmp_path: Path) -> None:
+    (tmp_path / "IM-0001-0048-ICONTOUR-MANUAL.TXT").write_text("1 1\n2 1\n2 2\n")
+    assert [file.image_number for file in contour_files(tmp_path)] == [48]
 
 
 def test_what_lies_where() -> None:

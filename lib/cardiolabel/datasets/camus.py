@@ -18,6 +18,7 @@ from cardiolabel.datasets.folder import reference_path
 from cardiolabel.datasets.info_cfg import read_info_cfg
 from cardiolabel.datasets.listing import Entry, Listing
 from cardiolabel.datasets.numbers_in_text import real, whole
+from cardiolabel.datasets.text_files import decoded
 from cardiolabel.domain import Convention, Phase, Record, View
 from cardiolabel.errors import DatasetError
 
@@ -183,9 +184,9 @@ def _splits(folder: Path) -> dict[str, str]:
         path = lists / f"subgroup_{name}.txt" if lists else None
         if path and path.is_file():
             try:
-                patients = path.read_text(encoding="utf-8-sig").split()
-            except (OSError, UnicodeDecodeError) as error:
-                raise DatasetError(f"{path}: cannot be read as a list of patients") from error
+                patients = decoded(path.read_bytes()).split()
+            except (OSError, ValueError) as error:
+                raise DatasetError(f"{path}: cannot be read as a list of patients ({error})") from error
             for patient in patients:
                 if found.setdefault(patient, split) != split:
                     raise DatasetError(f"{path}: {patient} is in another list as well; expected one")

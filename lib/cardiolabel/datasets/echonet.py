@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from cardiolabel.datasets.echonet_tracing import Tracing, tracing_from_rows
 from cardiolabel.datasets.listing import Entry, Listing, Shape
 from cardiolabel.datasets.numbers_in_text import real, whole
+from cardiolabel.datasets.text_files import decoded
 from cardiolabel.domain import CAMUS_LABELS, Clip, Convention, Phase, Record, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.io import video
@@ -43,6 +44,7 @@ SPLITS = ("TRAIN", "VAL", "TEST")
 _LIST, _TRACINGS, _VIDEOS = "FileList.csv", "VolumeTracings.csv", "Videos"
 _LIST_COLUMNS = ("FileName", "EF", "FPS", "NumberOfFrames", "Split")
 _TRACING_COLUMNS = ("FileName", "X1", "Y1", "X2", "Y2", "Frame")
+_SUFFIX = ".avi"
 _VIDEO_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _Value = TypeVar("_Value")
 _EXPECTED = f"expected {_LIST}, {_TRACINGS} and a folder {_VIDEOS} of .avi files"
@@ -107,24 +109,25 @@ def listing(root: Path) -> Listing:
             raise DatasetError(f"{root}: no {name}; {_EXPECTED}")
     video.require_decoder()
     traced = read_tracings(root / _TRACINGS)
+    videos = {_video_name(path.name): path for path in sorted((root / _VIDEOS).iterdir(), reverse=True)}
     entries: list[Entry] = []
     problems: list[tuple[str, str]] = []
     missing: list[str] = []
     seen: set[str] = set()
     for number, row in _rows(root / _LIST, _LIST_COLUMNS):
-        name = row["FileName"].strip().removesuffix(".avi")
-        path = root / _VIDEOS / f"{name}.avi"
+        name = _video_name(row["FileName"])
+        path = videos.get(name, root / _VIDEOS / f"{name}{_SUFFIX}")
         try:
             if name in seen:
                 raise ValueError(f"{name} occurs twice; expected once")
             seen.add(name)
             frames = _understood(row, "NumberOfFrames", whole(1), "1 or more")
-            record = _record(row, name, path, traced.get(f"{name}.avi"))
+            record = _record(row, name, path, traced.get(name))
         except ValueError as error:
             problems.append((name or _LIST, f"{_LIST}, line {number}: {error}"))
             continue
         if path.is_file():
-            masks = partial(_masks, name, traced.get(f"{name}.avi"))
+            masks = partial(_masks, name, traced.get(name))
             entries.append(Entry(record, partial(_image, path, frames, record.frame_rate_hz), masks))
         else:
             missing.append(path.name)
@@ -145,7 +148,7 @@ def read_tracings(path: Path) -> dict[str, Traced | DatasetError]:
     Returns
     -------
     dict of str to Traced or DatasetError
-        By the video's name with ``.avi``; an error says why that video's tracings cannot be used.
+        By the video's name without ``.avi``; an error says why that video's tracings cannot be used.
 
     Raises
     ------
@@ -154,7 +157,7 @@ def read_tracings(path: Path) -> dict[str, Traced | DatasetError]:
     """
     lines: defaultdict[str, _Lines] = defaultdict(_Lines)
     for number, row in _rows(path, _TRACING_COLUMNS):
-        of_video = lines[row["FileName"].strip()]
+        of_video = lines[_video_name(row["FileName"])]
         try:
             frame = _understood(row, "Frame", whole(0), "a frame number from 0")
             points = tuple(
@@ -171,6 +174,12 @@ def read_tracings(path: Path) -> dict[str, Traced | DatasetError]:
         except DatasetError as error:
             found[name] = error
     return found
+
+
+def _video_name(file_name: str) -> str:
+    """A video's name; the tables name it with ``.avi`` or without, in any case."""
+    name = file_name.strip()
+    return name[: -len(_SUFFIX)] if name.lower().endswith(_SUFFIX) else name
 
 
 def _traced(name: str, lines: _Lines) -> Traced:
@@ -224,8 +233,8 @@ def _masks(name: str, traced: Traced | DatasetError | None, shape: Shape) -> NDA
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a table with the line that each ends in."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = decoded(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: cannot be read as text ({error}); download it again") from error
     table = csv.DictReader(io.StringIO(text, newline=""), restval="")
     missing = [name for name in columns if name not in (table.fieldnames or ())]

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
-from collections.abc import Container
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Literal
 
 from cardiolabel.domain import Phase, Record, View
+from cardiolabel.readable_text import readable_text
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mhd", ".mha")
 """Image files that a studies folder or a folder of images may hold."""
 
 MASK_SUFFIX = "_gt"
 """End of the stem of a reference mask that lies beside its image."""
+
+FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+"""Forms of Unicode in which file systems keep names."""
+
+_DIGEST_LETTERS = 10
+_LONGEST_ID = 248  # a file's name has 255 letters at most; this leaves room for ".nii.gz"
 
 _VIEWS = {"2ch": View.A2C, "a2c": View.A2C, "4ch": View.A4C, "a4c": View.A4C, "sax": View.SAX}
 _PHASES = {"ed": Phase.ED, "es": Phase.ES, "cine": Phase.CINE, "sequence": Phase.CINE}
@@ -40,24 +49,81 @@ def is_image_name(path: Path) -> bool:
     return image_suffix(path) is not None and not hidden and not stem.lower().endswith(MASK_SUFFIX)
 
 
+def last_part(name: str) -> str:
+    r"""The file's own name in a path as any client or program writes it.
+
+    >>> last_part("../masks/x.nii.gz"), last_part("C:\\dir\\x.nii.gz"), last_part("x.nii.gz")
+    ('x.nii.gz', 'x.nii.gz', 'x.nii.gz')
+    """
+    return PureWindowsPath(PurePosixPath(name).name).name
+
+
+def normalized(name: str) -> str:
+    """A name in Unicode's composed form, in which macOS and Linux agree."""
+    return unicodedata.normalize("NFC", name)
+
+
 def clean_id(name: str) -> str:
-    """An image id: letters, digits and ``._-`` are kept, a run of anything else becomes ``_``."""
+    """The letters, digits and ``._-`` of a name; a run of anything else becomes ``_``."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip("._-") or "image"
 
 
-def unique_id(wanted: str, taken: Container[str]) -> str:
-    """The wanted image id, or the first of ``wanted_2``, ``wanted_3``, … that is free.
+def id_from_name(name: str) -> str:
+    """The image id that a name gives by itself, whatever other names there are.
 
-    ``taken`` holds case-folded ids, as some file systems take ``A`` and ``a`` for one name.
+    A name of ASCII letters, digits and ``._-`` is its own id. Any other name keeps these, and its patient
+    is followed by a digest of the whole name, so that two names never give one id.
 
-    >>> unique_id("Scan", {"scan"})
-    'Scan_2'
+    Parameters
+    ----------
+    name : str
+        A file's name without its suffix.
+
+    Examples
+    --------
+    >>> id_from_name("patient0001_4CH_ED"), id_from_name("Patient 1_4CH_ED")
+    ('patient0001_4CH_ED', 'Patient_1-1e4af28c3d_4CH_ED')
     """
-    candidate, number = wanted, 1
-    while candidate.casefold() in taken:
-        number += 1
-        candidate = f"{wanted}_{number}"
-    return candidate
+    name = normalized(name)
+    return name if clean_id(name) == name else id_with_digest(name, of=name)
+
+
+def id_with_digest(name: str, *, of: str) -> str:
+    """An image id that keeps what it can of a name and holds a digest of another text."""
+    name = normalized(name).strip()
+    digest = hashlib.sha256(of.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LETTERS]
+    described = _parts(name)[3]
+    words = re.sub(r"[^A-Za-z0-9._-]+", "_", name[: len(name) - len(described)]).strip("._-")
+    kept = words[: _LONGEST_ID - len(described) - len(digest) - 1]
+    return "-".join(filter(None, (kept, digest))) + described
+
+
+def earlier_ids(names: Iterable[str], *, taken: Iterable[str] = ()) -> dict[str, str]:
+    """The ids that earlier versions gave to files, which depended on the names before them.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Every file of the folder.
+    taken : iterable of str
+        Ids of the manifest.
+
+    Examples
+    --------
+    >>> earlier_ids(["a_b.nii.gz", "a b.nii.gz"])
+    {'a b.nii.gz': 'a_b', 'a_b.nii.gz': 'a_b_2'}
+    """
+    folded = {image_id.casefold() for image_id in taken}
+    ids = {}
+    for name in sorted(names):
+        cleaned = clean_id(normalized(image_stem(Path(name))).strip())
+        candidate, number = cleaned, 1
+        while candidate.casefold() in folded:
+            number += 1
+            candidate = f"{cleaned}_{number}"
+        folded.add(candidate.casefold())
+        ids[name] = candidate
+    return ids
 
 
 def record_from_name(path: Path, dataset: str = "folder", *, name: str | None = None) -> Record:
@@ -79,8 +145,8 @@ def record_from_name(path: Path, dataset: str = "folder", *, name: str | None = 
     Returns
     -------
     Record
-        ``image_id`` keeps the letters, digits and ``._-`` of the name; ``patient`` keeps them all,
-        so that two patients never become one.
+        ``image_id`` is `id_from_name`; ``patient`` keeps every letter, so that two patients never
+        become one.
 
     Examples
     --------
@@ -90,8 +156,20 @@ def record_from_name(path: Path, dataset: str = "folder", *, name: str | None = 
     >>> record_from_name(Path("scan.mha")).view.value
     'unknown'
     """
-    stem = unicodedata.normalize("NFC", image_stem(path) if name is None else name).strip()
-    stem = stem.encode("utf-8", "replace").decode("utf-8")
+    stem = image_stem(path) if name is None else name
+    patient, view, phase, _ = _parts(normalized(readable_text(stem)).strip())
+    return Record(
+        image_id=id_from_name(stem),
+        patient=patient,
+        view=view or View.UNKNOWN,
+        phase=phase or Phase.CINE,
+        dataset=dataset,
+        path=path,
+    )
+
+
+def _parts(stem: str) -> tuple[str, View | None, Phase | None, str]:
+    """Patient, view and phase that a name tells, and the end of the name that tells the last two."""
     patient = re.sub(r"half[_-]sequence$", "sequence", stem, flags=re.IGNORECASE)
     view: View | None = None
     phase: Phase | None = None
@@ -104,12 +182,6 @@ def record_from_name(path: Path, dataset: str = "folder", *, name: str | None = 
         else:
             break
         patient = match[1] or ""
-    patient = patient or stem
-    return Record(
-        image_id=clean_id(stem),
-        patient=patient,
-        view=view or View.UNKNOWN,
-        phase=phase or Phase.CINE,
-        dataset=dataset,
-        path=path,
-    )
+    if not patient or (view is None and phase is None):
+        return stem, view, phase, ""
+    return patient, view, phase, stem[len(patient) :]

@@ -41,9 +41,9 @@ def records(root: Path) -> list[Record]:
     Returns
     -------
     list of Record
-        With ids that differ even where letters' case is ignored: where the same file name occurs
-        in several folders, every image of that patient takes its folder's name in front, in the
-        id and in the patient, because ``a/p1_4CH_ED`` and ``b/p1_4CH_ED`` are two people.
+        With ids that differ: where the same file name occurs in several folders, every image of
+        that patient takes its folder's name in front, in the id and in the patient, because
+        ``a/p1_4CH_ED`` and ``b/p1_4CH_ED`` are two people.
 
     Raises
     ------
@@ -61,13 +61,7 @@ def records(root: Path) -> list[Record]:
     paths = [path for path in _images(root) if path not in named]
     if not (known or paths):
         raise DatasetError(f"{root}: found no image; expected {_EXPECTED}")
-    taken = {record.image_id.casefold() for record in known}
-    found = []
-    for record in _told_apart(paths, root):
-        image_id = file_names.unique_id(record.image_id, taken)
-        taken.add(image_id.casefold())
-        found.append(replace(record, image_id=image_id))
-    return known + found
+    return known + _with_distinct_ids(_told_apart(paths, root), root, {record.image_id for record in known})
 
 
 def reference_path(record: Record) -> Path | None:
@@ -111,6 +105,30 @@ def _told_apart(paths: list[Path], root: Path) -> list[Record]:
         for path in unclear:
             depth[path] += 1
     return [found[path] for path in paths]
+
+
+def _with_distinct_ids(records: list[Record], root: Path, manifest_ids: set[str]) -> list[Record]:
+    """Records of one id are told apart by digests of their paths, but for the one ``.nii.gz`` of them."""
+    sharing: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        sharing[record.image_id].append(record)
+    owners = set()
+    for image_id, of_id in sharing.items():
+        first = [record for record in of_id if record.path.name.endswith(file_names.IMAGE_SUFFIXES[0])]
+        chosen = of_id if len(of_id) == 1 else first
+        if len(chosen) == 1 and image_id not in manifest_ids:
+            owners.add(chosen[0].path)
+    return [
+        record
+        if record.path in owners
+        else replace(
+            record,
+            image_id=file_names.id_with_digest(
+                record.image_id, of=f"file {record.path.relative_to(root).as_posix()}"
+            ),
+        )
+        for record in records
+    ]
 
 
 def _says_no_patient(record: Record) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from cardiolabel.datasets.text_files import decoded
 from cardiolabel.errors import DatasetError
 
 _Value = TypeVar("_Value")
@@ -80,8 +81,10 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
     try:
-        lines = content.decode("utf-8-sig").splitlines()
+        lines = decoded(content).splitlines()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DatasetError(f"{path}, line {line}: expected plain text") from error
+    except ValueError as error:
+        raise DatasetError(f"{path}: {error}") from error
     return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]

@@ -11,33 +11,27 @@ import csv
 import hashlib
 import io
 import logging
-import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, TypeVar
+from pathlib import Path
 
 from cardiolabel.datasets.file_names import (
     IMAGE_SUFFIXES,
     image_suffix,
     is_image_name,
     record_from_name,
-    unique_id,
 )
-from cardiolabel.datasets.numbers_in_text import real, whole
-from cardiolabel.domain import SPLITS, Convention, Phase, Record, View
+from cardiolabel.datasets.image_ids import image_ids
+from cardiolabel.datasets.manifest_row import COLUMNS, REQUIRED, record_of_row
+from cardiolabel.datasets.text_files import decoded
+from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError, ManifestError
 from cardiolabel.io.files import atomic
 
-__all__ = ["MANIFEST_NAME", "read", "scan", "split_by_patient", "write"]
+__all__ = ["MANIFEST_NAME", "ScannedFolder", "read", "scan", "scan_folder", "split_by_patient", "write"]
 
 MANIFEST_NAME = "manifest.csv"
-_COLUMNS = tuple(field.name for field in fields(Record))
-_REQUIRED = ("image_id", "patient", "view", "phase", "dataset", "path")
-_IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-_Kind = TypeVar("_Kind", bound=Enum)
 _log = logging.getLogger(__name__)
 
 
@@ -58,10 +52,10 @@ def write(records: Iterable[Record], folder: Path) -> None:
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(_COLUMNS)
+    table.writerow(COLUMNS)
     for record in records:
         relative = replace(record, path=_relative(record.path, folder))
-        table.writerow([_cell(getattr(relative, column)) for column in _COLUMNS])
+        table.writerow([_cell(getattr(relative, column)) for column in COLUMNS])
     _parse(text.getvalue(), folder)
     with atomic(folder / MANIFEST_NAME) as draft:
         draft.write_text(text.getvalue(), encoding="utf-8", newline="")
@@ -90,15 +84,43 @@ def read(folder: Path) -> list[Record]:
     except OSError as error:
         raise ManifestError(f"{target}: cannot be read ({error.strerror}); expected a table") from error
     try:
-        text = content.decode("utf-8-sig")
+        text = decoded(content)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ManifestError(f"{target}, line {line}: expected UTF-8 text; save the table as UTF-8") from error
+    except ValueError as error:
+        raise ManifestError(f"{target}: {error}") from error
     return _parse(text, folder)
 
 
+@dataclass(frozen=True)
+class ScannedFolder:
+    """The images of a studies folder.
+
+    Attributes
+    ----------
+    records : tuple of Record
+        The manifest's first, then root files that it does not name.
+    disputed : mapping of str to tuple of str
+        Image ids that have labels and could belong to several files, by id.
+    other_ids : frozenset of str
+        Ids that are none of the records': the disputed ones, and those of files that are gone.
+    """
+
+    records: tuple[Record, ...]
+    disputed: Mapping[str, tuple[str, ...]]
+    other_ids: frozenset[str]
+
+
 def scan(folder: Path, *, strict: bool = False, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Record]:
-    """Every image of a studies folder: the manifest's first, then root files it does not name.
+    """The records of `scan_folder`."""
+    return list(scan_folder(folder, strict=strict, suffixes=suffixes).records)
+
+
+def scan_folder(
+    folder: Path, *, strict: bool = False, suffixes: tuple[str, ...] = IMAGE_SUFFIXES
+) -> ScannedFolder:
+    """Find every image of a studies folder.
 
     Parameters
     ----------
@@ -111,12 +133,12 @@ def scan(folder: Path, *, strict: bool = False, suffixes: tuple[str, ...] = IMAG
 
     Returns
     -------
-    list of Record
+    ScannedFolder
 
     Raises
     ------
     DatasetError
-        No such folder.
+        No such folder, or its register of image ids is damaged.
     ManifestError
         A malformed manifest, or a missing file when ``strict``.
     """
@@ -132,17 +154,19 @@ def scan(folder: Path, *, strict: bool = False, suffixes: tuple[str, ...] = IMAG
     if missing:
         _log.warning("%d images that the manifest names do not exist and are left out", len(missing))
         _log.debug("missing images: %s", ", ".join(str(path) for path in missing))
-    paths = {record.path for record in named}
-    ids = {record.image_id.casefold() for record in named}
-    found = [record for record in named if record.path not in set(missing)]
-    for path in sorted(folder.iterdir()):
-        wanted = is_image_name(path) and image_suffix(path) in suffixes
-        if wanted and path not in paths and path.is_file():
-            record = record_from_name(path)
-            record = replace(record, image_id=unique_id(record.image_id, ids))
-            ids.add(record.image_id.casefold())
-            found.append(record)
-    return found
+    gone, listed = set(missing), {record.path for record in named}
+    unlisted = [
+        path
+        for path in sorted(folder.iterdir())
+        if is_image_name(path) and path not in listed and path.is_file()
+    ]
+    ids = image_ids(folder, unlisted, manifest_ids={record.image_id for record in named})
+    records = [record for record in named if record.path not in gone] + [
+        replace(record_from_name(path), image_id=ids.by_name[path.name])
+        for path in unlisted
+        if image_suffix(path) in suffixes
+    ]
+    return ScannedFolder(tuple(records), ids.disputed, ids.others)
 
 
 def split_by_patient(
@@ -218,9 +242,9 @@ def _parse(text: str, folder: Path) -> list[Record]:
             if len(cells) > len(header):
                 raise ManifestError(f"{where}: {len(cells)} cells, expected {len(header)}; quote commas")
             values = dict(zip(header, cells, strict=False))
-            records.append(_record(values, folder, where))
+            records.append(record_of_row(values, folder, where))
             for column, lines in seen.items():
-                first = lines.setdefault(values[column], rows.line_num)
+                first = lines.setdefault(str(getattr(records[-1], column)), rows.line_num)
                 if first != rows.line_num:
                     raise ManifestError(
                         f"{where}, column {column}: {values[column]!r} is on line {first} already;"
@@ -234,75 +258,12 @@ def _parse(text: str, folder: Path) -> list[Record]:
 def _check_header(header: list[str], target: Path) -> None:
     if len(header) == 1 and ";" in header[0]:
         raise ManifestError(f"{target}, line 1: separated by semicolons; expected commas")
-    for column in _REQUIRED:
+    for column in REQUIRED:
         if column not in header:
-            raise ManifestError(f"{target}, line 1: no column {column}; expected {', '.join(_REQUIRED)}")
+            raise ManifestError(f"{target}, line 1: no column {column}; expected {', '.join(REQUIRED)}")
     twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
         raise ManifestError(f"{target}, line 1: column {twice[0]} occurs twice; expected once")
-    unknown = [name for name in header if name and name not in _COLUMNS]
+    unknown = [name for name in header if name and name not in COLUMNS]
     if unknown:
         _log.warning("columns of the manifest that are not known and not used: %s", ", ".join(unknown))
-
-
-def _record(values: dict[str, str], folder: Path, where: str) -> Record:
-    known: dict[str, Any] = {}
-    for column in _COLUMNS:
-        cell = values.get(column, "")
-        if not cell and column in _REQUIRED:
-            raise ManifestError(f"{where}, column {column}: blank; expected a value")
-        if not cell:
-            continue
-        understand, expected = _CELLS.get(column, (str, "text"))
-        try:
-            known[column] = understand(cell)
-        except ValueError as error:
-            raise ManifestError(f"{where}, column {column}: {cell!r}; expected {expected}") from error
-    known["path"] = folder / known["path"]
-    return Record(**known)
-
-
-def _id(cell: str) -> str:
-    if not _IMAGE_ID.fullmatch(cell):
-        raise ValueError(cell)
-    return cell
-
-
-def _path(cell: str) -> Path:
-    for pure in (PurePosixPath(cell), PureWindowsPath(cell)):
-        if pure.anchor or ".." in pure.parts or not pure.name or "\0" in cell:
-            raise ValueError(cell)
-    return Path(cell)
-
-
-def _one_of(kind: type[_Kind]) -> tuple[Callable[[str], _Kind], str]:
-    members = {str(member.value).lower(): member for member in kind}
-
-    def understand(cell: str) -> _Kind:
-        if cell.lower() not in members:
-            raise ValueError(cell)
-        return members[cell.lower()]
-
-    return understand, "one of " + ", ".join(str(member.value) for member in kind)
-
-
-def _split(cell: str) -> str:
-    if cell.upper() not in SPLITS:
-        raise ValueError(cell)
-    return cell.upper()
-
-
-_CELLS: dict[str, tuple[Callable[[str], object], str]] = {
-    "image_id": (_id, "letters, digits and ._- after a letter or digit"),
-    "view": _one_of(View),
-    "phase": _one_of(Phase),
-    "path": (_path, "a file in the manifest's own folder"),
-    "ed_frame": (whole(1), "a frame number, 1 or more"),
-    "es_frame": (whole(1), "a frame number, 1 or more"),
-    "frame_rate_hz": (real(1e-3, 1e5), "frames per second"),
-    "age_years": (whole(0), "whole years"),
-    "reference_ef_pct": (real(0, 100), "a percentage, 0 to 100"),
-    "reference_convention": _one_of(Convention),
-    "split": (_split, f"one of {', '.join(SPLITS)}"),
-}
-"""How a column is understood, and what a person should have typed; other columns are text."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from cardiolabel.datasets.text_files import decoded
 from cardiolabel.errors import DatasetError
 
 
@@ -17,8 +18,8 @@ def read_patient_list(path: Path) -> frozenset[str]:
         It cannot be read, or names nobody.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = decoded(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: cannot be read as a list of patients ({error})") from error
     named = frozenset(re.split(r"[\s,;]+", re.sub("#.*", "", text))) - {""}
     if not named:

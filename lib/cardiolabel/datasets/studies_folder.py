@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cardiolabel.cache import FileState, file_state
 from cardiolabel.datasets import manifest
+from cardiolabel.datasets.label_names import image_names, label_file
 from cardiolabel.domain import Record
 from cardiolabel.errors import UnknownImageError, UnknownPatientError
 from cardiolabel.io import nifti
@@ -32,6 +33,9 @@ class _Scan:
     state: tuple[FileState | None, FileState | None]
     by_id: dict[str, Record]
     by_patient: dict[str, list[Record]]
+    disputed: Mapping[str, tuple[str, ...]]
+    other_ids: frozenset[str]
+    names: Mapping[str, str]
 
 
 class StudiesFolder:
@@ -45,7 +49,7 @@ class StudiesFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._scanned = _Scan((None, None), {}, {})
+        self._scanned = _Scan((None, None), {}, {}, {}, frozenset(), {})
         self._scan_lock = threading.Lock()
 
     def records(self) -> list[Record]:
@@ -96,17 +100,43 @@ class StudiesFolder:
         except KeyError:
             raise UnknownImageError(f"no image {image_id!r} in this studies folder") from None
 
+    def label_file(self, folder: Path, record: Record) -> Path:
+        """Where a folder has the mask of an image, as `label_names.label_file` finds it, or would have it."""
+        own = folder / f"{record.image_id}.nii.gz"
+        return own if own.is_file() else label_file(folder, record, self.image_names()) or own
+
+    def image_names(self) -> Mapping[str, str]:
+        """Image ids by the names that label files may have; see `label_names.image_names`."""
+        return self._scan().names
+
+    def disputed_labels(self) -> Mapping[str, tuple[str, ...]]:
+        """Image ids under which there are labels that could belong to several files, with these files."""
+        return self._scan().disputed
+
+    def other_ids(self) -> frozenset[str]:
+        """Ids that none of the images has: the disputed ones, and those of images that are gone."""
+        return self._scan().other_ids
+
     def _scan(self) -> _Scan:
         with self._scan_lock:
             state: tuple[FileState | None, FileState | None]
             state = state_of(self.folder), state_of(self.folder / manifest.MANIFEST_NAME)
             if state != self._scanned.state or state[0] is None:
-                found = manifest.scan(self.folder, suffixes=nifti.SUFFIXES)
-                readable = [one for one in found if one.path.name.lower().endswith(nifti.SUFFIXES)]
+                scanned = manifest.scan_folder(self.folder, suffixes=nifti.SUFFIXES)
+                readable = [
+                    record for record in scanned.records if record.path.name.lower().endswith(nifti.SUFFIXES)
+                ]
                 by_patient: dict[str, list[Record]] = {}
                 for record in readable:
                     by_patient.setdefault(record.patient, []).append(record)
                 if any(known and time.time_ns() - known[1] < _CLOCK_NS for known in state):
                     state = None, None  # another change within the clock's grain would look the same
-                self._scanned = _Scan(state, {record.image_id: record for record in readable}, by_patient)
+                self._scanned = _Scan(
+                    state,
+                    {record.image_id: record for record in readable},
+                    by_patient,
+                    scanned.disputed,
+                    scanned.other_ids,
+                    image_names(readable, other_ids=scanned.other_ids),
+                )
             return self._scanned

@@ -40,6 +40,7 @@ from cardiolabel.datasets.listing import Entry, Listing, Shape
 from cardiolabel.datasets.numbers_in_text import whole
 from cardiolabel.datasets.sunnybrook_contours import ContourFile, contour_files
 from cardiolabel.datasets.sunnybrook_patient import Patient, numbered_files
+from cardiolabel.datasets.text_files import decoded
 from cardiolabel.domain import Phase, Record, View
 from cardiolabel.errors import DatasetError
 
@@ -208,8 +209,8 @@ def _table(root: Path) -> dict[str, _Facts]:
 def _rows(path: Path) -> Mapping[str, _Facts]:
     id_column, name_column = _TABLES[path.name]
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = decoded(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: cannot be read as text ({error}); download it again") from error
     table = csv.DictReader(io.StringIO(text, newline=""))
     if not {id_column, name_column} <= set(table.fieldnames or ()):

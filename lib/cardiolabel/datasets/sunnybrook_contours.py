@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.datasets.polygon import fill_polygon
+from cardiolabel.datasets.text_files import decoded
 from cardiolabel.domain import ACDC_LABELS
 from cardiolabel.errors import DatasetError
 
@@ -52,7 +53,7 @@ class ContourFile:
 def contour_files(folder: Path) -> tuple[ContourFile, ...]:
     """Contours of one patient, in the folder or in folders within it; empty files are none."""
     found = []
-    for path in sorted(folder.rglob("*.txt")):
+    for path in sorted(folder.rglob("*.[tT][xX][tT]")):
         match = _NAME.fullmatch(path.name)
         if match and path.stat().st_size:
             found.append(ContourFile(path, int(match[1]), Kind(match[2][0].lower())))
@@ -73,8 +74,8 @@ def read_contour(path: Path) -> NDArray[np.float64]:
         The file cannot be read, a line is not ``x y``, or the points enclose nothing.
     """
     try:
-        lines = path.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = decoded(path.read_bytes()).splitlines()
+    except (OSError, ValueError) as error:
         raise DatasetError(f"{path.name}: cannot be read ({error}); download it again") from error
     points = [
         _point(line, f"{path.name}, line {number}") for number, line in enumerate(lines, 1) if line.strip()

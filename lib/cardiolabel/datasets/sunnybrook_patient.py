@@ -144,7 +144,7 @@ class Patient:
 
 def numbered_files(folder: Path) -> dict[int, Path]:
     """DICOM files by the last number in their names."""
-    matches = {path: re.search(r"(\d+)$", path.stem) for path in sorted(folder.glob("*.dcm"))}
+    matches = {path: re.search(r"(\d+)$", path.stem) for path in sorted(folder.glob("*.[dD][cC][mM]"))}
     return {int(match[1]): path for path, match in matches.items() if match and not path.name.startswith(".")}
 
 

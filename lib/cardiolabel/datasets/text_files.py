@@ -1,0 +1,30 @@
+"""Text files and tables as people's programs save them."""
+
+from __future__ import annotations
+
+import codecs
+
+__all__ = ["decoded"]
+
+_GZIP = b"\x1f\x8b"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def decoded(content: bytes) -> str:
+    """The text of a file: UTF-8, or UTF-16 that says so; a byte-order mark is no part of it.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        It is neither.
+    ValueError
+        The file is compressed; the message says so.
+
+    Examples
+    --------
+    >>> decoded("x y".encode("utf-8-sig")), decoded("x y".encode("utf-16"))
+    ('x y', 'x y')
+    """
+    if content.startswith(_GZIP):
+        raise ValueError("compressed with gzip, whatever its name says; decompress it (gzip -d)")
+    return content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
