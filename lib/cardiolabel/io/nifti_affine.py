@@ -179,8 +179,8 @@ def _of_matrix(by_matrix: Affine, sizes: NDArray[np.float64], unit: str) -> Affi
     differ = not np.allclose(_steps(affine)[:2], sizes[:2], rtol=_SAME_SIZE)
     if (sizes[:2] > 0).all() and differ and not never_set:
         raise ImageContentError(
-            f"its header gives two pixel sizes, {_by(sizes)} {unit} by pixdim and {_by(_steps(affine))} {unit}"
-            " by the sform, and no qform that settles it; save it again with the right one"
+            f"its header gives two pixel sizes, {_by(sizes)} {unit} by pixdim and {_by(_steps(affine))}"
+            f" {unit} by the sform, and no qform that settles it; save it again with the right one"
         )
     return affine
 
