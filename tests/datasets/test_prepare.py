@@ -19,6 +19,8 @@ from cardiolabel.domain import Clip, Phase, Spacing, View
 from cardiolabel.errors import DatasetError, ManifestError
 from cardiolabel.io import metaimage, nifti
 
+from ..axis_orders import reordered, save
+
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 SPACING = Spacing(row_mm=0.154, col_mm=0.308)
 
@@ -324,3 +326,16 @@ def test_a_few_real_patients(tmp_path: Path) -> None:
         (source / patient).symlink_to(SHARED / "camus" / "database_nifti" / patient)
     assert prepare("camus", source, tmp_path / "studies") == Prepared(images=8, labels=8, skipped=())
     assert {row.patient for row in manifest.scan(tmp_path / "studies")} == {"patient0001", "patient0185"}
+
+
+def test_a_stack_from_metaimage_keeps_the_distance_between_its_slices(tmp_path: Path) -> None:
+    affine = np.array([[0, -1.5, 0, 4], [1.5, 0, 0, 5], [0, 0, 8, 6], [0, 0, 0, 1.0]])
+    voxels = (np.arange(7 * 6 * 3).reshape(7, 6, 3) % 4).astype(np.uint8)
+    save(voxels * 60, affine, tmp_path / "in" / "p_SAX_ED.mha")
+    save(*reordered(voxels, affine, ((1, 0, 2), (-1, 1, -1))), tmp_path / "in" / "p_SAX_ED_gt.nii.gz")
+    assert prepare("folder", tmp_path / "in", tmp_path / "out") == Prepared(1, 1, ())
+    image = nifti.read(tmp_path / "out" / "p_SAX_ED.nii.gz")
+    np.testing.assert_allclose(image.grid.affine, affine, atol=1e-6)
+    assert image.grid.slice_spacing_mm == pytest.approx(8.0)
+    labels = nifti.read_mask(tmp_path / "out" / "labels" / "final" / "p_SAX_ED.nii.gz")
+    np.testing.assert_array_equal(labels * 60, image.clip.pixels)

@@ -17,7 +17,6 @@ from cardiolabel.domain import Clip, Spacing, Stack
 from cardiolabel.errors import DatasetError, ImageContentError, InputError
 from cardiolabel.io import metaimage, nifti
 from cardiolabel.io.files import atomic
-from cardiolabel.io.grid import Grid
 from cardiolabel.io.mask_files import read_mask_on
 
 __all__ = ["LABELS", "Prepared", "prepare"]
@@ -47,8 +46,9 @@ def prepare(
 
     ``.nii.gz`` images that can be read are copied byte for byte; others are converted with their
     pixel size. Masks are put onto the voxels of their image. It can be run again: what is in place is
-    not written again, nor is a readable image replaced by another of the same id. Masks already in ``labels/final`` may be corrections and are
-    never replaced, and rows already in the manifest stay as people left them.
+    not written again, nor is a readable image replaced by another of the same id. Masks already in
+    ``labels/final`` may be corrections and are never replaced, and rows already in the manifest stay as
+    people left them.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def _place_image(source: Path | Callable[[], Clip | Stack], image: Path) -> None
     content = _read(source) if isinstance(source, Path) else source()
     there = _read_if_readable(image)
     if there is None:
-        _copy_or_write(source, image, lambda: _write(content, image))
+        _copy_or_write(source, image, lambda: _write(content, image, source))
     elif not _same(there, content):
         raise ImageContentError(f"another image named {image.name} is there already; move or rename one")
 
@@ -123,8 +123,7 @@ def _place_label(entry: Entry, label: Path, image: Path) -> None:
         return
     there = nifti.read(image)
     if isinstance(source, Path):
-        grid = _grid(entry.image) if isinstance(entry.image, Path) else there.grid
-        masks = read_mask_on(source, grid, entry.record.labels, stack=entry.record.is_stack)
+        masks = read_mask_on(source, there.grid, entry.record.labels, stack=entry.record.is_stack)
     else:
         masks = source(there.clip.shape)
     if masks.shape != there.clip.shape:
@@ -148,9 +147,11 @@ def _copy_or_write(source: Path | Callable[..., object], target: Path, write: Ca
             draft.write_bytes(gzip.compress(source.read_bytes(), mtime=0))
 
 
-def _write(content: Clip | Stack, image: Path) -> None:
+def _write(content: Clip | Stack, image: Path, source: Path | Callable[..., object]) -> None:
     if isinstance(content, Stack):
         nifti.write_stack(content, image)
+    elif isinstance(source, Path) and _is_metaimage(source):
+        nifti.write_clip(content, image, affine_mm=metaimage.read_grid(source).affine_mm)
     else:
         nifti.write_clip(content, image)
 
@@ -184,10 +185,6 @@ def _read_if_readable(image: Path) -> nifti.NiftiImage | None:
 
 def _read(path: Path) -> Clip:
     return metaimage.read(path) if _is_metaimage(path) else nifti.read(path).clip
-
-
-def _grid(path: Path) -> Grid:
-    return metaimage.read_grid(path) if _is_metaimage(path) else nifti.read(path).grid
 
 
 def _is_metaimage(path: Path) -> bool:

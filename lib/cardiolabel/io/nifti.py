@@ -107,8 +107,21 @@ def read_placed_mask(path: Path) -> tuple[NDArray[np.uint8], Grid]:
     return whole_values(frames, path.name), grid
 
 
-def write_clip(clip: Clip, path: Path) -> None:
-    """Write a clip; one frame becomes a 2-D file, several ``(W, H, T)``. Without spacing: 0."""
+def write_clip(clip: Clip, path: Path, *, affine_mm: NDArray[np.float64] | None = None) -> None:
+    """Write a clip; one frame becomes a 2-D file, several ``(W, H, T)``. Without spacing: 0.
+
+    Parameters
+    ----------
+    clip : Clip
+    path : Path
+    affine_mm : ndarray, shape (4, 4), optional
+        Where its (column, row, frame) lie in the patient, where that is known.
+    """
+    if affine_mm is not None and clip.spacing is not None:
+        image = _image(_to_disk(clip.pixels, ndim=2 if clip.shape[0] == 1 else 3), affine_mm)
+        image.header.set_xyzt_units("mm")
+        _save(image, path)
+        return
     frame_s = 1.0 / clip.frame_rate_hz if clip.frame_rate_hz else 0.0
     _save_frames(_to_disk(clip.pixels, ndim=2 if clip.shape[0] == 1 else 3), path, clip.spacing, frame_s)
 
