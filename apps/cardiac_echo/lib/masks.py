@@ -16,8 +16,6 @@ from cardiolabel.io.grid import Grid
 SUFFIXES = (*nifti.SUFFIXES, nrrd.SUFFIX)
 """Mask files that are read and written; ``.nii.gz`` before ``.nii``."""
 
-_PIXEL_TOLERANCE = 0.01
-
 
 def suffix(name: str) -> str | None:
     """Which of `SUFFIXES` a file name ends in.
