@@ -69,10 +69,9 @@ def export_datastore(
     target = out or studies / datastore_v2.NAME
     with clear_errors():
         folder = Studies(studies)
-        records = folder.records()
         store = Store(studies, records=folder.by_id, url=os.environ.get(URL_VARIABLE), watch=False)
         document = datastore_v2.document(
-            studies.resolve().name, records, store.all_labels(), store.all_image_info()
+            studies.resolve().name, folder.records(), store.all_labels(), store.all_image_info()
         )
         images, labels = datastore_v2.write(target, document)
         store.close()

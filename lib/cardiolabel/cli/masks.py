@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cardiolabel.cli.left_out import left_out_labels_named
 from cardiolabel.cli.options import MODELS, Existing, Out, Patients, Quiet, Weights
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
 
@@ -53,6 +54,7 @@ def infer(
     with clear_errors():
         predictor = load(model, weights)
         with (
+            left_out_labels_named(studies, quiet),
             _workers(cluster, model=model, weights=weights, workers=workers) as who,
             bar("predicting", quiet) as progress,
         ):
@@ -93,7 +95,7 @@ def measure(
     """Measure every patient from masks that exist: frames and patients as .csv and .parquet."""
     from cardiolabel.pipeline.measure_folder import measure_folder
 
-    with clear_errors(), bar("measuring", quiet) as progress:
+    with clear_errors(), left_out_labels_named(studies, quiet), bar("measuring", quiet) as progress:
         done = measure_folder(studies, labels, out=out, on_progress=progress)
     list_problems(done.problems, quiet)
     say(

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cardiolabel.cli.left_out import name_left_out_labels
 from cardiolabel.cli.options import APP, Existing, Quiet
 from cardiolabel.cli.terminal import clear_errors, say
 from cardiolabel.errors import DatasetError
@@ -34,6 +35,7 @@ def serve(
             raise DatasetError(
                 f"{APP}: the server app is not there; install from a clone with pip install -e ."
             )
+        name_left_out_labels(studies, quiet, read=True)
     say(f"serving {studies} on http://{host}:{port} (patients: /cardiac/patients)", quiet)
     if host not in {"127.0.0.1", "localhost", "::1"}:
         say("without login only this machine is answered; see docs/security.md", quiet)

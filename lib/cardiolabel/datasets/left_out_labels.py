@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from cardiolabel.io.mask_files import read_mask_on
 __all__ = ["ForeignLabel", "foreign_labels", "left_out_labels"]
 
 _OWN_SUFFIX = ".nii.gz"
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def foreign_labels(
     found = {}
     for tag, path in _files_of_tags(folder):
         image_id = names.get(normalized(label_stem(path.name) or ""), "")
-        if image_id in records and path.name != f"{image_id}{_OWN_SUFFIX}":
+        if _TAG.fullmatch(tag) and image_id in records and path.name != f"{image_id}{_OWN_SUFFIX}":
             chosen = label_file(path.parent, records[image_id], names)
             if chosen is not None and chosen.name != f"{image_id}{_OWN_SUFFIX}":
                 found[tag, image_id] = ForeignLabel(chosen, tag, records[image_id])
@@ -72,9 +74,12 @@ def left_out_labels(studies: StudiesFolder, *, read: bool) -> list[tuple[str, st
     """
     names, disputed = studies.image_names(), studies.disputed_labels()
     problems = [(_within(path, studies), reason) for path, reason in _misplaced(studies.folder)]
-    for _, path in _files_of_tags(studies.folder):
+    for tag, path in _files_of_tags(studies.folder):
         stem = normalized(label_stem(path.name) or "")
-        if stem not in names:
+        if not _TAG.fullmatch(tag):
+            reason = "the name of its folder is no tag; rename the folder: letters, digits and ._- only"
+            problems.append((_within(path, studies), reason))
+        elif stem not in names:
             reason = _whose(stem, disputed.get(stem, ()), studies)
             problems.append((_within(path, studies), reason))
     for label in foreign_labels(studies.folder, studies.by_id(), names) if read else ():

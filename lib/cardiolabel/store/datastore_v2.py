@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cardiolabel.datasets.file_names import normalized
 from cardiolabel.domain import Record
 from cardiolabel.errors import StoreError
 from cardiolabel.io.files import atomic
@@ -22,6 +23,7 @@ from cardiolabel.store.versions import LAST_S, Origin, Version, iso_time
 NAME = "datastore_v2.json"
 
 _IMPORTED = "imported datastore_v2.json"
+_LABELS_IMPORTED = "imported labels of datastore_v2.json"
 _OURS = frozenset(
     {"name", "ts", "version", "origin", "author", "saved_at", "model", "ef_before", "ef_after", "measurement"}
 )
@@ -93,8 +95,15 @@ def write(path: Path, written: Mapping[str, Any]) -> tuple[int, int]:
     return len(objects), sum(len(one["labels"]) for one in objects)
 
 
-def import_once(folder: Path, database: Database, files: LabelFiles) -> None:
+def import_once(folder: Path, database: Database, files: LabelFiles, names: Mapping[str, str]) -> None:
     """Take over notes, authors and times from a ``datastore_v2.json``, the first time it is seen.
+
+    Call it once labels of other names and formats are where `LabelFiles` looks for them.
+
+    Parameters
+    ----------
+    names : mapping of str to str
+        Image ids by the names that they may have in the file.
 
     Raises
     ------
@@ -105,39 +114,36 @@ def import_once(folder: Path, database: Database, files: LabelFiles) -> None:
     if not path.is_file():
         return
     with database.reading() as connection:
-        if fact(connection, _IMPORTED):
+        if fact(connection, _LABELS_IMPORTED):
             return
-    try:
-        objects = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)["objects"]
-        entries = [
-            (str(image_id), _info(one["image"]), dict(one.get("labels") or {}))
-            for image_id, one in objects.items()
-        ]
-        labels = [
-            (image_id, str(tag), str(label.get("ext", "")), _info(label))
-            for image_id, _, tags in entries
-            for tag, label in tags.items()
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StoreError(
-            f"{path}: not MONAI Label's datastore ({type(error).__name__}: {error}); restore it or move it"
-            " away"
-        ) from error
+    entries = _entries(path)
+    labels = [
+        (names.get(normalized(name), name), str(tag), _info(label))
+        for name, _, tags in entries
+        for tag, label in tags.items()
+    ]
     left_out = 0
     with database.writing() as connection:
         database.alone(connection)
-        if fact(connection, _IMPORTED):
+        if fact(connection, _LABELS_IMPORTED):
             return
-        wanted = sorted(image_id for image_id, *_ in entries if is_name(image_id))
-        there = {image_id for image_id in wanted if images.locked(connection, image_id)}
-        for image_id, notes, _ in entries:
-            if image_id in there:
-                known = {key: value for key, value in notes.items() if key not in _OURS}
-                images.update_info(connection, image_id, known)
-        for image_id, tag, extension, notes in labels:
+        was_imported = fact(connection, _IMPORTED) is not None  # by a version that took fewer labels over
+        ids = {name: names.get(normalized(name), name) for name, *_ in entries}
+        there = {
+            image_id
+            for image_id in sorted(filter(is_name, ids.values()))
+            if images.locked(connection, image_id)
+        }
+        for name, notes, _ in entries:
+            if ids[name] in there and not was_imported:
+                kept = {key: value for key, value in notes.items() if key not in _OURS}
+                images.update_info(connection, ids[name], kept)
+        for image_id, tag, notes in labels:
             state = files.state(image_id, tag) if image_id in there and is_name(tag) else None
-            if state is None or extension != SUFFIX:
+            if state is None:
                 left_out += 1
+                continue
+            if was_imported and versions.last_current(connection, image_id, tag):
                 continue
             if versions.has_state(connection, image_id, tag, state):
                 continue  # a version of this store, of which it knows more
@@ -149,15 +155,32 @@ def import_once(folder: Path, database: Database, files: LabelFiles) -> None:
                 info={key: value for key, value in notes.items() if key not in _OURS},
             )  # fmt: skip
             versions.add(connection, version, make_current=True)
-        set_fact(connection, _IMPORTED, iso_time(time.time()))
+        for name in (_LABELS_IMPORTED,) if was_imported else (_LABELS_IMPORTED, _IMPORTED):
+            set_fact(connection, name, iso_time(time.time()))
     logger.info("took over %d labels from %s", len(labels) - left_out, NAME)
     if left_out:
         logger.warning(
-            "%d labels of %s are left out: no image, no file, or a file that is not %s",
-            left_out,
-            NAME,
-            SUFFIX,
+            "%d labels of %s are left out: no image, no file, or one that cannot be read", left_out, NAME
         )
+
+
+def _entries(path: Path) -> list[tuple[str, dict[str, Any], dict[str, dict[str, Any]]]]:
+    """Name, notes and labels by tag of every image."""
+    try:
+        objects = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=lambda _: None)["objects"]
+        entries = [
+            (str(name), _info(entry["image"]), dict(entry.get("labels") or {}))
+            for name, entry in objects.items()
+        ]
+        for _, _, tags in entries:
+            for label in tags.values():
+                _info(label)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreError(
+            f"{path}: not MONAI Label's datastore ({type(error).__name__}: {error}); restore it or move it"
+            " away"
+        ) from error
+    return entries
 
 
 def _time(said: object, *, otherwise: float) -> float:

@@ -70,6 +70,13 @@ def ids(connection: Connection, *, is_open: bool | None = None) -> list[str]:
     return list(connection.execute(select(images.c.image_id).where(*chosen).order_by(*order)).scalars())
 
 
+def patients(connection: Connection) -> dict[str, str]:
+    """The patient of every image that was ever seen, by image id."""
+    return {
+        row.image_id: row.patient for row in connection.execute(select(images.c.image_id, images.c.patient))
+    }
+
+
 def info(connection: Connection, image_id: str) -> dict[str, Any]:
     """What clients and this program noted about an image."""
     found = connection.execute(select(images.c.info).where(images.c.image_id == image_id)).scalar()

@@ -11,11 +11,14 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
+from cardiolabel.datasets.id_register import IdRegister, note_patients
+from cardiolabel.datasets.label_names import image_names
 from cardiolabel.domain import Record
 from cardiolabel.errors import StoreError, UnknownImageError, UnknownLabelError
 from cardiolabel.io.files import atomic
 from cardiolabel.store import counts, datastore_v2, images, leases, scores, versions
 from cardiolabel.store.database import Database, fact, set_fact, sqlite_url
+from cardiolabel.store.foreign_labels import ForeignLabels
 from cardiolabel.store.label_files import HOME, LabelFiles
 from cardiolabel.store.leases import Lease, Offers
 from cardiolabel.store.names import check_name, storable
@@ -86,8 +89,9 @@ class Store:
             self._check_owner(home / "id")
             if self._watch:
                 self._watch.start()
+            self._note_earlier_ids(folder)
             self.sync.sync_images()
-            datastore_v2.import_once(folder, self.database, self._files)
+            self._take_over(folder, records())
             self.sync.refresh()
             self._files.clear_abandoned()
         except BaseException:
@@ -279,6 +283,18 @@ class Store:
     def _current(self) -> AbstractContextManager[Connection]:
         self.sync.catch_up()
         return self.database.reading()
+
+    def _note_earlier_ids(self, folder: Path) -> None:
+        """Before the folder is looked at: whose the ids are that are recorded here already."""
+        with self.database.reading() as connection:
+            note_patients(folder, images.patients(connection))
+
+    def _take_over(self, folder: Path, records: Mapping[str, Record]) -> None:
+        """Take over the labels of other programs, and what MONAI Label's own datastore noted of them."""
+        other_ids = IdRegister.read(folder).others(records)
+        names = image_names(records.values(), other_ids=other_ids)
+        ForeignLabels(folder, self.database, self._files).take_over(records, names)
+        datastore_v2.import_once(folder, self.database, self._files, names)
 
     def _check_owner(self, path: Path) -> None:
         """Two folders in one database would mix their patients."""
