@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cardiolabel.domain import CAMUS_LABELS, Method, Phase, View
+from cardiolabel.domain import CAMUS_LABELS, Method, Phase, Spacing, View
 from cardiolabel.measurements.geometry import LVGeometry, measure_geometry
 from cardiolabel.measurements.quality import (
     Flag,
@@ -19,7 +19,7 @@ from cardiolabel.measurements.quality import (
 from cardiolabel.measurements.records import MaskedImage, PatientRow, Study
 from cardiolabel.measurements.study import measure_study
 
-from .shapes import MM, Heart, Ventricle, beating, cine, still
+from .shapes import HALF_MM, MM, Heart, Ventricle, beating, cine, still
 
 LIMITS = QualityLimits()
 
@@ -45,6 +45,8 @@ def test_a_sound_frame_raises_none(sound: LVGeometry) -> None:
         (Flag.BORDER_CONTACT, {"touches_border": True}, {"touches_border": False}),
         (Flag.FRAGMENTS, {"fragment_share": 0.011}, {"fragment_share": 0.01}),
         (Flag.UNCALIBRATED, {"calibrated": False}, {"calibrated": True}),
+        (Flag.IMPLAUSIBLE_SIZE, {"length_mm": 146.0}, {"length_mm": 145.0}),
+        (Flag.IMPLAUSIBLE_SIZE, {"area_mm2": 59.0}, {"area_mm2": 61.0}),
     ],
 )
 def test_flags_of_one_frame(
@@ -108,9 +110,9 @@ def test_temporal_outlier_marks_the_frame_that_jumps() -> None:
 
 
 def test_phases_from_area_says_that_no_one_named_them() -> None:
-    sizes = [1.0, 0.95, 0.85, 0.95]
+    sizes = [1.0, 0.97, 0.92, 0.88, 0.93, 0.98, 0.99]
     guessed = row(measure_study([cine_of(sizes)]), Method.SINGLE_PLANE_A4C)
-    named = row(measure_study([cine_of(sizes, ed_frame=1, es_frame=3)]), Method.SINGLE_PLANE_A4C)
+    named = row(measure_study([cine_of(sizes, ed_frame=1, es_frame=4)]), Method.SINGLE_PLANE_A4C)
     assert guessed.quality == (Flag.PHASES_FROM_AREA,)
     assert named.quality == ()
     assert guessed.ef_pct == named.ef_pct
@@ -129,3 +131,51 @@ def test_phases_from_area_says_that_no_one_named_them() -> None:
 )
 def test_outliers_of_area_curves(areas: list[float], marked: list[int]) -> None:
     assert np.flatnonzero(temporal_outliers(np.array(areas, float), LIMITS)).tolist() == marked
+
+
+def test_a_clip_that_ends_before_es_says_so() -> None:
+    found = row(measure_study([cine_of([1.0, 0.97, 0.93, 0.9])]), Method.SINGLE_PLANE_A4C)
+    assert found.quality == (Flag.PHASES_FROM_AREA, Flag.CUT_BEAT)
+
+
+def apical_pair(spacing: Spacing | None, *, size: float = 1.0, slim: float = 1.0) -> PatientRow:
+    """A4C of a ventricle of 85 by 46 mm times ``size``, its pixels then taken to be of another size."""
+    true = Spacing(0.5 * size, 0.5 * size * slim)
+    ed = Ventricle(85.0, 23.0).mask(HALF_MM)
+    es = Ventricle(72.0, 18.0).mask(HALF_MM)
+    images = [
+        still(mask, View.A4C, phase, spacing=spacing or true)
+        for mask, phase in ((ed, Phase.ED), (es, Phase.ES))
+    ]
+    return row(measure_study(images), Method.SINGLE_PLANE_A4C)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Spacing(0.05, 0.05),  # centimetres read as millimetres
+        Spacing(0.005, 0.005),
+        Spacing(1.0, 1.0),  # a default
+        Spacing(1.65, 1.65),
+        Spacing(5.0, 5.0),
+        Spacing(500.0, 500.0),
+        Spacing(1.65, 0.5),  # one axis only
+    ],
+    ids=str,
+)
+def test_sizes_that_no_heart_has_are_flagged(wrong: Spacing) -> None:
+    found = apical_pair(wrong)
+    assert found.ef_pct is not None and found.edv_ml is not None
+    assert Flag.IMPLAUSIBLE_SIZE in found.quality
+
+
+@pytest.mark.parametrize("size", [0.3, 0.45, 0.7, 1.0, 1.3, 1.55])
+@pytest.mark.parametrize("slim", [0.85, 1.0, 1.2])
+def test_hearts_of_babies_and_dilated_hearts_are_not(size: float, slim: float) -> None:
+    """Long axes of 26 to 132 mm, volumes of 2 to 470 ml."""
+    assert Flag.IMPLAUSIBLE_SIZE not in apical_pair(None, size=size, slim=slim).quality
+
+
+def test_a_size_in_pixels_is_never_implausible() -> None:
+    images = [replace(image, spacing=None) for image in Heart().images(Spacing(0.05, 0.05))]
+    assert all(Flag.IMPLAUSIBLE_SIZE not in frame.quality for frame in measure_study(images).frames)

@@ -74,7 +74,7 @@ def test_empty_slices_count_as_nothing_and_say_so() -> None:
         ([replace(ED, spacing=None), ES], "ED: the file carries no pixel spacing"),
         ([stack([0.0, 0.0], Phase.ED), ES], "ED: the mask has no LV cavity"),
         ([replace(ED, masks=np.zeros((0, 0, 0), np.uint8), problem="torn"), ES], "ED: torn"),
-        ([stack([10.0], Phase.ED), ES], "not smaller than at ED"),
+        ([stack([10.0, 10.0], Phase.ED), ES], "not smaller than at ED"),
         ([replace(ED, phase=Phase.CINE)], "no SAX stack at ED; no SAX stack at ES"),
     ],
 )
@@ -97,3 +97,168 @@ def test_without_pixel_size_there_is_an_ef_but_no_volume() -> None:
     assert (found.edv_ml, found.esv_ml) == (None, None)
     assert found.ef_pct == pytest.approx(calibrated.ef_pct)
     assert Flag.UNCALIBRATED in found.quality and "pixel spacing" in found.reason
+
+
+TAPER = [24.0, 25.0, 24.0, 22.0, 19.0, 15.0, 9.0]
+SMALLER = [0.75 * radius for radius in TAPER]
+
+
+def affine_mm(*, shift_mm: float = 0.0, turn_deg: float = 0.0, slice_mm: float = 8.0) -> NDArray[np.float64]:
+    """A stack along z, moved by ``shift_mm`` across its slices, or turned about x."""
+    turn = math.radians(turn_deg)
+    affine = np.eye(4)
+    affine[:3, 0] = (-SPACING.col_mm, 0, 0)
+    affine[:3, 1] = np.array([0, -math.cos(turn), -math.sin(turn)]) * SPACING.row_mm
+    affine[:3, 2] = np.array([0, -math.sin(turn), math.cos(turn)]) * slice_mm
+    affine[:3, 3] = affine[:3, 2] / slice_mm * shift_mm
+    return affine
+
+
+def test_a_whole_stack_raises_no_flag() -> None:
+    row = row_of(stack(TAPER, Phase.ED), stack([0.0, *SMALLER[1:]], Phase.ES))
+    assert row.ef_pct is not None and row.quality == () and row.reason == ""
+
+
+@pytest.mark.parametrize("spacing", [SPACING, None], ids=["pixel size", "no pixel size"])
+def test_one_slice_gives_an_area_change_and_no_volume(spacing: Spacing | None) -> None:
+    ed, es = (replace(stack([r], p), spacing=spacing) for r, p in ((20.0, Phase.ED), (15.0, Phase.ES)))
+    study = measure_study([ed, es])
+    (row,) = study.rows
+    assert (row.edv_ml, row.esv_ml, row.sv_ml, row.ef_pct) == (None, None, None, None)
+    assert ("one slice" if spacing else "pixel spacing") in row.reason
+    (change,) = study.area_changes
+    assert change.view is View.SAX and change.fac_pct == pytest.approx(100 * (1 - 0.75**2), abs=0.5)
+
+
+@pytest.mark.parametrize("phase", [Phase.ED, Phase.ES])
+def test_one_slice_at_one_phase_is_no_stack_either(phase: Phase) -> None:
+    stacks = [stack(TAPER, Phase.ED), stack(SMALLER, Phase.ES)]
+    stacks = [replace(one, masks=one.masks[2:3]) if one.phase is phase else one for one in stacks]
+    row = row_of(*stacks)
+    assert row.ef_pct is None and f"{phase}: one slice" in row.reason
+    assert Flag.SLICES_DIFFER in row.quality
+
+
+def test_a_stack_with_one_slice_drawn_has_no_volume() -> None:
+    drawn = [0.0, 0.0, 24.0, 0.0, 0.0]
+    row = row_of(stack(drawn, Phase.ED), stack([0.75 * radius for radius in drawn], Phase.ES))
+    assert (row.edv_ml, row.esv_ml, row.ef_pct) == (None, None, None)
+    assert "only one of 5 slices" in row.reason
+
+
+@pytest.mark.parametrize("lost", [[1, 3, 5], [2], [3, 4], [5]])
+@pytest.mark.parametrize("phases", [[Phase.ED], [Phase.ES], [Phase.ED, Phase.ES]], ids=str)
+@pytest.mark.parametrize("spacing", [SPACING, None], ids=["pixel size", "no pixel size"])
+def test_a_slice_without_cavity_between_others_has_no_volume(
+    lost: list[int], phases: list[Phase], spacing: Spacing | None
+) -> None:
+    stacks = []
+    for phase, radii in ((Phase.ED, TAPER), (Phase.ES, SMALLER)):
+        one = stack(radii, phase)
+        masks = one.masks.copy()
+        if phase in phases:
+            masks[lost] = 0
+        stacks.append(replace(one, masks=masks, spacing=spacing))
+    study = measure_study(stacks)
+    (row,) = study.rows
+    assert row.ef_pct is None and Flag.SLICE_GAP in row.quality
+    if spacing:
+        for phase, volume in ((Phase.ED, row.edv_ml), (Phase.ES, row.esv_ml)):
+            assert (volume is None) is (phase in phases)
+            assert (f"{phase}: no LV cavity in slice" in row.reason) is (phase in phases)
+    marked = [(f.phase, f.frame) for f in study.frames if Flag.SLICE_GAP in f.quality]
+    assert marked == [(phase, plane) for phase in phases for plane in lost]
+
+
+def test_stacks_of_different_length_are_flagged() -> None:
+    assert Flag.SLICES_DIFFER in row_of(stack(TAPER, Phase.ED), stack(SMALLER[2:], Phase.ES)).quality
+
+
+@pytest.mark.parametrize(
+    ("es_affine", "differs"),
+    [
+        (affine_mm(), False),
+        (affine_mm(shift_mm=1.0), False),
+        (affine_mm(shift_mm=24.0), True),
+        (affine_mm(shift_mm=-8.0), True),
+        (affine_mm(turn_deg=12.0), True),
+    ],
+    ids=["same", "rounded", "three slices on", "one slice back", "turned"],
+)
+def test_stacks_that_lie_elsewhere_are_flagged(es_affine: NDArray[np.float64], differs: bool) -> None:
+    ed = replace(stack(TAPER, Phase.ED), affine_mm=affine_mm())
+    es = replace(stack(SMALLER, Phase.ES), affine_mm=es_affine)
+    assert (Flag.SLICES_DIFFER in row_of(ed, es).quality) is differs
+
+
+def test_the_order_of_slices_does_not_matter() -> None:
+    ed = replace(stack(TAPER, Phase.ED), affine_mm=affine_mm())
+    turned = affine_mm()
+    turned[:3, 2] *= -1
+    turned[:3, 3] -= turned[:3, 2] * (len(TAPER) - 1)
+    es = replace(stack([*SMALLER[:0:-1], 0.0], Phase.ES), affine_mm=turned)
+    row = row_of(ed, es)
+    assert row.ef_pct is not None and row.quality == ()
+
+
+@pytest.mark.parametrize(
+    ("es_radii", "differs"),
+    [
+        (SMALLER, False),
+        ([0.0, *SMALLER[1:]], False),
+        ([0.0, 0.0, *SMALLER[2:]], False),  # the base moves by 16 mm
+        ([0.0, 0.0, 0.0, *SMALLER[3:]], True),
+        ([*SMALLER[:3], 0.0, 0.0, 0.0, 0.0], True),
+    ],
+)
+def test_a_cavity_that_loses_too_many_slices_to_es_is_flagged(es_radii: list[float], differs: bool) -> None:
+    row = row_of(stack(TAPER, Phase.ED), stack(es_radii, Phase.ES))
+    assert (Flag.SLICES_DIFFER in row.quality) is differs
+
+
+def test_a_cavity_that_reaches_beyond_the_one_at_ed_is_flagged() -> None:
+    ed, es = stack([0.0, 0.0, *TAPER], Phase.ED), stack([12.0, 14.0, *SMALLER], Phase.ES)
+    assert Flag.SLICES_DIFFER in row_of(ed, es).quality
+
+
+def test_middle_slices_alone_are_flagged() -> None:
+    assert Flag.APEX_MISSING in row_of(stack(TAPER[:4], Phase.ED), stack(SMALLER[:4], Phase.ES)).quality
+
+
+@pytest.mark.parametrize(("slice_mm", "flagged"), [(0.8, True), (1.0, True), (8.0, False), (80.0, True)])
+def test_a_distance_between_slices_that_no_heart_fits_is_flagged(slice_mm: float, flagged: bool) -> None:
+    study = measure_study([stack(TAPER, Phase.ED, slice_mm), stack(SMALLER, Phase.ES, slice_mm)])
+    assert (Flag.IMPLAUSIBLE_SIZE in study.rows[0].quality) is flagged
+    assert all((Flag.IMPLAUSIBLE_SIZE in frame.quality) is flagged for frame in study.frames)
+
+
+@pytest.mark.parametrize(
+    ("factor", "flagged"), [(0.1, True), (0.35, False), (1.0, False), (1.8, False), (10, True)]
+)
+def test_a_stack_scaled_as_a_whole_is_flagged_where_no_heart_fits(factor: float, flagged: bool) -> None:
+    scaled = Spacing(SPACING.row_mm * factor, SPACING.col_mm * factor)
+    stacks = [stack(TAPER, Phase.ED, 8.0 * factor), stack(SMALLER, Phase.ES, 8.0 * factor)]
+    row = row_of(*(replace(one, spacing=scaled) for one in stacks))
+    assert (Flag.IMPLAUSIBLE_SIZE in row.quality) is flagged
+
+
+def test_of_two_recordings_one_is_measured_and_flagged() -> None:
+    rest = [replace(stack(TAPER, Phase.ED), image_id="rest_SAX_ED", masks=np.zeros_like(ED.masks))]
+    rest.append(replace(stack(TAPER, Phase.ES), image_id="rest_SAX_ES"))
+    stress = [replace(stack(TAPER, Phase.ED), image_id="stress_SAX_ED")]
+    stress.append(replace(stack(SMALLER, Phase.ES), image_id="stress_SAX_ES"))
+    alone = row_of(*stress)
+    study = measure_study([*rest, *stress])
+    (row,) = study.rows
+    assert row.ef_pct == pytest.approx(alone.ef_pct) and row.ef_pct is not None
+    assert Flag.SEVERAL_RECORDINGS in row.quality and "rest_SAX_ES" in row.reason
+    assert study.stacks == {Phase.ED: "stress_SAX_ED", Phase.ES: "stress_SAX_ES"}
+
+
+def test_ed_of_one_recording_and_es_of_another_give_no_ef() -> None:
+    row = row_of(
+        replace(stack(TAPER, Phase.ED), image_id="rest_SAX_ED"),
+        replace(stack(SMALLER, Phase.ES), image_id="stress_SAX_ES"),
+    )
+    assert (row.edv_ml, row.esv_ml, row.ef_pct) == (None, None, None)
+    assert "rest_SAX_ED" in row.reason and "stress_SAX_ES" in row.reason

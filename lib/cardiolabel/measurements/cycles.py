@@ -1,7 +1,8 @@
-"""The beats of one view: which frames are its ED and ES."""
+"""The beats of one view: which frames of which recording are its ED and ES."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,13 @@ import numpy as np
 from cardiolabel.domain import Phase, View
 from cardiolabel.errors import MeasurementError
 from cardiolabel.measurements.geometry import LVGeometry
-from cardiolabel.measurements.phases import Beat, find_beats
+from cardiolabel.measurements.phases import Beat, find_beats, is_cut
 from cardiolabel.measurements.quality import Flag
+from cardiolabel.measurements.recordings import Recording, exam_name, recordings
 from cardiolabel.measurements.records import FrameRow, MaskedImage
+
+_MOST_NAMED = 5
+_SAME_SPACING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,12 @@ class Cycle:
     @property
     def ed_geometry(self) -> LVGeometry:
         """Geometry at end-diastole."""
-        return _known(self.ed)
+        return _geometry(self.ed)
 
     @property
     def es_geometry(self) -> LVGeometry:
         """Geometry at end-systole."""
-        return _known(self.es)
+        return _geometry(self.es)
 
     def at(self, phase: Phase) -> LVGeometry:
         """Geometry at ED or ES."""
@@ -41,94 +46,219 @@ class Cycle:
 
 
 @dataclass(frozen=True)
+class RecordingCycles:
+    """The beats of one recording of a view, or the reason why there are none."""
+
+    name: str
+    images: tuple[str, ...]
+    is_measured: bool
+    cycles: tuple[Cycle, ...]
+    reason: str
+    flags: tuple[Flag, ...] = ()
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether the cavity gets smaller from ED to ES."""
+        areas = [(cycle.ed_geometry.area_mm2, cycle.es_geometry.area_mm2) for cycle in self.cycles]
+        return bool(areas) and sum(ed for ed, _ in areas) > sum(es for _, es in areas)
+
+    @property
+    def all_flags(self) -> frozenset[Flag]:
+        """Flags of the recording and of the frames that its volumes are measured on."""
+        frames = (row for cycle in self.cycles for row in (cycle.ed, cycle.es))
+        return frozenset(self.flags) | {flag for row in frames for flag in row.quality}
+
+
+@dataclass(frozen=True)
 class ViewCycles:
-    """The beats of one view, or the reason why there are none."""
+    """The beats of one view, or the reason why there are none.
+
+    ``note`` says which of several recordings was measured.
+    """
 
     view: View
     cycles: tuple[Cycle, ...]
     reason: str
     flags: tuple[Flag, ...]
     images: int
+    note: str = ""
 
 
-def view_cycles(
+def recording_cycles(
     view: View,
-    images: list[MaskedImage],
+    images: Sequence[MaskedImage],
     rows_of: dict[str, list[FrameRow]],
     beats: dict[str, list[Beat]],
-) -> ViewCycles:
-    """Find a view's beats among its images; those of cines are also noted in ``beats``.
+) -> list[RecordingCycles]:
+    """Measure every recording of a view; the beats of cines are also noted in ``beats``.
 
-    Stills labelled ED and ES where both exist; otherwise cines, at the frames that the dataset names
-    or at the beats of their area curve, temporal outliers left out. Of several stills of one phase the
-    first with a cavity counts.
+    Within a recording, stills labelled ED and ES count where both are measured; otherwise its cine, at
+    the frames that the dataset names or at the beats of its area curve, temporal outliers left out. Of
+    several stills of one phase the first with a cavity counts.
     """
-    stills = {
-        phase: [row for image in images if image.phase is phase for row in rows_of[image.image_id]]
-        for phase in (Phase.ED, Phase.ES)
-    }
-    cines = [image for image in images if image.phase is Phase.CINE]
-    cine_cycles, cine_reasons, guessed = _cine_cycles(cines, rows_of, beats)
-    if stills[Phase.ED] and stills[Phase.ES]:
-        ed, es = (_first_measured(stills[phase]) for phase in (Phase.ED, Phase.ES))
+    return [_measured(view, recording, rows_of, beats) for recording in recordings(images)]
+
+
+def chosen_cycles(view: View, measured: Sequence[RecordingCycles], exams: frozenset[str]) -> ViewCycles:
+    """The beats of a view: of one recording, never of two.
+
+    Of several recordings with ED and ES the one counts whose cavity shrinks from ED to ES, then the one with
+    the fewest quality flags, then the first; those of ``exams`` come before all others.
+
+    Parameters
+    ----------
+    view : View
+    measured : sequence of RecordingCycles
+    exams : frozenset of str
+        Examinations that the other view was recorded in as well, best known by `common_exams`.
+    """
+    images = sum(len(recording.images) for recording in measured)
+    complete = [recording for recording in measured if recording.cycles]
+    if not complete:
+        return ViewCycles(view, (), _reason(view, measured), (), images)
+    best = min(
+        complete,
+        key=lambda one: (exam_name(one.name) not in exams, not one.shrinks, len(one.all_flags)),
+    )
+    competing = [recording for recording in measured if recording.is_measured]
+    if len(competing) < 2:
+        return ViewCycles(view, best.cycles, "", best.flags, images)
+    others = "; ".join(_outcome(one) for one in competing[: _MOST_NAMED + 1] if one is not best)
+    note = f"several {view} recordings: measured on {', '.join(best.images)}, not on {others}"
+    return ViewCycles(view, best.cycles, "", (*best.flags, Flag.SEVERAL_RECORDINGS), images, note)
+
+
+def common_exams(a4c: Sequence[RecordingCycles], a2c: Sequence[RecordingCycles]) -> frozenset[str]:
+    """The examination with ED and ES in both views that has the fewest flags; empty where none has."""
+    flags: list[dict[str, int]] = []
+    for measured in (a4c, a2c):
+        fewest: dict[str, int] = {}
+        for recording in measured:
+            if recording.cycles:
+                count = len(recording.all_flags) + (0 if recording.shrinks else len(Flag))
+                exam = exam_name(recording.name)
+                fewest[exam] = min(count, fewest.get(exam, count))
+        flags.append(fewest)
+    shared = [exam for exam in flags[0] if exam in flags[1]]
+    return frozenset({min(shared, key=lambda exam: flags[0][exam] + flags[1][exam])} if shared else ())
+
+
+def _measured(
+    view: View,
+    recording: Recording,
+    rows_of: dict[str, list[FrameRow]],
+    beats: dict[str, list[Beat]],
+) -> RecordingCycles:
+    stills = {phase: recording.of_phase(phase) for phase in (Phase.ED, Phase.ES)}
+    rows = {phase: [row for image in of for row in rows_of[image.image_id]] for phase, of in stills.items()}
+    cines = recording.of_phase(Phase.CINE)
+    cycles, reasons, cine_flags = _cine_cycles(cines, rows_of, beats)
+    names = tuple(image.image_id for image in recording.images)
+    is_measured = any(row.geometry for name in names for row in rows_of[name])
+    broken: list[str] = []
+    if all(rows.values()):
+        ed, es = (_first_measured(rows[phase]) for phase in (Phase.ED, Phase.ES))
         broken = [f"{row.phase}: {row.reason}" for row in (ed, es) if row.geometry is None]
         if ed.geometry and es.geometry and ed.geometry.calibrated != es.geometry.calibrated:
             broken = ["only one of ED and ES carries a pixel spacing, so their sizes cannot be compared"]
         if not broken:
-            return ViewCycles(view, (Cycle(ed, es),), "", (), len(images))
-        if not cine_cycles:
-            return ViewCycles(view, (), f"{view} {'; '.join(broken)}", (), len(images))
-    if cine_cycles:
-        flags = (Flag.PHASES_FROM_AREA,) if guessed else ()
-        return ViewCycles(view, tuple(cine_cycles), "", flags, len(images))
-    if not images:
-        reason = f"no {view} image"
+            flags = _still_flags(stills, rows, ed, es)
+            return RecordingCycles(recording.name, names, is_measured, (Cycle(ed, es),), "", flags)
+    if cycles:
+        return RecordingCycles(recording.name, names, is_measured, tuple(cycles), "", cine_flags)
+    if broken:
+        reason = f"{view} {'; '.join(broken)}"
     elif cines:
-        reason = "; ".join(f"{view} cine: {why}" for why in cine_reasons)
+        reason = "; ".join(f"{view} cine: {why}" for why in reasons)
     else:
-        missing = Phase.ES if stills[Phase.ED] else Phase.ED
-        reason = f"no {view} image at {missing}"
-    return ViewCycles(view, (), reason, (), len(images))
+        reason = f"no {view} image at {Phase.ES if rows[Phase.ED] else Phase.ED}"
+    return RecordingCycles(recording.name, names, is_measured, (), reason)
+
+
+def _still_flags(
+    stills: dict[Phase, list[MaskedImage]],
+    rows: dict[Phase, list[FrameRow]],
+    ed: FrameRow,
+    es: FrameRow,
+) -> tuple[Flag, ...]:
+    """Whether stills of one phase compete, or ED and ES lie on different grids."""
+    ed_image, es_image = (
+        next(image for image in stills[phase] if image.image_id == row.image_id)
+        for phase, row in ((Phase.ED, ed), (Phase.ES, es))
+    )
+    competing = any(sum(row.geometry is not None for row in of_phase) > 1 for of_phase in rows.values())
+    raised = {
+        Flag.SEVERAL_RECORDINGS: competing,
+        Flag.DIFFERENT_GRIDS: not _share_grid(ed_image, es_image),
+    }
+    return tuple(flag for flag, is_raised in raised.items() if is_raised)
+
+
+def _share_grid(ed: MaskedImage, es: MaskedImage) -> bool:
+    if ed.masks.shape[1:] != es.masks.shape[1:]:
+        return False
+    if ed.spacing is None or es.spacing is None:
+        return True
+    row_ratio, col_ratio = ed.spacing.row_mm / es.spacing.row_mm, ed.spacing.col_mm / es.spacing.col_mm
+    return max(abs(row_ratio - 1), abs(col_ratio - 1)) < _SAME_SPACING
 
 
 def _cine_cycles(
-    cines: list[MaskedImage], rows_of: dict[str, list[FrameRow]], beats: dict[str, list[Beat]]
-) -> tuple[list[Cycle], list[str], bool]:
+    cines: Sequence[MaskedImage], rows_of: dict[str, list[FrameRow]], beats: dict[str, list[Beat]]
+) -> tuple[list[Cycle], list[str], tuple[Flag, ...]]:
     cycles: list[Cycle] = []
     reasons: list[str] = []
-    guessed = False
+    flags: list[Flag] = []
     for image in cines:
         rows = rows_of[image.image_id]
         try:
-            found, named = _cine_beats(image, rows)
+            of_image, raised = _cine_beats(image, rows)
         except MeasurementError as error:
             reasons.append(image.problem or str(error))
             continue
-        beats[image.image_id] = found
-        guessed |= not named
-        cycles += [Cycle(rows[beat.ed], rows[beat.es]) for beat in found]
-    return cycles, reasons, guessed
+        beats[image.image_id] = of_image
+        flags += raised
+        cycles += [Cycle(rows[beat.ed], rows[beat.es]) for beat in of_image]
+    return cycles, reasons, tuple(flags)
 
 
-def _cine_beats(image: MaskedImage, rows: list[FrameRow]) -> tuple[list[Beat], bool]:
+def _cine_beats(image: MaskedImage, rows: list[FrameRow]) -> tuple[list[Beat], list[Flag]]:
     if image.ed_frame and image.es_frame:
         named = Beat(image.ed_frame - 1, image.es_frame - 1)
         if max(named.ed, named.es) < len(rows) and rows[named.ed].geometry and rows[named.es].geometry:
-            return [named], True
+            return [named], []
     areas = np.array(
         [
             row.geometry.area_mm2 if row.geometry and Flag.TEMPORAL_OUTLIER not in row.quality else np.nan
             for row in rows
         ]
     )
-    return find_beats(areas, image.frame_rate_hz), False
+    found = find_beats(areas, image.frame_rate_hz)
+    cut = [Flag.CUT_BEAT] if any(is_cut(areas, beat) for beat in found) else []
+    return found, [Flag.PHASES_FROM_AREA, *cut]
+
+
+def _reason(view: View, measured: Sequence[RecordingCycles]) -> str:
+    """Why no recording has ED and ES."""
+    if not measured:
+        return f"no {view} image"
+    if len(measured) == 1:
+        return measured[0].reason
+    listed = "; ".join(_outcome(recording) for recording in measured[:_MOST_NAMED])
+    more = f"; and {len(measured) - _MOST_NAMED} more" if len(measured) > _MOST_NAMED else ""
+    return f"no {view} recording has ED and ES, and recordings are not mixed: {listed}{more}"
+
+
+def _outcome(recording: RecordingCycles) -> str:
+    names = ", ".join(recording.images)
+    return f"{names} ({recording.reason})" if recording.reason else names
 
 
 def _first_measured(rows: list[FrameRow]) -> FrameRow:
     return next((row for row in rows if row.geometry), rows[0])
 
 
-def _known(row: FrameRow) -> LVGeometry:
+def _geometry(row: FrameRow) -> LVGeometry:
     if row.geometry is None:
         raise ValueError(f"{row.image_id} frame {row.frame} has no geometry")
     return row.geometry

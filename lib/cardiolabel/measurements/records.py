@@ -34,8 +34,9 @@ class MaskedImage:
     problem : str
         Why there are no masks (the file is unreadable, nothing was predicted); ``masks`` is then
         empty, shape (0, 0, 0).
-    affine_mm : ndarray, shape (4, 4), optional
-        From (column, row, frame or slice) to patient coordinates in mm, where the file places its voxels.
+    affine_mm : ndarray, shape (4, 4), or None
+        From (column, row, slice or frame) indices to patient coordinates in mm (right, anterior,
+        superior); None where the file places nothing.
 
     Raises
     ------
@@ -131,7 +132,8 @@ class Study:
 
     ``beats`` maps the image ids of cines to their beats; ``phase_frames`` the four
     (view, phase) pairs to the frame row that the first beat's volumes come from; ``cycles`` each apical view
-    to all its beats.
+    to all its beats; ``stacks`` the phases to the image ids of the short-axis stacks that volumes are
+    measured on.
     """
 
     patient: str
@@ -142,3 +144,4 @@ class Study:
     beats: dict[str, list[Beat]] = field(default_factory=dict)
     phase_frames: dict[tuple[View, Phase], FrameRow] = field(default_factory=dict)
     cycles: Mapping[View, tuple[Cycle, ...]] = field(default_factory=dict)
+    stacks: Mapping[Phase, str] = field(default_factory=dict)

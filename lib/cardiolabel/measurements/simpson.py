@@ -11,7 +11,7 @@ from cardiolabel.domain import Convention, Method, Phase, View
 from cardiolabel.errors import MeasurementError
 from cardiolabel.measurements.cycles import Cycle, ViewCycles
 from cardiolabel.measurements.function import ejection_fraction_pct
-from cardiolabel.measurements.quality import Flag, QualityLimits, is_foreshortened
+from cardiolabel.measurements.quality import Flag, QualityLimits, is_foreshortened, is_plausible_volume
 from cardiolabel.measurements.records import BeatRow, PatientRow, Study
 from cardiolabel.measurements.volume import (
     area_length_volume_ml,
@@ -101,6 +101,7 @@ def _row(
     ef, reason = _ef(edv, esv)
     if not calibrated:
         reason = "; ".join(filter(None, ["the file carries no pixel spacing: volumes are unknown", reason]))
+    notes = [reason, *(view.note for view in views)]
     row = PatientRow(
         patient, method, convention,
         edv_ml=edv if calibrated else None,
@@ -108,8 +109,8 @@ def _row(
         sv_ml=edv - esv if calibrated else None,
         ef_pct=ef,
         **(_lengths(beats) if calibrated else {}),
-        quality=_flags(views, beats, ef, limits),
-        reason=reason,
+        quality=_flags(views, beats, (edv, esv) if calibrated else (), ef, limits),
+        reason="; ".join(filter(None, notes)),
     )  # fmt: skip
     several = len(beats) > 1 and calibrated
     beat_rows = [
@@ -201,6 +202,7 @@ def _lengths(beats: list[tuple[Cycle, ...]]) -> dict[str, float]:
 def _flags(
     views: tuple[ViewCycles, ...],
     beats: list[tuple[Cycle, ...]],
+    volumes_ml: tuple[float, ...],
     ef: float | None,
     limits: QualityLimits,
 ) -> tuple[Flag, ...]:
@@ -214,4 +216,6 @@ def _flags(
                     raised.add(Flag.FORESHORTENING)
     if ef is not None and not limits.ef_low_pct <= ef <= limits.ef_high_pct:
         raised.add(Flag.UNUSUAL_EF)
+    if not all(is_plausible_volume(volume_ml, limits) for volume_ml in volumes_ml):
+        raised.add(Flag.IMPLAUSIBLE_SIZE)
     return tuple(flag for flag in Flag if flag in raised)

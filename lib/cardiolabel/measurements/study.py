@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cardiolabel.domain import LabelSet, Phase, Spacing, View
 from cardiolabel.errors import MeasurementError
-from cardiolabel.measurements.cycles import ViewCycles, view_cycles
+from cardiolabel.measurements.cycles import ViewCycles, chosen_cycles, common_exams, recording_cycles
 from cardiolabel.measurements.function import fractional_area_change_pct
 from cardiolabel.measurements.geometry import LVGeometry, measure_geometry
 from cardiolabel.measurements.phases import Beat
@@ -42,8 +42,9 @@ def measure_study(
 ) -> Study:
     """Measure all images of one patient.
 
-    Stills labelled ED and ES give a view's cycle where both exist; otherwise its cine does, at the
-    frames that the dataset names or at the beats found in its area curve.
+    ED and ES of a volume are those of one recording of a view: its stills where both exist, otherwise its
+    cine, at the frames that the dataset names or at the beats found in its area curve. Which of several
+    recordings counts is told by `chosen_cycles` and `measure_short_axis`.
 
     Parameters
     ----------
@@ -68,11 +69,13 @@ def measure_study(
     clips = [image for image in images if not is_short_axis(image)]
     rows_of = {image.image_id: _frame_rows(image, limits, measure) for image in clips}
     beats: dict[str, list[Beat]] = {}
-    views = {
-        view: _view(view, [image for image in clips if image.view is view], rows_of, beats, clips)
+    measured = {
+        view: recording_cycles(view, [image for image in clips if image.view is view], rows_of, beats)
         for view in APICAL
     }
-    stack_frames, stack_rows = measure_short_axis(patient, stacks, limits)
+    exams = common_exams(measured[View.A4C], measured[View.A2C])
+    views = {view: _view(chosen_cycles(view, measured[view], exams), clips) for view in APICAL}
+    short_axis = measure_short_axis(patient, stacks, limits)
     rows, beat_rows = apical_rows(patient, views[View.A4C], views[View.A2C], limits)
     if stacks and not any(image.view in APICAL for image in clips):
         rows, beat_rows = (), ()
@@ -84,29 +87,27 @@ def measure_study(
     }
     return Study(
         patient=patient,
-        frames=tuple(row for image in clips for row in rows_of[image.image_id]) + stack_frames,
-        rows=rows + stack_rows,
+        frames=tuple(row for image in clips for row in rows_of[image.image_id]) + short_axis.frames,
+        rows=rows + short_axis.rows,
         beat_rows=beat_rows,
-        area_changes=tuple(_area_change(view, views[view]) for view in APICAL if views[view].images),
+        area_changes=(
+            *(_area_change(view, views[view]) for view in APICAL if views[view].images),
+            *short_axis.area_changes,
+        ),
         beats=beats,
         phase_frames=phase_frames,
         cycles={view: views[view].cycles for view in APICAL},
+        stacks=dict(short_axis.stacks),
     )
 
 
-def _view(
-    view: View,
-    images: list[MaskedImage],
-    rows_of: dict[str, list[FrameRow]],
-    beats: dict[str, list[Beat]],
-    clips: list[MaskedImage],
-) -> ViewCycles:
-    found = view_cycles(view, images, rows_of, beats)
+def _view(cycles: ViewCycles, clips: Sequence[MaskedImage]) -> ViewCycles:
+    """A view's cycles; without an image of it, with a hint at images of unknown view."""
     unknown = [image.image_id for image in clips if image.view is View.UNKNOWN]
-    if images or not unknown:
-        return found
-    hint = f"{found.reason} (the view of {', '.join(unknown)} is unknown: set it in manifest.csv)"
-    return replace(found, reason=hint)
+    if cycles.images or not unknown:
+        return cycles
+    hint = f"{cycles.reason} (the view of {', '.join(unknown)} is unknown: set it in manifest.csv)"
+    return replace(cycles, reason=hint)
 
 
 def _frame_rows(image: MaskedImage, limits: QualityLimits, measure: Measure) -> list[FrameRow]:

@@ -28,7 +28,14 @@ FLAG_WORDS = {
     Flag.TEMPORAL_OUTLIER: "area jumps between frames",
     Flag.UNCALIBRATED: "no pixel size: no volumes",
     Flag.PHASES_FROM_AREA: "ED and ES found in the area curve",
+    Flag.CUT_BEAT: "the clip may begin or end before ED or ES",
     Flag.UNUSUAL_EF: "unusual EF",
+    Flag.IMPLAUSIBLE_SIZE: "a size that no heart has: check the pixel size",
+    Flag.SEVERAL_RECORDINGS: "several recordings: one was measured",
+    Flag.DIFFERENT_GRIDS: "ED and ES differ in image or pixel size",
+    Flag.SLICE_GAP: "a slice without cavity between slices that have one",
+    Flag.SLICES_DIFFER: "ED and ES cover different slices",
+    Flag.APEX_MISSING: "the stack ends before the apex",
 }
 MOST_PROBLEMS = 500
 

@@ -1,0 +1,115 @@
+"""Which images of a view belong to one recording."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cardiolabel.domain import Phase
+from cardiolabel.measurements.records import MaskedImage
+
+_SEPARATORS = re.compile(r"[\W_]+")
+_PHASE = re.compile(
+    r"_(?:half_sequence|sequence|cine|(?:end_?)?(?:diastol|systol)(?:e|ic)|e[ds])(?=_)|(?<=\d)e[ds](?=_)"
+)
+_NUMBERED_PHASE = re.compile(r"_(e[ds])(\d+)(?=_)")
+_FRAME = re.compile(r"_(?:frame_?\d*|fr?\d+)(?=_)")
+_VIEW = re.compile(r"_(?:[24]ch|a[24]c|sax)(?=_)")
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Images of one view that were recorded together.
+
+    ``name`` is what their ids share; ``exam`` is the name without the view, which the recordings of an
+    examination's views share.
+    """
+
+    name: str
+    images: tuple[MaskedImage, ...]
+
+    @property
+    def exam(self) -> str:
+        """Name without the view."""
+        return exam_name(self.name)
+
+    def of_phase(self, phase: Phase) -> list[MaskedImage]:
+        """Images of one phase, in order."""
+        return [image for image in self.images if image.phase is phase]
+
+
+def recording_name(image_id: str) -> str:
+    """What an image id tells of its recording: the id without phase and frame number.
+
+    >>> recording_name("patient0001_4CH_ED"), recording_name("rest-4ch-frame12-es")
+    ('patient0001_4ch', 'rest_4ch')
+    >>> recording_name("patient0001_4CH_half_sequence")
+    'patient0001_4ch'
+    """
+    return _joined(_FRAME.sub("", _PHASE.sub("", _words(image_id))))
+
+
+def names_phase(image_id: str) -> bool:
+    """Whether an image id tells the phase, so that the rest of it tells the recording.
+
+    >>> names_phase("v1_ED"), names_phase("image07")
+    (True, False)
+    """
+    return _PHASE.search(_words(image_id)) is not None
+
+
+def exam_name(name: str) -> str:
+    """A recording's name without the view.
+
+    >>> exam_name("rest_4ch") == exam_name("rest_a2c")
+    True
+    """
+    return _joined(_VIEW.sub("", _words(name)))
+
+
+def recordings(images: Sequence[MaskedImage]) -> list[Recording]:
+    """Group the images of one view by recording, in the order of their first images.
+
+    Images belong together whose ids differ only in phase and frame number. Every further cine is a recording
+    of its own. Where ids do not tell the phase, the only still at ED and the only one at ES belong together.
+
+    Parameters
+    ----------
+    images : sequence of MaskedImage
+        All of one view.
+    """
+    groups: dict[str, list[MaskedImage]] = {}
+    for image in images:
+        name = recording_name(image.image_id)
+        taken = groups.get(name, [])
+        if image.phase is Phase.CINE and any(other.phase is Phase.CINE for other in taken):
+            name = image.image_id
+        groups.setdefault(name, []).append(image)
+    _join_only_stills(groups, images)
+    return [Recording(name, tuple(group)) for name, group in groups.items()]
+
+
+def _join_only_stills(groups: dict[str, list[MaskedImage]], images: Sequence[MaskedImage]) -> None:
+    """Join the only ED and the only ES of a view, unless their ids tell two recordings."""
+    stills = [[image for image in images if image.phase is phase] for phase in (Phase.ED, Phase.ES)]
+    if any(len(of_phase) != 1 for of_phase in stills):
+        return
+    (ed,), (es,) = stills
+    ed_name, es_name = (next(n for n, group in groups.items() if image in group) for image in (ed, es))
+    if ed_name == es_name or (names_phase(ed.image_id) and names_phase(es.image_id)):
+        return
+    groups[ed_name].append(es)
+    groups[es_name].remove(es)
+    if not groups[es_name]:
+        del groups[es_name]
+
+
+def _words(image_id: str) -> str:
+    """Words in lower case, each between underscores."""
+    words = f"_{_SEPARATORS.sub('_', image_id.casefold()).strip('_')}_"
+    return _NUMBERED_PHASE.sub(r"_\1_\2", words)
+
+
+def _joined(words: str) -> str:
+    return words.strip("_")
