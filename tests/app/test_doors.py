@@ -198,7 +198,7 @@ def test_names_in_params_of_a_form_that_lead_elsewhere(
     refusal((response.status_code, response.json()), 400, "bad_name")
 
 
-@pytest.mark.parametrize("name", ["../../evil.nii.gz", "..\\..\\evil.nii.gz", "a/../../evil.nii.gz"])
+@pytest.mark.parametrize("name", ["..", "a/..", "..\\..", "a\0b.nii.gz", "a\x1bb.nii.gz", "x" * 300 + ".nii"])
 @pytest.mark.parametrize(
     ("method", "target", "field"),
     [
@@ -210,14 +210,21 @@ def test_names_in_params_of_a_form_that_lead_elsewhere(
         ("PUT", "/model/camus", "file"),
     ],
 )
-def test_names_of_uploaded_files_that_climb(
+def test_names_of_uploaded_files_that_no_file_has(
     server: Server, unchanged: None, method: str, target: str, field: str, name: str
 ) -> None:
     refusal(upload(server, method, target, field, name, still(server)), 400, "bad_name")
 
 
-def test_a_clients_own_path_is_no_path_of_the_server(server: Server) -> None:
-    _, body = upload(server, "PUT", "/session/", "files", "/home/me/scan_4CH.nii.gz", still(server))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/home/me/scan_4CH.nii.gz", "../images/scan_4CH.nii.gz", "a/../../scan_4CH.nii.gz",
+        "C:\\Users\\me\\scan_4CH.nii.gz", "..\\scan_4CH.nii.gz",
+    ],
+)  # fmt: skip
+def test_a_clients_own_path_is_no_path_of_the_server(server: Server, name: str) -> None:
+    _, body = upload(server, "PUT", "/session/", "files", name, still(server))
     assert body["session_info"]["image"] == "scan_4CH.nii.gz"
     assert str(server.studies.parent) not in json.dumps(body)
     assert server.request("DELETE", f"/session/{body['session_id']}").status_code == 200

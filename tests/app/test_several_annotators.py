@@ -14,6 +14,7 @@ import requests
 from monailabel.client import MONAILabelClient
 from scipy.ndimage import binary_erosion
 
+from cardiolabel.datasets.file_names import id_from_name
 from cardiolabel.io import nifti
 
 from .conftest import APP, Server, make_studies, running, start_server_command, true_masks
@@ -196,7 +197,7 @@ def test_files_that_others_drop_into_the_folder_are_seen(server: Server) -> None
 def test_a_file_whose_name_is_no_id_is_served_under_the_id_that_measuring_gives_it(server: Server) -> None:
     source = (server.studies / f"{STILLS[0]}.nii.gz").read_bytes()
     (server.studies / "Herzecho (1) 4CH ED.nii.gz").write_bytes(source)
-    image_id = "Herzecho_1_4CH_ED"
+    image_id = id_from_name("Herzecho (1) 4CH ED")
     assert image_id in server.get("/datastore/?output=all").json()["objects"]
     assert server.get("/datastore/image", params={"image": image_id}).content == source
     path = server.studies / "truth" / f"{STILLS[0]}.nii.gz"

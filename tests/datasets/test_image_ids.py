@@ -80,6 +80,12 @@ def test_both_unicode_forms_of_a_name_give_one_id(name: str) -> None:
     assert len(forms) == 1
 
 
+def test_ids_of_one_patient_s_images_differ_in_what_their_names_say_only() -> None:
+    ids = {end: id_from_name(f"Ана Ж_{end}") for end in ("4CH_ED", "4CH_ES", "2CH_half_sequence")}
+    assert len({image_id.removesuffix(end) for end, image_id in ids.items()}) == 1
+    assert all(image_id.endswith(f"_{end}") for end, image_id in ids.items())
+
+
 def test_plain_names_are_their_own_ids_and_leave_no_register(tmp_path: Path) -> None:
     put(tmp_path, "p1_4CH_ED.nii.gz", "Scan.nii.gz", "scan.nii.gz")
     assert ids(tmp_path) == {name: name.removesuffix(".nii.gz") for name in ids(tmp_path)}

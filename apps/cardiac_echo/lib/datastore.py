@@ -14,7 +14,9 @@ from monailabel.interfaces.datastore import Datastore
 from numpy.typing import NDArray
 
 from cardiolabel.corrections import Correction
-from cardiolabel.errors import ConflictError, UnknownLabelError
+from cardiolabel.datasets.file_names import image_stem, image_suffix, is_image_name, normalized
+from cardiolabel.domain import Record
+from cardiolabel.errors import BadNameError, ConflictError, UnknownLabelError
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.io.mask_files import read_mask_on
@@ -22,7 +24,6 @@ from cardiolabel.store import datastore_v2
 from cardiolabel.store.names import check_name
 from cardiolabel.store.versions import FINAL
 from cardiolabel.store.writer import Save
-from lib import masks
 from lib.engine import Engine
 from lib.errors import refused
 
@@ -106,7 +107,8 @@ class StudiesDatastore(Datastore):
         current = self._store.label(label_id, label_tag)
         if current is None:
             raise UnknownLabelError(f"{label_id}: there is no label {label_tag!r}")
-        return {**datastore_v2.label_info(current), "measurement": self._store.measurement(current)}
+        info = _with_names(datastore_v2.label_info(current), self._studies.by_id().get(label_id))
+        return {**info, "measurement": self._store.measurement(current)}
 
     def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
         """Images with a final label."""
@@ -144,26 +146,46 @@ class StudiesDatastore(Datastore):
         self._store.sync.refresh()
 
     def add_image(self, image_id: str, image_filename: str | Path, image_info: dict[str, Any]) -> str:
-        """Store a new image under an id that can be a file name anywhere.
+        """Store a new image; returns its id.
+
+        Parameters
+        ----------
+        image_id : str
+            Name of the image in the studies folder; where it is empty, the file keeps its own name, and its
+            id follows from that as for any other image of the folder.
+        image_filename : str or Path
+        image_info : dict
+            Notes on the image.
 
         Raises
         ------
         BadNameError, ImageReadError, ImageContentError, ConflictError
-            Nothing is stored; the last where another image has the id.
+            Nothing is stored; the last where another image has the id or the name.
         """
         self._refuse_changes()
-        check_name("image id", image_id)
         source = Path(image_filename)
+        stem = check_name("image id", image_id) if image_id else image_stem(source)
         nifti.read(source)
-        known = self._studies.by_id().get(image_id)
-        if known is None:
-            target = self._studies.folder / f"{image_id}{masks.suffix(source.name)}"
+        target = self._studies.folder / f"{stem}{image_suffix(source)}"
+        if not is_image_name(target):
+            raise BadNameError(f"{target.name}: called as a reference mask is; rename it")
+        there = self._studies.by_id().get(image_id) or self._of_name(stem)
+        if there is None:
             with atomic(target) as temporary:
                 temporary.write_bytes(source.read_bytes())
-        elif _sha256(known.path) != _sha256(source):
-            raise ConflictError(f"there is another image {image_id}; upload this one under another id", {})
-        self._store.update_image_info(image_id, image_info or {})
-        return image_id
+            there = self._of_path(target)
+        elif _sha256(there.path) != _sha256(source):
+            raise ConflictError(f"there is another image {stem}; upload this one under another name", {})
+        self._store.update_image_info(there.image_id, image_info or {})
+        return there.image_id
+
+    def _of_name(self, stem: str) -> Record | None:
+        """The image whose id or file's name, without suffix, is this."""
+        return self._studies.by_id().get(self._studies.image_names().get(normalized(stem), ""))
+
+    def _of_path(self, path: Path) -> Record:
+        """The image of a file."""
+        return next(record for record in self._studies.records() if record.path == path)
 
     def remove_image(self, image_id: str) -> None:
         """Remove an image and its labels; the labels' versions are kept."""
@@ -172,6 +194,7 @@ class StudiesDatastore(Datastore):
         for label in self._store.labels(image_id):
             self._store.writer.remove_label(image_id, label.tag)
         record.path.unlink(missing_ok=True)
+        self._engine.viewer_images.remove(image_id)
         self._store.sync.catch_up()
 
     def save_label(
@@ -262,10 +285,14 @@ class StudiesDatastore(Datastore):
 
     def json(self) -> dict[str, Any]:
         """The whole datastore in the form of MONAI Label's ``datastore_v2.json``."""
-        records = self._studies.records()
-        return datastore_v2.document(
-            self.name(), records, self._store.all_labels(), self._store.all_image_info()
+        records = self._studies.by_id()
+        document = datastore_v2.document(
+            self.name(), records.values(), self._store.all_labels(), self._store.all_image_info()
         )
+        for image_id, entry in document["objects"].items():
+            for label in entry["labels"].values():
+                label["info"] = _with_names(label["info"], records.get(image_id))
+        return document
 
     def _refuse_changes(self) -> None:
         if self._read_only:
@@ -276,6 +303,15 @@ class StudiesDatastore(Datastore):
         if not uri:
             raise UnknownLabelError(f"{label_id}: there is no label {label_tag!r}")
         return uri
+
+
+def _with_names(info: dict[str, Any], record: Record | None) -> dict[str, Any]:
+    """A label's info with the names of its values, which 3D Slicer reads from ``params.label_names``."""
+    if record is None:
+        return info
+    params = info.get("params")
+    given = params if isinstance(params, dict) else {}
+    return {**info, "params": {**given, "label_names": record.labels.as_dict()}}
 
 
 def _sha256(path: Path) -> str:

@@ -21,7 +21,7 @@ MASK_SUFFIX = "_gt"
 FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 """Forms of Unicode in which file systems keep names."""
 
-_DIGEST_LETTERS = 10
+_DIGITS = 12
 _LONGEST_ID = 248  # a file's name has 255 letters at most; this leaves room for ".nii.gz"
 
 _VIEWS = {"2ch": View.A2C, "a2c": View.A2C, "4ch": View.A4C, "a4c": View.A4C, "sax": View.SAX}
@@ -71,8 +71,8 @@ def clean_id(name: str) -> str:
 def id_from_name(name: str) -> str:
     """The image id that a name gives by itself, whatever other names there are.
 
-    A name of ASCII letters, digits and ``._-`` is its own id. Any other name keeps these, and its patient
-    is followed by a digest of the whole name, so that two names never give one id.
+    A name of ASCII letters, digits and ``._-`` is its own id. Any other name keeps these, and digits that
+    stand for its patient's name follow that name, so that two names never give one id.
 
     Parameters
     ----------
@@ -82,20 +82,30 @@ def id_from_name(name: str) -> str:
     Examples
     --------
     >>> id_from_name("patient0001_4CH_ED"), id_from_name("Patient 1_4CH_ED")
-    ('patient0001_4CH_ED', 'Patient_1-1e4af28c3d_4CH_ED')
+    ('patient0001_4CH_ED', 'Patient_1-875954927280_4CH_ED')
     """
     name = normalized(name)
-    return name if clean_id(name) == name else id_with_digest(name, of=name)
+    return name if clean_id(name) == name else id_with_digits(name)
 
 
-def id_with_digest(name: str, *, of: str) -> str:
-    """An image id that keeps what it can of a name and holds a digest of another text."""
-    name = normalized(name).strip()
-    digest = hashlib.sha256(of.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LETTERS]
-    described = _parts(name)[3]
-    words = re.sub(r"[^A-Za-z0-9._-]+", "_", name[: len(name) - len(described)]).strip("._-")
-    kept = words[: _LONGEST_ID - len(described) - len(digest) - 1]
-    return "-".join(filter(None, (kept, digest))) + described
+def id_with_digits(name: str, *, place: str = "") -> str:
+    """An image id that keeps what it can of a name, and has digits for the patient's name and its place.
+
+    Parameters
+    ----------
+    name : str
+        A file's name without its suffix.
+    place : str
+        What else tells the image from others of the same name.
+    """
+    stripped = normalized(name).strip()
+    described = _parts(stripped)[3]
+    patient = name.removesuffix(described)  # all of a name that ends in blanks
+    digest = hashlib.sha256(f"{place}/{patient}".encode("utf-8", "surrogatepass")).digest()
+    digits = f"{int.from_bytes(digest[:8], 'big') % 10**_DIGITS:0{_DIGITS}d}"
+    words = stripped[: len(stripped) - len(described)]
+    words = re.sub(r"[^A-Za-z0-9._-]+", "_", words).strip("._-")[: _LONGEST_ID - len(described) - _DIGITS - 1]
+    return "-".join(filter(None, (words, digits))) + described
 
 
 def earlier_ids(names: Iterable[str], *, taken: Iterable[str] = ()) -> dict[str, str]:

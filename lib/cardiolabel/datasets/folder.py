@@ -123,12 +123,16 @@ def _with_distinct_ids(records: list[Record], root: Path, manifest_ids: set[str]
         if record.path in owners
         else replace(
             record,
-            image_id=file_names.id_with_digest(
-                record.image_id, of=f"file {record.path.relative_to(root).as_posix()}"
-            ),
+            image_id=file_names.id_with_digits(record.image_id, place=_place(record.path, root)),
         )
         for record in records
     ]
+
+
+def _place(path: Path, root: Path) -> str:
+    """Folder and suffix of a file."""
+    folder = path.parent.relative_to(root).as_posix()
+    return f"{folder}/{path.name.removeprefix(file_names.image_stem(path))}"
 
 
 def _says_no_patient(record: Record) -> bool:

@@ -18,7 +18,7 @@ from cardiolabel.datasets.file_names import (
     clean_id,
     earlier_ids,
     id_from_name,
-    id_with_digest,
+    id_with_digits,
     image_stem,
     image_suffix,
     normalized,
@@ -225,7 +225,8 @@ class _Settling:
                 self._give(owner, own)
             for name in names:
                 if name != owner:
-                    self._give(name, id_with_digest(image_stem(Path(name)), of=f"file {name}"))
+                    stem = image_stem(Path(name))
+                    self._give(name, id_with_digits(stem, place=f"file{name[len(stem) :]}"))
 
 
 def _first_by_suffix(names: Sequence[str]) -> str | None:

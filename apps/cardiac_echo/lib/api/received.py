@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 from fastapi import UploadFile
 
+from cardiolabel.datasets.file_names import last_part, normalized
 from lib.errors import refused
-from lib.names import harmless, strict_json
+from lib.names import strict_json
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_LONGEST = 255
 
 
 def json_object(params: str, *, what: str = "params") -> dict[str, Any]:
@@ -21,15 +27,25 @@ def json_object(params: str, *, what: str = "params") -> dict[str, Any]:
 
 
 def file_name(file: UploadFile) -> str:
-    """An uploaded file's own name made harmless: it tells the view, and messages repeat it.
+    """An uploaded file's own name: it tells patient, view and phase, and messages repeat it.
 
-    MONAI Label's client sends the path that the file has on its machine, of which the last part is taken;
-    a path that climbs is refused.
+    MONAI Label's client sends the path that the file has on its machine, of which the last part is taken.
+    What a terminal cannot show becomes ``_``.
+
+    Raises
+    ------
+    HTTPException
+        400: no name, or one that no file can have.
     """
-    parts = (file.filename or "").replace("\\", "/").split("/")
-    if ".." in parts or "\0" in (file.filename or ""):
-        raise refused(400, "bad_name", f"file name {(file.filename or '')[:80]!r}: expected a name")
-    return harmless(parts[-1])
+    sent = file.filename or ""
+    name = normalized(last_part(sent)).strip()
+    if _CONTROL.search(sent) or not name.strip(". ") or len(os.fsencode(_shown(name))) > _LONGEST:
+        raise refused(400, "bad_name", f"file name {_shown(sent)[:80]!r}: expected a file's name")
+    return _shown(name).lstrip(". ")
+
+
+def _shown(name: str) -> str:
+    return "".join(letter if letter.isprintable() else "_" for letter in name)
 
 
 def upload(file: UploadFile, folder: Path) -> Path:
