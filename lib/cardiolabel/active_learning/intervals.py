@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cardiolabel.active_learning.calibration import Calibration
 from cardiolabel.active_learning.ef_draws import Way
-from cardiolabel.domain import Convention, Method, View
+from cardiolabel.domain import Convention, Method
 from cardiolabel.measurements.records import PatientRow, Study
 from cardiolabel.measurements.simpson import beats_of
 
@@ -66,7 +66,7 @@ def _row(
 def _images_of(study: Study, method: Method) -> set[str]:
     """Images that a method's volumes are measured on."""
     if method is Method.SLICE_SUMMATION:
-        return {row.image_id for row in study.frames if row.view is View.SAX}
+        return set(study.stacks.values())
     return {
         row.image_id for beat in beats_of(study, method) for cycle in beat for row in (cycle.ed, cycle.es)
     }

@@ -220,8 +220,8 @@ def _scores(looked: Sequence[_Looked], views: Views | None) -> tuple[ImageScore,
 
 def _draws(looked: Sequence[_Looked], study: Study, row: PatientRow) -> EfDraws:
     if row.method is Method.SLICE_SUMMATION:
-        stacks = {one.seen.record.phase: one for one in reversed(looked) if one.is_stack}
-        ed, es = (stacks[phase] for phase in (Phase.ED, Phase.ES))
+        stacks = {one.seen.record.image_id: one for one in looked if one.is_stack}
+        ed, es = (stacks[study.stacks[phase]] for phase in (Phase.ED, Phase.ES))
         return short_axis_draws(
             (ed.seen.record.image_id, ed.volumes_ml()), (es.seen.record.image_id, es.volumes_ml())
         )
