@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +21,7 @@ from cardiolabel.io.grid import Grid
 from cardiolabel.io.inflate import MAX_RATIO
 from cardiolabel.io.limits import pixel_bytes
 from cardiolabel.io.segments import Segment, segments_of
+from cardiolabel.io.utf8_path import utf8_path
 
 logger = logging.getLogger(__name__)
 
@@ -83,10 +86,8 @@ def geometry_of(grid: Grid, like: Path | None) -> Geometry:
 
 @lru_cache(maxsize=4096)
 def _as_itk_reads(state: FileState) -> Geometry:
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("NiftiImageIO")
-    reader.SetFileName(state[0])
-    reader.ReadImageInformation()
+    with _reader(Path(state[0]), "NiftiImageIO") as reader:
+        reader.ReadImageInformation()
     axes = reader.GetDimension()
     directions = np.reshape(reader.GetDirection(), (axes, axes)) * reader.GetSpacing()
     return _geometry(directions[:3, :3], np.array(reader.GetOrigin()[:3]))
@@ -127,7 +128,8 @@ def read(path: Path) -> LabelMap:
     """
     fields = _check(path)
     try:
-        image = _reader(path).Execute()
+        with _reader(path, "NrrdImageIO") as reader:
+            image = reader.Execute()
     except RuntimeError as error:
         raise ImageReadError(f"{path.name}: not a readable NRRD file") from error
     frames = sitk.GetArrayFromImage(image)
@@ -168,9 +170,9 @@ def _check(path: Path) -> dict[str, str]:
     }
     if {key.lower() for key in fields} & {"data file", "datafile"}:
         raise ImageReadError(f"{path.name}: its pixels lie in another file; save it as one .nrrd file")
-    reader = _reader(path)
     try:
-        reader.ReadImageInformation()
+        with _reader(path, "NrrdImageIO") as reader:
+            reader.ReadImageInformation()
     except RuntimeError as error:
         raise ImageReadError(f"{path.name}: not a readable NRRD file") from error
     shape = (*reader.GetSize(), reader.GetNumberOfComponents())
@@ -180,8 +182,10 @@ def _check(path: Path) -> dict[str, str]:
     return fields
 
 
-def _reader(path: Path) -> sitk.ImageFileReader:
+@contextmanager
+def _reader(path: Path, kind: str) -> Iterator[sitk.ImageFileReader]:
     reader = sitk.ImageFileReader()
-    reader.SetImageIO("NrrdImageIO")  # whatever its content pretends to be
-    reader.SetFileName(str(path))
-    return reader
+    reader.SetImageIO(kind)  # whatever its content pretends to be
+    with utf8_path(path) as name:
+        reader.SetFileName(name)
+        yield reader
