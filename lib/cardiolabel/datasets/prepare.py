@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiolabel.datasets import READERS, file_names, manifest
+from cardiolabel.datasets import READERS, file_names, folder, manifest
 from cardiolabel.datasets.listing import Entry
+from cardiolabel.datasets.prepared_ids import with_earlier_ids
 from cardiolabel.domain import Clip, Spacing, Stack
 from cardiolabel.errors import DatasetError, ImageContentError, InputError
 from cardiolabel.io import metaimage, nifti
@@ -83,9 +84,14 @@ def prepare(
         raise DatasetError(f"{dest}: cannot be made ({error.strerror}); choose another folder") from error
     rows = manifest.read(dest) if (dest / manifest.MANIFEST_NAME).exists() else []
     listed = {row.image_id for row in rows} | {row.path.name for row in rows}
+    entries = list(listing.entries)
+    if kind == folder.NAME:
+        entries = with_earlier_ids(
+            entries, source=source, dest=dest, listed={row.image_id for row in rows}, is_same=_is_same
+        )
     images = labels = 0
     skipped = list(listing.problems)
-    for done, entry in enumerate(listing.entries, start=1):
+    for done, entry in enumerate(entries, start=1):
         image_id = entry.record.image_id
         image = dest / f"{image_id}.nii.gz"
         try:
@@ -99,7 +105,7 @@ def prepare(
         except InputError as error:
             skipped.append((image_id, str(error)))
         if progress is not None:
-            progress(done, len(listing.entries))
+            progress(done, len(entries))
     manifest.write(rows, dest)
     return Prepared(images=images, labels=labels, skipped=tuple(skipped))
 
@@ -114,6 +120,19 @@ def _place_image(source: Path | Callable[[], Clip | Stack], image: Path) -> None
         _copy_or_write(source, image, lambda: _write(content, image, source))
     elif not _same(there, content):
         raise ImageContentError(f"another image named {image.name} is there already; move or rename one")
+
+
+def _is_same(source: Path, image: Path) -> bool:
+    """Whether a source file is the image that the studies folder has."""
+    if not image.is_file():
+        return False
+    if _same_bytes(source, image):
+        return True
+    there = _read_if_readable(image)
+    try:
+        return there is not None and _same(there, _read(source))
+    except InputError:
+        return False
 
 
 def _place_label(entry: Entry, label: Path, image: Path) -> None:
