@@ -13,7 +13,10 @@ _ACROSS = 0.7
 _ELONGATED = 1.25
 _OPEN_SHARE = 0.9
 _LEAST_FLATNESS = 0.5
-_CANDIDATES = 24
+_CANDIDATES = 16
+
+_Arc = tuple[float, int, int]
+"""Flatness in mm, start and span."""
 
 
 def hinges_from_shape(
@@ -45,17 +48,16 @@ def hinges_from_shape(
     points, index = _resample(contour_mm)
     axis = _axis_of(points)
     starts, spans = np.arange(0, _SAMPLES, 2), range(_SAMPLES // 20, _SAMPLES * 2 // 5, 2)
-    coarse, allowed = _flattest_arc(points, starts, spans, axis=axis), None
-    if coarse is not None and is_open is not None and not is_open.all():
-        open_arc = _flattest_arc(points, starts, spans, axis=axis, allowed=is_open[index])
-        if open_arc is not None and open_arc[0] > _LEAST_FLATNESS * coarse[0]:
-            coarse, allowed = open_arc, is_open[index]
+    allowed = None if is_open is None or is_open.all() else is_open[index]
+    coarse, open_arc = _flattest_arcs(points, starts, spans, axis=axis, allowed=allowed)
     if coarse is None:
         raise MeasurementError("the cavity has no flat side that could be the mitral annulus")
-    _, start, span = coarse
+    takes_open = open_arc is not None and open_arc[0] > _LEAST_FLATNESS * coarse[0]
+    _, start, span = open_arc if open_arc is not None and takes_open else coarse
     near = np.arange(start - 2, start + 3) % _SAMPLES
     spans = range(span - 3, span + 4)
-    _, start, span = _flattest_arc(points, near, spans, axis=axis, allowed=allowed) or coarse
+    refined = _flattest_arcs(points, near, spans, axis=axis, allowed=allowed)[int(takes_open)]
+    _, start, span = refined or (0.0, start, span)
     return int(index[start]), int(index[(start + span) % _SAMPLES])
 
 
@@ -105,7 +107,7 @@ def flattest_within(
 def _flattest_pair(
     contour_mm: NDArray[np.float64], starts: tuple[int, int], ends: tuple[int, int]
 ) -> tuple[int, int]:
-    """Of arcs from one of the starts to one of the ends the flattest; up to 24 of either are tried."""
+    """Of arcs from one of the starts to one of the ends the flattest; up to 16 of either are tried."""
     either = [np.unique(np.linspace(*side, _CANDIDATES).round()) for side in (starts, ends)]
     pairs = np.stack(np.meshgrid(*either, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.intp)
     along = pairs[:, :1] + (pairs[:, 1:] - pairs[:, :1]) * np.linspace(0, 1, 2 * _CANDIDATES)
@@ -127,32 +129,35 @@ def _axis_of(points: NDArray[np.float64]) -> NDArray[np.float64] | None:
     return axes[0] if spread[0] > _ELONGATED * spread[1] else None
 
 
-def _flattest_arc(
+def _flattest_arcs(
     points: NDArray[np.float64],
     starts: NDArray[np.intp],
     spans: range,
     *,
     axis: NDArray[np.float64] | None,
-    allowed: NDArray[np.bool_] | None = None,
-) -> tuple[float, int, int] | None:
-    """Flatness in mm, start and span of the flattest arc; None where none crosses the axis or is allowed."""
-    best: tuple[float, int, int] | None = None
+    allowed: NDArray[np.bool_] | None,
+) -> tuple[_Arc | None, _Arc | None]:
+    """The flattest arc that crosses the axis, and the flattest of allowed points; None where none is."""
+    best: list[_Arc | None] = [None, None]
     for span in spans:
         begin = points[starts]
         chord = points[(starts + span) % len(points)] - begin
         length = np.linalg.norm(chord, axis=1)
-        usable = np.abs(chord @ axis) < _ACROSS * length if axis is not None else length > 0
+        across = np.abs(chord @ axis) < _ACROSS * length if axis is not None else length > 0
         inner = (starts[:, None] + np.arange(1, span, 2)) % len(points)
-        if allowed is not None:
-            usable &= allowed[inner].mean(axis=1) >= _OPEN_SHARE
         arc = points[inner] - begin[:, None]
         leave = arc[..., 1] * chord[:, :1] - arc[..., 0] * chord[:, 1:]
         deviation = np.abs(leave).max(axis=1) / np.maximum(length, 1e-9)
-        score = np.where(usable, length - _DEVIATION_COST * deviation, -np.inf)
-        top = int(score.argmax())
-        if score[top] > (best[0] if best else 0.0):
-            best = (float(score[top]), int(starts[top]), span)
-    return best
+        score = np.where(across, length - _DEVIATION_COST * deviation, -np.inf)
+        scores = [score]
+        if allowed is not None:
+            scores.append(np.where(allowed[inner].mean(axis=1) >= _OPEN_SHARE, score, -np.inf))
+        for kind, values in enumerate(scores):
+            top = int(values.argmax())
+            flattest = best[kind]
+            if values[top] > (flattest[0] if flattest else 0.0):
+                best[kind] = (float(values[top]), int(starts[top]), span)
+    return best[0], best[1]
 
 
 def _resample(contour_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
