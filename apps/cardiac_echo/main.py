@@ -37,6 +37,7 @@ from lib.logs import be_discreet
 from lib.model_choice import choose_model
 from lib.scoring import Scoring
 from lib.sessions import UploadSessions
+from lib.trainers.progress import train_stats
 
 logger = logging.getLogger(__name__)
 
@@ -187,12 +188,8 @@ class CardiacEchoApp(MONAILabelApp):
         }
 
     def info(self) -> dict[str, Any]:
-        """As MONAI Label's; the last training comes first, which is the one that 3D Slicer shows."""
-        info = super().info()
-        stats = sorted(
-            info["train_stats"].items(), key=lambda item: item[1].get("changed_at", ""), reverse=True
-        )
-        return {**info, "train_stats": dict(stats)}
+        """As MONAI Label's; of the trainings the last one comes first."""
+        return {**super().info(), "train_stats": train_stats(self._trainers)}
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
         """The patient as measured now, for whoever saved through MONAI Label's own code."""

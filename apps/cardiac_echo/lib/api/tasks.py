@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lib.batch import progress
 from lib.devices import check_device
 from lib.errors import refused
+from lib.trainers.progress import last_task, model_stats
 
 router = APIRouter()
 
@@ -243,14 +244,15 @@ def _training(task: dict[str, Any]) -> dict[str, Any]:
     """
     trainers = app_instance()._trainers
     trainer = trainers[task["request"]["model"]]
-    of_model = [one for one in tasks(Kind.TRAIN) if trainers[one["request"]["model"]].model == trainer.model]
-    status = trainer.status() if of_model and of_model[-1]["id"] == task["id"] else None
-    waits = task["status"] == "SUBMITTED"
-    if status is None or waits:
-        return {"details": [f"{trainer.model}: {task['status'].lower()}"]}
+    last = last_task(trainer, trainers)
+    stats = model_stats(trainer, trainers) if last and last["id"] == task["id"] else {}
+    status = trainer.status()
+    if not stats or status is None or stats["state"] == "starting":
+        known = {"progress": stats} if stats else {}
+        return {**known, "details": [f"{trainer.model}: {task['status'].lower()}"]}
     is_refused = task["status"] == "DONE" and status.state == "refused"
     return {
         "status": REFUSED if is_refused else task["status"],
-        "progress": trainer.stats(),
+        "progress": stats,
         "details": [status.summary],
     }

@@ -1,0 +1,61 @@
+"""Where the training of each model stands, by its task and what its process wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from monailabel.utils.async_tasks.utils import tasks
+
+from lib.trainers.retraining import Retraining
+
+TRAIN = "train"
+"""What MONAI Label calls tasks that train."""
+
+_ACTIVE = ("SUBMITTED", "RUNNING")
+
+
+def train_stats(trainers: Mapping[str, Retraining]) -> dict[str, dict[str, Any]]:
+    """Where the last training of each model stands; first the one that runs, or ran last.
+
+    3D Slicer shows the first one, whichever model was asked for.
+    """
+    stats = {name: model_stats(trainer, trainers) for name, trainer in trainers.items()}
+    return dict(sorted(stats.items(), key=lambda item: _recent(item[1]), reverse=True))
+
+
+def model_stats(trainer: Retraining, trainers: Mapping[str, Retraining]) -> dict[str, Any]:
+    """Where the last training of a model stands; empty where there was none, or it ended before it began.
+
+    Before the process of a new training has begun, that is ``starting``, not what an earlier one ended with.
+    """
+    stats, task = trainer.stats(), last_task(trainer, trainers)
+    if task is None or _has_begun(stats, task):
+        return stats
+    if task["status"] not in _ACTIVE:
+        return {}
+    epochs = trainer.settings(task["request"]).epochs
+    return {
+        "model": trainer.model, "state": "starting", "epoch": 0.0, "total_epochs": epochs, "best_metric": 0.0,
+        "changed_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+
+
+def last_task(trainer: Retraining, trainers: Mapping[str, Retraining]) -> dict[str, Any] | None:
+    """The last task that trained a model's weights, which other models may share."""
+    names = {name for name, other in trainers.items() if other.model == trainer.model}
+    return next((task for task in reversed(tasks(TRAIN)) if task["request"]["model"] in names), None)
+
+
+def _has_begun(stats: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
+    """Whether what a process wrote is of this task."""
+    if not stats:
+        return False
+    started = datetime.strptime(task["start_ts"], "%Y-%m-%d %H:%M:%S").astimezone(UTC)
+    return datetime.fromisoformat(stats["begun_at"]) >= started
+
+
+def _recent(stats: Mapping[str, Any]) -> tuple[bool, str]:
+    is_active = stats.get("state") in ("starting", "reading", "training", "judging", "calibrating")
+    return is_active, stats.get("changed_at", "")
