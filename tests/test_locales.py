@@ -161,3 +161,11 @@ def test_a_process_starts_again_once_and_not_in_utf8(monkeypatch: pytest.MonkeyP
     use_utf8()
     assert starts == [[sys.executable, "-m", "cardiolabel", "measure", "\udce4"]]
     assert os.environ[UTF8_VARIABLE] == "1"
+
+
+def test_a_server_needs_a_path_that_its_answers_can_hold(tmp_path: Path) -> None:
+    studies = tmp_path / os.fsdecode(b"\xe9tudes")
+    studies.mkdir()
+    done = run(UTF8, "serve", studies)
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1
+    assert b"tudes: its path is not UTF-8" in done.stderr

@@ -29,12 +29,21 @@ def readable_text(text: str) -> str:
     >>> readable_text("M\udcc3\udcbcller"), readable_text("M\udcfcller"), readable_text("Müller")
     ('Müller', 'Müller', 'Müller')
     """
-    if _SURROGATE.search(text) is None:
+    if is_utf8(text):
         return text
     try:
         return text.encode("utf-8", "surrogateescape").decode("utf-8")
     except UnicodeError:
         return _SURROGATE.sub(_latin_1, text)
+
+
+def is_utf8(text: str) -> bool:
+    r"""Whether UTF-8 can encode a text: it holds no surrogates.
+
+    >>> is_utf8("Müller"), is_utf8("M\udcfcller")
+    (True, False)
+    """
+    return _SURROGATE.search(text) is None
 
 
 def escaped_byte(character: str) -> int | None:

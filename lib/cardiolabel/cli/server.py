@@ -12,6 +12,7 @@ from cardiolabel.cli.left_out import name_left_out_labels
 from cardiolabel.cli.options import APP, Existing, Quiet
 from cardiolabel.cli.terminal import clear_errors, say
 from cardiolabel.errors import DatasetError
+from cardiolabel.readable_text import is_utf8
 
 
 def serve(
@@ -27,6 +28,10 @@ def serve(
     with clear_errors():
         if not studies.is_dir():
             raise DatasetError(f"{studies}: no such folder; make one with: cardiolabel prepare or sample")
+        if not is_utf8(str(studies.resolve())):
+            raise DatasetError(
+                f"{studies}: its path is not UTF-8, as the server's answers must be; rename it"
+            )
         for model in models.split(",") if models else ():
             if not (APP / "lib" / "configs" / f"{model.strip()}.py").is_file():
                 known = sorted(path.stem for path in (APP / "lib" / "configs").glob("[a-z]*.py"))
