@@ -89,13 +89,27 @@ def test_ids_are_the_same_every_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("image", "mask"),
-    [("a.nii.gz", "a_gt.nii.gz"), ("a.nii.gz", "a_gt.mha"), ("a.mhd", "a_gt.mhd"), ("a.NII", "a_gt.nii")],
+    [
+        ("a.nii.gz", "a_gt.nii.gz"),
+        ("a.nii.gz", "a_gt.mha"),
+        ("a.mhd", "a_gt.mhd"),
+        ("a.NII", "a_gt.nii"),
+        ("a.NII.GZ", "a_GT.NII.GZ"),
+        ("a.nii.gz", "a_Gt.Nii"),
+        ("A_4CH_ED.nii.gz", "A_4CH_ED_GT.nii.gz"),
+    ],
 )
 def test_a_mask_lies_beside_its_image(tmp_path: Path, image: str, mask: str) -> None:
     (item,) = folder.records(touch(tmp_path, image))
     assert folder.reference_path(item) is None
     touch(tmp_path, mask)
     assert folder.reference_path(item) == tmp_path / mask
+
+
+def test_names_that_differ_in_case_have_masks_of_their_own(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii.gz", "A.nii.gz", "A_GT.nii.gz")
+    found = {item.path.name: folder.reference_path(item) for item in folder.records(tmp_path)}
+    assert found == {"a.nii.gz": None, "A.nii.gz": tmp_path / "A_GT.nii.gz"}
 
 
 def test_the_mask_in_the_image_s_own_format_comes_first(tmp_path: Path) -> None:

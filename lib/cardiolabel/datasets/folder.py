@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from cardiolabel.datasets import file_names, manifest
@@ -19,12 +21,21 @@ __all__ = ["NAME", "listing", "records", "reference_path"]
 
 NAME = "folder"
 
+MasksByName = Mapping[str, tuple[Path, ...]]
+"""Reference masks of one folder by their names in lower case."""
+
 _EXPECTED = f"images ending in {', '.join(file_names.IMAGE_SUFFIXES)}"
 
 
 def listing(root: Path) -> Listing:
     """Every image with its reference mask; parameters and errors as `records`."""
-    return Listing(tuple(Entry(record, record.path, reference_path(record)) for record in records(root)))
+    masks_by_name = cache(_masks_by_name)  # each folder is listed once
+    return Listing(
+        tuple(
+            Entry(record, record.path, reference_path(record, masks_by_name=masks_by_name))
+            for record in records(root)
+        )
+    )
 
 
 def records(root: Path) -> list[Record]:
@@ -64,12 +75,31 @@ def records(root: Path) -> list[Record]:
     return known + _with_distinct_ids(_told_apart(paths, root), root, {record.image_id for record in known})
 
 
-def reference_path(record: Record) -> Path | None:
-    """The mask beside a record's image, ``<stem>_gt`` with the image's suffix or another; or None."""
+def reference_path(
+    record: Record, *, masks_by_name: Callable[[Path], MasksByName] | None = None
+) -> Path | None:
+    """The mask beside a record's image, ``<stem>_gt`` in any case with its suffix or another; or None."""
     stem = file_names.image_stem(record.path) + file_names.MASK_SUFFIX
     own = file_names.image_suffix(record.path) or record.path.suffix
-    candidates = (record.path.with_name(stem + suffix) for suffix in (own, *file_names.IMAGE_SUFFIXES))
-    return next((path for path in candidates if path.is_file()), None)
+    names = [stem + suffix for suffix in (own, *file_names.IMAGE_SUFFIXES)]
+    there = next((path for path in map(record.path.with_name, names) if path.is_file()), None)
+    if there is not None:
+        return there
+    by_name = (masks_by_name or _masks_by_name)(record.path.parent)
+    exact = file_names.image_stem(record.path)
+    return next(
+        (path for name in names for path in by_name.get(name.lower(), ()) if path.name.startswith(exact)),
+        None,
+    )
+
+
+def _masks_by_name(folder: Path) -> MasksByName:
+    """Reference masks of a folder by their names in lower case, as ``X_GT.NII.GZ`` is one of ``X.nii.gz``."""
+    found: defaultdict[str, tuple[Path, ...]] = defaultdict(tuple)
+    for path in sorted(folder.iterdir()):
+        if file_names.image_stem(path).lower().endswith(file_names.MASK_SUFFIX) and path.is_file():
+            found[path.name.lower()] += (path,)
+    return dict(found)
 
 
 def _images(root: Path) -> list[Path]:
