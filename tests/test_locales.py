@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import locale
 import os
 import shutil
@@ -14,11 +15,13 @@ from pathlib import Path
 import pytest
 
 from cardiolabel import text_encoding
+from cardiolabel.datasets.file_names import record_from_name
 from cardiolabel.datasets.phantom import make_study
 from cardiolabel.datasets.prepare import prepare
 from cardiolabel.domain import Spacing
 from cardiolabel.io import nifti
 from cardiolabel.pipeline.measure_folder import measure_folder
+from cardiolabel.store.datastore_v2 import image_info
 from cardiolabel.text_encoding import UTF8_VARIABLE, encode_output, use_utf8
 
 from .inference.models import save_tiny_model
@@ -169,3 +172,10 @@ def test_a_server_needs_a_path_that_its_answers_can_hold(tmp_path: Path) -> None
     done = run(UTF8, "serve", studies)
     assert done.returncode == 2 and done.stderr.count(b"\n") == 1
     assert b"tudes: its path is not UTF-8" in done.stderr
+
+
+def test_what_a_server_says_of_an_image_is_utf8() -> None:
+    record = record_from_name(Path(os.fsdecode(b"M\xfcller_4CH_ED.nii.gz")))
+    assert json.dumps(image_info(record), ensure_ascii=False).encode() == (
+        '{"name": "Müller_4CH_ED.nii.gz", "patient": "Müller", "view": "A4C", "phase": "ED"}'.encode()
+    )

@@ -14,6 +14,7 @@ from cardiolabel.datasets.file_names import normalized
 from cardiolabel.domain import Record
 from cardiolabel.errors import StoreError
 from cardiolabel.io.files import atomic
+from cardiolabel.readable_text import readable_text
 from cardiolabel.store import images, versions
 from cardiolabel.store.database import Database, fact, set_fact
 from cardiolabel.store.label_files import SUFFIX, LabelFiles
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 def image_info(record: Record) -> dict[str, Any]:
     """What an image's entry says besides the notes of clients."""
     return {
-        "name": record.path.name,
+        "name": readable_text(record.path.name),
         "patient": record.patient,
         "view": str(record.view),
         "phase": str(record.phase),

@@ -14,6 +14,7 @@ from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.others.generic import file_checksum
 
+from cardiolabel.readable_text import readable_text
 from lib.api import received
 from lib.api.labels import author
 from lib.errors import refused
@@ -72,7 +73,8 @@ def check(image: str, check_sum: str | None = None, stored: Stored = False) -> R
 def download(image: str, stored: Stored = False) -> FileResponse:
     """The image as viewers open it right: its file, or of a cine a copy whose frames are further apart."""
     path = _download(image, stored)
-    return FileResponse(path, media_type="application/octet-stream", filename=_path(image).name)
+    name = readable_text(_path(image).name)
+    return FileResponse(path, media_type="application/octet-stream", filename=name)
 
 
 @router.get("/datastore/image/info", summary="What is known of an image", dependencies=[Reader])
