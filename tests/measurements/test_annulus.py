@@ -218,7 +218,7 @@ def measured(drawing: Drawing) -> tuple[list[LVGeometry], list[float], float]:
 
 
 @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
-@pytest.mark.parametrize("cut_mm", [0.0, 2.0, 5.0, 10.0])
+@pytest.mark.parametrize("cut_mm", [0.0, 2.0, 5.0, 10.0, 13.0])
 @pytest.mark.parametrize("rotation_deg", [0.0, -18.0, 31.0])
 def test_a_cavity_that_the_picture_cuts_has_the_ef_of_what_is_seen(
     rotation_deg: float, cut_mm: float, side: str

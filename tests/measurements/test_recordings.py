@@ -125,12 +125,13 @@ def test_a_recording_whose_cavity_grows_to_es_comes_last() -> None:
     assert row(measure_study([*swapped, *right])).ef_pct == row(measure_study(right)).ef_pct
 
 
-def test_recordings_without_any_mask_do_not_compete() -> None:
+def test_a_recording_without_any_mask_is_told_of() -> None:
     images = [image("a_ED", ED_MASK, Phase.ED), image("a_ES", ES_MASK, Phase.ES)]
     nothing = np.zeros((0, 0, 0), np.uint8)
     bare = [replace(one, image_id=f"b_{one.phase}", masks=nothing, problem="no mask") for one in images]
     found = row(measure_study([*bare, *images]))
-    assert found.ef_pct is not None and found.quality == () and found.reason == ""
+    assert found.ef_pct == row(measure_study(images)).ef_pct
+    assert found.quality == (Flag.SEVERAL_RECORDINGS,) and "b_ED, b_ES (A4C ED: no mask" in found.reason
 
 
 def test_stills_of_one_phase_that_compete_within_a_recording_are_flagged() -> None:

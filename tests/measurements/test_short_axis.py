@@ -262,3 +262,15 @@ def test_ed_of_one_recording_and_es_of_another_give_no_ef() -> None:
     )
     assert (row.edv_ml, row.esv_ml, row.ef_pct) == (None, None, None)
     assert "rest_SAX_ED" in row.reason and "stress_SAX_ES" in row.reason
+
+
+@pytest.mark.parametrize(("factor", "flagged"), [(0.1, True), (1.0, False), (10.0, True)])
+def test_one_slice_of_an_area_that_no_heart_has_is_flagged(factor: float, flagged: bool) -> None:
+    spacing = Spacing(SPACING.row_mm * factor, SPACING.col_mm * factor)
+    slices = [replace(stack([20.0], phase), spacing=spacing) for phase in (Phase.ED, Phase.ES)]
+    assert (Flag.IMPLAUSIBLE_SIZE in measure_study(slices).frames[0].quality) is flagged
+
+
+def test_frames_of_a_short_axis_cine_are_not_judged_as_slices() -> None:
+    frames = replace(stack([20.0, 0.0, 18.0], Phase.ED), phase=Phase.CINE)
+    assert all(frame.quality == () for frame in measure_study([frames]).frames)

@@ -51,7 +51,6 @@ class RecordingCycles:
 
     name: str
     images: tuple[str, ...]
-    is_measured: bool
     cycles: tuple[Cycle, ...]
     reason: str
     flags: tuple[Flag, ...] = ()
@@ -120,10 +119,9 @@ def chosen_cycles(view: View, measured: Sequence[RecordingCycles], exams: frozen
         complete,
         key=lambda one: (exam_name(one.name) not in exams, not one.shrinks, len(one.all_flags)),
     )
-    competing = [recording for recording in measured if recording.is_measured]
-    if len(competing) < 2:
+    if len(measured) < 2:
         return ViewCycles(view, best.cycles, "", best.flags, images)
-    others = "; ".join(_outcome(one) for one in competing[: _MOST_NAMED + 1] if one is not best)
+    others = "; ".join(_outcome(one) for one in measured[: _MOST_NAMED + 1] if one is not best)
     note = f"several {view} recordings: measured on {', '.join(best.images)}, not on {others}"
     return ViewCycles(view, best.cycles, "", (*best.flags, Flag.SEVERAL_RECORDINGS), images, note)
 
@@ -154,7 +152,6 @@ def _measured(
     cines = recording.of_phase(Phase.CINE)
     cycles, reasons, cine_flags = _cine_cycles(cines, rows_of, beats)
     names = tuple(image.image_id for image in recording.images)
-    is_measured = any(row.geometry for name in names for row in rows_of[name])
     broken: list[str] = []
     if all(rows.values()):
         ed, es = (_first_measured(rows[phase]) for phase in (Phase.ED, Phase.ES))
@@ -163,16 +160,16 @@ def _measured(
             broken = ["only one of ED and ES carries a pixel spacing, so their sizes cannot be compared"]
         if not broken:
             flags = _still_flags(stills, rows, ed, es)
-            return RecordingCycles(recording.name, names, is_measured, (Cycle(ed, es),), "", flags)
+            return RecordingCycles(recording.name, names, (Cycle(ed, es),), "", flags)
     if cycles:
-        return RecordingCycles(recording.name, names, is_measured, tuple(cycles), "", cine_flags)
+        return RecordingCycles(recording.name, names, tuple(cycles), "", cine_flags)
     if broken:
         reason = f"{view} {'; '.join(broken)}"
     elif cines:
         reason = "; ".join(f"{view} cine: {why}" for why in reasons)
     else:
         reason = f"no {view} image at {Phase.ES if rows[Phase.ED] else Phase.ED}"
-    return RecordingCycles(recording.name, names, is_measured, (), reason)
+    return RecordingCycles(recording.name, names, (), reason)
 
 
 def _still_flags(

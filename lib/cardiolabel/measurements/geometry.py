@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from cardiolabel.domain import LabelSet, Spacing
 from cardiolabel.errors import MeasurementError
 from cardiolabel.measurements.annulus import find_hinges
-from cardiolabel.measurements.contour import across_gap, trace_cavity
+from cardiolabel.measurements.contour import BEYOND_IMAGE, across_gap, trace_cavity
 
 DISC_COUNT = 20
 _CHORDS_PER_DISC = 5
+_ACROSS = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +90,8 @@ def measure_geometry(mask: NDArray[np.uint8], spacing: Spacing | None, *, labels
     (first, last), from_shape = find_hinges(contour_mm, outside, myocardium=myocardium, atrium=atrium)
     annulus_mm = contour_mm[[first, last]]
     base_mm = annulus_mm.mean(axis=0)
-    distances = np.linalg.norm(contour_mm - base_mm, axis=1)
-    apex_mm = contour_mm[int(distances.argmax())]
-    length_mm = float(distances.max())
+    apex_mm = _apex(contour_mm, base_mm, outside == BEYOND_IMAGE)
+    length_mm = float(np.linalg.norm(apex_mm - base_mm))
     width_mm = float(np.linalg.norm(annulus_mm[1] - annulus_mm[0]))
     if width_mm <= 0:
         raise MeasurementError("the mitral annulus has no width")
@@ -113,6 +113,27 @@ def measure_geometry(mask: NDArray[np.uint8], spacing: Spacing | None, *, labels
         fragment_share=cavity.fragment_share,
         calibrated=spacing is not None,
     )
+
+
+def _apex(
+    contour_mm: NDArray[np.float64], base_mm: NDArray[np.float64], on_border: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Contour point farthest from the base; the middle of the cut where the picture cuts the apex off."""
+    farthest = int(np.linalg.norm(contour_mm - base_mm, axis=1).argmax())
+    apex_mm: NDArray[np.float64] = contour_mm[farthest]
+    near = np.arange(farthest - 2, farthest + 3) % len(contour_mm)
+    if on_border.all() or not on_border[near].any():
+        return apex_mm
+    at = int(near[on_border[near]][0])
+    first = last = at
+    while on_border[(first - 1) % len(on_border)]:
+        first -= 1
+    while on_border[(last + 1) % len(on_border)]:
+        last += 1
+    cut_mm = contour_mm[[first % len(on_border), last % len(on_border)]]
+    chord, axis = cut_mm[1] - cut_mm[0], apex_mm - base_mm
+    is_across = abs(float(chord @ axis)) < _ACROSS * float(np.linalg.norm(chord) * np.linalg.norm(axis))
+    return np.asarray(cut_mm.mean(axis=0)) if is_across else apex_mm
 
 
 def _discs(

@@ -102,20 +102,25 @@ def is_plausible_volume(volume_ml: float, limits: QualityLimits) -> bool:
 
 
 def is_plausible_stack(
-    areas_mm2: NDArray[np.float64], slice_spacing_mm: float, limits: QualityLimits
+    areas_mm2: NDArray[np.float64], slice_spacing_mm: float | None, limits: QualityLimits
 ) -> bool:
     """Whether a left ventricle can have slices ``(Z,)`` of these areas at this distance.
+
+    Without a distance the largest slice alone is judged.
 
     >>> areas_mm2 = np.array([1500.0, 1600.0, 1500.0, 1300.0, 1000.0, 700.0, 300.0])
     >>> [is_plausible_stack(areas_mm2, apart_mm, QualityLimits()) for apart_mm in (1.0, 10.0, 100.0)]
     [False, True, False]
     """
-    height_mm = float((areas_mm2 > 0).sum()) * slice_spacing_mm
     largest_mm2 = float(areas_mm2.max())
+    if not _within(largest_mm2, limits.stack_area_mm2):
+        return False
+    if not slice_spacing_mm:
+        return True
+    height_mm = float((areas_mm2 > 0).sum()) * slice_spacing_mm
     diameter_mm = 2 * float(np.sqrt(largest_mm2 / np.pi))
     return (
         _within(height_mm, limits.length_mm)
-        and _within(largest_mm2, limits.stack_area_mm2)
         and _within(height_mm / diameter_mm, limits.stack_elongation)
         and is_plausible_volume(slice_summation_ml(areas_mm2, slice_spacing_mm=slice_spacing_mm), limits)
     )

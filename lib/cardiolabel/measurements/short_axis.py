@@ -43,7 +43,6 @@ class _Measured:
     """One recording's row, and the stacks that it is measured on."""
 
     images: tuple[str, ...]
-    has_cavity: bool
     row: PatientRow
     stacks: tuple[tuple[Phase, str], ...]
     area_change: AreaChange | None
@@ -67,17 +66,16 @@ def measure_short_axis(patient: str, stacks: Sequence[MaskedImage], limits: Qual
     frames = tuple(row for stack in stacks for row in _slices(stack, limits))
     measured = [_measured(patient, recording, limits) for recording in recordings(stacks)]
     best = min(measured, key=_rank)
-    competing = [one for one in measured if one.has_cavity]
     row = best.row
     if row.ef_pct is None and len(measured) > 1:
         listed = "; ".join(f"{', '.join(one.images)}: {one.row.reason}" for one in measured)
         reason = f"no SAX recording has ED and ES, and recordings are not mixed: {listed}"
         row = PatientRow(patient, row.method, row.convention, quality=row.quality, reason=reason)
-    elif len(competing) > 1:
-        others = ", ".join(name for one in competing if one is not best for name in one.images)
+    elif len(measured) > 1:
+        others = ", ".join(name for one in measured if one is not best for name in one.images)
         note = f"several SAX recordings: measured on {', '.join(best.images)}, not on {others}"
         row = replace(row, reason="; ".join(filter(None, [row.reason, note])))
-    if len(competing) > 1:
+    if len(measured) > 1:
         row = replace(row, quality=_ordered({*row.quality, Flag.SEVERAL_RECORDINGS}))
     changes = () if best.area_change is None else (best.area_change,)
     return ShortAxis(frames, (row,), changes, best.stacks)
@@ -127,7 +125,6 @@ def _measured(patient: str, recording: Recording, limits: QualityLimits) -> _Mea
     )  # fmt: skip
     return _Measured(
         tuple(stack.image_id for stack in recording.images),
-        any(_has_cavity(stack) for stack in recording.images),
         row,
         tuple((phase, stack.image_id) for phase, stack in stacks.items()),
         _slice_area_change(ed, es) if ed and es else None,
@@ -146,11 +143,13 @@ def _stack_flags(stack: MaskedImage, limits: QualityLimits) -> set[Flag]:
 
 
 def _is_implausible(stack: MaskedImage, limits: QualityLimits) -> bool:
+    """Whether no heart has these slices; of the slices of a short-axis cine nothing is said."""
     pixels = cavity_pixels(stack)
-    if stack.spacing is None or not stack.slice_spacing_mm or np.count_nonzero(pixels) < 2:
+    if stack.spacing is None or stack.phase is Phase.CINE or not pixels.any():
         return False
     areas_mm2 = np.asarray(pixels * stack.spacing.pixel_area_mm2, dtype=np.float64)
-    return not is_plausible_stack(areas_mm2, stack.slice_spacing_mm, limits)
+    apart_mm = stack.slice_spacing_mm if np.count_nonzero(pixels) > 1 else None
+    return not is_plausible_stack(areas_mm2, apart_mm, limits)
 
 
 def _has_cavity(stack: MaskedImage) -> bool:
@@ -217,7 +216,7 @@ def _slices(stack: MaskedImage, limits: QualityLimits) -> list[FrameRow]:
         return [_slice_row(stack, 0, None, (), stack.problem or "the stack has no mask")]
     rows = []
     pixels = cavity_pixels(stack)
-    gaps = gap_slices(pixels)
+    gaps = gap_slices(pixels) if stack.phase is not Phase.CINE else []
     implausible = (Flag.IMPLAUSIBLE_SIZE,) if _is_implausible(stack, limits) else ()
     for index, count in enumerate(pixels.tolist()):
         area = count * stack.spacing.pixel_area_mm2 if stack.spacing and count else None
