@@ -97,7 +97,7 @@ class FolderPage:
         """EF of the patient's reference masks, by the method and in the convention of the prediction."""
         records = self._records[row.patient]
         folder = self._studies.folder / "labels" / "final"
-        files = {record.image_id: folder / f"{record.image_id}.nii.gz" for record in records}
+        files = {record.image_id: self._studies.label_file(folder, record) for record in records}
         if not any(path.is_file() for path in files.values()):
             return None
         images = []

@@ -11,6 +11,7 @@ import typer
 
 from cardiolabel.cli.options import Existing, Quiet
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
+from cardiolabel.errors import DatasetError
 
 
 class Kind(StrEnum):
@@ -68,6 +69,8 @@ def export_datastore(
 
     target = out or studies / datastore_v2.NAME
     with clear_errors():
+        if not studies.is_dir():
+            raise DatasetError(f"{studies}: no such folder; expected a studies folder")
         folder = Studies(studies)
         store = Store(studies, records=folder.by_id, url=os.environ.get(URL_VARIABLE), watch=False)
         document = datastore_v2.document(

@@ -1,18 +1,19 @@
-"""Labels of a studies folder that a command does not use, named on stderr."""
+"""Labels of other programs in a studies folder: taken over, or named on stderr with the reason."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cardiolabel.cli.terminal import list_problems
-from cardiolabel.errors import DatasetError
+from cardiolabel.errors import DatasetError, StoreError
 
 
 @contextmanager
 def left_out_labels_named(studies: Path, quiet: bool) -> Iterator[None]:
-    """Name them after the block, also where it finds no mask at all."""
+    """Name labels that belong to no image after the block, also where it finds no mask at all."""
     try:
         yield
     except DatasetError:
@@ -36,3 +37,34 @@ def name_left_out_labels(studies: Path, quiet: bool, *, read: bool) -> None:
     from cardiolabel.datasets.studies_folder import StudiesFolder
 
     list_problems(tuple(left_out_labels(StudiesFolder(studies), read=read)), quiet)
+
+
+def take_over_labels(studies: Path, quiet: bool) -> None:
+    """Put labels of other names and formats where commands look for them, as a server does at its start.
+
+    Labels that cannot be taken over are named. A folder without such labels is only read.
+
+    Raises
+    ------
+    DatasetError, ManifestError
+        The folder is not there or its manifest is malformed.
+    """
+    if not (studies / "labels").is_dir():
+        return
+    from cardiolabel.datasets.left_out_labels import foreign_labels
+    from cardiolabel.datasets.studies_folder import StudiesFolder
+
+    folder = StudiesFolder(studies)
+    labels = foreign_labels(studies, folder.by_id(), folder.image_names())
+    if labels:
+        from cardiolabel.store.database import URL_VARIABLE
+        from cardiolabel.store.store import Store
+
+        try:
+            Store(studies, records=folder.by_id, url=os.environ.get(URL_VARIABLE), watch=False).close()
+        except StoreError as error:
+            reason = f"not used, as it cannot be taken over: {error}"
+            names = (label.path.relative_to(studies).as_posix() for label in labels)
+            list_problems(tuple((name, reason) for name in names), quiet)
+            return
+    name_left_out_labels(studies, quiet, read=True)

@@ -126,7 +126,7 @@ def evaluate(
     from cardiolabel.evaluation.report import headline
 
     splits = [name.strip() for name in (split or "").split(",") if name.strip()]
-    with clear_errors():
+    with clear_errors(), left_out_labels_named(studies or reference, quiet):
         with bar("comparing", quiet) as progress:
             done = run(
                 predicted, reference, studies=studies, patients=patients, splits=splits,

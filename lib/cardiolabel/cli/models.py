@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cardiolabel.cli.left_out import take_over_labels
 from cardiolabel.cli.options import APP, MODELS, Existing, Out, Quiet, Weights, numbers
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
 from cardiolabel.errors import DatasetError
@@ -40,6 +41,8 @@ def train(
     with clear_errors():
         chosen = training_recipe.read(recipe)
         chosen = replace(chosen, images=images or chosen.images)
+        if labels in {"final", "original"}:
+            take_over_labels(studies, quiet)
         masks = studies / "labels" / labels if labels in {"final", "original"} else Path(labels)
         records = Studies(studies).records()
         with bar("reading", quiet) as report:

@@ -11,7 +11,7 @@ from cardiolabel.datasets.manifest import MANIFEST_NAME
 from cardiolabel.datasets.patient_list import read_patient_list
 from cardiolabel.domain import LabelSet, Record
 from cardiolabel.errors import DatasetError
-from cardiolabel.io.mask_files import holds_masks, mask_file
+from cardiolabel.io.mask_files import holds_masks
 from cardiolabel.measurements.structures import structure_values
 from cardiolabel.predicted import MODEL_NAME
 from cardiolabel.studies import Studies
@@ -52,11 +52,11 @@ class Sources:
 
     def predicted_file(self, record: Record) -> Path:
         """Where the image's predicted mask is, or would be."""
-        return mask_file(self.predicted, record.image_id)
+        return self.studies.label_file(self.predicted, record)
 
     def reference_file(self, record: Record) -> Path:
         """Where the image's reference mask is."""
-        return mask_file(self.reference, record.image_id)
+        return self.studies.label_file(self.reference, record)
 
 
 def open_sources(
@@ -99,7 +99,7 @@ def open_sources(
     theirs = _masks_folder(reference, "reference", (final,) if final.is_dir() else (reference,))
     opened = Studies(studies or reference)
     records, selection, absent = _selected(opened.records(), patients, splits)
-    labelled = tuple(one for one in records if mask_file(theirs, one.image_id).is_file())
+    labelled = tuple(one for one in records if opened.label_file(theirs, one).is_file())
     found = Sources(
         opened, ours, theirs, labelled, selection, len(records) - len(labelled), absent,
         _segmented(predicted / MODEL_NAME, ours.parent / MODEL_NAME),
