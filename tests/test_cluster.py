@@ -132,14 +132,11 @@ def infer(
         )  # fmt: skip
 
 
-def busy_workers() -> list[psutil.Process]:
-    """Processes of this test's clusters that have patients now; Ray names them after what they do."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            if (process.cmdline() or [""])[0].startswith("ray::Worker.measure"):
-                found.append(process)
-    return found
+def is_busy(process: psutil.Process) -> bool:
+    """Whether a process has patients now; Ray names its workers after what they do."""
+    with suppress(psutil.Error):
+        return (process.cmdline() or [""])[0].startswith("ray::Worker.measure")
+    return False
 
 
 @contextmanager
@@ -148,8 +145,11 @@ def killing(most: int) -> Iterator[list[int]]:
     over, killed = threading.Event(), list[int]()
 
     def kill() -> None:
+        listed = 0.0
         while len(killed) < most and not over.wait(0.005):
-            for process in busy_workers()[: most - len(killed)]:
+            if time.monotonic() - listed > 0.1:  # to list them takes as long as some work does
+                processes, listed = psutil.Process().children(recursive=True), time.monotonic()
+            for process in list(filter(is_busy, processes))[: most - len(killed)]:
                 with suppress(psutil.Error):
                     process.send_signal(signal.SIGKILL)
                     killed.append(process.pid)

@@ -8,15 +8,15 @@ import socket
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cardiolabel.cluster.fitness import check_fit
-from cardiolabel.cluster.groups import Group
 from cardiolabel.errors import CardiolabelError, ClusterError
-from cardiolabel.inference.engines.threads import limit_threads
-from cardiolabel.inference.models import load
-from cardiolabel.inference.predictor import Predictor
-from cardiolabel.pipeline.infer_patients import infer_patients
-from cardiolabel.pipeline.workers import Done, Options
+from cardiolabel.lean_start import leave_out
+
+if TYPE_CHECKING:
+    from cardiolabel.cluster.groups import Group
+    from cardiolabel.inference.predictor import Predictor
+    from cardiolabel.pipeline.workers import Done, Options
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Answer:
 
 
 class Worker:
-    """One core of one machine; Ray runs it in a process of its own."""
+    """One core of one machine; Ray runs it in a process of its own, as lean as that of a command."""
 
     def __init__(self, model: str, weights: Path, environment: dict[str, str]) -> None:
         self._model, self._weights, self._environment = model, weights, environment
@@ -38,6 +38,10 @@ class Worker:
     def ready(self) -> None:
         """Load what takes its time; errors as `load`."""
         os.environ.update(self._environment, CUDA_VISIBLE_DEVICES="")  # Ray leaves them to all workers
+        leave_out()
+        from cardiolabel.inference.engines.threads import limit_threads
+        from cardiolabel.inference.models import load
+
         logging.getLogger("cardiolabel").addHandler(self._heard)
         limit_threads(1)
         try:
@@ -47,6 +51,9 @@ class Worker:
 
     def measure(self, group: Group, options: Options, program: str) -> Answer:
         """As `infer_patients`, after a look at whether this machine is fit for it."""
+        from cardiolabel.cluster.fitness import check_fit
+        from cardiolabel.pipeline.infer_patients import infer_patients
+
         if self._predictor is None:
             raise ClusterError("a worker was given patients before it was ready")
         check_fit(self._predictor, group, options, program)
