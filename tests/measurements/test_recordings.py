@@ -152,7 +152,9 @@ def test_of_several_cines_one_is_measured_and_their_beats_are_not_mixed() -> Non
     study = measure_study([whole, other])
     found = row(study)
     assert found.edv_ml == row(measure_study([whole])).edv_ml
-    assert Flag.SEVERAL_RECORDINGS in found.quality and "clip_b" in found.reason
+    other_ef = row(measure_study([other])).ef_pct
+    assert Flag.SEVERAL_RECORDINGS in found.quality
+    assert f"clip_b (single-plane EF {other_ef:.1f} %)" in found.reason
     assert set(study.beats) == {"clip_a", "clip_b"}
     assert len(study.cycles[View.A4C]) == 1
 

@@ -9,11 +9,13 @@ import numpy as np
 
 from cardiolabel.domain import Phase, View
 from cardiolabel.errors import MeasurementError
+from cardiolabel.measurements.function import ejection_fraction_pct
 from cardiolabel.measurements.geometry import LVGeometry
 from cardiolabel.measurements.phases import Beat, find_beats, is_cut
 from cardiolabel.measurements.quality import Flag
 from cardiolabel.measurements.recordings import Recording, exam_name, recordings
 from cardiolabel.measurements.records import FrameRow, MaskedImage
+from cardiolabel.measurements.volume import single_plane_volume_ml
 
 _MOST_NAMED = 5
 _SAME_SPACING = 1e-3
@@ -247,8 +249,22 @@ def _reason(view: View, measured: Sequence[RecordingCycles]) -> str:
 
 
 def _outcome(recording: RecordingCycles) -> str:
-    names = ", ".join(recording.images)
-    return f"{names} ({recording.reason})" if recording.reason else names
+    """A recording's images, and its single-plane EF or the reason why it has none."""
+    return f"{', '.join(recording.images)} ({recording.reason or _single_plane_ef(recording.cycles)})"
+
+
+def _single_plane_ef(cycles: Sequence[Cycle]) -> str:
+    volumes = [
+        [
+            single_plane_volume_ml(cycle.at(phase).diameters_mm, length_mm=cycle.at(phase).length_mm)
+            for phase in (Phase.ED, Phase.ES)
+        ]
+        for cycle in cycles
+    ]
+    try:
+        return f"single-plane EF {ejection_fraction_pct(*np.mean(volumes, axis=0).tolist()):.1f} %"
+    except MeasurementError as error:
+        return str(error)
 
 
 def _first_measured(rows: list[FrameRow]) -> FrameRow:

@@ -68,17 +68,23 @@ def measure_short_axis(patient: str, stacks: Sequence[MaskedImage], limits: Qual
     best = min(measured, key=_rank)
     row = best.row
     if row.ef_pct is None and len(measured) > 1:
-        listed = "; ".join(f"{', '.join(one.images)}: {one.row.reason}" for one in measured)
+        listed = "; ".join(_outcome(one) for one in measured)
         reason = f"no SAX recording has ED and ES, and recordings are not mixed: {listed}"
         row = PatientRow(patient, row.method, row.convention, quality=row.quality, reason=reason)
     elif len(measured) > 1:
-        others = ", ".join(name for one in measured if one is not best for name in one.images)
+        others = "; ".join(_outcome(one) for one in measured if one is not best)
         note = f"several SAX recordings: measured on {', '.join(best.images)}, not on {others}"
         row = replace(row, reason="; ".join(filter(None, [row.reason, note])))
     if len(measured) > 1:
         row = replace(row, quality=_ordered({*row.quality, Flag.SEVERAL_RECORDINGS}))
     changes = () if best.area_change is None else (best.area_change,)
     return ShortAxis(frames, (row,), changes, best.stacks)
+
+
+def _outcome(measured: _Measured) -> str:
+    """A recording's images, and its EF or the reason why it has none."""
+    row = measured.row
+    return f"{', '.join(measured.images)} ({f'EF {row.ef_pct:.1f} %' if row.ef_pct else row.reason})"
 
 
 def _rank(measured: _Measured) -> tuple[bool, int, int]:
