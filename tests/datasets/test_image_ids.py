@@ -144,7 +144,13 @@ def test_a_label_that_could_be_of_two_images_is_that_of_neither_and_both_are_nam
 
 @pytest.mark.parametrize(
     "names",
-    [(TANAKA, SATO), ("a b.nii.gz", "a_b.nii.gz"), ("Scan.nii.gz", "scan.nii.gz"), ("x.nii", "x.nii.gz")],
+    [
+        (TANAKA, SATO),
+        ("a b.nii.gz", "a_b.nii.gz"),
+        ("Scan.nii.gz", "scan.nii.gz"),
+        ("x.nii", "x.nii.gz"),
+        ("Scan.nii.gz", "scan.nii.gz", "scan_2.nii.gz"),
+    ],
 )
 def test_labels_of_all_images_that_shared_an_earlier_id_stay_as_they_were(
     tmp_path: Path, names: tuple[str, ...]
@@ -181,6 +187,12 @@ def test_an_image_that_is_gone_keeps_its_earlier_id_from_one_that_is_called_so(t
     assert masks(tmp_path) == {}
     put(tmp_path, "Patient 1_4CH_ED.nii.gz")
     assert masks(tmp_path) == {"Patient 1_4CH_ED.nii.gz": "Patient_1_4CH_ED.nii.gz"}
+
+
+def test_labels_of_names_that_only_look_numbered_stay(tmp_path: Path) -> None:
+    names = ("Scan.nii.gz", "scan.nii.gz", "scan_2.nii.gz")
+    put(tmp_path, *names, "labels/final/Scan.nii.gz", "labels/final/scan_2.nii.gz")
+    assert masks(tmp_path) == {name: name for name in (names[0], names[2])}
 
 
 def test_two_numbered_names_are_no_earlier_ids(tmp_path: Path) -> None:

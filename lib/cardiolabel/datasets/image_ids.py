@@ -143,9 +143,12 @@ class _Settling:
         return earlier_ids(served, taken=self.manifest_ids)
 
     @cached_property
-    def stems(self) -> frozenset[str]:
-        """File names without their suffixes."""
-        return frozenset(_stem(name) for name in self.names)
+    def files_of_stem(self) -> dict[str, list[str]]:
+        """Files by their names without suffix."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for name in self.names:
+            found[_stem(name)].append(name)
+        return dict(found)
 
     def settle(self, base: str, group: list[str]) -> None:
         """Give ids to the files of a group that have none yet."""
@@ -193,7 +196,7 @@ class _Settling:
             id
             for id in self.labels_by_base.get(base, ())
             if id not in self.taken and id not in recorded
-            if id.casefold() == base or id not in self.stems
+            if id.casefold() == base or self._is_no_file_s_own(id)
         }
         candidates = [name for name in group if self.by_name.get(name) not in recorded]
         candidates = [name for name in candidates if not self._has_own_label(name)]
@@ -209,6 +212,11 @@ class _Settling:
         for image_id in labels:
             if numbered or not any(_is_plain(name) and _own_id(name) == image_id for name in unsettled):
                 self._dispute(image_id, candidates)
+
+    def _is_no_file_s_own(self, image_id: str) -> bool:
+        """Whether no file is called so, or its label tells that earlier versions gave it another id."""
+        others = [self.earlier.get(name, image_id) for name in self.files_of_stem.get(image_id, ())]
+        return all(id != image_id and id in self.labels for id in others)
 
     def _has_own_label(self, name: str) -> bool:
         """Whether a label is called by a name's own id, or as the file, which no other name shares."""
