@@ -37,6 +37,7 @@ from lib.logs import be_discreet
 from lib.model_choice import choose_model
 from lib.scoring import Scoring
 from lib.sessions import UploadSessions
+from lib.startup import clear_start
 from lib.trainers.progress import train_stats
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,10 @@ class CardiacEchoApp(MONAILabelApp):
     """Masks, volumes and ejection fractions of a folder of apical echo and short-axis MR studies."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        with clear_start():
+            self._open(app_dir, studies, conf)
+
+    def _open(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         _settle()
         if studies.startswith(("http://", "https://")):
             raise refused(

@@ -11,11 +11,18 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from pydantic import ValidationError
+
 from cardiolabel.text_encoding import encode_output, use_utf8
 
 HIDDEN = ("ignite", "mlflow")
 """MONAI goes without them where they are not installed. ``ignite``, which brings torch's distributed package,
 is for MONAI's trainers, ``mlflow`` for MONAI Label's tracking; training has processes of its own, as ever."""
+
+
+BAD_INPUT = 2
+_NOT_STARTED = 3
+"""Exit codes of this package's commands and of uvicorn."""
 
 
 class _Hidden(MetaPathFinder):
@@ -37,9 +44,17 @@ def main() -> None:
     use_utf8()
     encode_output()
     leave_out()
-    from monailabel.main import Main
+    try:
+        from monailabel.main import Main
 
-    Main().run()
+        Main().run()
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg'].lower()}" for one in error.errors())
+        sys.stderr.write(f"cardiolabel: the server cannot start: {'; '.join(problems)}\n")
+        sys.exit(BAD_INPUT)
+    except SystemExit as end:
+        # uvicorn's code for a start that failed; whoever stopped it has said why.
+        sys.exit(BAD_INPUT if end.code == _NOT_STARTED else end.code)
 
 
 if __name__ == "__main__":

@@ -106,6 +106,8 @@ class _Discreet(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno <= logging.DEBUG:
             return True
+        if record.name == "uvicorn.error" and str(record.msg).startswith("Traceback"):
+            return False  # of a start that failed, for which `lib.startup` has said the reason
         foreign = record.name.split(".")[0] in FOREIGN
         said = "start with --verbose DEBUG to read it" if foreign else record.getMessage()
         if record.exc_info and record.exc_info[1]:

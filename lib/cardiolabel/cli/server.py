@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import sys
 from typing import Annotated
 
@@ -11,8 +13,11 @@ import typer
 from cardiolabel.cli.left_out import name_left_out_labels
 from cardiolabel.cli.options import APP, Existing, Quiet
 from cardiolabel.cli.terminal import clear_errors, say
+from cardiolabel.datasets.studies_folder import StudiesFolder
 from cardiolabel.errors import DatasetError
 from cardiolabel.readable_text import is_utf8
+
+_TAKEN = (errno.EADDRINUSE, errno.EACCES)
 
 
 def serve(
@@ -40,6 +45,8 @@ def serve(
             raise DatasetError(
                 f"{APP}: the server app is not there; install from a clone with pip install -e ."
             )
+        StudiesFolder(studies).records()
+        _check_address(host, port)
         name_left_out_labels(studies, quiet, read=True)
     say(f"serving {studies} on http://{host}:{port} (patients: /cardiac/patients)", quiet)
     if host not in {"127.0.0.1", "localhost", "::1"}:
@@ -49,3 +56,16 @@ def serve(
     arguments += ["--conf", "models", models] if models else []
     command = [sys.executable, "-m", "cardiolabel.lean_start", "start_server", *arguments]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606  no shell
+
+
+def _check_address(host: str, port: int) -> None:
+    """Refuse an address that this machine does not have, or a port that another program listens on."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        advice = "choose another with --port" if error.errno in _TAKEN else "give an address of this machine"
+        raise DatasetError(f"cannot listen on {host}, port {port}: {reason}; {advice}") from None
