@@ -8,6 +8,7 @@ labels and could be that of several images is given to none of them.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ from cardiolabel.datasets.id_register import IdRegister, by_base
 from cardiolabel.datasets.label_names import label_stem
 
 __all__ = ["ImageIds", "image_ids"]
+
+_PLAIN_SUFFIX = ".nii.gz"
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.nii\.gz")
 
 
 @dataclass(frozen=True)
@@ -77,16 +81,16 @@ def image_ids(folder: Path, paths: Sequence[Path], *, manifest_ids: Collection[s
 
 
 def _stem(name: str) -> str:
-    return normalized(image_stem(Path(name)))
+    return name[: -len(_PLAIN_SUFFIX)] if _is_plain(name) else normalized(image_stem(Path(name)))
 
 
 def _own_id(name: str) -> str:
-    return id_from_name(image_stem(Path(name)))
+    return name[: -len(_PLAIN_SUFFIX)] if _is_plain(name) else id_from_name(image_stem(Path(name)))
 
 
 def _is_plain(name: str) -> bool:
     """Whether a file is called as its id says: ``<image_id>.nii.gz``."""
-    return name == f"{_own_id(name)}.nii.gz"
+    return _PLAIN.fullmatch(name) is not None
 
 
 def _is_exact(name: str) -> bool:
@@ -117,7 +121,8 @@ class _Settling:
         """Files whose names were cleaned to one id in earlier versions, but for its case."""
         found: defaultdict[str, list[str]] = defaultdict(list)
         for name in self.names:
-            found[clean_id(_stem(name)).casefold()].append(name)
+            cleaned = _stem(name) if _is_plain(name) else clean_id(_stem(name))
+            found[cleaned.casefold()].append(name)
         return dict(found)
 
     @cached_property
@@ -179,10 +184,12 @@ class _Settling:
 
     def _by_records(self, recorded: Mapping[str, str], unsettled: Sequence[str]) -> None:
         """The store noted the patient of each id; images that are gone keep theirs."""
-        for patient in {_patient(name) for name in unsettled}:
+        of_patient: defaultdict[str, list[str]] = defaultdict(list)
+        for name in unsettled if recorded else ():
+            of_patient[_patient(name)].append(name)
+        for patient, names in of_patient.items():
             ids = sorted((id for id in recorded if recorded[id] == patient), key=lambda id: (len(id), id))
             free = [id for id in ids if id not in self.taken]
-            names = [name for name in unsettled if _patient(name) == patient]
             if len(free) == len(names):
                 for name, image_id in zip(names, free, strict=True):
                     self._give(name, image_id)
