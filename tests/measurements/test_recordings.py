@@ -63,6 +63,25 @@ def test_ids_that_differ_otherwise_name_two(one: str, other: str) -> None:
     assert recording_name(one) != recording_name(other)
 
 
+@pytest.mark.parametrize(
+    ("names", "groups"),
+    [
+        (["p_ED_00", "p_ES_12"], [["p_ED_00", "p_ES_12"]]),
+        (["p_ED_t0", "p_ES_t9"], [["p_ED_t0", "p_ES_t9"]]),
+        (["a_ED_0", "a_ES_9", "b_ED_1", "b_ES_8"], [["a_ED_0", "a_ES_9"], ["b_ED_1", "b_ES_8"]]),
+        (["p_ED", "p_ES", "p_ED_2"], [["p_ED", "p_ES"], ["p_ED_2"]]),
+        (["p_ED_1", "p_ED_2", "p_ES_3"], [["p_ED_1"], ["p_ED_2"], ["p_ES_3"]]),
+        (["v1_ED", "v2_ES"], [["v1_ED"], ["v2_ES"]]),
+    ],
+    ids=str,
+)
+def test_a_number_behind_the_phase_parts_only_what_would_compete(
+    names: list[str], groups: list[list[str]]
+) -> None:
+    images = [image(name, ED_MASK, Phase.ED if "ED" in name else Phase.ES) for name in names]
+    assert [[one.image_id for one in recording.images] for recording in recordings(images)] == groups
+
+
 def test_the_views_of_an_examination_share_its_name() -> None:
     assert exam_name(recording_name("rest_4CH_ED")) == exam_name(recording_name("rest_2CH_ES"))
     assert exam_name(recording_name("rest_4CH_ED")) != exam_name(recording_name("stress_4CH_ED"))

@@ -15,6 +15,7 @@ _PHASE = re.compile(
 )
 _NUMBERED_PHASE = re.compile(r"_(e[ds])(\d+)(?=_)")
 _FRAME = re.compile(r"_(?:frame_?\d*|fr?\d+)(?=_)")
+_NUMBER = re.compile(r"_[a-z]?\d+(?=_)")
 _VIEW = re.compile(r"_(?:[24]ch|a[24]c|sax)(?=_)")
 
 
@@ -71,7 +72,8 @@ def exam_name(name: str) -> str:
 def recordings(images: Sequence[MaskedImage]) -> list[Recording]:
     """Group the images of one view by recording, in the order of their first images.
 
-    Images belong together whose ids differ only in phase and frame number. Every further cine is a recording
+    Images belong together whose ids differ only in phase and frame number; so do one still at ED and one at
+    ES that differ in another number behind the phase, where no third fits. Every further cine is a recording
     of its own. Where ids do not tell the phase, the only still at ED and the only one at ES belong together.
 
     Parameters
@@ -86,8 +88,22 @@ def recordings(images: Sequence[MaskedImage]) -> list[Recording]:
         if image.phase is Phase.CINE and any(other.phase is Phase.CINE for other in taken):
             name = image.image_id
         groups.setdefault(name, []).append(image)
+    _join_numbered_stills(groups)
     _join_only_stills(groups, images)
     return [Recording(name, tuple(group)) for name, group in groups.items()]
+
+
+def _join_numbered_stills(groups: dict[str, list[MaskedImage]]) -> None:
+    """Join the only ED and the only ES whose ids differ in a number behind the phase, such as a frame's."""
+    loose: dict[str, list[str]] = {}
+    for name, group in groups.items():
+        if not {Phase.ED, Phase.ES} <= {image.phase for image in group}:
+            loose.setdefault(_unnumbered(group[0].image_id), []).append(name)
+    for names in loose.values():
+        stills = [image for name in names for image in groups[name] if image.phase is not Phase.CINE]
+        if sorted(image.phase for image in stills) == [Phase.ED, Phase.ES]:
+            for name in names[1:]:
+                groups[names[0]] += groups.pop(name)
 
 
 def _join_only_stills(groups: dict[str, list[MaskedImage]], images: Sequence[MaskedImage]) -> None:
@@ -103,6 +119,15 @@ def _join_only_stills(groups: dict[str, list[MaskedImage]], images: Sequence[Mas
     groups[es_name].remove(es)
     if not groups[es_name]:
         del groups[es_name]
+
+
+def _unnumbered(image_id: str) -> str:
+    """A recording's name without the numbers behind the phase."""
+    words = _FRAME.sub("", _words(image_id))
+    phase = _PHASE.search(words)
+    if phase is None:
+        return _joined(words)
+    return _joined(words[: phase.start()] + _NUMBER.sub("", words[phase.end() :]))
 
 
 def _words(image_id: str) -> str:
