@@ -205,10 +205,12 @@ class _Settling:
             if id not in self.taken and id not in recorded
             if id.casefold() == base or self._is_no_file_s_own(id)
         }
+        if not labels:
+            return
         candidates = [name for name in group if self.by_name.get(name) not in recorded]
         candidates = [name for name in candidates if not self._has_own_label(name)]
         unsettled = [name for name in candidates if name not in self.by_name]
-        if not labels or not unsettled:
+        if not unsettled:
             return
         earlier = {name: self.earlier.get(name, "") for name in candidates}
         if unsettled == candidates and labels == set(earlier.values()):
