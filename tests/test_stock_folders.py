@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -84,6 +85,13 @@ def test_each_label_that_is_left_out_is_named(studies: Path, tmp_path: Path) -> 
     done = run("measure", studies, "--out", tmp_path / "out")
     assert done.exit_code == 2 and "no image has a mask" in done.stderr.splitlines()[-1]
     assert "labels/final/deep/p_4CH_ED.nii.gz: not in a folder of labels" in done.stderr
+
+
+def test_folders_that_the_stock_datastore_had_elsewhere_are_named(studies: Path, tmp_path: Path) -> None:
+    document = {"images_dir": "./", "labels_dir": "annotations", "objects": {}}
+    (studies / "datastore_v2.json").write_text(json.dumps(document))
+    (line,) = run("measure", studies, "--out", tmp_path / "out").stderr.splitlines()
+    assert line.startswith("datastore_v2.json: labels_dir is 'annotations'; move what it holds to 'labels'")
 
 
 def test_masks_are_judged_under_the_names_of_their_images(studies: Path, tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from pathlib import Path
 from cardiolabel.cli.terminal import list_problems
 from cardiolabel.errors import DatasetError, StoreError
 
+_SIGNS = ("labels", "datastore_v2.json")
+"""What a folder with labels has."""
+
 
 @contextmanager
 def left_out_labels_named(studies: Path, quiet: bool) -> Iterator[None]:
@@ -31,7 +34,7 @@ def name_left_out_labels(studies: Path, quiet: bool, *, read: bool) -> None:
     DatasetError, ManifestError
         The folder is not there or its manifest is malformed.
     """
-    if quiet or not (studies / "labels").is_dir():
+    if quiet or not any((studies / name).exists() for name in _SIGNS):
         return
     from cardiolabel.datasets.left_out_labels import left_out_labels
     from cardiolabel.datasets.studies_folder import StudiesFolder

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
 from cardiolabel.datasets.file_names import normalized
 from cardiolabel.datasets.label_names import label_file, label_stem
@@ -19,6 +21,8 @@ from cardiolabel.io.mask_files import read_mask_on
 __all__ = ["ForeignLabel", "foreign_labels", "left_out_labels"]
 
 _OWN_SUFFIX = ".nii.gz"
+_STOCK = "datastore_v2.json"
+_PLACES = {"images_dir": ".", "labels_dir": "labels"}
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -88,7 +92,21 @@ def left_out_labels(studies: StudiesFolder, *, read: bool) -> list[tuple[str, st
             read_mask_on(label.path, grid, label.record.labels, stack=label.record.is_stack)
         except InputError as error:
             problems.append((_within(label.path, studies), str(error)))
-    return sorted(problems)
+    return sorted(problems) + _elsewhere(studies.folder)
+
+
+def _elsewhere(folder: Path) -> list[tuple[str, str]]:
+    """Folders of images and labels that MONAI Label's own datastore had in other places than here."""
+    try:
+        content: Any = json.loads((folder / _STOCK).read_text(encoding="utf-8-sig"))
+        places = {key: PurePath(str(content.get(key) or here)) for key, here in _PLACES.items()}
+    except (OSError, ValueError, AttributeError):
+        return []  # the store says what is wrong with it
+    return [
+        (_STOCK, f"{key} is {str(place)!r}; move what it holds to {_PLACES[key]!r} in the studies folder")
+        for key, place in places.items()
+        if place != PurePath(_PLACES[key])
+    ]
 
 
 def _whose(stem: str, files: tuple[str, ...], studies: StudiesFolder) -> str:
