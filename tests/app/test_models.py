@@ -17,7 +17,7 @@ from monailabel.client import MONAILabelClient
 
 from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom import write_sample
-from cardiolabel.domain import CAMUS_LABELS
+from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS
 from cardiolabel.io import nifti
 
 from ..inference.models import save_tiny_model
@@ -112,7 +112,7 @@ def test_stacks_are_handed_out_predicted_corrected_and_measured(
     assert row["edv_ml"] == pytest.approx(volume_ml(predicted), rel=1e-3)
     assert row["edv_ml"] == pytest.approx(edv, rel=0.1)
     assert row["ef_pct"] == pytest.approx(100 * (edv - esv) / edv, abs=5)
-    assert params["model"]["name"] == "sunnybrook" and params["label_names"] == SAX_LABELS
+    assert params["model"]["name"] == "sunnybrook" and params["label_names"] == ACDC_LABELS.as_dict()
     assert len(params["frames"]) == len(predicted)
 
     drawn = rings(RADII_MM[next(iter(RADII_MM))] + 2)
@@ -140,14 +140,75 @@ def test_a_segment_that_is_no_structure_is_not_stored(server: Server, tmp_path: 
             "/datastore/label",
             params={"image": STACKS[1]}, data={"params": params}, files={"label": ("label.nrrd", label)},
         )  # fmt: skip
-    assert "segment 2 is called 'Segment_2'" in refusal(response, 422, "unusable_image")
+    assert "Segment_2" in refusal(response, 422, "unusable_image")
     assert not (server.studies / "labels" / "final" / f"{STACKS[1]}.nii.gz").exists()
 
 
 @pytest.mark.parametrize(("model", "image"), [("camus", STACKS[0]), ("echonet", STACKS[0]), ("acdc", STILL)])
-def test_a_model_refuses_images_of_other_views(server: Server, model: str, image: str) -> None:
-    message = refusal(server.post(f"/infer/{model}?image={image}"), 422, "unusable_image")
+def test_a_model_refuses_images_of_other_views_where_no_other_may_be_used(
+    server: Server, model: str, image: str
+) -> None:
+    answer = server.post(f"/infer/{model}?image={image}", data={"params": '{"strict": true}'})
+    message = refusal(answer, 422, "unusable_image")
     assert f"model {model} is for images of view" in message and image in message
+
+
+@pytest.mark.parametrize(
+    ("asked", "image", "used"),
+    [
+        ("camus", STACKS[0], "sunnybrook"), ("echonet", STACKS[1], "sunnybrook"),
+        ("landmarks", STACKS[0], "sunnybrook"), ("acdc", STILL, "camus"), ("sunnybrook", STILL, "camus"),
+    ],
+)  # fmt: skip
+def test_an_image_of_another_view_gets_the_model_for_its_own(
+    server: Server, asked: str, image: str, used: str
+) -> None:
+    """3D Slicer asks for the first model of the list, whatever the image is."""
+    answer = server.post(f"/infer/{asked}?image={image}&output=json").json()
+    assert answer["model"]["name"] == used
+    assert answer["note"].startswith(f"{image} is of view") and f"model {used} was used" in answer["note"]
+    wished = server.post(f"/infer/{used}?image={image}&output=json").json()
+    assert "note" not in wished
+    assert wished["frames"] == answer["frames"]
+    names = ACDC_LABELS if image in STACKS else CAMUS_LABELS
+    assert answer["label_names"] == names.as_dict()
+
+
+def test_a_model_for_the_view_of_an_upload(server: Server) -> None:
+    with (server.studies / f"{STACKS[0]}.nii.gz").open("rb") as file:
+        answer = server.post("/infer/camus?output=json", files={"file": (f"{STACKS[0]}.nii.gz", file)})
+    assert answer.json()["model"]["name"] == "sunnybrook"
+    assert "the image is of view SAX" in answer.json()["note"]
+
+
+def test_an_image_of_unknown_view_says_how_to_tell_it(server: Server) -> None:
+    image = server.studies / "scan.nii.gz"
+    shutil.copy(server.studies / f"{STILL}.nii.gz", image)
+    for model in ("camus", "sunnybrook"):
+        message = refusal(server.post(f"/infer/{model}?image=scan"), 422, "unusable_image")
+        assert "view unknown" in message and "set it in manifest.csv" in message
+    image.unlink()
+
+
+@pytest.mark.parametrize("strict", ['"yes"', "1", "[]"])
+def test_strict_is_true_or_false(server: Server, strict: str) -> None:
+    answer = server.post(f"/infer/camus?image={STILL}", data={"params": f'{{"strict": {strict}}}'})
+    assert "expected true or false" in refusal(answer, 422, "bad_params")
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:97", ["cuda:97", "cpu"], 3, {"name": "cpu"}])
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(server: Server, device: object) -> None:
+    answer = server.post(f"/infer/camus?image={STILL}", data={"params": json.dumps({"device": device})})
+    assert "there are: cpu" in refusal(answer, 422, "unknown_device")
+    if isinstance(device, str):
+        batch = server.post("/batch/infer/camus?run_sync=true", json={"images": [], "device": device})
+        assert "there are: cpu" in refusal(batch, 422, "unknown_device")
+
+
+@pytest.mark.parametrize("device", ["", None, "cpu", ["cpu"], []])
+def test_a_device_that_is_there_is_taken(server: Server, device: object) -> None:
+    params = json.dumps({"device": device})
+    assert server.post(f"/infer/camus?image={STILL}&output=json", data={"params": params}).ok
 
 
 def test_two_models_of_one_file_answer_by_their_own_names(server: Server, client: MONAILabelClient) -> None:
@@ -172,7 +233,7 @@ def test_echonet_draws_the_cavity_alone_and_measures_it(client: MONAILabelClient
     masks = nifti.read_mask(Path(file))
     assert set(np.unique(masks)) == {0, 1}
     np.testing.assert_array_equal(masks == 1, nifti.read_mask(Path(wide)) == 1)
-    assert params["model"]["name"] == "echonet" and params["label_names"] == {"lv_cavity": 1}
+    assert params["model"]["name"] == "echonet" and params["label_names"] == CAMUS_LABELS.as_dict()
     row = next(row for row in params["patient"] if row["method"] == "single-plane-A4C")
     assert 0 < row["ef_pct"] < 100
 

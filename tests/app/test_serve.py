@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from .conftest import APP, WEIGHTS, make_studies, running, start_server_command
+from .conftest import APP, START_S, WEIGHTS, make_studies, running, start_server_command
 
 COMMAND = [sys.executable, "-m", "cardiolabel"]
 
@@ -19,6 +22,57 @@ def test_cardiolabel_serve_answers_on_this_machine_only(tmp_path: Path) -> None:
         assert list(server.get("/info/").json()["models"])[:4] == ["camus", "echonet", "sunnybrook", "acdc"]
         assert len(server.get("/cardiac/patients").json()) == 2
         assert "0.0.0.0" not in server.log.read_text()  # noqa: S104  # it must not be there
+
+
+def refusal(command: list[str], studies: Path, **variables: str) -> str:
+    """What a server says that cannot start; it ends with code 2 and shows no traceback."""
+    ended = subprocess.run(
+        [*command, "serve", str(studies), "--quiet", *variables.pop("options", "").split()],
+        capture_output=True, text=True, timeout=START_S, env={**os.environ, **variables}, cwd=studies.parent,
+    )  # fmt: skip
+    assert ended.returncode == 2, ended.stderr
+    assert "Traceback" not in ended.stderr + ended.stdout
+    (said,) = [line for line in ended.stderr.splitlines() if line.startswith("cardiolabel: ")]
+    return said
+
+
+def test_a_port_or_an_address_that_cannot_be_had(tmp_path: Path) -> None:
+    studies = make_studies(tmp_path / "studies")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"port {port}: Address already in use" in refusal(COMMAND, studies, options=f"--port {port}")
+    assert "cannot listen on 300.1.1.1" in refusal(COMMAND, studies, options="--host 300.1.1.1")
+
+
+def test_a_manifest_that_cannot_be_read_keeps_the_server_from_starting(tmp_path: Path) -> None:
+    studies = make_studies(tmp_path / "studies")
+    (studies / "manifest.csv").write_text("a,b\n1,2\n")
+    assert "manifest.csv, line 1: no column image_id" in refusal(COMMAND, studies)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        (
+            "CARDIOLABEL_MAX_IMAGE_MB",
+            "much",
+            "CARDIOLABEL_MAX_IMAGE_MB='much': input should be a valid integer",
+        ),
+        ("MONAI_LABEL_SESSIONS", "perhaps", "MONAI_LABEL_SESSIONS: input should be a valid boolean"),
+    ],
+)
+def test_a_setting_that_means_nothing(tmp_path: Path, name: str, value: str, expected: str) -> None:
+    studies = make_studies(tmp_path / "studies")
+    assert expected in refusal(COMMAND, studies, **{name: value})
+
+
+def test_records_that_cannot_be_read(tmp_path: Path) -> None:
+    studies = make_studies(tmp_path / "studies")
+    (studies / ".cardiolabel").mkdir(exist_ok=True)
+    (studies / ".cardiolabel" / "store.sqlite").write_bytes(b"no database" * 1000)
+    assert "the server cannot start: the records cannot be read" in refusal(COMMAND, studies)
 
 
 def test_without_weights_nothing_is_predicted_until_they_are_back(tmp_path: Path) -> None:

@@ -78,13 +78,19 @@ def test_what_a_client_may_set(server: Server) -> None:
 
 def test_a_stopped_training_leaves_everything_as_it_was(server: Server) -> None:
     before = served(server)
-    assert server.post("/train/camus", json={"epochs": 500, "device": ["cpu"]}).ok
+    asked = server.post("/train/camus", json={"epochs": 500, "device": ["cpu"]})
+    assert asked.ok and asked.json()["details"]
+    stats = server.get("/info/").json()["train_stats"]["camus"]
+    assert (stats["epoch"], stats["total_epochs"], stats["best_metric"]) == (0, 500, 0)
     until(server, lambda task: task.get("progress", {}).get("state") == "training")
     busy = server.post("/train/camus", json={})
     assert (busy.status_code, busy.json()["code"]) == (429, "busy")
     assert served(server) == before
     begun = time.monotonic()
-    assert server.request("DELETE", "/train/").json()["status"] == "STOPPED"
+    stats = next(iter(server.get("/info/").json()["train_stats"].values()))  # what 3D Slicer shows
+    assert stats["total_epochs"] == 500 and 0 <= stats["epoch"] < 500
+    stopped = server.request("DELETE", "/train/").json()
+    assert stopped["status"] == "STOPPED" and stopped["details"][-1].startswith("camus: ")
     while (status := server.get("/cardiac/training").json()[0])["state"] == "training":
         assert time.monotonic() - begun < 10
         time.sleep(0.1)
@@ -96,10 +102,13 @@ def test_a_refusal_says_why(server: Server) -> None:
     before = served(server)
     assert server.post("/train/camus", json={"epochs": 1}).ok
     task = ended(server)
-    assert task["status"] == "DONE", task
+    assert task["status"] == "REFUSED", task
     assert task["progress"]["state"] == "refused"
+    assert "too few to judge by" in task["details"][-1]
     assert "too few to judge by" in task["progress"]["reason"]
     assert task["progress"]["epoch"] == 1 and task["progress"]["curve"]
+    stats = server.get("/info/").json()["train_stats"]["camus"]
+    assert (stats["epoch"], stats["total_epochs"]) == (1, 1) and 0 <= stats["best_metric"] <= 1
     (once,) = server.get("/cardiac/training").json()  # echonet shares the weights of camus
     assert once["model"] == "camus"
     picture = server.get("/cardiac/training/echonet/curve.png")

@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,7 +59,7 @@ class ViewerImages:
     ----------
     studies : Studies
     read_only : bool
-        Whether nothing may be written into the studies folder; then this process has a folder of its own.
+        Whether nothing may be written into the studies folder; they are then in the user's cache folder.
     """
 
     def __init__(self, studies: Studies, *, read_only: bool = False) -> None:
@@ -112,12 +111,14 @@ class ViewerImages:
 
     @cached_property
     def _homes(self) -> tuple[Path, ...]:
-        own = Path(self._own_folder.name)
-        return (own,) if self._read_only else (self._studies.folder.resolve() / HOME / "viewer", own)
-
-    @cached_property
-    def _own_folder(self) -> tempfile.TemporaryDirectory[str]:
-        return tempfile.TemporaryDirectory(prefix="cardiolabel-viewer-")
+        """Where files for viewers may lie, the preferred first."""
+        studies = self._studies.folder.resolve()
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        viewer = caches / "cardiolabel" / "viewer"
+        with suppress(OSError):
+            viewer.mkdir(parents=True, exist_ok=True, mode=0o700)
+        cache = viewer / hashlib.sha256(os.fsencode(studies)).hexdigest()[:16]
+        return (cache,) if self._read_only else (studies / HOME / "viewer", cache)
 
     def _link(self, record: Record, folder: Path) -> ViewerImage:
         source = record.path.resolve()
@@ -129,8 +130,9 @@ class ViewerImages:
             path.unlink(missing_ok=True)
             try:
                 # Relative within the studies folder, which other machines may see under another name.
-                near = source.is_relative_to(self._studies.folder.resolve()) and not self._read_only
-                path.symlink_to(os.path.relpath(source, folder) if near else source)
+                studies = self._studies.folder.resolve()
+                is_near = source.is_relative_to(studies) and folder.is_relative_to(studies)
+                path.symlink_to(os.path.relpath(source, folder) if is_near else source)
             except OSError:  # a file system without links
                 with atomic(path) as draft:
                     shutil.copyfile(source, draft)
