@@ -111,7 +111,7 @@ def chosen_cycles(view: View, measured: Sequence[RecordingCycles], exams: frozen
     view : View
     measured : sequence of RecordingCycles
     exams : frozenset of str
-        Examinations that the other view was recorded in as well, best known by `common_exams`.
+        Examinations that were recorded in both views, as `common_exams` gives them.
     """
     images = sum(len(recording.images) for recording in measured)
     complete = [recording for recording in measured if recording.cycles]
@@ -119,11 +119,17 @@ def chosen_cycles(view: View, measured: Sequence[RecordingCycles], exams: frozen
         return ViewCycles(view, (), _reason(view, measured), (), images)
     best = min(
         complete,
-        key=lambda one: (exam_name(one.name) not in exams, not one.shrinks, len(one.all_flags)),
+        key=lambda recording: (
+            exam_name(recording.name) not in exams,
+            not recording.shrinks,
+            len(recording.all_flags),
+        ),
     )
     if len(measured) < 2:
         return ViewCycles(view, best.cycles, "", best.flags, images)
-    others = "; ".join(_outcome(one) for one in measured[: _MOST_NAMED + 1] if one is not best)
+    others = "; ".join(
+        _outcome(recording) for recording in measured[: _MOST_NAMED + 1] if recording is not best
+    )
     note = f"several {view} recordings: measured on {', '.join(best.images)}, not on {others}"
     return ViewCycles(view, best.cycles, "", (*best.flags, Flag.SEVERAL_RECORDINGS), images, note)
 
@@ -232,9 +238,9 @@ def _cine_beats(image: MaskedImage, rows: list[FrameRow]) -> tuple[list[Beat], l
             for row in rows
         ]
     )
-    found = find_beats(areas, image.frame_rate_hz)
-    cut = [Flag.CUT_BEAT] if any(is_cut(areas, beat) for beat in found) else []
-    return found, [Flag.PHASES_FROM_AREA, *cut]
+    beats = find_beats(areas, image.frame_rate_hz)
+    cut = [Flag.CUT_BEAT] if any(is_cut(areas, beat) for beat in beats) else []
+    return beats, [Flag.PHASES_FROM_AREA, *cut]
 
 
 def _reason(view: View, measured: Sequence[RecordingCycles]) -> str:

@@ -84,8 +84,8 @@ def recordings(images: Sequence[MaskedImage]) -> list[Recording]:
     groups: dict[str, list[MaskedImage]] = {}
     for image in images:
         name = recording_name(image.image_id)
-        taken = groups.get(name, [])
-        if image.phase is Phase.CINE and any(other.phase is Phase.CINE for other in taken):
+        cines = [same for same in groups.get(name, []) if same.phase is Phase.CINE]
+        if image.phase is Phase.CINE and cines:
             name = image.image_id
         groups.setdefault(name, []).append(image)
     _join_numbered_stills(groups)

@@ -68,11 +68,11 @@ def measure_short_axis(patient: str, stacks: Sequence[MaskedImage], limits: Qual
     best = min(measured, key=_rank)
     row = best.row
     if row.ef_pct is None and len(measured) > 1:
-        listed = "; ".join(_outcome(one) for one in measured)
+        listed = "; ".join(_outcome(recording) for recording in measured)
         reason = f"no SAX recording has ED and ES, and recordings are not mixed: {listed}"
         row = PatientRow(patient, row.method, row.convention, quality=row.quality, reason=reason)
     elif len(measured) > 1:
-        others = "; ".join(_outcome(one) for one in measured if one is not best)
+        others = "; ".join(_outcome(recording) for recording in measured if recording is not best)
         note = f"several SAX recordings: measured on {', '.join(best.images)}, not on {others}"
         row = replace(row, reason="; ".join(filter(None, [row.reason, note])))
     if len(measured) > 1:
@@ -211,7 +211,8 @@ def _slice_area_change(ed: MaskedImage, es: MaskedImage) -> AreaChange | None:
             raise MeasurementError("ED and ES cannot be compared: their pixel sizes are unknown or differ")
         else:
             sizes = [1.0, 1.0]
-        areas = [float(cavity_pixels(one).sum()) * size for one, size in zip((ed, es), sizes, strict=True)]
+        pixels = [float(cavity_pixels(stack).sum()) for stack in (ed, es)]
+        areas = [count * size for count, size in zip(pixels, sizes, strict=True)]
         return AreaChange(View.SAX, fractional_area_change_pct(*areas), "")
     except MeasurementError as error:
         return AreaChange(View.SAX, None, str(error))
