@@ -217,6 +217,33 @@ def test_a_folder_that_cannot_be_written_to_is_read(tmp_path: Path) -> None:
     assert masks(tmp_path) == {}  # nothing tells any more whose it is
 
 
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        ("Patient_1_4CH_ED.nii.gz", "Patient 1_4CH_ED.nii.gz"),
+        ("4CH_ED.nii.gz", TANAKA),
+        (TANAKA, SATO),
+        (TANAKA, "4CH_ED.nii.gz"),
+        ("Scan.nii.gz", "scan.nii.gz"),
+    ],
+)
+@pytest.mark.parametrize("is_recorded", [False, True], ids=["plain folder", "with a store"])
+def test_an_image_that_takes_another_s_place_gets_none_of_its_labels(
+    tmp_path: Path, first: str, other: str, is_recorded: bool
+) -> None:
+    (image_id,) = ids(put(tmp_path, first)).values()
+    put(tmp_path, f"labels/final/{image_id}.nii.gz")
+    if is_recorded:
+        (patient,) = StudiesFolder(tmp_path).patients()
+        record_images(tmp_path, {image_id: patient})
+    else:
+        assert masks(tmp_path) == {first: f"{image_id}.nii.gz"}
+    (tmp_path / first).unlink()
+    put(tmp_path, other)
+    assert masks(tmp_path) == {}
+    assert list(reported(tmp_path)) == [f"labels/final/{image_id}.nii.gz"]
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"ids": [], "disputed": {}}'])
 def test_a_damaged_register_is_named(tmp_path: Path, content: str) -> None:
     put(tmp_path, TANAKA)

@@ -32,11 +32,11 @@ def by_base(image_ids: Iterable[str]) -> dict[str, list[str]]:
     >>> by_base(["Scan", "scan_2"])
     {'scan': ['Scan', 'scan_2'], 'scan_2': ['scan_2']}
     """
-    found: dict[str, list[str]] = {}
+    grouped: dict[str, list[str]] = {}
     for image_id in image_ids:
         for base in {image_id.casefold(), _NUMBER.sub("", image_id).casefold()}:
-            found.setdefault(base, []).append(image_id)
-    return found
+            grouped.setdefault(base, []).append(image_id)
+    return grouped
 
 
 @dataclass
@@ -49,19 +49,22 @@ class IdRegister:
         The file of each id.
     disputed : dict of str to list of str
         Files that could own an id which has labels; none of them has it.
-    patients : dict of str to str or None
-        The patient of each id that an earlier version recorded in the store; None where its records were
-        not looked at.
+    patients : dict of str to str
+        The patient of each id that the store recorded before the folder was settled; afterwards only of ids
+        that cleaning or numbering made.
+    is_settled : bool
+        Whether the ids of earlier versions were given to their images. From then on no file gets one.
     """
 
     ids: dict[str, str] = field(default_factory=dict)
     disputed: dict[str, list[str]] = field(default_factory=dict)
-    patients: dict[str, str] | None = None
+    patients: dict[str, str] = field(default_factory=dict)
+    is_settled: bool = False
     has_changed: bool = False
 
     @classmethod
     def read(cls, folder: Path) -> IdRegister:
-        """Read a folder's register, with what the store in the folder recorded before there was one.
+        """Read a folder's register; until it is settled, with what a store in the folder recorded.
 
         Raises
         ------
@@ -69,8 +72,8 @@ class IdRegister:
             The register is damaged.
         """
         register = cls._stored(folder)
-        if register.patients is None and (folder / _STORE).is_file():
-            register.note_patients(_recorded_patients(folder / _STORE))
+        if not (register.is_settled or register.patients) and (folder / _STORE).is_file():
+            register.patients = _recorded_patients(folder / _STORE)
         return register
 
     @classmethod
@@ -83,7 +86,8 @@ class IdRegister:
                 disputed={
                     str(id): [str(name) for name in names] for id, names in content["disputed"].items()
                 },
-                patients=None if content["patients"] is None else dict(content["patients"]),
+                patients={str(id): str(patient) for id, patient in content["patients"].items()},
+                is_settled=bool(content["is_settled"]),
             )
         except (FileNotFoundError, NotADirectoryError):
             return cls()
@@ -101,7 +105,8 @@ class IdRegister:
         content = {
             "ids": {**self.ids, **newest.ids},
             "disputed": {**self.disputed, **newest.disputed},
-            "patients": self.patients if newest.patients is None else newest.patients,
+            "patients": newest.patients if newest.is_settled else self.patients,
+            "is_settled": self.is_settled or newest.is_settled,
         }
         try:
             with atomic(folder / REGISTER) as draft:
@@ -116,43 +121,44 @@ class IdRegister:
             self.has_changed = True
 
     def dispute(self, image_id: str, names: Iterable[str]) -> None:
-        """Note that an id could be that of several files, or that of one that is gone."""
+        """Note that an id could be that of several files."""
         self.disputed[image_id] = sorted(names)
         self.has_changed = True
 
-    def note_patients(self, patients: Mapping[str, str]) -> None:
-        """Note the patients of ids as a store has them; only those that names do not tell are kept.
+    def settle(self) -> None:
+        """Note that the ids of earlier versions were given to their images."""
+        if not self.is_settled:
+            self.patients = self.unlike_names()
+            self.is_settled = self.has_changed = True
 
-        Parameters
-        ----------
-        patients : mapping of str to str
-            Patients by image id.
-        """
-        unlike = {id for id, patient in patients.items() if _was_cleaned(id, patient)}
+    def unlike_names(self) -> dict[str, str]:
+        """Patients by the recorded ids that are not what their images would be called."""
+        unlike = {id for id, patient in self.patients.items() if _was_cleaned(id, patient)}
         bases = {_NUMBER.sub("", id).casefold() for id in unlike}
-        self.patients = {id: patients[id] for id in patients if id in unlike or id.casefold() in bases}
-        self.has_changed = True
+        return {
+            id: patient for id, patient in self.patients.items() if id in unlike or id.casefold() in bases
+        }
 
-    def others(self, image_ids: Iterable[str]) -> frozenset[str]:
+    def unowned_ids(self, image_ids: Iterable[str]) -> frozenset[str]:
         """Ids that none of these images has: the disputed ones, and those of files that are gone."""
-        return frozenset({*self.ids, *self.disputed, *(self.patients or {})} - set(image_ids))
+        return frozenset({*self.ids, *self.disputed, *self.unlike_names()} - set(image_ids))
 
     def ids_of(self, names: Sequence[str]) -> dict[str, str]:
         """Ids of files: by their names as they were noted, else by their stems in Unicode's composed form.
 
         A folder that was copied from macOS, or whose images were compressed since, keeps its ids.
         """
-        there = set(names)
-        found = {name: id for id, name in self.ids.items() if name in there}
+        files = set(names)
+        ids = {name: id for id, name in self.ids.items() if name in files}
         by_stem: dict[str, list[str]] = {}
         for name in names:
-            if name not in found:
+            if name not in ids:
                 by_stem.setdefault(_stem(name), []).append(name)
         for id, name in self.ids.items():
-            files = by_stem.get(_stem(name), []) if name not in there else []
-            if len(files) == 1:
-                found.setdefault(files[0], id)
-        return found
+            same_stem = by_stem.get(_stem(name), []) if name not in files else []
+            if len(same_stem) == 1:
+                ids.setdefault(same_stem[0], id)
+        return ids
 
 
 def note_patients(folder: Path, patients: Mapping[str, str]) -> None:
@@ -166,8 +172,8 @@ def note_patients(folder: Path, patients: Mapping[str, str]) -> None:
         Patients by image id.
     """
     register = IdRegister._stored(folder)
-    if register.patients is None:
-        register.note_patients(patients)
+    if patients and not register.is_settled and register.patients != patients:
+        register.patients, register.has_changed = dict(patients), True
         register.write(folder)
 
 

@@ -2,7 +2,9 @@
 
 An id follows from the file's name alone (`file_names.id_from_name`). Where that cannot be, the register
 ``.cardiolabel/image_ids.json`` says whose an id is: for ids that earlier versions gave by the order of the
-files, and for files whose names differ in suffix only. What it once says stays so. An earlier id that has
+files, and for files whose names differ in suffix only. What it once says stays so.
+
+Ids of earlier versions are looked for once, when a folder is first seen with labels or records. One that has
 labels and could be that of several images is given to none of them.
 """
 
@@ -36,7 +38,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.nii\.gz")
 
 @dataclass(frozen=True)
 class ImageIds:
-    """Ids by file name, and earlier ids with labels that could be of several images, or of one that is gone.
+    """Ids of a folder's image files.
 
     Attributes
     ----------
@@ -44,13 +46,13 @@ class ImageIds:
         The id of every file.
     disputed : mapping of str to tuple of str
         File names that an earlier id could belong to, by that id.
-    others : frozenset of str
+    unowned : frozenset of str
         Ids that none of the files has: the disputed ones, and those of files that are gone.
     """
 
     by_name: Mapping[str, str]
     disputed: Mapping[str, tuple[str, ...]]
-    others: frozenset[str]
+    unowned: frozenset[str]
 
 
 def image_ids(folder: Path, paths: Sequence[Path], *, manifest_ids: Collection[str] = ()) -> ImageIds:
@@ -75,9 +77,11 @@ def image_ids(folder: Path, paths: Sequence[Path], *, manifest_ids: Collection[s
     settling = _Settling(folder, names, register, frozenset(manifest_ids), by_name)
     for base, group in settling.groups.items():
         settling.settle(base, group)
+    if names and (register.has_changed or register.patients or settling.labels):
+        register.settle()
     register.write(folder)
     disputed = {id: tuple(files) for id, files in register.disputed.items()}
-    return ImageIds(by_name, disputed, register.others(by_name.values()))
+    return ImageIds(by_name, disputed, register.unowned_ids(by_name.values()))
 
 
 def _stem(name: str) -> str:
@@ -119,15 +123,17 @@ class _Settling:
     @cached_property
     def groups(self) -> dict[str, list[str]]:
         """Files whose names were cleaned to one id in earlier versions, but for its case."""
-        found: defaultdict[str, list[str]] = defaultdict(list)
+        groups: defaultdict[str, list[str]] = defaultdict(list)
         for name in self.names:
             cleaned = _stem(name) if _is_plain(name) else clean_id(_stem(name))
-            found[cleaned.casefold()].append(name)
-        return dict(found)
+            groups[cleaned.casefold()].append(name)
+        return dict(groups)
 
     @cached_property
     def labels(self) -> frozenset[str]:
-        """Names of label files without their suffixes."""
+        """Names of label files without their suffixes, until the folder is settled."""
+        if self.register.is_settled:
+            return frozenset()
         files = (self.folder / "labels").glob("*/*")
         return frozenset(normalized(stem) for path in files if (stem := label_stem(path.name)))
 
@@ -139,7 +145,12 @@ class _Settling:
     @cached_property
     def recorded_by_base(self) -> dict[str, list[str]]:
         """Ids of the store's records likewise."""
-        return by_base(self.register.patients or {})
+        return by_base(self.register.patients)
+
+    @cached_property
+    def unlike_names(self) -> dict[str, str]:
+        """The store's records of ids that are not what their images would be called."""
+        return self.register.unlike_names()
 
     @cached_property
     def earlier(self) -> dict[str, str]:
@@ -150,16 +161,18 @@ class _Settling:
     @cached_property
     def files_of_stem(self) -> dict[str, list[str]]:
         """Files by their names without suffix."""
-        found: defaultdict[str, list[str]] = defaultdict(list)
+        files: defaultdict[str, list[str]] = defaultdict(list)
         for name in self.names:
-            found[_stem(name)].append(name)
-        return dict(found)
+            files[_stem(name)].append(name)
+        return dict(files)
 
     def settle(self, base: str, group: list[str]) -> None:
         """Give ids to the files of a group that have none yet."""
         unsettled = [name for name in group if name not in self.by_name]
-        patients = self.register.patients or {}
-        recorded = {id: patients[id] for id in self.recorded_by_base.get(base, ())}
+        patients = self.register.patients
+        if all(_is_plain(name) for name in unsettled):
+            patients = self.unlike_names
+        recorded = {id: patients[id] for id in self.recorded_by_base.get(base, ()) if id in patients}
         if len(group) == 1 and unsettled and not recorded and _is_plain(group[0]):
             own = _own_id(group[0])
             if own not in self.taken:
@@ -224,8 +237,8 @@ class _Settling:
 
     def _is_no_file_s_own(self, image_id: str) -> bool:
         """Whether no file is called so, or its label tells that earlier versions gave it another id."""
-        others = [self.earlier.get(name, image_id) for name in self.files_of_stem.get(image_id, ())]
-        return all(id != image_id and id in self.labels for id in others)
+        ids = [self.earlier.get(name, image_id) for name in self.files_of_stem.get(image_id, ())]
+        return all(id != image_id and id in self.labels for id in ids)
 
     def _has_own_label(self, name: str) -> bool:
         """Whether a label is called by a name's own id, or as the file, which no other name shares."""

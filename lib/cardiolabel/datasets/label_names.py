@@ -26,14 +26,14 @@ def label_stem(name: str) -> str | None:
     return None if suffix is None or name.startswith(".") else name[: -len(suffix)]
 
 
-def image_names(records: Iterable[Record], *, other_ids: Iterable[str] = ()) -> dict[str, str]:
+def image_names(records: Iterable[Record], *, unowned_ids: Iterable[str] = ()) -> dict[str, str]:
     """Image ids by the names that label files may have: the id, or the image's own file name.
 
     Parameters
     ----------
     records : iterable of Record
         Every image of the folder.
-    other_ids : iterable of str
+    unowned_ids : iterable of str
         Ids of images that are gone, or of which nobody knows whose they are; no file name stands for them.
 
     Returns
@@ -46,7 +46,7 @@ def image_names(records: Iterable[Record], *, other_ids: Iterable[str] = ()) -> 
     stems = {record.image_id: normalized(image_stem(record.path)) for record in records}
     shared = Counter(stems.values())
     found = {
-        stem: image_id for image_id, stem in stems.items() if shared[stem] == 1 and stem not in other_ids
+        stem: image_id for image_id, stem in stems.items() if shared[stem] == 1 and stem not in unowned_ids
     }
     return {**found, **{record.image_id: record.image_id for record in records}}
 

@@ -115,7 +115,7 @@ def _whose(stem: str, files: tuple[str, ...], studies: StudiesFolder) -> str:
     candidates = " or ".join(f"{ids[name]} ({name})" for name in files if name in ids)
     if candidates:
         return f"nothing tells whose it is; call it by the id of its image: {candidates}"
-    if files or stem in studies.other_ids():
+    if files or stem in studies.unowned_ids():
         return "its image is not in this folder"
     return "no image has this name or id; call it by the id of its image"
 

@@ -103,13 +103,13 @@ class ScannedFolder:
         The manifest's first, then root files that it does not name.
     disputed : mapping of str to tuple of str
         Image ids that have labels and could belong to several files, by id.
-    other_ids : frozenset of str
+    unowned_ids : frozenset of str
         Ids that are none of the records': the disputed ones, and those of files that are gone.
     """
 
     records: tuple[Record, ...]
     disputed: Mapping[str, tuple[str, ...]]
-    other_ids: frozenset[str]
+    unowned_ids: frozenset[str]
 
 
 def scan(folder: Path, *, strict: bool = False, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Record]:
@@ -166,7 +166,7 @@ def scan_folder(
         for path in unlisted
         if image_suffix(path) in suffixes
     ]
-    return ScannedFolder(tuple(records), ids.disputed, ids.others)
+    return ScannedFolder(tuple(records), ids.disputed, ids.unowned)
 
 
 def split_by_patient(

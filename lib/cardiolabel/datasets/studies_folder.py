@@ -34,7 +34,7 @@ class _Scan:
     by_id: dict[str, Record]
     by_patient: dict[str, list[Record]]
     disputed: Mapping[str, tuple[str, ...]]
-    other_ids: frozenset[str]
+    unowned_ids: frozenset[str]
     names: Mapping[str, str]
 
 
@@ -113,9 +113,9 @@ class StudiesFolder:
         """Image ids under which there are labels that could belong to several files, with these files."""
         return self._scan().disputed
 
-    def other_ids(self) -> frozenset[str]:
+    def unowned_ids(self) -> frozenset[str]:
         """Ids that none of the images has: the disputed ones, and those of images that are gone."""
-        return self._scan().other_ids
+        return self._scan().unowned_ids
 
     def _scan(self) -> _Scan:
         with self._scan_lock:
@@ -136,7 +136,7 @@ class StudiesFolder:
                     {record.image_id: record for record in readable},
                     by_patient,
                     scanned.disputed,
-                    scanned.other_ids,
-                    image_names(readable, other_ids=scanned.other_ids),
+                    scanned.unowned_ids,
+                    image_names(readable, unowned_ids=scanned.unowned_ids),
                 )
             return self._scanned
