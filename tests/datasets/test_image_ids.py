@@ -283,6 +283,13 @@ def test_a_label_called_as_its_image_belongs_to_it(tmp_path: Path, label: str) -
     assert reported(tmp_path) == {}
 
 
+def test_a_label_called_as_an_image_of_a_folder_within_belongs_to_none(tmp_path: Path) -> None:
+    put(tmp_path, "images/scan.nii.gz", "labels/final/scan.nii.gz")
+    rows = "image_id,patient,view,phase,dataset,path\np1,z,A4C,ED,d,images/scan.nii.gz\n"
+    (tmp_path / "manifest.csv").write_text(rows)
+    assert masks(tmp_path) == {} and list(reported(tmp_path)) == ["labels/final/scan.nii.gz"]
+
+
 def test_labels_of_no_image_are_named_with_what_to_do(tmp_path: Path) -> None:
     files = (
         "labels/final/x.nii.gz",

@@ -26,11 +26,15 @@ def label_stem(name: str) -> str | None:
     return None if suffix is None or name.startswith(".") else name[: -len(suffix)]
 
 
-def image_names(records: Iterable[Record], *, unowned_ids: Iterable[str] = ()) -> dict[str, str]:
+def image_names(
+    folder: Path, records: Iterable[Record], *, unowned_ids: Iterable[str] = ()
+) -> dict[str, str]:
     """Image ids by the names that label files may have: the id, or the image's own file name.
 
     Parameters
     ----------
+    folder : Path
+        The studies folder. File names of images in folders within it stand for none, as they may recur.
     records : iterable of Record
         Every image of the folder.
     unowned_ids : iterable of str
@@ -43,12 +47,14 @@ def image_names(records: Iterable[Record], *, unowned_ids: Iterable[str] = ()) -
         of several files, belongs to none.
     """
     records = list(records)
-    stems = {record.image_id: normalized(image_stem(record.path)) for record in records}
-    shared = Counter(stems.values())
-    found = {
-        stem: image_id for image_id, stem in stems.items() if shared[stem] == 1 and stem not in unowned_ids
+    stems = {
+        record.image_id: normalized(image_stem(record.path))
+        for record in records
+        if record.path.parent == folder
     }
-    return {**found, **{record.image_id: record.image_id for record in records}}
+    files = Counter(stems.values())
+    names = {stem: id for id, stem in stems.items() if files[stem] == 1 and stem not in unowned_ids}
+    return {**names, **{record.image_id: record.image_id for record in records}}
 
 
 def label_file(folder: Path, record: Record, names: Mapping[str, str]) -> Path | None:

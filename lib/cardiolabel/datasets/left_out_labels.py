@@ -52,14 +52,14 @@ def foreign_labels(
     names : mapping of str to str
         As `label_names.image_names` gives them.
     """
-    found = {}
+    labels = {}
     for tag, path in _files_of_tags(folder):
         image_id = names.get(normalized(label_stem(path.name) or ""), "")
         if _TAG.fullmatch(tag) and image_id in records and path.name != f"{image_id}{_OWN_SUFFIX}":
             chosen = label_file(path.parent, records[image_id], names)
             if chosen is not None and chosen.name != f"{image_id}{_OWN_SUFFIX}":
-                found[tag, image_id] = ForeignLabel(chosen, tag, records[image_id])
-    return list(found.values())
+                labels[tag, image_id] = ForeignLabel(chosen, tag, records[image_id])
+    return list(labels.values())
 
 
 def left_out_labels(studies: StudiesFolder, *, read: bool) -> list[tuple[str, str]]:

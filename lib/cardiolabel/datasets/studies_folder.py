@@ -137,6 +137,6 @@ class StudiesFolder:
                     by_patient,
                     scanned.disputed,
                     scanned.unowned_ids,
-                    image_names(readable, unowned_ids=scanned.unowned_ids),
+                    image_names(self.folder, readable, unowned_ids=scanned.unowned_ids),
                 )
             return self._scanned

@@ -292,7 +292,7 @@ class Store:
     def _take_over(self, folder: Path, records: Mapping[str, Record]) -> None:
         """Take over the labels of other programs, and what MONAI Label's own datastore noted of them."""
         unowned_ids = IdRegister.read(folder).unowned_ids(records)
-        names = image_names(records.values(), unowned_ids=unowned_ids)
+        names = image_names(folder, records.values(), unowned_ids=unowned_ids)
         ForeignLabels(folder, self.database, self._files).take_over(records, names)
         datastore_v2.import_once(folder, self.database, self._files, names)
 
