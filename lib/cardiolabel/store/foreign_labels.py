@@ -11,11 +11,10 @@ from cardiolabel.datasets.left_out_labels import ForeignLabel, foreign_labels
 from cardiolabel.domain import Record
 from cardiolabel.errors import InputError
 from cardiolabel.io import nifti
-from cardiolabel.io.files import atomic
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.store import versions
 from cardiolabel.store.database import Database
-from cardiolabel.store.label_files import SUFFIX, LabelFiles
+from cardiolabel.store.label_files import LabelFiles
 from cardiolabel.store.names import is_name
 
 logger = logging.getLogger(__name__)
@@ -81,10 +80,6 @@ class ForeignLabels:
 
     def _write(self, label: ForeignLabel) -> None:
         target = self.files.published(label.record.image_id, label.tag)
-        if label.path.name.endswith(SUFFIX):
-            with atomic(target) as draft:
-                draft.write_bytes(label.path.read_bytes())
-            return
         grid = nifti.read(label.record.path).grid
         masks = read_mask_on(label.path, grid, label.record.labels, stack=label.record.is_stack)
         nifti.write_mask_like(masks, target, grid=grid)
