@@ -36,9 +36,9 @@ SIDE, PATIENTS = 64, 30
 ARGUMENTS = {"out_channels": 4, "widths": [4, 8, 16]}
 RECIPE = TrainingRecipe(
     name="camus", source="test", input="camus", network="unet", arguments={"widths": [4, 8, 16]}, images=1,
-    size_px=SIDE, batch=8, learning_rate=1e-2, augmentation="none",
+    size_px=SIDE, batch=8, learning_rate=2e-2, augmentation="none",
 )  # fmt: skip
-QUICK = Settings(epochs=20, from_scratch=True)
+QUICK = Settings(epochs=10, from_scratch=True)
 
 
 def drawn(rng: np.random.Generator, phase: Phase) -> tuple[np.ndarray, np.ndarray]:
@@ -111,7 +111,7 @@ def test_better_is_published_and_worse_is_refused(studies: Path, weights: Path) 
     assert list(dict.fromkeys(said)) == ["reading", "training", "judging", "calibrating", "published"]
     assert (found.version, found.validation_patients, found.training_patients) == (1, 6, 24)
     assert found.verdict is not None and found.verdict["dice"]["candidate"] > 0.5
-    assert found.epoch == 20 and found.curve and found.eta_s is None
+    assert found.epoch == 10 and found.curve and found.eta_s is None
     assert read_status("camus", weights) == found
     (new, old) = Versions(weights).listed("camus")
     assert new.served and new.card and new.card.version.startswith("1.0+") and old.number == 0
@@ -194,7 +194,7 @@ def test_stills_single_frame_files_and_sparse_cines_are_learned_from_together(
 
 def test_labels_of_the_cavity_alone_do_not_cost_the_rest(studies: Path, weights: Path) -> None:
     """As models of the cavity offer them: myocardium and atrium stay what they were."""
-    first = go(studies, weights)
+    first = go(studies, weights, replace(QUICK, epochs=20))
     assert first.state == "published" and first.verdict is not None
     judged = _judged(studies)
     for path in (studies / "labels" / "final").glob("*.nii.gz"):
@@ -204,7 +204,7 @@ def test_labels_of_the_cavity_alone_do_not_cost_the_rest(studies: Path, weights:
         go(studies, weights)  # from scratch nothing tells where the myocardium is
     found = go(studies, weights, Settings(epochs=6, learning_rate=2e-3))
     assert not found.skipped and found.total and found.verdict is not None
-    assert found.verdict["dice"]["difference"] > -0.02
+    assert found.verdict["dice"]["difference"] > -0.02, found.verdict
 
 
 def test_too_few_patients_publish_nothing(studies: Path, weights: Path) -> None:
