@@ -167,7 +167,7 @@ def test_masks_are_compared_in_their_images_pixel_size(readers: Readers, studies
     masks = [nifti.read_mask(readers.folder / name / record.path.name) for name in ("anna", "ben")]
     row = image(pair, record.image_id)
     assert (row["patient"], row["view"], row["phase"]) == ("phantom04", "A2C", "ES")
-    labels = studies.masked(record, record.path.parent / "truth" / record.path.name, name="truth").labels
+    labels = studies.masked(record, record.path.parent / "truth" / record.path.name).labels
     for each in compare_masks(*masks, labels=labels, spacing=spacing, stack=False):
         assert row["structures"][each.structure]["dice"] == pytest.approx(each.dice, abs=1e-4)
         assert row["structures"][each.structure]["hd_mm"] == pytest.approx(each.hd_mm, abs=1e-4)

@@ -15,7 +15,7 @@ from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io import nifti
 from cardiolabel.io.grid import Grid
-from cardiolabel.io.mask_files import mask_file, onto_image, read_mask_on
+from cardiolabel.io.mask_files import onto_image, read_mask_on
 
 from ..axis_orders import ORDERS, reordered, save, seg_nrrd
 
@@ -212,10 +212,3 @@ def test_gzip_under_a_wrong_name_is_said(tmp_path: Path, name: str, wrong: str, 
     for read in (nifti.read, nifti.read_mask):
         with pytest.raises(ImageReadError, match=advice):
             read(path)
-
-
-def test_of_several_masks_of_an_image_the_first_format_counts(tmp_path: Path) -> None:
-    for suffix in (".mha", ".nrrd", ".nii.gz"):
-        assert mask_file(tmp_path, "a") == tmp_path / "a.nii.gz" or suffix != ".mha"
-        (tmp_path / f"a{suffix}").touch()
-        assert mask_file(tmp_path, "a") == tmp_path / f"a{suffix}"

@@ -19,19 +19,13 @@ from cardiolabel.io.grid import Grid
 from cardiolabel.io.segments import Segment, label_values
 from cardiolabel.io.whole_values import whole_values
 
-__all__ = ["SUFFIXES", "holds_masks", "mask_file", "onto_image", "read_mask_on"]
+__all__ = ["SUFFIXES", "holds_masks", "onto_image", "read_mask_on"]
 
 SUFFIXES = (*nifti.SUFFIXES, ".seg.nrrd", nrrd.SUFFIX, *metaimage.SUFFIXES)
 """Endings of mask files; where a folder holds several masks of one image, the first of these counts."""
 
 _OFF_GRID = 0.3
 """Share of a voxel by which a mask's corners may miss those of its image's voxels."""
-
-
-def mask_file(folder: Path, image_id: str) -> Path:
-    """Where a folder has the mask of an image, ``<image_id>`` and one of `SUFFIXES`, or would have it."""
-    paths = [folder / f"{image_id}{suffix}" for suffix in SUFFIXES]
-    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def holds_masks(folder: Path) -> bool:
