@@ -212,3 +212,11 @@ def test_gzip_under_a_wrong_name_is_said(tmp_path: Path, name: str, wrong: str, 
     for read in (nifti.read, nifti.read_mask):
         with pytest.raises(ImageReadError, match=advice):
             read(path)
+
+
+def test_an_image_with_two_distances_between_its_slices_takes_no_stack() -> None:
+    array = numbered((7, 6, 4))
+    grid = Grid(array.shape, OBLIQUE, step_problem="the distance between slices is 8 mm and 5 mm")
+    own = grid_of(array, OBLIQUE @ np.diag([1.0, 1.0, 0.625, 1.0]))
+    with pytest.raises(ImageContentError, match="in its image the distance between slices is 8 mm and 5 mm"):
+        onto_image(own.to_frames(array), own, grid, name="m", stack=True)  # type: ignore[arg-type]

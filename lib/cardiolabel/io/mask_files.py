@@ -115,6 +115,10 @@ def onto_image(
     flat = len(frames) == shape[0] and (len(frames) == 1 or not stack)
     if not (flat or stack):
         raise ImageContentError(f"{name}: {problem}")
+    if stack and grid.step_problem:
+        raise ImageContentError(
+            f"{name}: in its image {grid.step_problem}; save the image with the right one"
+        )
     ways: list[NDArray[np.uint8]] = []
     for theirs in grid.places_mm:
         ours, image = _same_step(own.affine_mm, theirs, len(frames)) if flat else (own.affine_mm, theirs)
