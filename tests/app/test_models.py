@@ -182,12 +182,19 @@ def test_a_model_for_the_view_of_an_upload(server: Server) -> None:
 
 
 def test_an_image_of_unknown_view_says_how_to_tell_it(server: Server) -> None:
-    image = server.studies / "scan.nii.gz"
-    shutil.copy(server.studies / f"{STILL}.nii.gz", image)
-    for model in ("camus", "sunnybrook"):
-        message = refusal(server.post(f"/infer/{model}?image=scan"), 422, "unusable_image")
-        assert "view unknown" in message and "set it in manifest.csv" in message
-    image.unlink()
+    """An echo image gets a mask and a note; slices, of which a model for frames knows nothing, get none."""
+    copies = {"scan": STILL, "slices": STACKS[0]}
+    for name, image in copies.items():
+        shutil.copy(server.studies / f"{image}.nii.gz", server.studies / f"{name}.nii.gz")
+    answer = server.post("/infer/camus?image=scan&output=json").json()
+    assert "scan is of unknown view" in answer["note"] and "manifest.csv" in answer["note"]
+    for model, name in (("sunnybrook", "scan"), ("camus", "slices"), ("sunnybrook", "slices")):
+        message = refusal(server.post(f"/infer/{model}?image={name}"), 422, "unusable_image")
+        assert f"{name} is of view unknown" in message and "manifest.csv" in message
+    strict = {"params": '{"strict": true}'}
+    assert server.post("/infer/camus?image=slices&output=json", data=strict).ok
+    for name in copies:
+        (server.studies / f"{name}.nii.gz").unlink()
 
 
 @pytest.mark.parametrize("strict", ['"yes"', "1", "[]"])

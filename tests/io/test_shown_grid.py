@@ -76,7 +76,7 @@ def test_slices_stay_where_they_are(angles: tuple[float, float, float], step: fl
         (View.SAX, Phase.CINE, 0.04, False),
         (View.UNKNOWN, Phase.CINE, 1.0, True),
         (View.UNKNOWN, Phase.ED, 0.02, True),
-        (View.UNKNOWN, Phase.ED, 8.0, False),
+        (View.UNKNOWN, Phase.CINE, 8.0, False),
     ],
 )
 def test_what_the_third_axis_counts(view: View, phase: Phase, step: float, expected: bool) -> None:

@@ -34,7 +34,7 @@ def load(plugin: Path) -> ModuleType:
     plugin : Path
         Folder of ``MONAILabel.py``.
     """
-    _make_scene()
+    make_scene()
     _stand_in_for_slicer()
     sys.path.insert(0, str(plugin))
     import MONAILabel
@@ -66,8 +66,9 @@ class _SegmentEditor(Widget):
         EDITOR.SetSourceVolumeNode(node)
 
 
-def _make_scene() -> None:
-    global EDITOR, _VOLUMES, _KEPT
+def make_scene() -> None:
+    """A fresh scene, with the logics of Slicer's modules."""
+    global EDITOR, APPLICATION, _VOLUMES, _LOGICS
     application, scene = slicer.vtkSlicerApplicationLogic(), slicer.vtkMRMLScene()
     application.SetMRMLScene(scene)
 
@@ -84,7 +85,7 @@ def _make_scene() -> None:
     segmentations = logic(slicer.vtkSlicerSegmentationsModuleLogic, "Segmentations")
     markups = logic(slicer.vtkSlicerMarkupsLogic, "Markups")
     EDITOR = logic(slicer.vtkSlicerSegmentEditorLogic, "SegmentEditor")
-    _KEPT = application, colors, terms, markups
+    APPLICATION, _LOGICS = application, (colors, terms, markups)
     scene.AddNode(_anatomy_colors())
     slicer.mrmlScene = scene
     slicer.modules = SimpleNamespace(segmentations=SimpleNamespace(logic=lambda: segmentations))
@@ -119,7 +120,7 @@ def _stand_in_for_slicer() -> None:
     vars(samples)["SampleDataLogic"] = _SampleDataLogic
     sys.modules["SampleData"] = samples
     pushed = ModuleType("sitkUtils")
-    vars(pushed)["PushVolumeToSlicer"] = _push_volume
+    vars(pushed)["PushVolumeToSlicer"] = push_volume
     sys.modules["sitkUtils"] = pushed
     slicer.app = Widget()
     util = slicer.util
@@ -130,7 +131,7 @@ def _stand_in_for_slicer() -> None:
     util.mainWindow = lambda: None
     util.tempDirectory = lambda key: tempfile.mkdtemp(prefix=key)
     util.createProgressDialog = lambda **options: Widget()
-    util.loadVolume = _load_volume
+    util.loadVolume = load_volume
     util.saveNode = _save_node
     for kind in ("info", "warning", "error", "confirmOkCancel"):
         setattr(util, f"{kind}Display", _dialog(kind))
@@ -167,7 +168,7 @@ class _ModuleLogic:
         return self._node
 
 
-def _load_volume(path: str, properties: dict[str, str] | None = None) -> Any:
+def load_volume(path: str, properties: dict[str, str] | None = None) -> Any:
     """As Slicer's reader of volumes, which joins files whose names differ in a number only."""
     name = (properties or {}).get("name") or Path(path).name.split(".")[0]
     node = _VOLUMES.AddArchetypeVolume(path, name, 0)
@@ -200,7 +201,7 @@ class _SampleDataLogic:
             urllib.request.urlretrieve(uris, path)  # noqa: S310  # this machine's server
             if not self._is_right(path, checksums):
                 raise ValueError("Checksum verification failed")
-        return [_load_volume(str(path), {"name": nodeNames})]
+        return [load_volume(str(path), {"name": nodeNames})]
 
     @staticmethod
     def _is_right(path: Path, checksum: str | None) -> bool:
@@ -210,7 +211,7 @@ class _SampleDataLogic:
         return hashlib.new(algorithm.lower(), path.read_bytes()).hexdigest() == digest
 
 
-def _push_volume(image: sitk.Image, target: None = None, name: str | None = None, className: str = "") -> Any:
+def push_volume(image: sitk.Image, target: None = None, name: str | None = None, className: str = "") -> Any:
     """As Slicer's ``sitkUtils``: ITK's axes point left and posterior, Slicer's right and anterior."""
     axes = image.GetDimension()
     matrix = np.eye(4)

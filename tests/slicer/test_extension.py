@@ -14,6 +14,7 @@ import monailabel
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom import write_sample
@@ -185,6 +186,29 @@ def test_smoothing_in_three_dimensions_leaves_the_frames_of_a_cine_alone(walk: W
         one = walk.shown("local")[image_id]
         assert one["spacing"][2] >= 10
         assert one["smoothed_across"] == 0
+
+
+@pytest.mark.parametrize("image_id", [STILL, STACK])
+def test_a_slice_view_shows_the_segments_on_the_image(walk: Walk, tmp_path: Path, image_id: str) -> None:
+    picture = tmp_path / "view.png"
+    mask = walk.studies / "labels" / "final" / f"{image_id}.nii.gz"
+    image, names = walk.shown("local")[image_id]["path"], ",".join(labels_of(image_id).as_dict())
+    drawn = subprocess.run(
+        [PYTHON, Path(__file__).with_name("views.py"), image, mask, names, "0", picture],
+        capture_output=True, timeout=WALK_S, env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    if drawn.returncode < 0:
+        pytest.skip("VTK cannot draw off screen on this machine")
+    assert drawn.returncode == 0, drawn.stderr[-3000:]
+    pixels = np.asarray(Image.open(picture).convert("RGB")).astype(int)
+    colored = np.ptp(pixels, axis=2) > 20
+    grid = nifti.read(mask).grid
+    _, rows, columns = grid.frames_shape
+    widest_mm = max(columns * grid.spacing.col_mm, rows * grid.spacing.row_mm)
+    per_mm2 = (len(pixels) / widest_mm) ** 2  # the whole slice fits into the view
+    area_mm2 = np.count_nonzero(nifti.read_mask(mask)[0]) * grid.spacing.pixel_area_mm2
+    assert colored.sum() == pytest.approx(area_mm2 * per_mm2, rel=0.2)
+    assert len(np.unique(pixels.max(axis=2))) > 20  # and the image beneath
 
 
 def test_training_is_shown_as_it_goes(walk: Walk) -> None:

@@ -10,11 +10,14 @@ from cardiolabel.datasets.file_names import record_from_name
 from cardiolabel.domain import View
 from cardiolabel.errors import ModelError
 from cardiolabel.inference.models import ModelSource
+from cardiolabel.io.shown_grid import is_cine
 from lib.engine import Engine
 from lib.errors import refused
 
 STRICT = "strict"
 """Parameter of a request: nothing but the model that it asks for."""
+
+_ADVICE = "set its view in manifest.csv: A2C, A4C or SAX"
 
 
 def choose_model(
@@ -39,14 +42,23 @@ def choose_model(
     name : str
         The model that was asked for where there is no better one: it then refuses the image and says why.
     note : str
-        Why another model than the one asked for is used; else empty.
+        Why another model than the one asked for is used, or that the view is not known; else empty.
+
+    Raises
+    ------
+    HTTPException
+        422: ``strict`` is neither true nor false; or an image of unknown view has slices as a stack has, for
+        which a model of single frames would draw anything.
     """
     asked, strict = str(request["model"]), request.get(STRICT, False)
     if not isinstance(strict, bool):
         raise refused(422, "bad_params", f"{STRICT} {strict!r}: expected true or false")
     view, name = _view(request["image"], engine)
-    if strict or view is View.UNKNOWN or view in sources[asked].views:
+    if strict or (view is not View.UNKNOWN and view in sources[asked].views):
         return asked, ""
+    if view is View.UNKNOWN:
+        _refuse_slices(request["image"], engine)
+        return asked, f"{name} is of unknown view: {asked} took it for one of its own; {_ADVICE}"
     others = [other for other, source in sources.items() if view in source.views]
     chosen = next((other for other in others if _has_weights(other, engine)), next(iter(others), asked))
     if chosen == asked:
@@ -61,6 +73,19 @@ def _view(image: object, engine: Engine) -> tuple[View, str]:
         return record_from_name(image).view, "the image"
     record = engine.studies.record(str(image))
     return record.view, record.image_id
+
+
+def _refuse_slices(image: object, engine: Engine) -> None:
+    if isinstance(image, Path):
+        return
+    record = engine.studies.record(str(image))
+    grid = engine.studies.image(record).grid
+    slices, step_mm = grid.frames_shape[0], grid.slice_spacing_mm or 0.0
+    if slices > 1 and not is_cine(record, grid):
+        raise refused(
+            422, "unusable_image",
+            f"{record.image_id} is of view unknown, and has {slices} slices of {step_mm:.4g} mm; {_ADVICE}",
+        )  # fmt: skip
 
 
 def _has_weights(model: str, engine: Engine) -> bool:

@@ -7,10 +7,15 @@ import logging
 import os
 import re
 import shutil
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+import nibabel as nib
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 from cardiolabel.cache import BoundedCache, FileState, file_state
 from cardiolabel.domain import Record
@@ -73,6 +78,8 @@ class ViewerImages:
 
     def opens_itself(self, record: Record) -> bool:
         """Whether viewers are given the image's own file, not a copy in another geometry."""
+        if record.is_stack and _axes(record.path) == 3:
+            return True  # without reading all of its pixels
         try:
             grid = self._studies.image(record).grid
         except (InputError, OSError):
@@ -156,6 +163,14 @@ class ViewerImages:
             os.utime(draft, ns=(modified_ns, modified_ns))
         _remove_others(path)
         return ViewerImage(path, f"SHA512:{digest}", is_copy=True)
+
+
+def _axes(path: Path) -> int:
+    """How many axes a file has by its header; 0 where that cannot be read."""
+    try:
+        return len(nib.load(path).shape)
+    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error):
+        return 0
 
 
 def _name(image_id: str, digest: str, suffix: str) -> str:

@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiolabel.domain import Phase, Record, View
+from cardiolabel.domain import Record, View
 from cardiolabel.io.grid import Grid
 from cardiolabel.io.nifti import NiftiImage
 
@@ -22,8 +22,8 @@ __all__ = ["FRAME_STEP_MM", "copy_bytes", "is_cine", "opens_as_shown", "shown_gr
 FRAME_STEP_MM = 10.0
 """Distance at which a viewer shows the frames of a cine: beyond the reach of tools that smooth in 3-D."""
 
-_THIN_MM = 0.5
-"""No slices are closer than this, but frames are, whose step is mostly a time in seconds."""
+_SLICES_MM = 3.0
+"""Slices of a stack are further apart; the step between frames, mostly a time in seconds or 1, is not."""
 
 _PIXELS_AT, _NO_EXTENSION = 352, bytes(4)
 
@@ -34,15 +34,13 @@ def is_cine(record: Record, grid: Grid) -> bool:
     Parameters
     ----------
     record : Record
-        A stack of slices is never a cine. Of an unknown view only what is named so, or has a step that no
-        slices have.
+        A stack of slices is never a cine. An image of unknown view is none if its step is that of slices.
     grid : Grid
         Geometry of its file.
     """
     if record.is_stack or grid.frames_shape[0] == 1:
         return False
-    step_mm = grid.slice_spacing_mm or 0.0
-    return record.view is not View.UNKNOWN or record.phase is Phase.CINE or step_mm < _THIN_MM
+    return record.view is not View.UNKNOWN or (grid.slice_spacing_mm or 0.0) <= _SLICES_MM
 
 
 def shown_grid(grid: Grid, *, cine: bool) -> Grid:
