@@ -20,7 +20,7 @@ from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.measurements.mask_agreement import compare_masks
 
 _POLL_S, _TAKEN_UP_S = 1.0, 120.0
-_ENDED = ("DONE", "ERROR")
+_ENDED = ("DONE", "REFUSED", "ERROR")
 
 
 class ReplayError(CardiolabelError):
