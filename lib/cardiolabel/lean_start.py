@@ -53,7 +53,7 @@ def main() -> None:
         sys.stderr.write(f"cardiolabel: the server cannot start: {'; '.join(problems)}\n")
         sys.exit(BAD_INPUT)
     except SystemExit as end:
-        # uvicorn's code for a start that failed; whoever stopped it has said why.
+        # uvicorn's code for a start that failed, for which the reason was printed before.
         sys.exit(BAD_INPUT if end.code == _NOT_STARTED else end.code)
 
 

@@ -40,7 +40,7 @@ def choose_model(
     Returns
     -------
     name : str
-        The model that was asked for where there is no better one: it then refuses the image and says why.
+        The model that was asked for, if no other suits the view: it then refuses the image and says why.
     note : str
         Why another model than the one asked for is used, or that the view is not known; else empty.
 
@@ -59,8 +59,9 @@ def choose_model(
     if view is View.UNKNOWN:
         _refuse_slices(request["image"], engine)
         return asked, f"{name} is of unknown view: {asked} took it for one of its own; {_ADVICE}"
-    others = [other for other, source in sources.items() if view in source.views]
-    chosen = next((other for other in others if _has_weights(other, engine)), next(iter(others), asked))
+    suitable = [model for model, source in sources.items() if view in source.views]
+    ready = (model for model in suitable if _has_weights(model, engine))
+    chosen = next(ready, next(iter(suitable), asked))
     if chosen == asked:
         return asked, ""
     views = ", ".join(sources[asked].views)

@@ -83,7 +83,7 @@ class ViewerImages:
         try:
             grid = self._studies.image(record).grid
         except (InputError, OSError):
-            return True  # whoever opens it learns what is wrong with it
+            return True  # the client that opens it is told what is wrong with it
         return opens_as_shown(grid, cine=is_cine(record, grid))
 
     def get(self, record: Record) -> ViewerImage:

@@ -137,7 +137,7 @@ def _as_shown(engine: Engine, image_id: str, path: Path) -> bytes | None:
             return None
         frames = engine.studies.masked(record, path).masks
     except InputError:
-        return None  # whoever opens it learns what is wrong with it
+        return None  # the client that opens it is told what is wrong with it
     return nifti.mask_bytes(frames, engine.viewer_images.grid(record), compressed=True)
 
 

@@ -248,8 +248,8 @@ def _training(task: dict[str, Any]) -> dict[str, Any]:
     stats = model_stats(trainer, trainers) if last and last["id"] == task["id"] else {}
     status = trainer.status()
     if not stats or status is None or stats["state"] == "starting":
-        known = {"progress": stats} if stats else {}
-        return {**known, "details": [f"{trainer.model}: {task['status'].lower()}"]}
+        started = {"progress": stats} if stats else {}
+        return {**started, "details": [f"{trainer.model}: {task['status'].lower()}"]}
     is_refused = task["status"] == "DONE" and status.state == "refused"
     return {
         "status": REFUSED if is_refused else task["status"],
