@@ -17,7 +17,7 @@ from cardiolabel.io import nifti
 from cardiolabel.io.grid import Grid
 from cardiolabel.io.mask_files import onto_image, read_mask_on
 
-from ..axis_orders import ORDERS, reordered, save, seg_nrrd
+from ..axis_orders import ORDERS, Order, reordered, save, seg_nrrd
 
 OBLIQUE = np.array([[1.2, -0.9, 0.0, -40], [0.9, 1.2, 0.0, 25], [0.0, 0.0, 8.0, 7], [0, 0, 0, 1.0]])
 STILL = np.diag([-0.5, -0.4, 1.0, 1.0])
@@ -30,6 +30,16 @@ def numbered(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 def grid_of(array: NDArray[np.uint8], affine: NDArray[np.float64]) -> Grid:
     return Grid(array.shape, affine)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_masks_of_a_cine_meet_it_in_any_order(order: Order) -> None:
+    array = numbered((7, 6, 5))
+    affine = np.diag([-0.5, -0.4, 0.04, 1.0])
+    grid, mask = grid_of(array, affine), reordered(array, affine, order)
+    own = grid_of(*mask)
+    moved = onto_image(own.to_frames(mask[0]), own, grid, name="m", stack=False)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(moved, grid.to_frames(array))
 
 
 @given(st.sampled_from(ORDERS), st.sampled_from(ORDERS), st.booleans())

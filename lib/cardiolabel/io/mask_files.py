@@ -113,8 +113,6 @@ def onto_image(
     if not own.placed and frames.shape == shape and own.spacing == grid.spacing:
         return frames  # it tells its sizes and no place, so that its order is all there is
     flat = len(frames) == shape[0] and (len(frames) == 1 or not stack)
-    if not (flat or stack):
-        raise ImageContentError(f"{name}: {problem}")
     if stack and grid.step_problem:
         raise ImageContentError(
             f"{name}: in its image {grid.step_problem}; save the image with the right one"
@@ -123,7 +121,8 @@ def onto_image(
     for theirs in grid.places_mm:
         ours, image = _same_step(own.affine_mm, theirs, len(frames)) if flat else (own.affine_mm, theirs)
         if not np.linalg.det(image[:3, :3]):
-            raise ImageContentError(f"{name}: its image does not tell the distance between its slices")
+            unknown = "its image does not tell the distance between its slices"
+            raise ImageContentError(f"{name}: {unknown if stack else problem}")
         moved = _moved(frames, np.linalg.inv(image) @ ours, shape, cropped=cropped)
         if moved is not None:
             ways.append(moved)
