@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cardiolabel.errors import MeasurementError
 from cardiolabel.measurements.phases import Beat, find_beats, is_cut
+from cardiolabel.measurements.quality import QualityLimits, temporal_outliers
 
 PERIOD_S = 0.9
 
@@ -191,3 +192,18 @@ def test_beats_that_differ_are_all_averaged() -> None:
 def test_a_clip_shorter_than_a_beat_may_cut_its_ed_or_es(start: float, beats: float, expected: bool) -> None:
     areas = 1 - 0.4 * swing(start + np.arange(round(beats * 40)) / 40)
     assert any(is_cut(areas, beat) for beat in find_beats(areas, 40.0)) is expected
+
+
+@pytest.mark.parametrize("frames_per_beat", [8, 9, 10, 12])
+@pytest.mark.parametrize("start", range(0, 8, 3))
+def test_sharp_beats_of_few_frames_keep_their_ed_and_es(frames_per_beat: int, start: int) -> None:
+    """Ejection takes a third of a beat and filling a fifth, as at 10 frames per second."""
+    at = (np.arange(2 * frames_per_beat + 1) + start) / frames_per_beat % 1
+    areas = 100 - 50 * np.interp(at, [0, 1 / 3, 8 / 15, 1], [0, 1, 0, 0])
+    assert not temporal_outliers(areas, QualityLimits()).any()
+
+
+@pytest.mark.parametrize("frame_rate_hz", [200.0, 500.0, 1000.0])
+def test_a_frame_rate_at_which_the_clip_holds_no_beat_is_ignored(frame_rate_hz: float) -> None:
+    areas = 75 + 25 * np.cos(np.linspace(0, 4 * np.pi, 61))
+    assert find_beats(areas, frame_rate_hz) == find_beats(areas, None)

@@ -212,3 +212,49 @@ def test_biplane_pairs_the_views_of_one_examination() -> None:
     assert used == {"stress_4CH_ED", "stress_4CH_ES", "stress_2CH_ED", "stress_2CH_ES"}
     assert row(study, Method.BIPLANE).edv_ml == row(measure_study(images[4:]), Method.BIPLANE).edv_ml
     assert Flag.SEVERAL_RECORDINGS in row(study, Method.BIPLANE).quality
+
+
+@pytest.mark.parametrize(
+    ("ed", "es"),
+    [
+        ("z_4CH_ED_20240105", "z_4CH_ES_20240310"),
+        ("z_4CH_ED_20240105101500", "z_4CH_ES_20240310093000"),
+        ("p_4CH_ED_v1", "p_4CH_ES_v2"),
+        ("p_4CH_ED_r1", "p_4CH_ES_r2"),
+        ("rest_ED", "stress_peak"),
+        ("img_rest", "img_stress"),
+    ],
+)
+def test_dates_versions_and_states_of_the_heart_part_recordings(ed: str, es: str) -> None:
+    found = row(measure_study([image(ed, ED_MASK, Phase.ED), image(es, ES_MASK, Phase.ES)]))
+    assert found.ef_pct is None and ed in found.reason and es in found.reason
+
+
+def test_views_of_two_examinations_are_flagged_where_they_are_combined() -> None:
+    images = [
+        image("rest_4CH_ED", ED_MASK, Phase.ED),
+        image("rest_4CH_ES", ES_MASK, Phase.ES),
+        image("stress_2CH_ED", LARGE_ED, Phase.ED, View.A2C),
+        image("stress_2CH_ES", LARGE_ES, Phase.ES, View.A2C),
+    ]
+    study = measure_study(images)
+    biplane = row(study, Method.BIPLANE)
+    assert Flag.SEVERAL_RECORDINGS in biplane.quality and "rest and stress" in biplane.reason
+    assert Flag.SEVERAL_RECORDINGS not in row(study).quality
+
+
+def test_a_left_out_frame_beyond_ed_or_es_is_told() -> None:
+    wave = list(1 - 0.1 * (1 - np.cos(np.linspace(0, 2 * np.pi, 24, endpoint=False))))
+    assert Flag.TEMPORAL_OUTLIER not in row(measure_study([cine(beating(wave))])).quality
+    wave[7] = 0.5
+    assert Flag.TEMPORAL_OUTLIER in row(measure_study([cine(beating(wave))])).quality
+
+
+@pytest.mark.parametrize(("undrawn", "is_flagged"), [((11, 12, 13), True), ((4, 5), False), ((), False)])
+def test_frames_without_a_mask_beside_ed_or_es_are_told(undrawn: tuple[int, ...], is_flagged: bool) -> None:
+    wave = 1 - 0.1 * (1 - np.cos(np.linspace(0, 2 * np.pi, 24, endpoint=False)))
+    clip = cine(beating(list(wave)))
+    masks = clip.masks.copy()
+    masks[list(undrawn)] = 0
+    found = row(measure_study([replace(clip, masks=masks)]))
+    assert (Flag.UNDRAWN_FRAMES in found.quality) is is_flagged

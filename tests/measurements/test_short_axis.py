@@ -274,3 +274,26 @@ def test_one_slice_of_an_area_that_no_heart_has_is_flagged(factor: float, flagge
 def test_frames_of_a_short_axis_cine_are_not_judged_as_slices() -> None:
     frames = replace(stack([20.0, 0.0, 18.0], Phase.ED), phase=Phase.CINE)
     assert all(frame.quality == () for frame in measure_study([frames]).frames)
+
+
+def test_stacks_of_different_pixels_are_flagged() -> None:
+    other = replace(stack(SMALLER, Phase.ES), spacing=Spacing(row_mm=1.0, col_mm=1.0))
+    assert Flag.DIFFERENT_GRIDS in row_of(stack(TAPER, Phase.ED), other).quality
+    assert Flag.DIFFERENT_GRIDS not in row_of(stack(TAPER, Phase.ED), stack(SMALLER, Phase.ES)).quality
+
+
+def test_stray_pixels_do_not_hide_a_gap() -> None:
+    es = stack(SMALLER, Phase.ES)
+    masks = es.masks.copy()
+    masks[2] = 0
+    masks[2, 79, 49:52] = 1
+    row = row_of(stack(TAPER, Phase.ED), replace(es, masks=masks))
+    assert row.esv_ml is None and Flag.SLICE_GAP in row.quality
+
+
+def test_a_second_piece_in_a_slice_is_flagged() -> None:
+    es = stack(SMALLER, Phase.ES)
+    masks = es.masks.copy()
+    masks[1, :20, :12] = 1
+    assert Flag.FRAGMENTS in row_of(stack(TAPER, Phase.ED), replace(es, masks=masks)).quality
+    assert Flag.FRAGMENTS not in row_of(stack(TAPER, Phase.ED), es).quality

@@ -13,12 +13,18 @@ from cardiolabel.measurements.function import ejection_fraction_pct
 from cardiolabel.measurements.geometry import LVGeometry
 from cardiolabel.measurements.phases import Beat, find_beats, is_cut
 from cardiolabel.measurements.quality import Flag
-from cardiolabel.measurements.recordings import Recording, exam_name, recordings
+from cardiolabel.measurements.recordings import (
+    Recording,
+    exam_name,
+    names_view,
+    recordings,
+    share_grid,
+)
 from cardiolabel.measurements.records import FrameRow, MaskedImage
 from cardiolabel.measurements.volume import single_plane_volume_ml
 
 _MOST_NAMED = 5
-_SAME_SPACING = 1e-3
+_BEYOND = 1.03
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class RecordingCycles:
 class ViewCycles:
     """The beats of one view, or the reason why there are none.
 
-    ``note`` says which of several recordings was measured.
+    ``note`` says which of several recordings was measured; ``exam`` is its examination, where names tell it.
     """
 
     view: View
@@ -83,6 +89,7 @@ class ViewCycles:
     flags: tuple[Flag, ...]
     images: int
     note: str = ""
+    exam: str = ""
 
 
 def recording_cycles(
@@ -125,13 +132,14 @@ def chosen_cycles(view: View, measured: Sequence[RecordingCycles], exams: frozen
             len(recording.all_flags),
         ),
     )
+    exam = exam_name(best.name) if names_view(best.name) else ""
     if len(measured) < 2:
-        return ViewCycles(view, best.cycles, "", best.flags, images)
+        return ViewCycles(view, best.cycles, "", best.flags, images, exam=exam)
     others = "; ".join(
         _outcome(recording) for recording in measured[: _MOST_NAMED + 1] if recording is not best
     )
     note = f"several {view} recordings: measured on {', '.join(best.images)}, not on {others}"
-    return ViewCycles(view, best.cycles, "", (*best.flags, Flag.SEVERAL_RECORDINGS), images, note)
+    return ViewCycles(view, best.cycles, "", (*best.flags, Flag.SEVERAL_RECORDINGS), images, note, exam)
 
 
 def common_exams(a4c: Sequence[RecordingCycles], a2c: Sequence[RecordingCycles]) -> frozenset[str]:
@@ -194,18 +202,9 @@ def _still_flags(
     competing = any(sum(row.geometry is not None for row in of_phase) > 1 for of_phase in rows.values())
     raised = {
         Flag.SEVERAL_RECORDINGS: competing,
-        Flag.DIFFERENT_GRIDS: not _share_grid(ed_image, es_image),
+        Flag.DIFFERENT_GRIDS: not share_grid(ed_image, es_image),
     }
     return tuple(flag for flag, is_raised in raised.items() if is_raised)
-
-
-def _share_grid(ed: MaskedImage, es: MaskedImage) -> bool:
-    if ed.masks.shape[1:] != es.masks.shape[1:]:
-        return False
-    if ed.spacing is None or es.spacing is None:
-        return True
-    row_ratio, col_ratio = ed.spacing.row_mm / es.spacing.row_mm, ed.spacing.col_mm / es.spacing.col_mm
-    return max(abs(row_ratio - 1), abs(col_ratio - 1)) < _SAME_SPACING
 
 
 def _cine_cycles(
@@ -239,8 +238,29 @@ def _cine_beats(image: MaskedImage, rows: list[FrameRow]) -> tuple[list[Beat], l
         ]
     )
     beats = find_beats(areas, image.frame_rate_hz)
-    cut = [Flag.CUT_BEAT] if any(is_cut(areas, beat) for beat in beats) else []
-    return beats, [Flag.PHASES_FROM_AREA, *cut]
+    raised = {
+        Flag.PHASES_FROM_AREA: True,
+        Flag.CUT_BEAT: any(is_cut(areas, beat) for beat in beats),
+        Flag.TEMPORAL_OUTLIER: _is_more_extreme(rows, beats),
+        Flag.UNDRAWN_FRAMES: any(_is_beside_undrawn(rows, beat) for beat in beats),
+    }
+    return beats, [flag for flag, is_raised in raised.items() if is_raised]
+
+
+def _is_more_extreme(rows: list[FrameRow], beats: list[Beat]) -> bool:
+    """Whether a frame that was left out is larger than every ED or smaller than every ES."""
+    left_out = [
+        row.geometry.area_mm2 for row in rows if row.geometry and Flag.TEMPORAL_OUTLIER in row.quality
+    ]
+    largest = max(_geometry(rows[beat.ed]).area_mm2 for beat in beats)
+    smallest = min(_geometry(rows[beat.es]).area_mm2 for beat in beats)
+    return any(area > _BEYOND * largest or area * _BEYOND < smallest for area in left_out)
+
+
+def _is_beside_undrawn(rows: list[FrameRow], beat: Beat) -> bool:
+    """Whether a frame next to ED or ES has no cavity, so that ED or ES may lie there."""
+    beside = (frame + step for frame in (beat.ed, beat.es) for step in (-1, 1))
+    return any(0 <= frame < len(rows) and rows[frame].geometry is None for frame in beside)
 
 
 def _reason(view: View, measured: Sequence[RecordingCycles]) -> str:

@@ -45,7 +45,7 @@ def find_beats(areas: NDArray[np.float64], frame_rate_hz: float | None) -> list[
     areas : ndarray, shape (T,)
         Cavity area per frame in any unit; NaN where a frame has none.
     frame_rate_hz : float or None
-        Frames per second; beats closer than 0.35 s are then one.
+        Frames per second; beats closer than 0.35 s are then one. Ignored where the whole clip is shorter.
 
     Raises
     ------
@@ -61,6 +61,8 @@ def find_beats(areas: NDArray[np.float64], frame_rate_hz: float | None) -> list[
     if measured.size < 2:
         raise MeasurementError("a cine needs at least two frames with an LV cavity")
     curve = np.interp(np.arange(len(areas)), measured, areas[measured])
+    if frame_rate_hz and len(curve) < _SHORTEST_BEAT_S * frame_rate_hz:
+        frame_rate_hz = None  # too short for a beat at this rate, which is not this clip's
     smooth = _smoothed(curve, frame_rate_hz)
     swing = float(smooth.max() - smooth.min())
     if swing <= _MIN_CHANGE * float(smooth.max()):

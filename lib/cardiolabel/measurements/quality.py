@@ -25,6 +25,7 @@ class Flag(StrEnum):
     UNCALIBRATED = "uncalibrated"
     PHASES_FROM_AREA = "phases_from_area"
     CUT_BEAT = "cut_beat"
+    UNDRAWN_FRAMES = "undrawn_frames"
     UNUSUAL_EF = "unusual_ef"
     IMPLAUSIBLE_SIZE = "implausible_size"
     SEVERAL_RECORDINGS = "several_recordings"
@@ -33,6 +34,9 @@ class Flag(StrEnum):
     SLICES_DIFFER = "slices_differ"
     APEX_MISSING = "apex_missing"
 
+
+_USUAL_STEP_PCT = 80.0
+"""Percentile of the other changes from frame to frame, up to which they count as usual."""
 
 Range = tuple[float, float]
 """Least and most."""
@@ -57,7 +61,7 @@ class QualityLimits:
 
     ``apical_share``: of the largest slice, by which the smaller end of a stack may be cut off.
     ``lost_slices``, ``lost_height_mm``: what the cavity may lose at one end from ED to ES, whichever is more
-    (2 slices at most in those patients). ``least_es_height``: of the cavity's height at ED.
+    (2 slices at most in those patients). ``least_es_height``: of the cavity's height at ED (0.73 at least).
     """
 
     length_difference: float = 0.10
@@ -75,8 +79,8 @@ class QualityLimits:
     stack_elongation: Range = (0.35, 5.0)
     apical_share: float = 0.65
     lost_slices: float = 2.0
-    lost_height_mm: float = 20.0
-    least_es_height: float = 0.55
+    lost_height_mm: float = 16.0
+    least_es_height: float = 0.7
 
 
 def frame_flags(geometry: LVGeometry, limits: QualityLimits) -> list[Flag]:
@@ -152,7 +156,11 @@ def is_foreshortened(a4c_mm: float, a2c_mm: float, limits: QualityLimits) -> boo
 
 
 def temporal_outliers(areas: NDArray[np.float64], limits: QualityLimits) -> NDArray[np.bool_]:
-    """Frames of a cine whose area leaves the range of the two frames before and after; never NaN."""
+    """Frames of a cine whose area leaves the range of the two frames before and after; never NaN.
+
+    A frame must leave it by ``temporal_share``, and by more than the area changes from frame to frame: at few
+    frames per beat end-diastole and end-systole are as sharp.
+    """
     if len(areas) < 5:
         return np.zeros(len(areas), dtype=bool)
     known = np.isfinite(areas)
@@ -164,4 +172,8 @@ def temporal_outliers(areas: NDArray[np.float64], limits: QualityLimits) -> NDAr
     high = maximum_filter(filled, footprint=around, mode="nearest")
     outside = np.maximum(low - filled, filled - high)
     outliers: NDArray[np.bool_] = known & (outside > limits.temporal_share * (low + high) / 2)
+    steps = np.abs(np.diff(filled))
+    for frame in np.flatnonzero(outliers):
+        of_others = np.delete(steps, [step for step in (frame - 1, frame) if 0 <= step < len(steps)])
+        outliers[frame] = outside[frame] > np.percentile(of_others, _USUAL_STEP_PCT)
     return outliers

@@ -9,13 +9,21 @@ from dataclasses import dataclass
 from cardiolabel.domain import Phase
 from cardiolabel.measurements.records import MaskedImage
 
+_SAME_SPACING = 1e-3
 _SEPARATORS = re.compile(r"[\W_]+")
 _PHASE = re.compile(
     r"_(?:half_sequence|sequence|cine|(?:end_?)?(?:diastol|systol)(?:e|ic)|e[ds])(?=_)|(?<=\d)e[ds](?=_)"
 )
 _NUMBERED_PHASE = re.compile(r"_(e[ds])(\d+)(?=_)")
 _FRAME = re.compile(r"_(?:frame_?\d*|fr?\d+)(?=_)")
-_NUMBER = re.compile(r"_[a-z]?\d+(?=_)")
+_NUMBER = re.compile(r"_[fit]?\d{1,5}(?=_)")
+"""A number that can be a frame's: not a date, and not that of a version, run or series."""
+
+_STATES = frozenset(
+    {"rest", "stress", "peak", "exercise", "recovery", "dobutamine", "baseline", "pre", "post"}
+)
+"""Words for what the heart was doing; images of two of them are never one recording."""
+
 _VIEW = re.compile(r"_(?:[24]ch|a[24]c|sax)(?=_)")
 
 
@@ -60,6 +68,11 @@ def names_phase(image_id: str) -> bool:
     return _PHASE.search(_words(image_id)) is not None
 
 
+def names_view(name: str) -> bool:
+    """Whether a recording's name tells the view, so that the rest of it tells the examination."""
+    return _VIEW.search(_words(name)) is not None
+
+
 def exam_name(name: str) -> str:
     """A recording's name without the view.
 
@@ -67,6 +80,16 @@ def exam_name(name: str) -> str:
     True
     """
     return _joined(_VIEW.sub("", _words(name)))
+
+
+def share_grid(ed: MaskedImage, es: MaskedImage) -> bool:
+    """Whether two images have one shape (H, W) and, where both tell it, one pixel size."""
+    if ed.masks.shape[1:] != es.masks.shape[1:]:
+        return False
+    if ed.spacing is None or es.spacing is None:
+        return True
+    row_ratio, col_ratio = ed.spacing.row_mm / es.spacing.row_mm, ed.spacing.col_mm / es.spacing.col_mm
+    return max(abs(row_ratio - 1), abs(col_ratio - 1)) < _SAME_SPACING
 
 
 def recordings(images: Sequence[MaskedImage]) -> list[Recording]:
@@ -113,7 +136,9 @@ def _join_only_stills(groups: dict[str, list[MaskedImage]], images: Sequence[Mas
         return
     (ed,), (es,) = stills
     ed_name, es_name = (next(n for n, group in groups.items() if image in group) for image in (ed, es))
-    if ed_name == es_name or (names_phase(ed.image_id) and names_phase(es.image_id)):
+    states = [_STATES & set(_words(image.image_id).split("_")) for image in (ed, es)]
+    told = names_phase(ed.image_id) and names_phase(es.image_id)
+    if ed_name == es_name or told or states[0] != states[1]:
         return
     groups[ed_name].append(es)
     groups[es_name].remove(es)

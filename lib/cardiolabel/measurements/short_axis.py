@@ -11,10 +11,11 @@ from cardiolabel.domain import Convention, Method, Phase, View
 from cardiolabel.errors import MeasurementError
 from cardiolabel.measurements.function import ejection_fraction_pct, fractional_area_change_pct
 from cardiolabel.measurements.quality import Flag, QualityLimits, is_plausible_stack
-from cardiolabel.measurements.recordings import Recording, recordings
+from cardiolabel.measurements.recordings import Recording, recordings, share_grid
 from cardiolabel.measurements.records import AreaChange, FrameRow, MaskedImage, PatientRow
 from cardiolabel.measurements.stack_coverage import (
     cavity_pixels,
+    fragment_share,
     gap_slices,
     is_apex_missing,
     slices_differ,
@@ -119,8 +120,9 @@ def _measured(patient: str, recording: Recording, limits: QualityLimits) -> _Mea
             reasons.append(str(error))
     if not volumes and ed and es and (ef := _uncalibrated_ef(ed, es)) is not None:
         flags.add(Flag.UNCALIBRATED)
-    if ed and es and _has_cavity(ed) and _has_cavity(es) and slices_differ(ed, es, limits):
-        flags.add(Flag.SLICES_DIFFER)
+    if ed and es and _has_cavity(ed) and _has_cavity(es):
+        flags |= {Flag.SLICES_DIFFER} if slices_differ(ed, es, limits) else set()
+        flags |= set() if share_grid(ed, es) else {Flag.DIFFERENT_GRIDS}
     if ef is not None and not limits.ef_low_pct <= ef <= limits.ef_high_pct:
         flags.add(Flag.UNUSUAL_EF)
     row = PatientRow(
@@ -143,6 +145,7 @@ def _stack_flags(stack: MaskedImage, limits: QualityLimits) -> set[Flag]:
     raised = {
         Flag.SLICE_GAP: bool(gap_slices(pixels)),
         Flag.APEX_MISSING: is_apex_missing(pixels, limits),
+        Flag.FRAGMENTS: fragment_share(stack) > limits.fragment_share,
         Flag.IMPLAUSIBLE_SIZE: _is_implausible(stack, limits),
     }
     return {flag for flag, is_raised in raised.items() if is_raised}

@@ -101,7 +101,7 @@ def _row(
     ef, reason = _ef(edv, esv)
     if not calibrated:
         reason = "; ".join(filter(None, ["the file carries no pixel spacing: volumes are unknown", reason]))
-    notes = [reason, *(view.note for view in views)]
+    notes = [reason, *(view.note for view in views), _two_exams(views)]
     row = PatientRow(
         patient, method, convention,
         edv_ml=edv if calibrated else None,
@@ -119,6 +119,12 @@ def _row(
         if several
     ]
     return row, beat_rows
+
+
+def _two_exams(views: Sequence[ViewCycles]) -> str:
+    """In words that two views are of two examinations, by the names of their images; else nothing."""
+    exams = sorted({view.exam for view in views if view.exam})
+    return f"A4C and A2C are of two examinations by their names, {' and '.join(exams)}" if exams[1:] else ""
 
 
 def beats_of(study: Study, method: Method) -> list[tuple[Cycle, ...]]:
@@ -207,6 +213,8 @@ def _flags(
     limits: QualityLimits,
 ) -> tuple[Flag, ...]:
     raised = {flag for view in views for flag in view.flags}
+    if _two_exams(views):
+        raised.add(Flag.SEVERAL_RECORDINGS)
     for beat in beats:
         raised |= {flag for cycle in beat for flag in (*cycle.ed.quality, *cycle.es.quality)}
         if len(beat) == 2:
