@@ -79,6 +79,24 @@ def test_a_name_that_the_view_does_not_have_is_told(
     assert repr(named) in answer.json()["message"]
 
 
+@pytest.mark.parametrize(
+    "listed",
+    ["lv_cavity", [{"name": "lv_cavity"}], [{"name": "lv_cavity", "idx": "one"}], [{"idx": 1}],
+     [{"name": "lv_cavity", "idx": 1}, {"name": "myocardium", "idx": 1}]],
+)  # fmt: skip
+def test_a_list_of_names_that_says_nothing_is_refused(server: Server, tmp_path: Path, listed: Any) -> None:
+    path = save(heart(), STILL_MM, tmp_path / "m.nii.gz")
+    answer = submit(server, path.name, path.read_bytes(), label_info=listed)
+    assert answer.status_code == 422 and "label_info" in answer.json()["message"]
+
+
+def test_numbers_of_a_list_of_names_may_be_text(server: Server, tmp_path: Path) -> None:
+    path = save(np.array([0, 2, 3, 1], np.uint8)[heart()], STILL_MM, tmp_path / "m.nrrd")
+    listed = [{"name": name, "idx": str(value)} for name, value in zip(NAMES, (2, 3, 1), strict=True)]
+    assert submit(server, path.name, path.read_bytes(), label_info=listed).status_code == 200
+    np.testing.assert_array_equal(stored(server)[0].T, heart()[..., 0])
+
+
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd"])
 @pytest.mark.parametrize("order", ORDERS[3::11])
 def test_a_mask_in_another_order_of_axes_is_stored_in_its_images(

@@ -139,3 +139,11 @@ def test_a_folder_without_images(tmp_path: Path, names: tuple[str, ...]) -> None
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no such folder"):
         folder.records(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["p_4CH_ED_gt.nrrd", "p_4CH_ED_gt.seg.nrrd", "p_4CH_ED_GT.mha"])
+def test_a_reference_mask_may_be_of_any_format(tmp_path: Path, name: str) -> None:
+    (tmp_path / "p_4CH_ED.nii.gz").touch()
+    (tmp_path / name).touch()
+    (entry,) = folder.listing(tmp_path).entries
+    assert entry.masks == tmp_path / name

@@ -16,6 +16,7 @@ from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io import nifti
 from cardiolabel.io.grid import Grid
 from cardiolabel.io.mask_files import onto_image, read_mask_on
+from cardiolabel.io.shown_grid import opens_as_shown, shown_grid
 
 from ..axis_orders import ORDERS, Order, reordered, save, seg_nrrd
 
@@ -230,3 +231,57 @@ def test_an_image_with_two_distances_between_its_slices_takes_no_stack() -> None
     own = grid_of(array, OBLIQUE @ np.diag([1.0, 1.0, 0.625, 1.0]))
     with pytest.raises(ImageContentError, match="in its image the distance between slices is 8 mm and 5 mm"):
         onto_image(own.to_frames(array), own, grid, name="m", stack=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("step", [0.04, 1.0])
+def test_a_mask_of_a_cine_that_begins_where_it_does_is_not_turned_back_in_time(step: float) -> None:
+    array = numbered((7, 6, 5))
+    grid = grid_of(array, np.diag([-0.5, -0.4, -0.04, 1.0]))
+    own = grid_of(array, np.diag([-0.5, -0.4, step, 1.0]))
+    moved = onto_image(own.to_frames(array), own, grid, name="m", stack=False)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(moved, grid.to_frames(array))
+
+
+def test_an_identity_that_lies_on_its_image_is_joined_by_it() -> None:
+    array = numbered((7, 6, 1))
+    image = reordered(array, np.eye(4), ((0, 1, 2), (-1, -1, 1)))
+    grid, own = grid_of(*image), grid_of(array, np.eye(4))
+    moved = onto_image(own.to_frames(array), own, grid, name="m", stack=False)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(grid.to_disk(moved), image[0])
+
+
+@pytest.mark.parametrize("written", ["{}.0", "+{}", " {} "])
+def test_label_values_of_segments_are_read_however_they_are_written(tmp_path: Path, written: str) -> None:
+    array = numbered((8, 6, 1))
+    path = tmp_path / "m.seg.nrrd"
+    values = zip(NAMES, (3, 1, 2), strict=True)
+    segments = [(name, written.format(value)) for name, value in values]
+    path.write_bytes(seg_nrrd(np.array([0, 3, 1, 2], np.uint8)[array], segments))  # type: ignore[arg-type]
+    grid = grid_of(array, np.diag([-0.5, -0.5, 1.0, 1.0]))
+    np.testing.assert_array_equal(read_mask_on(path, grid, CAMUS_LABELS, stack=False), grid.to_frames(array))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [((1, 1, 2), "two segments have the label value 1"), (("a", 1, 2), "Segment0_LabelValue is 'a'")],
+)
+def test_label_values_that_say_two_things_or_nothing_are_refused(
+    tmp_path: Path, values: tuple[int, ...], reason: str
+) -> None:
+    array = numbered((8, 6, 1)) % 3
+    path = tmp_path / "m.seg.nrrd"
+    path.write_bytes(seg_nrrd(array, list(zip(NAMES, values, strict=True))))
+    with pytest.raises(ImageContentError, match=reason):
+        read_mask_on(path, grid_of(array, np.diag([-0.5, -0.5, 1.0, 1.0])), CAMUS_LABELS, stack=False)
+
+
+def test_a_mask_in_the_geometry_of_a_sheared_stacks_view_is_the_stacks() -> None:
+    array = numbered((7, 6, 4))
+    sheared = OBLIQUE.copy()
+    sheared[:3, 2] += (4.0, 2.0, 0.0)
+    grid = grid_of(array, sheared)
+    shown = shown_grid(grid, cine=False)
+    assert not opens_as_shown(grid, cine=False) and not shown.is_sheared
+    assert shown.slice_spacing_mm == pytest.approx(grid.slice_spacing_mm)
+    moved = onto_image(grid.to_frames(array), shown, grid, name="m", stack=True)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(moved, grid.to_frames(array))

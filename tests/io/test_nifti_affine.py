@@ -72,8 +72,17 @@ def test_pixdim_and_a_coded_qform_win_over_a_deviating_sform(
 
 
 @pytest.mark.parametrize("codes", [(1, 1), (1, 2), (2, 1), (2, 2), (1, 4), (0, 2), (1, 0), (0, 0)])
-def test_the_place_is_where_itk_puts_it(tmp_path: Path, codes: tuple[int, int]) -> None:
-    sform = np.array([[0, -1.25, 0, 4], [-1.5, 0, 0, 5], [0, 0, 8, 6], [0, 0, 0, 1.0]])
+@pytest.mark.parametrize(
+    "sform",
+    [
+        np.array([[0, -1.25, 0, 4], [-1.5, 0, 0, 5], [0, 0, 8, 6], [0, 0, 0, 1.0]]),
+        np.diag([1.5, 1.25, 8.0, 1.0]),
+        np.diag([1.5, -1.25, -8.0, 1.0]),
+        np.diag([-1.5, -1.25, 8.0, 1.0]) + np.outer([1, 1, 1, 0], [0, 0, 0, 9.0]),
+    ],
+    ids=["exchanged", "half a turn", "mirrored", "shifted"],
+)
+def test_the_place_is_where_itk_puts_it(tmp_path: Path, sform: NDArray[Any], codes: tuple[int, int]) -> None:
     path = save(tmp_path / "a.nii", sform=sform, qform=plain(*ZOOMS))
     content = bytearray(path.read_bytes())
     content[252:256] = np.array(codes, "<i2").tobytes()

@@ -319,10 +319,18 @@ def _sha256(path: Path) -> str:
 
 
 def _segments(said: object) -> dict[int, str]:
-    """Names of a file's values by Slicer's ``label_info``, a list of ``{"name", "idx"}``; else nothing."""
-    rows = [row for row in said if isinstance(row, dict)] if isinstance(said, list) else []
-    named = [(row.get("idx"), row.get("name")) for row in rows]
-    return {idx: name for idx, name in named if isinstance(idx, int) and isinstance(name, str)}
+    """Names of a file's values by Slicer's ``label_info``, a list of ``{"name", "idx"}``, if there is one."""
+    if said is None:
+        return {}
+    names: dict[int, str] = {}
+    for row in said if isinstance(said, list) else [said]:
+        value, name = (row.get("idx"), row.get("name")) if isinstance(row, dict) else (None, None)
+        number = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+        if not (number.isascii() and number.isdecimal() and isinstance(name, str)) or int(number) in names:
+            message = f'label_info {row!r:.80}: expected {{"name": "...", "idx": 1}} with another idx each'
+            raise refused(422, "bad_params", message)
+        names[int(number)] = name
+    return names
 
 
 def _version(said: object) -> int | None:

@@ -10,6 +10,7 @@ from cardiolabel.datasets.file_names import record_from_name
 from cardiolabel.domain import View
 from cardiolabel.errors import ModelError
 from cardiolabel.inference.models import ModelSource
+from cardiolabel.io import nifti
 from cardiolabel.io.shown_grid import is_cine
 from lib.engine import Engine
 from lib.errors import refused
@@ -18,6 +19,7 @@ STRICT = "strict"
 """Parameter of a request: nothing but the model that it asks for."""
 
 _ADVICE = "set its view in manifest.csv: A2C, A4C or SAX"
+_UPLOAD_ADVICE = "let its file name end in 2CH, 4CH or SAX, or ask for a model of its view"
 
 
 def choose_model(
@@ -57,8 +59,11 @@ def choose_model(
     if strict or (view is not View.UNKNOWN and view in sources[asked].views):
         return asked, ""
     if view is View.UNKNOWN:
-        _refuse_slices(request["image"], engine)
-        return asked, f"{name} is of unknown view: {asked} took it for one of its own; {_ADVICE}"
+        is_upload = isinstance(request["image"], Path)
+        if not is_upload or View.SAX not in sources[asked].views:
+            _refuse_slices(request["image"], name, engine)
+        advice = _UPLOAD_ADVICE if is_upload else _ADVICE
+        return asked, f"{name} is of unknown view: {asked} took it for one of its own; {advice}"
     suitable = [model for model, source in sources.items() if view in source.views]
     ready = (model for model in suitable if _has_weights(model, engine))
     chosen = next(ready, next(iter(suitable), asked))
@@ -76,16 +81,18 @@ def _view(image: object, engine: Engine) -> tuple[View, str]:
     return record.view, record.image_id
 
 
-def _refuse_slices(image: object, engine: Engine) -> None:
+def _refuse_slices(image: object, name: str, engine: Engine) -> None:
     if isinstance(image, Path):
-        return
-    record = engine.studies.record(str(image))
-    grid = engine.studies.image(record).grid
+        record, grid, advice = record_from_name(image), nifti.read(image).grid, _UPLOAD_ADVICE
+    else:
+        advice = _ADVICE
+        record = engine.studies.record(str(image))
+        grid = engine.studies.image(record).grid
     slices, step_mm = grid.frames_shape[0], grid.slice_spacing_mm or 0.0
     if slices > 1 and not is_cine(record, grid):
         raise refused(
             422, "unusable_image",
-            f"{record.image_id} is of view unknown, and has {slices} slices of {step_mm:.4g} mm; {_ADVICE}",
+            f"{name} is of view unknown, and has {slices} slices of {step_mm:.4g} mm; {advice}",
         )  # fmt: skip
 
 

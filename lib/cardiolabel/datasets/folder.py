@@ -16,6 +16,7 @@ from cardiolabel.datasets import file_names, manifest
 from cardiolabel.datasets.listing import Entry, Listing
 from cardiolabel.domain import Phase, Record, View
 from cardiolabel.errors import DatasetError
+from cardiolabel.io import mask_files
 
 __all__ = ["NAME", "listing", "records", "reference_path"]
 
@@ -81,7 +82,7 @@ def reference_path(
     """The mask beside a record's image, ``<stem>_gt`` in any case with its suffix or another; or None."""
     stem = file_names.image_stem(record.path) + file_names.MASK_SUFFIX
     own = file_names.image_suffix(record.path) or record.path.suffix
-    names = [stem + suffix for suffix in (own, *file_names.IMAGE_SUFFIXES)]
+    names = [stem + suffix for suffix in (own, *mask_files.SUFFIXES)]
     there = next((path for path in map(record.path.with_name, names) if path.is_file()), None)
     if there is not None:
         return there

@@ -76,6 +76,14 @@ def label_file(folder: Path, record: Record, names: Mapping[str, str]) -> Path |
             continue
         for spelling in dict.fromkeys((name, *(unicodedata.normalize(form, name) for form in FORMS))):
             paths = (folder / f"{spelling}{suffix}" for suffix in (*SUFFIXES, *_CAPITALS))
-            if path := next((path for path in paths if path.is_file()), None):
+            if path := next((path for path in paths if _is_file(path)), None):
                 return path
     return None
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name too long for one is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

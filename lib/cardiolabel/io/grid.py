@@ -21,6 +21,9 @@ __all__ = ["Grid", "plane_axes"]
 _THICK = 1.5
 """Slices are this much thicker than pixels are wide, where an axis other than the third counts slices."""
 
+_SIDEWAYS = 1e-3
+"""Share of the distance between slices by which they may lie sideways before a stack counts as sheared."""
+
 _ALIKE = 0.1
 """By which share the pixel's sides may differ within such slices."""
 
@@ -65,10 +68,28 @@ class Grid:
 
     @property
     def places_mm(self) -> tuple[NDArray[np.float64], ...]:
-        """`affine_mm`, and the place that some programs take the file to have, if it is another."""
-        if self.otherwise is None:
-            return (self.affine_mm,)
-        return self.affine_mm, self._in_mm(self.otherwise)
+        """`affine_mm`, and the places that some programs take the file to have, if they are others.
+
+        Viewers are shown a stack without its shear, see `straight_mm`.
+        """
+        others = [] if self.otherwise is None else [self._in_mm(self.otherwise)]
+        return self.affine_mm, *others, *([self.straight_mm] if self.is_sheared else [])
+
+    @cached_property
+    def is_sheared(self) -> bool:
+        """Whether each slice lies sideways of the one before it."""
+        step, straight = self.affine_mm[:3, 2], self.straight_mm[:3, 2]
+        return bool(np.linalg.norm(step - straight) > _SIDEWAYS * np.linalg.norm(step))
+
+    @cached_property
+    def straight_mm(self) -> NDArray[np.float64]:
+        """`affine_mm` with the third axis perpendicular to the slices, whose planes are as far apart."""
+        straight = self.affine_mm.copy()
+        normal = np.cross(straight[:3, 0], straight[:3, 1])
+        area = float(np.linalg.norm(normal))
+        if area > 0:
+            straight[:3, 2] = normal * float(normal @ straight[:3, 2]) / area**2
+        return straight
 
     def _in_mm(self, affine: NDArray[np.float64]) -> NDArray[np.float64]:
         steps = affine[:3, [*self.axes, 3]] * self.unit_mm

@@ -105,9 +105,9 @@ def onto_image(
     shape = grid.frames_shape
     if frames.shape == shape and np.array_equal(own.affine_mm, grid.affine_mm):
         return frames
-    if _unstated(own) or grid.spacing is None:
-        if frames.shape == shape:
-            return frames
+    if (own.spacing is None or grid.spacing is None) and frames.shape == shape:
+        return frames
+    if own.spacing is None or grid.spacing is None:
         raise ImageContentError(f"{name}: {_other_shape(frames.shape, shape)}")
     problem = _difference(own, grid, frames.shape)
     if not own.placed and frames.shape == shape and own.spacing == grid.spacing:
@@ -126,6 +126,8 @@ def onto_image(
         moved = _moved(frames, np.linalg.inv(image) @ ours, shape, cropped=cropped)
         if moved is not None:
             ways.append(moved)
+    if not ways and _is_identity(own) and frames.shape == shape:
+        return frames
     if not ways:
         raise ImageContentError(f"{name}: {problem}")
     if not np.array_equal(ways[0], ways[-1]):
@@ -139,8 +141,7 @@ def _read(path: Path) -> tuple[NDArray[np.generic], Grid, tuple[Segment, ...]]:
     name = path.name.lower()
     if name.endswith(nrrd.SUFFIX):
         file = nrrd.read(path)
-        frames = file.frames if file.segments else whole_values(file.frames, path.name)
-        return frames, file.grid, file.segments
+        return whole_values(file.frames, path.name), file.grid, file.segments
     if name.endswith(metaimage.SUFFIXES):
         return *metaimage.read_placed_mask(path), ()
     if name.endswith(nifti.SUFFIXES):
@@ -148,10 +149,10 @@ def _read(path: Path) -> tuple[NDArray[np.generic], Grid, tuple[Segment, ...]]:
     raise ImageReadError(f"{path.name}: expected a mask ending in {', '.join(SUFFIXES)}")
 
 
-def _unstated(grid: Grid) -> bool:
-    """Whether a mask's geometry is what programs write that know none: nothing, or steps of 1 from 0."""
-    placed = grid.affine_mm[:3, 3].any()
-    return grid.spacing is None or (not placed and np.array_equal(np.abs(grid.affine_mm[:3, :3]), np.eye(3)))
+def _is_identity(grid: Grid) -> bool:
+    """Whether a mask's geometry is what programs write that know none: steps of 1 mm from 0."""
+    is_placed = grid.affine_mm[:3, 3].any()
+    return not is_placed and np.array_equal(np.abs(grid.affine_mm[:3, :3]), np.eye(3))
 
 
 def _same_step(
@@ -159,17 +160,27 @@ def _same_step(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Both affines of a still or cine, with a distance of 1 mm between frames and no way out of the plane.
 
-    A mask's frames run backwards where its third axis does; a still lies wherever its plane is drawn.
+    A mask's frames run backwards where its third axis does and begins at the image's other end; a still lies
+    wherever its plane is drawn.
     """
     normal = np.cross(theirs[:3, 0], theirs[:3, 1])
     normal /= np.linalg.norm(normal)
     image, mask = theirs.copy(), ours.copy()
-    backwards = frames > 1 and float(mask[:3, 2] @ image[:3, 2]) < 0
+    backwards = frames > 1 and _runs_backwards(mask, image, frames)
     image[:3, 2] = normal
     mask[:3, 2] = -normal if backwards else normal
     away = float(normal @ (mask[:3, 3] - image[:3, 3]))
     mask[:3, 3] += ((frames - 1 if backwards else 0) - away) * normal
     return mask, image
+
+
+def _runs_backwards(mask: NDArray[np.float64], image: NDArray[np.float64], frames: int) -> bool:
+    step = mask[:3, 2]
+    length = float(np.linalg.norm(step))
+    if float(step @ image[:3, 2]) >= 0:
+        return False
+    away = -float(step @ (mask[:3, 3] - image[:3, 3])) / length**2
+    return abs(away - (frames - 1)) < 0.5
 
 
 def _moved(

@@ -193,7 +193,7 @@ def _moves(affine: Affine, chosen: Affine) -> bool:
 
 
 def _of_both(by_matrix: Affine, by_quaternion: Affine, *, scanner: bool) -> Affine:
-    """As ITK: an sform in the scanner's coordinates, while it has the qform's sizes; else the qform."""
+    """As ITK: the sform, if it has the qform's sizes and the scanner's coordinates, or mirrors the qform."""
     theirs, ours = _steps(by_matrix), _steps(by_quaternion)
     told = (ours > 0) & (theirs > 0)
     if not np.allclose(theirs[told], ours[told], rtol=_SAME_SIZE):
@@ -204,7 +204,11 @@ def _of_both(by_matrix: Affine, by_quaternion: Affine, *, scanner: bool) -> Affi
             f"its header gives two voxel volumes, {volumes[0]:.4g} by the sform, which is"
             f" sheared, and {volumes[1]:.4g} by the qform; save it again with the right one"
         )
-    return by_matrix if scanner else by_quaternion
+    if not by_matrix[:3, 2].any():
+        by_matrix = by_matrix.copy()
+        by_matrix[:3, 2] = by_quaternion[:3, 2]
+    mirrors = np.allclose(np.abs(by_matrix), np.abs(by_quaternion), rtol=_SAME_SIZE, atol=1e-4)
+    return by_matrix if scanner or mirrors else by_quaternion
 
 
 def _refuse_slanted(affine: Affine) -> None:

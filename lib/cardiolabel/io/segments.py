@@ -11,6 +11,7 @@ References
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,11 @@ def segments_of(fields: Mapping[str, str]) -> tuple[Segment, ...]:
     --------
     >>> segments_of({"Segment0_Name": "lv_cavity", "Segment0_LabelValue": "2", "type": "unsigned char"})
     (Segment(name='lv_cavity', value=2, layer=0),)
+
+    Raises
+    ------
+    ImageContentError
+        A value or a layer that is no number.
     """
     described: dict[int, dict[str, str]] = {}
     for field, text in fields.items():
@@ -50,8 +56,8 @@ def segments_of(fields: Mapping[str, str]) -> tuple[Segment, ...]:
     return tuple(
         Segment(
             _unescaped(of_segment.get("Name", f"Segment{number}")),
-            _whole(of_segment.get("LabelValue"), otherwise=number + 1),
-            _whole(of_segment.get("Layer"), otherwise=0),
+            _whole(of_segment.get("LabelValue"), otherwise=number + 1, field=f"Segment{number}_LabelValue"),
+            _whole(of_segment.get("Layer"), otherwise=0, field=f"Segment{number}_Layer"),
         )
         for number, of_segment in sorted(described.items())
     )
@@ -78,7 +84,7 @@ def label_values(
     Raises
     ------
     ImageContentError
-        A value without a segment, or a segment whose name the label set does not have.
+        A value without a segment or with two, or a segment whose name the label set does not have.
     """
     layered = frames if frames.ndim == 4 else frames[..., np.newaxis]
     structures = {_plain(structure): value for structure, value in labels.values}
@@ -91,6 +97,8 @@ def label_values(
         inside = layered[..., segment.layer] == segment.value
         if not inside.any():
             continue
+        if described[..., segment.layer][inside].any():
+            raise ImageContentError(f"{name}: two segments have the label value {segment.value}")
         described[..., segment.layer] |= inside
         value = structures.get(_plain(segment.name))
         if value is None:
@@ -119,5 +127,13 @@ def _unescaped(text: str) -> str:
     return text.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
 
 
-def _whole(text: str | None, *, otherwise: int) -> int:
-    return int(text) if text is not None and text.strip().isdecimal() else otherwise
+def _whole(text: str | None, *, otherwise: int, field: str) -> int:
+    if text is None:
+        return otherwise
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (value.is_integer() and 0 <= value <= 255):
+        raise ImageContentError(f"{field} is {text[:40]!r}; expected a whole number in 0..255")
+    return int(value)

@@ -69,8 +69,8 @@ def shown_grid(grid: Grid, *, cine: bool) -> Grid:
     along_mm = float(normal @ affine[:3, 2])
     if cine:
         affine[:3, 2] = normal * np.copysign(max(abs(along_mm), FRAME_STEP_MM), along_mm or 1.0)
-    elif not along_mm:
-        affine[:3, 2] = normal
+    else:
+        affine[:3, 2] = normal * (along_mm or 1.0)
     return Grid(grid.frames_shape[::-1], affine.astype(np.float32).astype(np.float64))
 
 
@@ -81,6 +81,8 @@ def opens_as_shown(grid: Grid, *, cine: bool) -> bool:
         return grid.spacing is None or not grid.affine_mm[2, [0, 1, 3]].any()
     if len(grid.shape) == 4 and grid.shape[3] > 1:
         return False
+    if grid.is_sheared:
+        return False  # ITK opens no sheared file
     return not cine or (grid.slice_spacing_mm or 0.0) >= FRAME_STEP_MM
 
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from cardiolabel.cache import file_state
+from cardiolabel.datasets.label_names import image_names, label_file
 from cardiolabel.datasets.landmarks import NAMES
 from cardiolabel.domain import Phase, Record, Spacing
 from cardiolabel.errors import DatasetError, InputError, MeasurementError
@@ -80,7 +81,7 @@ def load(
     ----------
     records : sequence of Record
     labels : Path
-        Folder of ``<image_id>.nii.gz``.
+        Folder of masks, as `mask_paths` finds them.
     recipe : Recipe
         As inference will use it.
     cache : Path
@@ -95,10 +96,12 @@ def load(
     DatasetError
         No image has a usable mask.
     """
+    paths = mask_paths(records, labels)
     pairs = [
-        (record, labels / f"{record.image_id}.nii.gz") for record in records if record.view in recipe.views
+        (record, paths[record.image_id])
+        for record in records
+        if record.view in recipe.views and record.image_id in paths
     ]
-    pairs = [(record, path) for record, path in pairs if path.is_file()]
     if not records:
         side = recipe.size_px
         return Samples(torch.zeros(0, 1, side, side).half(), torch.zeros(0, side, side, dtype=torch.uint8))
@@ -125,6 +128,15 @@ def load(
     with atomic(stored) as draft:
         torch.save((samples.images, samples.classes, samples.points, [list(one) for one in problems]), draft)
     return samples
+
+
+def mask_paths(records: Sequence[Record], labels: Path) -> dict[str, Path]:
+    """Masks of any format in a folder, by the image ids of their records; images without one are left out."""
+    if not records:
+        return {}
+    names = image_names(records[0].path.parent, records)
+    paths = {record.image_id: label_file(labels, record, names) for record in records}
+    return {image_id: path for image_id, path in paths.items() if path is not None}
 
 
 def _told(recipe: Recipe) -> dict[str, object]:

@@ -15,7 +15,7 @@ from cardiolabel.errors import DatasetError
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.weights import ModelCard, load_model, save_model
 from cardiolabel.training.fit import FitProgress, FitState, fit
-from cardiolabel.training.samples import Samples, load
+from cardiolabel.training.samples import Samples, load, mask_paths
 from cardiolabel.training.split import Split, draw, frozen
 from cardiolabel.training.training_recipe import TrainingRecipe
 
@@ -57,7 +57,7 @@ def train(
     records : list of Record
         Images; those without a mask, or of views that the recipe is not for, are left out.
     labels : Path
-        Folder of masks ``<image_id>.nii.gz``.
+        Folder of masks, as `cardiolabel.training.samples.mask_paths` finds them.
     out : Path
         The run: split, checkpoint, TensorBoard events, ``<name>.safetensors`` and ``<name>.json``.
     version, trained_on, licence : str
@@ -88,11 +88,8 @@ def train(
     """
     form = recipe.form
     out.mkdir(parents=True, exist_ok=True)
-    usable = [
-        record
-        for record in records
-        if record.view in form.views and (labels / f"{record.image_id}.nii.gz").is_file()
-    ]
+    paths = mask_paths(records, labels)
+    usable = [record for record in records if record.view in form.views and record.image_id in paths]
     if not usable:
         raise DatasetError(f"{labels}: no masks of {', '.join(sorted(form.views))} images to train on")
     drawn = draw(usable, selection=recipe.selection, seed=recipe.seed, held_back=held_back)
