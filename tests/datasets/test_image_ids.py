@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -311,3 +312,19 @@ def of(names: Iterable[str]) -> list[Path]:
 def test_many_names_take_no_time(tmp_path: Path) -> None:
     names = [f"患者{number}_4CH_ED.nii.gz" for number in range(3000)]
     assert len(set(image_ids(tmp_path, of(names)).by_name.values())) == 3000
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_label_that_an_earlier_version_gave_to_another_file_is_given_to_none(
+    tmp_path: Path, later: bool
+) -> None:
+    """Without a register nobody knows whose it is, unless the other file came after the label."""
+    blank, plain = tmp_path / "p 1_4CH_ED.nii.gz", tmp_path / "p_1_4CH_ED.nii.gz"
+    label = tmp_path / "labels" / "final" / plain.name
+    label.parent.mkdir(parents=True)
+    for path in (plain, label, blank) if later else (blank, plain, label):
+        path.touch()
+        time.sleep(0.01)
+    ids = image_ids(tmp_path, [blank, plain])
+    assert (ids.by_name[plain.name] == "p_1_4CH_ED") is later
+    assert ("p_1_4CH_ED" in ids.disputed) is not later

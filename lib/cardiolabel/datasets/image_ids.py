@@ -232,8 +232,15 @@ class _Settling:
             return
         numbered = len(group) > 1 and any(id.casefold() != base for id in labels)
         for image_id in labels:
-            if numbered or not any(_is_plain(name) and _own_id(name) == image_id for name in unsettled):
+            owner = next((name for name in unsettled if _is_plain(name) and _own_id(name) == image_id), None)
+            if numbered or owner is None or self._may_be_another_s(image_id, owner, earlier):
                 self._dispute(image_id, candidates)
+
+    def _may_be_another_s(self, image_id: str, owner: str, earlier: Mapping[str, str]) -> bool:
+        """Whether earlier versions gave an id to another file than its owner, before its label was there."""
+        others = [name for name, its in earlier.items() if its == image_id and name != owner]
+        labels = [path.stat().st_ctime_ns for path in (self.folder / "labels").glob(f"*/{image_id}.*")]
+        return any((self.folder / name).stat().st_ctime_ns < max(labels, default=0) for name in others)
 
     def _is_no_file_s_own(self, image_id: str) -> bool:
         """Whether no file is called so, or its label tells that earlier versions gave it another id."""
