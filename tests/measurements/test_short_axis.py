@@ -297,3 +297,8 @@ def test_a_second_piece_in_a_slice_is_flagged() -> None:
     masks[1, :20, :12] = 1
     assert Flag.FRAGMENTS in row_of(stack(TAPER, Phase.ED), replace(es, masks=masks)).quality
     assert Flag.FRAGMENTS not in row_of(stack(TAPER, Phase.ED), es).quality
+
+
+def test_a_stack_without_a_mask_has_no_pieces() -> None:
+    (row,) = measure_study([replace(stack(TAPER, Phase.ED), masks=np.zeros((0, 0, 0), np.uint8))]).rows
+    assert Flag.FRAGMENTS not in row.quality

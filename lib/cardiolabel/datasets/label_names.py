@@ -13,7 +13,7 @@ from cardiolabel.io.mask_files import SUFFIXES
 
 __all__ = ["image_names", "label_file", "label_stem"]
 
-_CAPITALS = tuple(suffix.upper() for suffix in SUFFIXES)
+_CAPITALS = tuple(cased for suffix in SUFFIXES for cased in (suffix.upper(), suffix.title()))
 
 
 def label_stem(name: str) -> str | None:

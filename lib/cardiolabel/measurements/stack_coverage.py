@@ -23,11 +23,13 @@ def cavity_pixels(stack: MaskedImage) -> NDArray[np.intp]:
 def fragment_share(stack: MaskedImage) -> float:
     """Share of the cavity's pixels outside the largest piece of their slice."""
     cavity = stack.masks == stack.labels.value("lv_cavity")
+    if not cavity.any():
+        return 0.0
     largest = 0
     for plane in cavity:
         pieces, count = ndimage.label(plane)
         largest += int(np.bincount(pieces.ravel())[1:].max()) if count else 0
-    return 1 - largest / max(int(cavity.sum()), 1)
+    return 1 - largest / int(cavity.sum())
 
 
 def gap_slices(pixels: NDArray[np.intp]) -> list[int]:
