@@ -16,7 +16,7 @@ _LEAST_FLATNESS = 0.5
 _CANDIDATES = 16
 
 _Arc = tuple[float, int, int]
-"""Flatness in mm, start and span."""
+"""Flatness in the contour's unit, start and span."""
 
 
 def hinges_from_shape(
@@ -45,7 +45,7 @@ def hinges_from_shape(
     MeasurementError
         No side is flat enough to be a base.
     """
-    points, index = _resample(contour_mm)
+    points, index = _resample(_of_unit_length(contour_mm))
     axis = _axis_of(points)
     starts, spans = np.arange(0, _SAMPLES, 2), range(_SAMPLES // 20, _SAMPLES * 2 // 5, 2)
     allowed = None if is_open is None or is_open.all() else is_open[index]
@@ -94,24 +94,31 @@ def flattest_within(
     tuple of int
         First and last point, counted as those of the opening.
     """
-    first, last = _flattest_pair(contour_mm, (opening[0], core[0]), (core[1], opening[1]))
+    contour = _of_unit_length(contour_mm)
+    first, last = _flattest_pair(contour, (opening[0], core[0]), (core[1], opening[1]))
     before = (core[0] - opening[0]) // (_CANDIDATES - 1) + 1
     after = (opening[1] - core[1]) // (_CANDIDATES - 1) + 1
     return _flattest_pair(
-        contour_mm,
+        contour,
         (max(first - before, opening[0]), min(first + before, core[0])),
         (max(last - after, core[1]), min(last + after, opening[1])),
     )
 
 
+def _of_unit_length(contour_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A contour in parts of its own length, rounded: arcs that are as flat stay so in every unit."""
+    length = np.linalg.norm(np.roll(contour_mm, -1, axis=0) - contour_mm, axis=1).sum()
+    return np.asarray(np.round(contour_mm / length, 9))
+
+
 def _flattest_pair(
-    contour_mm: NDArray[np.float64], starts: tuple[int, int], ends: tuple[int, int]
+    contour: NDArray[np.float64], starts: tuple[int, int], ends: tuple[int, int]
 ) -> tuple[int, int]:
     """Of arcs from one of the starts to one of the ends the flattest; up to 16 of either are tried."""
     either = [np.unique(np.linspace(*side, _CANDIDATES).round()) for side in (starts, ends)]
     pairs = np.stack(np.meshgrid(*either, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.intp)
     along = pairs[:, :1] + (pairs[:, 1:] - pairs[:, :1]) * np.linspace(0, 1, 2 * _CANDIDATES)
-    arcs = contour_mm[along.round().astype(np.intp) % len(contour_mm)]
+    arcs = contour[along.round().astype(np.intp) % len(contour)]
     chord, leave = arcs[:, -1] - arcs[:, 0], arcs - arcs[:, :1]
     length = np.maximum(np.linalg.norm(chord, axis=1), 1e-9)
     off = leave[..., 1] * chord[:, :1] - leave[..., 0] * chord[:, 1:]

@@ -14,6 +14,7 @@ from cardiolabel.measurements.contour import BEYOND_IMAGE, across_gap, trace_cav
 
 DISC_COUNT = 20
 _CHORDS_PER_DISC = 5
+_SAME_DISTANCE = 1e-9
 _ACROSS = 0.7
 
 
@@ -119,7 +120,9 @@ def _apex(
     contour_mm: NDArray[np.float64], base_mm: NDArray[np.float64], on_border: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Contour point farthest from the base; the middle of the cut where the picture cuts the apex off."""
-    farthest = int(np.linalg.norm(contour_mm - base_mm, axis=1).argmax())
+    distances = np.linalg.norm(contour_mm - base_mm, axis=1)
+    # Of points that are equally far the first, in every unit: rounding must not choose.
+    farthest = int(np.flatnonzero(distances >= (1 - _SAME_DISTANCE) * distances.max())[0])
     apex_mm: NDArray[np.float64] = contour_mm[farthest]
     near = np.arange(farthest - 2, farthest + 3) % len(contour_mm)
     if on_border.all() or not on_border[near].any():

@@ -29,6 +29,7 @@ FLAG_WORDS = {
     Flag.UNCALIBRATED: "no pixel size: no volumes",
     Flag.PHASES_FROM_AREA: "ED and ES found in the area curve",
     Flag.CUT_BEAT: "the clip may begin or end before ED or ES",
+    Flag.UNDRAWN_FRAMES: "a frame beside ED or ES has no mask",
     Flag.UNUSUAL_EF: "unusual EF",
     Flag.IMPLAUSIBLE_SIZE: "a size that no heart has: check the pixel size",
     Flag.SEVERAL_RECORDINGS: "several recordings: one was measured",
