@@ -177,15 +177,15 @@ class CardiacEchoApp(MONAILabelApp):
 
     def _opened_by_viewers(self, image_id: str) -> dict[str, Any]:
         """What 3D Slicer needs to open an image: from ``path`` where it is there, else by a download."""
-        known = self.datastore().get_image_info(image_id)
+        info = self.datastore().get_image_info(image_id)
         try:
             image = self.engine.viewer_images.get(self.engine.studies.record(image_id))
         except OSError as error:
             logger.warning("no viewer's file of an image: %s", error.strerror)
-            return {**known, "path": self.datastore().get_image_uri(image_id), "PatientID": image_id}
+            return {**info, "path": self.datastore().get_image_uri(image_id), "PatientID": image_id}
         # Slicer calls the volume by the PatientID and its download by the name.
         return {
-            **known,
+            **info,
             "path": str(image.path),
             "name": image.path.name,
             "checksum": image.checksum,

@@ -49,7 +49,9 @@ def main() -> None:
 
         Main().run()
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg'].lower()}" for one in error.errors())
+        problems = (
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].lower()}" for problem in error.errors()
+        )
         sys.stderr.write(f"cardiolabel: the server cannot start: {'; '.join(problems)}\n")
         sys.exit(BAD_INPUT)
     except SystemExit as end:

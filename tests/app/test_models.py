@@ -197,6 +197,18 @@ def test_an_image_of_unknown_view_says_how_to_tell_it(server: Server) -> None:
         (server.studies / f"{name}.nii.gz").unlink()
 
 
+def test_an_uploaded_stack_is_not_taken_for_frames(server: Server) -> None:
+    """Neither as a file nor as a session; a model of short-axis stacks takes it."""
+    content = (server.studies / f"{STACKS[0]}.nii.gz").read_bytes()
+    session = server.put("/session/", files={"files": ("scan.nii.gz", content)}).json()["session_id"]
+    for answer in (
+        server.post("/infer/camus", files={"file": ("scan.nii.gz", content)}),
+        server.post(f"/infer/camus?session_id={session}"),
+    ):
+        assert "let its file name end in 2CH, 4CH or SAX" in refusal(answer, 422, "unusable_image")
+    assert server.post(f"/infer/sunnybrook?session_id={session}&output=json").ok
+
+
 @pytest.mark.parametrize("strict", ['"yes"', "1", "[]"])
 def test_strict_is_true_or_false(server: Server, strict: str) -> None:
     answer = server.post(f"/infer/camus?image={STILL}", data={"params": f'{{"strict": {strict}}}'})

@@ -187,7 +187,7 @@ def _name(image_id: str, digest: str, suffix: str) -> str:
 
 def _remove_others(path: Path) -> None:
     """What earlier contents of an image left in its folder."""
-    for other in path.parent.iterdir():
-        if other != path and not other.name.startswith("."):
+    for file in path.parent.iterdir():
+        if file != path and not file.name.startswith("."):
             with suppress(OSError):
-                other.unlink()
+                file.unlink()

@@ -87,9 +87,9 @@ def batch_infer(
 ) -> Any:
     """As MONAI Label's endpoint; one at a time."""
     _check_known(model, app_instance()._infers, "model")
-    given = (params or BatchParams()).model_dump(exclude_none=True)
-    check_device(given.get("device"))
-    return _start(Kind.BATCH, [{"images": images.value, **given, "model": model}], run_sync)[0]
+    options = (params or BatchParams()).model_dump(exclude_none=True)
+    check_device(options.get("device"))
+    return _start(Kind.BATCH, [{"images": images.value, **options, "model": model}], run_sync)[0]
 
 
 @router.delete("/batch/infer", tags=["Infer"], summary="Stop predicting", dependencies=[Admin])
@@ -233,8 +233,8 @@ def _shown(task: dict[str, Any], kind: Kind) -> dict[str, Any]:
     shown = {key: value for key, value in task.items() if key != "details"}
     if kind is Kind.TRAIN:
         return {**shown, **_training(task)}
-    found = progress(task.get("details") or ())
-    return {**shown, "progress": found} if found else shown
+    counts = progress(task.get("details") or ())
+    return {**shown, "progress": counts} if counts else shown
 
 
 def _training(task: dict[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def model_stats(trainer: Retraining, trainers: Mapping[str, Retraining]) -> dict
 
 def last_task(trainer: Retraining, trainers: Mapping[str, Retraining]) -> dict[str, Any] | None:
     """The last task that trained a model's weights, which other models may share."""
-    names = {name for name, other in trainers.items() if other.model == trainer.model}
+    names = {name for name, sharing in trainers.items() if sharing.model == trainer.model}
     return next((task for task in reversed(tasks(TRAIN)) if task["request"]["model"] in names), None)
 
 
