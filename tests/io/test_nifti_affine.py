@@ -108,7 +108,7 @@ def test_masks_at_either_of_two_places_are_joined_and_at_both_refused(tmp_path: 
         if shift:
             np.testing.assert_array_equal(onto_image(mask, own, grid, name="m", stack=True), mask)
         else:
-            with pytest.raises(ImageContentError, match="put it in two ways"):
+            with pytest.raises(ImageContentError, match="puts the image in two places"):
                 onto_image(mask, own, grid, name="m", stack=True)
 
 

@@ -78,7 +78,8 @@ def onto_image(
 ) -> NDArray[np.uint8]:
     """Turn masks into the order of the image's voxels, by where both lie.
 
-    A mask or an image that states no geometry is taken voxel by voxel, if their shapes are equal.
+    A mask or an image that states no geometry is taken voxel by voxel, if their shapes are equal. So is a
+    mask with an identity for its geometry, where that does not lie on the image.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def onto_image(
         raise ImageContentError(f"{name}: {_other_shape(frames.shape, shape)}")
     problem = _difference(own, grid, frames.shape)
     if not own.placed and frames.shape == shape and own.spacing == grid.spacing:
-        return frames  # it tells its sizes and no place, so that its order is all there is
+        return frames  # it states sizes and no place: only the order of its voxels is left
     flat = len(frames) == shape[0] and (len(frames) == 1 or not stack)
     if stack and grid.step_problem:
         raise ImageContentError(
@@ -130,10 +131,8 @@ def onto_image(
         return frames
     if not ways:
         raise ImageContentError(f"{name}: {problem}")
-    if not np.array_equal(ways[0], ways[-1]):
-        raise ImageContentError(
-            f"{name}: its image's sform and qform put it in two ways; mend the image's header"
-        )
+    if any(not np.array_equal(ways[0], way) for way in ways[1:]):
+        raise ImageContentError(f"{name}: its image's header puts the image in two places; mend the header")
     return ways[0]
 
 
