@@ -31,11 +31,11 @@ from lib.configs.sunnybrook import Sunnybrook
 from lib.datastore import StudiesDatastore
 from lib.devices import check_device
 from lib.engine import Engine
-from lib.environment import apply_limits
 from lib.errors import refused
 from lib.logs import be_discreet
 from lib.model_choice import choose_model
 from lib.scoring import Scoring
+from lib.security.environment import apply_limits
 from lib.sessions import UploadSessions
 from lib.startup import clear_start
 from lib.trainers.progress import train_stats

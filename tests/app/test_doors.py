@@ -641,7 +641,8 @@ import os
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.middleware import Middleware
-from lib import environment, errors, guard
+from lib import errors
+from lib.security import environment, guard
 
 api = FastAPI(middleware=[Middleware(errors.Failures), Middleware(guard.Guard)])
 api.get("/x")(lambda: {})

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from cardiolabel.errors import CardiolabelError
-from lib.environment import Environment
+from lib.security.environment import Environment
 
 _PREFIX = Environment.model_config["env_prefix"]
 

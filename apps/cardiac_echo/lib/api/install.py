@@ -13,7 +13,7 @@ from monailabel.endpoints.user import auth
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from lib import errors, guard, logs
+from lib import errors, logs
 from lib.api import (
     agreement,
     dataset,
@@ -32,8 +32,9 @@ from lib.api import (
     worklist,
 )
 from lib.api import logs as log_routes
-from lib.login import Login, token_user
-from lib.uploads import Uploads
+from lib.security import guard
+from lib.security.login import Login, token_user
+from lib.security.uploads import Uploads
 
 ROUTERS = (
     *(viewers.router, infer.router, sessions.router, tasks.router),

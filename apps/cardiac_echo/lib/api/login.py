@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from fastapi.security import OAuth2PasswordRequestForm
 
-from lib.login import realm
+from lib.security.login import realm
 
 router = APIRouter()
 

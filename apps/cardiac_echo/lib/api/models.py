@@ -26,10 +26,10 @@ from cardiolabel.inference.models import Models
 from cardiolabel.networks.versions import FOLDER, SUFFIXES, Version, Versions
 from cardiolabel.networks.weights import ModelCard, read_card
 from lib.api import received
-from lib.archives import unpack
-from lib.environment import MB, environment
 from lib.errors import refused
 from lib.infers.segmentation import Segmentation
+from lib.security.archives import unpack
+from lib.security.environment import MB, environment
 
 router = APIRouter(
     prefix="/model", tags=["Model"], dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]

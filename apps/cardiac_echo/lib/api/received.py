@@ -12,7 +12,7 @@ from fastapi import UploadFile
 
 from cardiolabel.datasets.file_names import last_part, normalized
 from lib.errors import refused
-from lib.names import strict_json
+from lib.security.names import strict_json
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST = 255

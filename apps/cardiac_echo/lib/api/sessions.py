@@ -15,9 +15,9 @@ from monailabel.utils.sessions import SessionInfo
 
 from cardiolabel.io import nifti
 from lib.api import received
-from lib.archives import unpack
-from lib.environment import MB, environment
 from lib.errors import refused
+from lib.security.archives import unpack
+from lib.security.environment import MB, environment
 from lib.sessions import UploadSessions, is_session_id
 
 router = APIRouter(tags=["Session"], dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])

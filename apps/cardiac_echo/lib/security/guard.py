@@ -9,9 +9,9 @@ from monailabel.config import settings
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lib.environment import environment
 from lib.errors import refused
-from lib.names import NAMES, check_name, is_path
+from lib.security.environment import environment
+from lib.security.names import NAMES, check_name, is_path
 
 OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

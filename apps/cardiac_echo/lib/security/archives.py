@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from lib.errors import refused
-from lib.names import harmless, is_path
+from lib.security.names import harmless, is_path
 
 MAX_MEMBERS = 200
 _HEADER_BYTES = 1024**2

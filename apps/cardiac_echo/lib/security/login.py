@@ -17,10 +17,10 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lib.environment import environment
 from lib.errors import refused
-from lib.guard import path_of
-from lib.realm import Realm
+from lib.security.environment import environment
+from lib.security.guard import path_of
+from lib.security.realm import Realm
 
 ALGORITHMS = ["RS256", "RS384", "RS512"]
 LEEWAY_S = 30

@@ -9,10 +9,10 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lib.environment import MB, environment
 from lib.errors import refused
-from lib.guard import path_of
-from lib.names import NAMES, check_name, strict_json
+from lib.security.environment import MB, environment
+from lib.security.guard import path_of
+from lib.security.names import NAMES, check_name, strict_json
 
 UPLOADS = ("/infer/", "/datastore/", "/session/", "/model/")
 """Addresses that take files, which are kept on the disk while they arrive."""
