@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from cardiolabel.io import files
-from cardiolabel.io.files import atomic, copy_synced, sync_folder
+from cardiolabel.io.files import atomic, copy_synced, exclusive, sync_folder
 
 
 @pytest.mark.parametrize(
@@ -23,7 +26,6 @@ def test_the_draft_lies_beside_it_hidden_and_with_its_suffix(tmp_path: Path, nam
         draft.write_bytes(b"new")
     assert [path.name for path in (tmp_path / "sub").iterdir()] == [name]
     assert (tmp_path / "sub" / name).read_bytes() == b"new"
-    assert (tmp_path / "sub" / name).stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), ValueError("bad"), KeyboardInterrupt()])
@@ -131,3 +133,53 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError, match=r"File exists|Not a directory"), atomic(tmp_path / "file" / "a"):
         raise AssertionError("not reached")
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o027, 0o022, 0o002])
+@pytest.mark.parametrize("write", [atomic, exclusive])
+def test_files_and_folders_are_as_open_as_the_umask_says(
+    tmp_path: Path, umask: int, write: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
+    before = os.umask(umask)
+    try:
+        with write(tmp_path / "new" / "a.csv") as draft:
+            assert draft.stat().st_mode & 0o777 == 0o666 & ~umask
+            draft.write_bytes(b"new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new" / "a.csv").stat().st_mode & 0o777 == 0o666 & ~umask
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o777 & ~umask
+
+
+def test_what_must_be_new_leaves_what_is_there(tmp_path: Path) -> None:
+    target = tmp_path / "a.csv"
+    target.write_bytes(b"old")
+    with pytest.raises(FileExistsError), exclusive(target) as draft:
+        draft.write_bytes(b"new")
+    assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_of_many_who_write_one_new_file_one_succeeds(
+    tmp_path: Path, has_links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_link(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not has_links:
+        monkeypatch.setattr(files.os, "link", no_link)
+    target, start = tmp_path / "a.bin", threading.Barrier(16)
+
+    def write(value: int) -> int | None:
+        start.wait()
+        try:
+            with exclusive(target) as draft:
+                draft.write_bytes(bytes([value]) * 10_000)
+        except FileExistsError:
+            return None
+        return value
+
+    with ThreadPoolExecutor(16) as pool:
+        values = [value for value in pool.map(write, range(16)) if value is not None]
+    assert len(values) == 1 and target.read_bytes() == bytes(values) * 10_000
+    assert list(tmp_path.iterdir()) == [target]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,24 +16,58 @@ _PARTIAL = ".partial-"
 def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` with its suffixes; on success sync and rename it.
 
+    The file and the folders that are made for it are as open to others as the process's umask says.
+
     Raises
     ------
     OSError
         The disk is full or the folder is not writable; ``path`` is then untouched.
     """
+    with _draft(path) as draft:
+        yield draft
+        _sync(draft)
+        draft.replace(path)
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[Path]:
+    """As `atomic`, for a path that must be new: of several writers at once exactly one succeeds.
+
+    Raises
+    ------
+    FileExistsError
+        There is something at ``path``, which stays as it is.
+    OSError
+        The disk is full or the folder is not writable.
+    """
+    with _draft(path) as draft:
+        yield draft
+        _sync(draft)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links: for a moment the new file is there, and empty
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            draft.replace(path)
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PARTIAL, suffix=suffix)
-    os.close(handle)
-    temporary = Path(name)
+    draft = path.parent / f"{_PARTIAL}{secrets.token_hex(8)}{suffix}"
+    # The system takes the umask off, which a process cannot ask for without changing it in all threads.
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        yield draft
     finally:
-        temporary.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
 
 
 def remove_partial(folder: Path) -> None:

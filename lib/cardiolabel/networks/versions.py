@@ -8,8 +8,8 @@ one while another is published reads a whole one.
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -143,13 +143,13 @@ class Versions:
                     " compared with; compare it again"
                 )
             number = max([0, *self._numbers(name)]) + 1
-            draft = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder))
+            draft = folder / f"{_PARTIAL}{secrets.token_hex(8)}"
+            draft.mkdir()
             try:
                 for suffix in SUFFIXES:
                     copy_synced(made / f"{name}{suffix}", draft / f"{name}{suffix}")
                 with atomic(draft / _NOTE) as written:
                     written.write_text(json.dumps(dict(note), indent=1) + "\n", encoding="utf-8")
-                draft.chmod(0o755)
                 draft.replace(folder / str(number))
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
