@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -15,7 +16,10 @@ from cardiolabel.domain import Record
 from cardiolabel.errors import UnknownImageError, UnknownPatientError
 from cardiolabel.io import nifti
 
-_CLOCK_NS = 50_000_000
+_GRAIN_S = 0.05
+"""Changes of a folder that follow each other faster may leave it with one and the same time."""
+
+_FolderState = tuple[tuple[int, int, int, int] | None, ...]
 
 
 def state_of(path: Path) -> FileState | None:
@@ -28,14 +32,37 @@ def state_of(path: Path) -> FileState | None:
 
 @dataclass(frozen=True, eq=False)
 class _Scan:
-    """The folder's records, and the state of folder and manifest that they belong to."""
+    """The folder's records."""
 
-    state: tuple[FileState | None, FileState | None]
     by_id: dict[str, Record]
     by_patient: dict[str, list[Record]]
     disputed: Mapping[str, tuple[str, ...]]
     unowned_ids: frozenset[str]
     names: Mapping[str, str]
+
+    @classmethod
+    def of(cls, folder: Path) -> _Scan:
+        scanned = manifest.scan_folder(folder, suffixes=nifti.SUFFIXES)
+        readable = [record for record in scanned.records if record.path.name.lower().endswith(nifti.SUFFIXES)]
+        by_patient: dict[str, list[Record]] = {}
+        for record in readable:
+            by_patient.setdefault(record.patient, []).append(record)
+        return cls(
+            {record.image_id: record for record in readable},
+            by_patient,
+            scanned.disputed,
+            scanned.unowned_ids,
+            image_names(folder, readable, unowned_ids=scanned.unowned_ids),
+        )
+
+    def has_content_of(self, other: _Scan) -> bool:
+        """Whether both say the same, of images in the same order and of the same paths."""
+        same = [*self.by_id.items()] == [*other.by_id.items()] and all(
+            record.path == other.by_id[image_id].path for image_id, record in self.by_id.items()
+        )
+        return same and (self.disputed, self.unowned_ids, self.names) == (
+            other.disputed, other.unowned_ids, other.names,
+        )  # fmt: skip
 
 
 class StudiesFolder:
@@ -49,7 +76,9 @@ class StudiesFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._scanned = _Scan((None, None), {}, {}, {}, frozenset(), {})
+        self._scanned = _Scan({}, {}, {}, frozenset(), {})
+        self._state: _FolderState = (None,)
+        self._first_seen_s, self._scanned_s = math.inf, -math.inf
         self._scan_lock = threading.Lock()
 
     def records(self) -> list[Record]:
@@ -118,25 +147,32 @@ class StudiesFolder:
         return self._scan().unowned_ids
 
     def _scan(self) -> _Scan:
+        """The records as they are now.
+
+        Whether the folder is as it was scanned is told by its times, which may lie anywhere, and never by
+        comparing them with the clock. A change right after another one may leave the same times: a scan
+        counts for good if it began a while after they were first seen.
+        """
         with self._scan_lock:
-            state: tuple[FileState | None, FileState | None]
-            state = state_of(self.folder), state_of(self.folder / manifest.MANIFEST_NAME)
-            if state != self._scanned.state or state[0] is None:
-                scanned = manifest.scan_folder(self.folder, suffixes=nifti.SUFFIXES)
-                readable = [
-                    record for record in scanned.records if record.path.name.lower().endswith(nifti.SUFFIXES)
-                ]
-                by_patient: dict[str, list[Record]] = {}
-                for record in readable:
-                    by_patient.setdefault(record.patient, []).append(record)
-                if any(known and time.time_ns() - known[1] < _CLOCK_NS for known in state):
-                    state = None, None  # another change within the clock's grain would look the same
-                self._scanned = _Scan(
-                    state,
-                    {record.image_id: record for record in readable},
-                    by_patient,
-                    scanned.disputed,
-                    scanned.unowned_ids,
-                    image_names(self.folder, readable, unowned_ids=scanned.unowned_ids),
-                )
+            state, now_s = self._folder_state(), time.monotonic()
+            if state != self._state:
+                self._state, self._first_seen_s = state, now_s
+            elif state[0] and self._scanned_s - self._first_seen_s >= _GRAIN_S:
+                return self._scanned
+            scanned = _Scan.of(self.folder)
+            self._scanned_s = now_s
+            if not scanned.has_content_of(self._scanned):
+                self._scanned = scanned
             return self._scanned
+
+    def _folder_state(self) -> _FolderState:
+        """What changes whenever an image comes or goes, or the manifest is another."""
+        return _identity(self.folder), _identity(self.folder / manifest.MANIFEST_NAME)
+
+
+def _identity(path: Path) -> tuple[int, int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -52,8 +52,8 @@ class Worklist:
         self._known: dict[str, Scored] = {}
         self._candidates: dict[str, tuple[object, Candidate]] = {}
         self._ranked: dict[str, tuple[object, list[Choice]]] = {}
-        self._until, self._read_at = 0.0, -math.inf
-        self._lock = threading.Lock()
+        self._until, self._read_at = 0, -math.inf
+        self._lock, self._choosing = threading.Lock(), threading.Lock()
 
     def warm_up(self) -> None:
         """Read everything that there is, so that no annotator waits for it."""
@@ -85,7 +85,9 @@ class Worklist:
             why = found[1] if found else "you have it already, and nothing else is left"
             return found and found[0]
 
-        lease = self._store.offer(annotator, choose, seconds=seconds)
+        # One after the other: of many at once all would rank, choose the same image, and all but one again.
+        with self._choosing:
+            lease = self._store.offer(annotator, choose, seconds=seconds)
         return Next(lease, why) if lease else None
 
     def rows(self) -> list[dict[str, Any]]:
@@ -160,7 +162,7 @@ class Worklist:
     def _candidate(self, patient: str) -> Candidate:
         scored = self._known.get(patient)
         records = self._studies.of_patient(patient)
-        key = (scored and scored.scored_at, tuple(map(id, records)))
+        key = (scored and scored.sequence, tuple(map(id, records)))
         kept = self._candidates.get(patient)
         if kept is None or kept[0] != key:
             kept = (key, _candidate(patient, stratum_of(records), scored))
@@ -174,7 +176,7 @@ class Worklist:
             self._read_at = time.monotonic()
             for one in self._store.scores_since(self._until):
                 self._known[one.patient] = one
-                self._until = one.scored_at
+                self._until = one.sequence
             return self._known
 
 

@@ -219,33 +219,40 @@ class Store:
     def revision(self) -> tuple[object, ...]:
         """Another one whenever labels came, went or changed."""
         with self._current() as connection:
-            return repr(counts.read(connection)), *versions.last(connection)
+            return repr(counts.read(connection)), versions.total(connection)
 
-    def scores_since(self, time_s: float) -> list[Scored]:
-        """Scores of patients of that time (seconds since 1970) and later ones, the oldest first."""
+    def scores_since(self, sequence: int) -> list[Scored]:
+        """Scores of patients stored after the one of that `Scored.sequence`, in this order; 0 for all."""
         with self.database.reading() as connection:
-            return scores.since(connection, time_s)
+            return scores.since(connection, sequence)
 
     def put_score(self, patient: str, state: str, score: dict[str, Any]) -> None:
         """Keep what a model leaves open about a patient, whose images, labels and model are of ``state``."""
         with self.database.writing() as connection:
+            self.database.alone(connection)  # so that who reads on from the last one misses none
             scores.put(connection, Scored(patient, state, time.time(), score))
 
     def offer(
         self, annotator: str, choose: Callable[[Offers], str | None], *, seconds: float = LEASE_S
     ) -> Lease | None:
-        """Lease the image that ``choose`` takes from what there is; where it takes none, as `hand_out`."""
+        """Lease the image that ``choose`` takes from what there is; where it takes none, as `hand_out`.
+
+        Nothing is locked while it chooses, which may take long; it is asked again where somebody else was
+        quicker.
+        """
         annotator = storable(annotator)
         self.sync.catch_up()
         while True:
+            with self.database.reading() as connection:
+                offers = leases.offers(connection, annotator, now=time.time())
+            chosen = choose(offers)
             with self.database.writing() as connection:
                 now = time.time()
-                chosen = choose(leases.offers(connection, annotator, now=now))
                 if chosen is None:
                     return leases.renew_oldest(connection, annotator, now=now, seconds=seconds)
                 lease = leases.take_free(connection, chosen, annotator, now=now, seconds=seconds)
-                if lease:  # else another server was quicker
-                    return lease
+            if lease:
+                return lease
 
     def hand_out(self, annotator: str, *, seed: object = None, seconds: float = LEASE_S) -> Lease | None:
         """Lease the next image to an annotator, in the folder's order or, with a seed, shuffled.
