@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 import zipfile
@@ -14,13 +13,13 @@ from monailabel.interfaces.datastore import Datastore
 from numpy.typing import NDArray
 
 from cardiolabel.corrections import Correction
-from cardiolabel.datasets.file_names import image_stem, image_suffix, is_image_name, normalized
+from cardiolabel.datasets.file_names import image_stem
 from cardiolabel.domain import Record
-from cardiolabel.errors import BadNameError, ConflictError, UnknownLabelError
+from cardiolabel.errors import UnknownLabelError
 from cardiolabel.io import nifti
-from cardiolabel.io.files import atomic
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.store import datastore_v2
+from cardiolabel.store.image_files import ImageFiles, Replaced
 from cardiolabel.store.names import check_name
 from cardiolabel.store.versions import FINAL
 from cardiolabel.store.writer import Save
@@ -41,6 +40,7 @@ class StudiesDatastore(Datastore):
 
     def __init__(self, engine: Engine, *, read_only: bool = False) -> None:
         self._engine, self._store, self._studies = engine, engine.store, engine.studies
+        self._images = ImageFiles(engine.studies, engine.store)
         self._read_only = read_only
 
     def name(self) -> str:
@@ -159,43 +159,30 @@ class StudiesDatastore(Datastore):
 
         Raises
         ------
-        BadNameError, ImageReadError, ImageContentError, ConflictError
-            Nothing is stored; the last where another image has the id or the name.
+        BadNameError, ImageReadError, ImageContentError, ConflictError, BusyError
+            As `ImageFiles.add`; nothing is stored.
         """
         self._refuse_changes()
         source = Path(image_filename)
         stem = check_name("image id", image_id) if image_id else image_stem(source)
         nifti.read(source)
-        target = self._studies.folder / f"{stem}{image_suffix(source)}"
-        if not is_image_name(target):
-            raise BadNameError(f"{target.name}: called as a reference mask is; rename it")
-        there = self._studies.by_id().get(image_id) or self._of_name(stem)
-        if there is None:
-            with atomic(target) as temporary:
-                temporary.write_bytes(source.read_bytes())
-            there = self._of_path(target)
-        elif _sha256(there.path) != _sha256(source):
-            raise ConflictError(f"there is another image {stem}; upload this one under another name", {})
-        self._store.update_image_info(there.image_id, image_info or {})
-        return there.image_id
+        record = self._images.add(source, stem)
+        self._store.update_image_info(record.image_id, image_info or {})
+        return record.image_id
 
-    def _of_name(self, stem: str) -> Record | None:
-        """The image whose id or file's name, without suffix, is this."""
-        return self._studies.by_id().get(self._studies.image_names().get(normalized(stem), ""))
-
-    def _of_path(self, path: Path) -> Record:
-        """The image of a file."""
-        return next(record for record in self._studies.records() if record.path == path)
-
-    def remove_image(self, image_id: str) -> None:
-        """Remove an image and its labels; the labels' versions are kept."""
+    def replace_image(self, image_id: str, file: Path, *, checksum: str, author: str) -> Replaced:
+        """Replace an image's pixels, and keep the file that was there; errors as `ImageFiles.replace`."""
         self._refuse_changes()
-        record = self._studies.record(image_id)
-        for label in self._store.labels(image_id):
-            self._store.writer.remove_label(image_id, label.tag)
-        record.path.unlink(missing_ok=True)
+        nifti.read(file)
+        replaced = self._images.replace(image_id, file, checksum=checksum, author=author)
         self._engine.viewer_images.remove(image_id)
-        self._store.sync.catch_up()
+        return replaced
+
+    def remove_image(self, image_id: str, *, author: str = "") -> None:
+        """Remove an image and its labels; the labels' versions and the image's checksum are kept."""
+        self._refuse_changes()
+        self._images.remove(image_id, author=author)
+        self._engine.viewer_images.remove(image_id)
 
     def save_label(
         self, image_id: str, label_filename: str | Path, label_tag: str, label_info: dict[str, Any]
@@ -312,10 +299,6 @@ def _with_names(info: dict[str, Any], record: Record | None) -> dict[str, Any]:
     params = info.get("params")
     given = params if isinstance(params, dict) else {}
     return {**info, "params": {**given, "label_names": record.labels.as_dict()}}
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _segments(said: object) -> dict[int, str]:

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Header, Query, Response, UploadFile
 from fastapi.responses import FileResponse
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
@@ -15,6 +15,7 @@ from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.others.generic import file_checksum
 
 from cardiolabel.readable_text import readable_text
+from cardiolabel.store.image_files import sha256
 from lib.api import received
 from lib.api.labels import author
 from lib.errors import refused
@@ -22,37 +23,54 @@ from lib.errors import refused
 router = APIRouter(tags=["Datastore"])
 
 Reader = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
-Admin = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
+Administrator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
 Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
 
 Stored = Annotated[bool, Query(description="The file as it is in the studies folder.")]
 
+Replace = Annotated[
+    bool,
+    Query(
+        description="Replace the image, for administrators: by a file of the same shape and place, with the"
+        " checksum of the old one in If-Match, which is the ETag of its download with stored=true."
+    ),
+]
+
 _CHECKSUM = re.compile(r"(?:(SHA256|SHA512|MD5):)?([0-9a-fA-F]{32,128})")
+_SHA256_DIGITS = 64
 
 
 @router.put("/datastore/", include_in_schema=False)
-@router.put("/datastore/image", summary="Add an image")
+@router.put("/datastore/image", summary="Add an image, or replace one")
 def add(
     file: Annotated[UploadFile, File()],
     user: Annotator,
     image: str | None = None,
     params: Annotated[str, Form()] = "{}",
-) -> dict[str, str]:
-    """As MONAI Label's endpoint; without ``image`` the file keeps its name, which tells the id."""
+    replace: Replace = False,
+    if_match: Annotated[str | None, Header()] = None,
+) -> dict[str, Any]:
+    """As MONAI Label's endpoint; without ``image`` the file keeps its name, which tells the id.
+
+    The same file again is no error. Another one under a name that is taken, or could be taken for one that
+    is, is answered with 409.
+    """
     notes = received.json_object(params)
     if name := author(user):
         notes["user"] = name
     with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
         path = received.upload(file, Path(folder))
+        if replace:
+            return _replace(image or "", path, if_match, user)
         return {"image": app_instance().datastore().add_image(image or "", str(path), notes)}
 
 
-@router.delete("/datastore/", include_in_schema=False, dependencies=[Admin])
-@router.delete("/datastore/image", summary="Remove an image and its labels", dependencies=[Admin])
-def remove(id: str) -> dict[str, str]:
-    """As MONAI Label's endpoint."""
-    app_instance().datastore().remove_image(id)
-    return {}
+@router.delete("/datastore/", include_in_schema=False)
+@router.delete("/datastore/image", summary="Remove an image and its labels")
+def remove(id: str, user: Administrator) -> dict[str, Any]:
+    """As MONAI Label's endpoint; the labels' versions are kept, and the id for the very same file only."""
+    app_instance().datastore().remove_image(id, author=author(user))
+    return {"image": id, "kept": ["versions of its labels", "checksum of its file"]}
 
 
 @router.head("/datastore/image", summary="Whether an image is there", dependencies=[Reader])
@@ -66,7 +84,7 @@ def check(image: str, check_sum: str | None = None, stored: Stored = False) -> R
         algorithm = given[1] or "SHA256"
         if file_checksum(str(path), algo=algorithm) != f"{algorithm}:{given[2].lower()}":
             raise refused(404, "unknown_image", "there is another image of that id")
-    return Response()
+    return Response(headers=_etag(path, stored))
 
 
 @router.get("/datastore/image", summary="Download an image", dependencies=[Reader])
@@ -74,7 +92,8 @@ def download(image: str, stored: Stored = False) -> FileResponse:
     """The image as viewers open it right: its file, or of a cine a copy whose frames are further apart."""
     path = _download(image, stored)
     name = readable_text(_path(image).name)
-    return FileResponse(path, media_type="application/octet-stream", filename=name)
+    headers = _etag(path, stored)
+    return FileResponse(path, media_type="application/octet-stream", filename=name, headers=headers)
 
 
 @router.get("/datastore/image/info", summary="What is known of an image", dependencies=[Reader])
@@ -115,6 +134,29 @@ def _download(image: str, stored: bool) -> Path:
     if stored or engine.viewer_images.opens_itself(record):
         return path
     return Path(engine.viewer_images.get(record).path)
+
+
+def _replace(image: str, path: Path, if_match: str | None, user: User) -> dict[str, Any]:
+    admin = settings.MONAI_LABEL_AUTH_ROLE_ADMIN
+    if settings.MONAI_LABEL_AUTH_ENABLE and admin not in user.roles:
+        raise refused(403, "forbidden", f"role {admin} is needed to replace an image")
+    checksum = _CHECKSUM.fullmatch((if_match or "").strip().removeprefix("W/").strip('"'))
+    if checksum is None or checksum[1] not in (None, "SHA256") or len(checksum[2]) != _SHA256_DIGITS:
+        message = 'to replace an image, send its file\'s checksum: If-Match: "SHA256:…"'
+        raise refused(428, "checksum_needed", message)
+    replaced = (
+        app_instance().datastore().replace_image(image, path, checksum=checksum[2], author=author(user))
+    )
+    return {
+        "image": replaced.image_id,
+        "version": replaced.version,
+        "checksum": f"SHA256:{replaced.checksum}",
+    }
+
+
+def _etag(path: Path, stored: bool) -> dict[str, str]:
+    """The checksum of an image's own file, which replacing it asks for."""
+    return {"ETag": f'"SHA256:{sha256(path)}"'} if stored else {}
 
 
 def _notes(text: str, user: User) -> dict[str, Any]:

@@ -1,0 +1,221 @@
+"""Image files of the studies folder: each is added once, replaced by name, and removed with a note.
+
+Beside ``.cardiolabel/images/<image_id>/<number>.nii.gz``, an image's file before it was replaced for the
+``number``-th time, lies a JSON note of who replaced it when. ``removed.json`` there is the note of an image
+that was removed, with its checksum but without its pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from cardiolabel.datasets.file_names import id_from_name, image_suffix, is_image_name
+from cardiolabel.datasets.studies_folder import StudiesFolder
+from cardiolabel.domain import Record
+from cardiolabel.errors import BadNameError, BusyError, ConflictError, ImageContentError
+from cardiolabel.io import nifti
+from cardiolabel.io.files import atomic, copy_synced, exclusive, sync_folder
+from cardiolabel.store.image_names import TakenNames
+from cardiolabel.store.label_files import HOME
+from cardiolabel.store.store import Store
+
+_LOCK, _REMOVED = "images.lock", "removed.json"
+_WAIT_S = 30
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """What became of an image that was to be replaced: its version by now, 0 as it was first added."""
+
+    image_id: str
+    version: int
+    checksum: str
+
+
+class ImageFiles:
+    """Changes the image files of one studies folder; safe between threads and processes.
+
+    Parameters
+    ----------
+    studies : StudiesFolder
+        The folder's records.
+    store : Store
+        The folder's store.
+    """
+
+    def __init__(self, studies: StudiesFolder, store: Store) -> None:
+        self._studies, self._store = studies, store
+        self._home = studies.folder / HOME / "images"
+
+    def add(self, source: Path, stem: str) -> Record:
+        """Store a new image; the very same file again is no error.
+
+        Parameters
+        ----------
+        source : Path
+            The file, checked to be an image.
+        stem : str
+            Name of its file in the studies folder, without suffix.
+
+        Returns
+        -------
+        Record
+            Of the new image, or of the one that was there with the same bytes.
+
+        Raises
+        ------
+        BadNameError
+            An image's file cannot be called so.
+        ConflictError
+            The name, or one that could be taken for it, belongs to another image; that is left as it is.
+        BusyError
+            Others are adding images, and do not come to an end.
+        """
+        target = self._studies.folder / f"{stem}{image_suffix(source)}"
+        if not is_image_name(target):
+            raise BadNameError(f"{target.name}: called as a reference mask is; rename it")
+        with self._locked():
+            records = self._studies.by_id()
+            checksum = sha256(source)
+            taken = TakenNames.read(self._studies, self._store.database)
+            owners = taken.owners_of(stem)
+            for owner in sorted(owners & records.keys()):
+                if sha256(records[owner].path) == checksum:
+                    return records[owner]
+            for owner in sorted(owners):
+                self._check_may_return(owner, target, checksum, taken)
+            try:
+                with exclusive(target) as draft:
+                    draft.write_bytes(source.read_bytes())
+            except FileExistsError:
+                message = f"there is another image {stem!r} by now; choose another id"
+                raise ConflictError(message, {"image": stem}) from None
+            sync_folder(target.parent)
+            record = next(one for one in self._studies.records() if one.path == target)
+            (self._home / record.image_id / _REMOVED).unlink(missing_ok=True)
+            return record
+
+    def replace(self, image_id: str, source: Path, *, checksum: str, author: str) -> Replaced:
+        """Replace an image's pixels by others on the same grid, and keep the file that was there.
+
+        The final label stays, as it lies on the new pixels as well. A stored prediction goes, as it is of the
+        old ones; its versions are kept.
+
+        Parameters
+        ----------
+        image_id : str
+        source : Path
+            The new file, checked to be an image.
+        checksum : str
+            SHA-256 of the file that is to be replaced, in hexadecimal digits.
+        author : str
+            Who replaces it.
+
+        Raises
+        ------
+        UnknownImageError
+            No image of that id.
+        ConflictError
+            Somebody else replaced it in the meantime.
+        ImageContentError
+            The new file has another shape, place or format.
+        """
+        with self._locked():
+            record = self._studies.record(image_id)
+            current = sha256(record.path)
+            notes = (self._home / image_id).glob("*.json")
+            numbers = [int(path.stem) for path in notes if path.stem.isdecimal()]
+            if current != checksum.lower():
+                details = {"image": image_id, "checksum": f"SHA256:{current}"}
+                raise ConflictError(f"image {image_id!r} is another one by now; look at it again", details)
+            if sha256(source) == current:
+                return Replaced(image_id, len(numbers), current)
+            self._check_same_grid(record, source)
+            number = max(numbers, default=0) + 1
+            kept = self._home / image_id / f"{number}{image_suffix(record.path)}"
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            copy_synced(record.path, kept)
+            self._note(image_id, f"{number}.json", {"sha256": current, "replaced_by": author})
+            with atomic(record.path) as draft:
+                draft.write_bytes(source.read_bytes())
+            sync_folder(record.path.parent)
+            if any(label.tag == "original" for label in self._store.labels(image_id)):
+                self._store.writer.remove_label(image_id, "original")
+            return Replaced(image_id, number, sha256(record.path))
+
+    def remove(self, image_id: str, *, author: str) -> None:
+        """Remove an image and its labels; the labels' versions and the image's checksum are kept.
+
+        Until the same file is added again, nothing else gets its id where it had labels.
+
+        Raises
+        ------
+        UnknownImageError
+            No image of that id.
+        """
+        with self._locked():
+            record = self._studies.record(image_id)
+            digest = sha256(record.path) if record.path.is_file() else ""
+            note = {"sha256": digest, "name": record.path.name, "removed_by": author}
+            self._note(image_id, _REMOVED, note)
+            for label in self._store.labels(image_id):
+                self._store.writer.remove_label(image_id, label.tag)
+            record.path.unlink(missing_ok=True)
+            self._store.sync.catch_up()
+
+    def _check_may_return(self, owner: str, target: Path, checksum: str, taken: TakenNames) -> None:
+        """Take a name of no image only for the file that it was of, or where nothing is kept of one."""
+        stem = target.name[: -len(image_suffix(target) or "")]
+        if owner in taken.present or owner != id_from_name(stem):
+            message = f"the name {stem!r} is taken by image {owner!r}; choose another id"
+            raise ConflictError(message, {"image": owner})
+        note = self._home / owner / _REMOVED
+        removed: dict[str, Any] = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+        returns = (removed.get("sha256"), removed.get("name")) == (checksum, target.name)
+        is_free = owner not in taken.labelled and taken.listed.get(owner, target) == target
+        if not (returns or is_free):
+            message = f"image id {owner!r} was another image's, of which labels are kept; choose another id"
+            raise ConflictError(message, {"image": owner})
+
+    def _check_same_grid(self, record: Record, source: Path) -> None:
+        if image_suffix(source) != image_suffix(record.path):
+            suffix = image_suffix(record.path)
+            raise ImageContentError(f"image {record.image_id!r}: expected a {suffix} file, as the old one is")
+        old, new = nifti.read(record.path).grid, nifti.read(source).grid
+        if old.shape != new.shape or not np.allclose(old.affine_mm, new.affine_mm, atol=1e-4):
+            raise ImageContentError(
+                f"image {record.image_id!r}: the new file has another shape or lies elsewhere, so that labels"
+                " would not lie on it; add it as an image of its own"
+            )
+
+    def _note(self, image_id: str, name: str, note: dict[str, str]) -> None:
+        path = self._home / image_id / name
+        with atomic(path) as draft:
+            content = {**note, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+            draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        sync_folder(path.parent)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One writer at a time, of all servers of the folder; one that is killed holds nothing any more."""
+        try:
+            with FileLock(self._home.parent / _LOCK, timeout=_WAIT_S):
+                yield
+        except Timeout:
+            raise BusyError("others are adding images; send it again later") from None
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
