@@ -19,7 +19,10 @@
     ├── ClusterError                 other machines cannot be reached, or do not do what they should
     ├── BusyError                    another process is doing the same
     ├── StoreError                   the records of a studies folder cannot be read or written
-    │   └── DiskFullError            there is no room; nothing was stored
+    │   ├── DiskFullError            there is no room; nothing was stored
+    │   ├── NotWritableError         the disk or the database only reads; nothing was stored
+    │   ├── StoreUnavailableError    the database does not answer now; the same may work later
+    │   └── DamagedStoreError        the database is lost or damaged; what is archived is there
     └── ModelError                   weights cannot be used
         ├── MissingWeightsError      no weights file for the model
         ├── CorruptWeightsError      the file is not what its card says
@@ -102,6 +105,18 @@ class StoreError(CardiolabelError):
 
 class DiskFullError(StoreError):
     """There is no room on the disk; nothing was stored."""
+
+
+class NotWritableError(StoreError):
+    """The disk or the database can only be read; nothing was stored."""
+
+
+class StoreUnavailableError(StoreError):
+    """The database does not answer now; nothing was stored, and the same may work later."""
+
+
+class DamagedStoreError(StoreError):
+    """The database is lost or damaged, beside an archive from which its records can be made anew."""
 
 
 class MeasurementError(CardiolabelError):

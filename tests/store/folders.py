@@ -117,7 +117,7 @@ class Folder:
 
     def archived(self) -> int:
         """How many files of versions are kept."""
-        return sum(path.is_file() for path in (self.path / ".cardiolabel" / "versions").rglob("*"))
+        return sum(path.is_file() for path in (self.path / ".cardiolabel" / "versions").rglob("*.nii.gz"))
 
 
 def save(

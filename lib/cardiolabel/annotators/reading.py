@@ -8,7 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Reading:
-    """The latest mask that one annotator saved for one image; ``saved_at`` is in s since 1970."""
+    """The latest mask that one annotator saved for one image.
+
+    ``saved_at`` is in seconds since 1970, for people: clocks are set back, so nothing is put in order by it.
+    """
 
     image_id: str
     annotator: str

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PARTIAL = ".partial-"
@@ -58,10 +60,12 @@ def _draft(path: Path) -> Iterator[Path]:
     suffix = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
     draft = path.parent / f"{_PARTIAL}{secrets.token_hex(8)}{suffix}"
     # The system takes the umask off, which a process cannot ask for without changing it in all threads.
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
     try:
+        _lock(handle)  # until it is closed, by whatever ends this process: see `remove_partial`
         yield draft
     finally:
+        os.close(handle)
         draft.unlink(missing_ok=True)
 
 
@@ -70,10 +74,37 @@ def _sync(path: Path) -> None:
         os.fsync(written.fileno())
 
 
-def remove_partial(folder: Path) -> None:
-    """Remove what killed processes left of `atomic` in a folder that nobody writes to now."""
+def remove_partial(folder: Path, *, older_than_s: float = 0.0) -> None:
+    """Remove what killed processes left of `atomic` in a folder; what a running one writes to stays.
+
+    Parameters
+    ----------
+    folder : Path
+    older_than_s : float
+        Leave files that are younger, in seconds.
+    """
+    before = time.time() - older_than_s
     for path in folder.glob(f"{_PARTIAL}*"):
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # its writer ended, or another process cleared it
+            if path.is_file() and path.stat().st_mtime <= before and not _is_locked(path):
+                path.unlink()
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file to this process; False where another has it, or the file system has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_locked(path: Path) -> bool:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return not _lock(handle)
+    finally:
+        os.close(handle)
 
 
 def copy_synced(source: Path, target: Path, *, modified_ns: int | None = None) -> None:

@@ -12,18 +12,21 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from cardiolabel.errors import DiskFullError, StoreError
-from cardiolabel.store.tables import facts, metadata
+from cardiolabel.errors import StoreError
+from cardiolabel.store.failures import damaged, translated
+from cardiolabel.store.migrations import SCHEMA, migrate
+from cardiolabel.store.tables import facts
 
-SCHEMA = "1"
 URL_VARIABLE = "CARDIOLABEL_DATABASE_URL"
 """Environment variable with the URL of a database elsewhere; read by the server and the command line."""
 
 _EXPECTED_URL = "the database URL is not understood; expected sqlite:///FILE or postgresql://USER@HOST/NAME"
 _BUSY_S = 60
 _CONNECT_S = 10
+_CHECKED_BYTES = 64 * 2**20
+"""Up to this size a SQLite file is looked through whenever it is opened: 0.1 s."""
 _ALONE = 2_023_071_907  # any number that nothing else in the database locks
 _WRITES = "cardiolabel_writes"
 
@@ -36,15 +39,25 @@ class Database:
     url : str or URL
         SQLAlchemy's: ``sqlite:///file`` or ``postgresql://user@host/name``.
 
+    Attributes
+    ----------
+    file : Path or None
+        The SQLite file.
+
     Raises
     ------
+    StoreUnavailableError
+        Nothing answers there.
+    DamagedStoreError
+        The SQLite file is none, or parts of it are lost.
     StoreError
-        Nothing answers there, or what is there was written by another version.
+        What is there was written by another version.
     """
 
     def __init__(self, url: str | URL) -> None:
         parsed = _parsed(url)
-        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.file = sqlite_file(parsed)
+        self.is_sqlite = self.file is not None
         # Threads of one process queue here instead of polling SQLite's file lock.
         self._one_writer = threading.Lock() if self.is_sqlite else nullcontext()
         try:
@@ -57,6 +70,7 @@ class Database:
         if self.is_sqlite:
             _prepare_sqlite(self._engine)
         try:
+            self._check_pages()
             self._create_tables()
         except BaseException:
             self.close()
@@ -65,7 +79,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database."""
-        with _translated(), self._engine.begin() as connection:
+        with translated(self.file), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -74,7 +88,7 @@ class Database:
 
         On SQLite one transaction writes at a time; on PostgreSQL lock the rows that must hold still.
         """
-        with _translated(), self._one_writer, self._engine.connect() as connection:
+        with translated(self.file), self._one_writer, self._engine.connect() as connection:
             with connection.execution_options(**{_WRITES: True}).begin():
                 yield connection
 
@@ -91,16 +105,22 @@ class Database:
         """Close every connection."""
         self._engine.dispose()
 
+    def _check_pages(self) -> None:
+        """Look through a SQLite file, as damage within it shows only once something there is asked for."""
+        if self.file is None or not self.file.is_file() or self.file.stat().st_size > _CHECKED_BYTES:
+            return
+        with self.reading() as connection:
+            problem = str(connection.execute(text("PRAGMA quick_check(1)")).scalar())
+        if problem != "ok":
+            raise damaged(self.file, " ".join(problem.split()))
+
     def _create_tables(self) -> None:
         with self.writing() as connection:
             self.alone(connection)
-            metadata.create_all(connection)
-            found = fact(connection, "schema")
-            if found is None:
-                set_fact(connection, "schema", SCHEMA)
-            elif found != SCHEMA:
+            schema = migrate(connection)
+            if schema != SCHEMA:
                 raise StoreError(
-                    f"the records are of schema {found}, this version reads {SCHEMA}; use the version of"
+                    f"the records are of schema {schema}, this version reads {SCHEMA}; use the version of"
                     " cardiolabel that wrote them"
                 )
 
@@ -118,6 +138,12 @@ def set_fact(connection: Connection, name: str, value: str) -> None:
 def sqlite_url(path: Path) -> URL:
     """URL of a SQLite file; not as text, which SQLAlchemy 2.0 cannot read back where it holds a ``?``."""
     return URL.create("sqlite", database=str(path))
+
+
+def sqlite_file(url: str | URL) -> Path | None:
+    """The SQLite file that a URL names; None for a database elsewhere."""
+    parsed = _parsed(url)
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
 
 def _parsed(url: str | URL) -> URL:
@@ -162,17 +188,3 @@ def _use_wal(connection: Any) -> None:
             if "locked" not in str(error) or time.monotonic() > end:
                 raise
             time.sleep(0.01)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the drivers' errors into this package's."""
-    try:
-        yield
-    except DBAPIError as error:
-        reason = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
-        if "is full" in reason or "No space left" in reason:
-            raise DiskFullError("the disk is full: nothing was stored; make room and save again") from error
-        raise StoreError(f"the records cannot be read or written ({reason})") from error
-    except SQLAlchemyError as error:
-        raise StoreError(f"the records cannot be read or written ({type(error).__name__})") from error

@@ -155,7 +155,8 @@ def import_once(folder: Path, database: Database, files: LabelFiles, names: Mapp
                 modified_ns=state[0], size=state[1],
                 info={key: value for key, value in notes.items() if key not in _OURS},
             )  # fmt: skip
-            versions.add(connection, version, make_current=True)
+            version = versions.add(connection, version, make_current=True)
+            files.journal.note_version(connection, version, current=True, synced=False)
         for name in (_LABELS_IMPORTED,) if was_imported else (_LABELS_IMPORTED, _IMPORTED):
             set_fact(connection, name, iso_time(time.time()))
     logger.info("took over %d labels from %s", len(labels) - left_out, NAME)

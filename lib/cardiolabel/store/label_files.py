@@ -7,6 +7,7 @@ staged file renamed. A process killed in between leaves the staged file, and who
 from __future__ import annotations
 
 import errno
+import os
 import stat
 import time
 import uuid
@@ -16,15 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardiolabel.errors import DiskFullError, UnknownLabelError
-from cardiolabel.io.files import copy_synced, sync_folder
+from cardiolabel.io.files import copy_synced, remove_partial, sync_folder
+from cardiolabel.store.journal import Journal
 from cardiolabel.store.versions import Version
 
 SUFFIX = ".nii.gz"
 STAGED = ".staged-"
-PARTIAL = ".partial-"
-"""What `cardiolabel.io.files.atomic` begins its temporary names with."""
 HOME = ".cardiolabel"
 _ABANDONED_S = 3600
+_JUST_NOW_S = 2
 _MAX_NS = 2**63 - 1
 
 FileState = tuple[int, int]
@@ -53,12 +54,20 @@ class LabelFiles:
     ----------
     folder : Path
         The studies folder.
+
+    Attributes
+    ----------
+    archive : Path
+        Where every version stays.
+    journal : Journal
+        What is recorded of the archived versions, beside them.
     """
 
     def __init__(self, folder: Path) -> None:
         self._labels = folder / "labels"
-        self._versions = folder / HOME / "versions"
+        self.archive = folder / HOME / "versions"
         self._drafts = folder / HOME / "drafts"
+        self.journal = Journal(self.archive)
 
     def published(self, image_id: str, tag: str) -> Path:
         """Where everybody looks for a label."""
@@ -66,7 +75,16 @@ class LabelFiles:
 
     def archived(self, image_id: str, tag: str, key: str) -> Path:
         """Where one version stays."""
-        return self._versions / tag / image_id / f"{key}{SUFFIX}"
+        return self.archive / tag / image_id / f"{key}{SUFFIX}"
+
+    def has_archive(self) -> bool:
+        """Whether any version was ever archived."""
+        return next(self.archived_files(), None) is not None
+
+    def archived_files(self) -> Iterator[tuple[str, str, Path]]:
+        """Tag, image id and path of every archived version."""
+        for path in self.archive.glob(f"*/*/*{SUFFIX}"):
+            yield path.parent.parent.name, path.parent.name, path
 
     def of_version(self, version: Version) -> Path:
         """The file of a version.
@@ -125,6 +143,7 @@ class LabelFiles:
         found = None
         try:
             write(draft)
+            self.journal.reserve(image_id, tag)
             draft.replace(archived)
             sync_folder(archived.parent)
             copy_synced(archived, staged, modified_ns=time.time_ns())  # its state tells it from all others
@@ -136,6 +155,20 @@ class LabelFiles:
                 for path in (draft, archived, staged):
                     path.unlink(missing_ok=True)
             raise
+
+    def restamp(self, draft: Draft) -> None:
+        """Give a staged file another modification time, as another version has its own and the same size.
+
+        Clocks are set back, and some file systems keep times to two seconds.
+        """
+        staged = self._staged(draft.tag, draft.key)
+        step_ns = 1
+        while staged.stat().st_mtime_ns == draft.state[0]:
+            os.utime(staged, ns=(draft.state[0] + step_ns,) * 2)
+            step_ns *= 10
+        with staged.open("rb") as written:
+            os.fsync(written.fileno())
+        draft.state = staged.stat().st_mtime_ns, draft.state[1]
 
     def preserve(self, version: Version) -> str:
         """Archive a version that something else wrote, as `of_version` finds it; returns the key.
@@ -196,15 +229,21 @@ class LabelFiles:
         states = ((path.name.removesuffix(SUFFIX), _state(path)) for path in labels)
         return {image_id: state for image_id, state in states if state is not None}
 
-    def clear_abandoned(self) -> None:
+    def clear_abandoned(self, *, is_alone: bool) -> None:
         """Remove drafts and staged files of processes that were killed before their record was written.
 
         Call it once every label's file was compared with its record, which puts in place what has a record.
+
+        Parameters
+        ----------
+        is_alone : bool
+            No other store is open on the folder; otherwise those of the last hour stay.
         """
-        before = time.time() - _ABANDONED_S
+        before = time.time() - (_JUST_NOW_S if is_alone else _ABANDONED_S)
         found = list(self._drafts.glob("*"))
         for tag in self.tags():
-            found += [path for start in (STAGED, PARTIAL) for path in (self._labels / tag).glob(f"{start}*")]
+            found += (self._labels / tag).glob(f"{STAGED}*")
+            remove_partial(self._labels / tag, older_than_s=_JUST_NOW_S)
         for path in found:
             try:
                 if path.is_file() and path.stat().st_mtime < before:

@@ -13,6 +13,9 @@ from cardiolabel.store import versions
 from cardiolabel.store.tables import images, leases, openings
 from cardiolabel.store.versions import FINAL, iso_time
 
+_APART_S = 5.0
+"""By how much the clocks of two servers may differ."""
+
 
 @dataclass(frozen=True)
 class Lease:
@@ -33,6 +36,22 @@ class Lease:
             "taken_at": iso_time(self.taken_at),
             "expires_at": iso_time(self.expires_at),
         }
+
+
+def any_of_the_future(connection: Connection, *, now: float) -> bool:
+    """Whether leases were taken later than now, before a clock was set back; they would last until then."""
+    return connection.execute(_future(now).limit(1)).first() is not None
+
+
+def settle(connection: Connection, *, now: float) -> None:
+    """Let leases of the future begin now; what others hold at that moment is left to them."""
+    rows = connection.execute(_future(now).with_for_update(skip_locked=True)).scalars().all()
+    if rows:
+        connection.execute(
+            update(leases)
+            .where(leases.c.image_id.in_(rows))
+            .values(taken_at=now, expires_at=now + leases.c.expires_at - leases.c.taken_at)
+        )
 
 
 def hand_out(
@@ -198,6 +217,10 @@ def note_opened(connection: Connection, image_id: str, annotator: str, number: i
     known = connection.execute(update(openings).where(*chosen).values(number=number))
     if not known.rowcount:
         connection.execute(openings.insert().values(image_id=image_id, annotator=annotator, number=number))
+
+
+def _future(now: float) -> Select[Any]:
+    return select(leases.c.image_id).where(leases.c.taken_at > now + _APART_S)
 
 
 def _candidates(annotator: str, pivot: int | None) -> Iterator[Select[Any]]:

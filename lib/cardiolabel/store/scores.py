@@ -5,28 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from cardiolabel.store.tables import scores
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A patient's score; ``state`` as `Studies.state` was, ``scored_at`` in seconds since 1970, UTC."""
+    """A patient's score; ``state`` as `Studies.state` was, ``scored_at`` in seconds since 1970, UTC.
+
+    ``sequence`` is the order in which scores were stored.
+    """
 
     patient: str
     state: str
     scored_at: float
     score: dict[str, Any]
+    sequence: int = 0
 
 
-def since(connection: Connection, time_s: float) -> list[Scored]:
-    """Scores of that time and later ones, the oldest first."""
-    rows = connection.execute(select(scores).where(scores.c.scored_at >= time_s).order_by(scores.c.scored_at))
+def since(connection: Connection, sequence: int) -> list[Scored]:
+    """Scores that were stored after that one, in this order."""
+    rows = connection.execute(select(scores).where(scores.c.sequence > sequence).order_by(scores.c.sequence))
     return [Scored(**row._mapping) for row in rows]
 
 
 def put(connection: Connection, scored: Scored) -> None:
-    """Keep a score in place of the patient's last one."""
+    """Keep a score, after all others, in place of the patient's last one; call `Database.alone` before."""
+    last = connection.execute(select(func.max(scores.c.sequence))).scalar() or 0
     connection.execute(delete(scores).where(scores.c.patient == scored.patient))
-    connection.execute(scores.insert().values(vars(scored)))
+    connection.execute(scores.insert().values({**vars(scored), "sequence": last + 1}))

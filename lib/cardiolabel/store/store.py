@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection
+from sqlalchemy import URL, Connection
 
 from cardiolabel.datasets.id_register import IdRegister, note_patients
 from cardiolabel.datasets.label_names import image_names
@@ -17,11 +17,14 @@ from cardiolabel.domain import Record
 from cardiolabel.errors import StoreError, UnknownImageError, UnknownLabelError
 from cardiolabel.io.files import atomic
 from cardiolabel.store import counts, datastore_v2, images, leases, scores, versions
-from cardiolabel.store.database import Database, fact, set_fact, sqlite_url
+from cardiolabel.store.database import Database, fact, set_fact, sqlite_file, sqlite_url
+from cardiolabel.store.failures import file_failure, missing
 from cardiolabel.store.foreign_labels import ForeignLabels
 from cardiolabel.store.label_files import HOME, LabelFiles
 from cardiolabel.store.leases import Lease, Offers
 from cardiolabel.store.names import check_name, storable
+from cardiolabel.store.presence import Presence
+from cardiolabel.store.recovery import note_earlier_versions
 from cardiolabel.store.scores import Scored
 from cardiolabel.store.sync import FolderSync
 from cardiolabel.store.versions import Version
@@ -31,7 +34,11 @@ from cardiolabel.store.writer import LabelWriter
 LEASE_S = 3600.0
 """How long an image stays with an annotator who does not submit it."""
 
-_FOLDER = "folder"
+FOLDER_FACT = "folder"
+"""Fact that says which studies folder a database belongs to."""
+
+DATABASE_NAME = "store.sqlite"
+"""The SQLite file in ``.cardiolabel``, where no other database is named."""
 _PATIENCE_S = 10.0
 """How long the only image that is free may be in another transaction, as on PostgreSQL beside a slow disk."""
 
@@ -75,13 +82,12 @@ class Store:
     ) -> None:
         self._files = LabelFiles(folder)
         home = folder / HOME
+        self._presence = _begin(home)
         try:
-            home.mkdir(exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"{home}: cannot be made ({error.strerror}); the studies folder must be writable"
-            ) from error
-        self.database = Database(url or sqlite_url(home / "store.sqlite"))
+            self.database = self._opened_database(url or sqlite_url(home / DATABASE_NAME))
+        except BaseException:
+            self._presence.close()
+            raise
         self._watch = LabelWatch(folder) if watch else None
         self.sync = FolderSync(self.database, self._files, records=records, watch=self._watch)
         self.writer = LabelWriter(self.database, self._files, self.sync)
@@ -93,7 +99,8 @@ class Store:
             self.sync.sync_images()
             self._take_over(folder, records())
             self.sync.refresh()
-            self._files.clear_abandoned()
+            note_earlier_versions(self.database, self._files)
+            self._files.clear_abandoned(is_alone=self._presence.is_alone is True)
         except BaseException:
             self.close()
             raise
@@ -103,6 +110,7 @@ class Store:
         if self._watch:
             self._watch.stop()
         self.database.close()
+        self._presence.close()
 
     def counted(self) -> tuple[int, dict[str, int]]:
         """Number of images, and of labels by tag."""
@@ -185,6 +193,7 @@ class Store:
         with self.database.writing() as connection:
             versions.set_values(connection, version, ef_after=ef_after)
             versions.set_study(connection, version, measurement)
+            self._files.journal.note_values(version, {"ef_after": ef_after}, study=measurement)
 
     def update_image_info(self, image_id: str, changes: dict[str, Any]) -> None:
         """Add notes to an image.
@@ -214,7 +223,9 @@ class Store:
             current = versions.current(connection, image_id, tag)
             if current is None:
                 raise UnknownLabelError(f"{image_id}: there is no label {tag!r}")
-            versions.set_values(connection, current, info={**current.info, **changes})
+            info = {**current.info, **changes}
+            versions.set_values(connection, current, info=info)
+            self._files.journal.note_values(current, {"info": info})
 
     def revision(self) -> tuple[object, ...]:
         """Another one whenever labels came, went or changed."""
@@ -243,8 +254,9 @@ class Store:
         annotator = storable(annotator)
         self.sync.catch_up()
         while True:
+            now = self._lease_time()
             with self.database.reading() as connection:
-                offers = leases.offers(connection, annotator, now=time.time())
+                offers = leases.offers(connection, annotator, now=now)
             chosen = choose(offers)
             with self.database.writing() as connection:
                 now = time.time()
@@ -264,8 +276,9 @@ class Store:
         pivot = None if seed is None else images.pivot(seed)
         patience = time.monotonic() + _PATIENCE_S
         while True:
+            now = self._lease_time()
             with self.database.writing() as connection:
-                lease = leases.hand_out(connection, annotator, now=time.time(), seconds=seconds, pivot=pivot)
+                lease = leases.hand_out(connection, annotator, now=now, seconds=seconds, pivot=pivot)
                 if lease or not leases.any_left(connection, annotator) or time.monotonic() > patience:
                     return lease
             time.sleep(_AGAIN_S)
@@ -273,9 +286,9 @@ class Store:
     def take(self, image_id: str, annotator: str, *, seconds: float = LEASE_S) -> Lease:
         """Lease one image, or renew its lease; errors as `cardiolabel.store.leases.take`."""
         self.sync.catch_up()
+        now = self._lease_time()
         with self.database.writing() as connection:
-            who = storable(annotator)
-            return leases.take(connection, image_id, who, now=time.time(), seconds=seconds)
+            return leases.take(connection, image_id, storable(annotator), now=now, seconds=seconds)
 
     def release(self, image_id: str) -> None:
         """End a lease, if there is one."""
@@ -284,12 +297,30 @@ class Store:
 
     def leases(self) -> list[Lease]:
         """Running leases, the oldest first."""
+        now = self._lease_time()
         with self._current() as connection:
-            return leases.running(connection, now=time.time())
+            return leases.running(connection, now=now)
+
+    def _lease_time(self) -> float:
+        """Seconds since 1970, once no lease is of a time after it; see `leases.settle`."""
+        now = time.time()
+        with self.database.reading() as connection:
+            is_behind = leases.any_of_the_future(connection, now=now)
+        if is_behind:
+            with self.database.writing() as connection:
+                leases.settle(connection, now=now)
+        return now
 
     def _current(self) -> AbstractContextManager[Connection]:
         self.sync.catch_up()
         return self.database.reading()
+
+    def _opened_database(self, url: str | URL) -> Database:
+        """A database is not made anew beside an archive: it would say that there never was a label."""
+        file = sqlite_file(url)
+        if file is not None and not file.exists() and self._files.has_archive():
+            raise missing(f"{file}: no such file", self._files.archive)
+        return Database(url)
 
     def _note_earlier_ids(self, folder: Path) -> None:
         """Before the folder is looked at: whose the ids are that are recorded here already."""
@@ -311,11 +342,21 @@ class Store:
                 with atomic(path) as draft:
                     draft.write_text(f"{uuid4()}\n", encoding="ascii")
             own = path.read_text(encoding="ascii").strip()
-            owner = fact(connection, _FOLDER)
+            owner = fact(connection, FOLDER_FACT)
             if owner is None:
-                set_fact(connection, _FOLDER, own)
+                if self._files.has_archive():
+                    raise missing(f"{self.database.file or 'the database'}: no records", self._files.archive)
+                set_fact(connection, FOLDER_FACT, own)
             elif owner != own:
                 raise StoreError(
                     f"the database belongs to another studies folder (its id is {owner}, {path} says {own});"
                     " give every folder a database of its own"
                 )
+
+
+def _begin(home: Path) -> Presence:
+    try:
+        home.mkdir(exist_ok=True)
+        return Presence(home)
+    except OSError as error:
+        raise file_failure(f"{home}: the studies folder must be writable, and is not", error) from error

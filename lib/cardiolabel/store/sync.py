@@ -12,6 +12,7 @@ from cardiolabel.store import images, versions
 from cardiolabel.store.database import Database
 from cardiolabel.store.label_files import LabelFiles
 from cardiolabel.store.names import is_name
+from cardiolabel.store.recovery import restore_published
 from cardiolabel.store.versions import Origin, Version
 from cardiolabel.store.watch import LabelWatch
 
@@ -139,13 +140,14 @@ class FolderSync:
             if expected and self._files.publish(image_id, tag, last.key):
                 return
             self._files.unstage(tag, last.key)
-        if state is None:
-            versions.set_present(connection, image_id, tag, present=False)
-        elif state == known:
-            versions.set_present(connection, image_id, tag, present=True)
-        else:
+        if last and (state is None or state == known):
+            versions.set_present(connection, image_id, tag, present=state is not None)
+            if present != (state is not None):
+                self._files.journal.note_present(last, present=not present, synced=False)
+        elif state is not None and not restore_published(connection, self._files, image_id, tag, state):
             version = Version(
                 image_id, tag, versions.next_number(connection, image_id, tag), Origin.FOLDER,
                 author="", saved_at=state[0] / 1e9, modified_ns=state[0], size=state[1],
             )  # fmt: skip
-            versions.add(connection, version, make_current=True)
+            version = versions.add(connection, version, make_current=True)
+            self._files.journal.note_version(connection, version, current=True, synced=False)

@@ -72,9 +72,11 @@ versions = Table(
     Column("key", String),
     Column("modified_ns", BigInteger, nullable=False),
     Column("size", BigInteger, nullable=False),
+    Column("sequence", Integer, nullable=False, server_default="0"),
     PrimaryKeyConstraint("image_id", "tag", "number"),
 )
-"""Every version of every label. ``key`` names its archived file; without one it is only in ``labels/``."""
+"""Every version of every label. ``key`` names its archived file; without one it is only in ``labels/``.
+``sequence`` is the order in which an image's versions of all tags were stored, whatever the clock said."""
 
 measurements = Table(
     "measurements",
@@ -117,9 +119,11 @@ scores = Table(
     Column("state", String, nullable=False),
     Column("scored_at", Float, nullable=False),
     Column("score", JSON, nullable=False),
-    Index("scores_in_time", "scored_at"),
+    Column("sequence", Integer, nullable=False, server_default="0"),
+    Index("scores_in_order", "sequence"),
 )
-"""What a model leaves open about each patient; ``state`` tells its images, labels and model from others."""
+"""What a model leaves open about each patient; ``state`` tells its images, labels and model from others, and
+``sequence`` is the order in which scores were stored, whatever the clock said."""
 
 counts = Table(
     "counts",

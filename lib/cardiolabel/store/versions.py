@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -38,7 +38,8 @@ class Version:
     """One version of a label.
 
     ``saved_at`` is in seconds since 1970, UTC; ``base`` the version its author had opened, where known;
-    ``ef_before`` and ``ef_after`` the patient's EF by the best method, in each convention.
+    ``ef_before`` and ``ef_after`` the patient's EF by the best method, in each convention. ``sequence`` is
+    the order in which the image's versions of all tags were stored, from 1.
     """
 
     image_id: str
@@ -55,6 +56,7 @@ class Version:
     ef_before: list[dict[str, Any]] | None = None
     ef_after: list[dict[str, Any]] | None = None
     info: dict[str, Any] = field(default_factory=dict)
+    sequence: int = 0
 
     def as_json(self, *, current: bool) -> dict[str, Any]:
         """JSON-safe form for people; where its file is stays out."""
@@ -73,10 +75,9 @@ class Version:
         }
 
 
-def last(connection: Connection) -> tuple[int, float]:
-    """How many versions there are, and when the last one was saved."""
-    row = connection.execute(select(func.count(), func.max(versions.c.saved_at)).select_from(versions)).one()
-    return int(row[0]), float(row[1] or 0)
+def total(connection: Connection) -> int:
+    """How many versions there are; none is ever removed."""
+    return int(connection.execute(select(func.count()).select_from(versions)).scalar() or 0)
 
 
 def iso_time(seconds: float) -> str:
@@ -184,7 +185,7 @@ def readings(connection: Connection) -> list[Version]:
             versions.c.author != "",
             versions.c.origin.in_([str(one) for one in (Origin.SAVED, Origin.CONFLICT, Origin.IMPORTED)]),
         )
-        .order_by(versions.c.saved_at, versions.c.number)
+        .order_by(versions.c.sequence)
     )
     last = {(row.image_id, row.author): _version(row) for row in rows}
     return list(last.values())
@@ -196,11 +197,29 @@ def next_number(connection: Connection, image_id: str, tag: str) -> int:
     return (connection.execute(last).scalar() or 0) + 1
 
 
-def add(connection: Connection, version: Version, *, make_current: bool) -> None:
-    """Record a version, and make it the label's current one."""
+def next_sequence(connection: Connection, image_id: str) -> int:
+    """Place of the image's version to come among those of all its tags; call `images.locked` before."""
+    last = select(func.max(versions.c.sequence)).where(versions.c.image_id == image_id)
+    return (connection.execute(last).scalar() or 0) + 1
+
+
+def add(connection: Connection, version: Version, *, make_current: bool) -> Version:
+    """Record a version after all others of its image, and make it the label's current one; returns it."""
+    version = replace(version, sequence=next_sequence(connection, version.image_id))
+    insert(connection, version)
+    if make_current:
+        set_current(connection, version)
+        set_present(connection, version.image_id, version.tag, present=True)
+    return version
+
+
+def insert(connection: Connection, version: Version) -> None:
+    """Record a version at the place that it says."""
     connection.execute(versions.insert().values({**asdict(version), "origin": str(version.origin)}))
-    if not make_current:
-        return
+
+
+def set_current(connection: Connection, version: Version) -> None:
+    """Make a version its label's current one; one that was not there is not there yet."""
     known = connection.execute(
         update(labels)
         .where(labels.c.image_id == version.image_id, labels.c.tag == version.tag)
@@ -212,7 +231,6 @@ def add(connection: Connection, version: Version, *, make_current: bool) -> None
                 image_id=version.image_id, tag=version.tag, number=version.number, present=False
             )
         )
-    set_present(connection, version.image_id, version.tag, present=True)
 
 
 def set_present(connection: Connection, image_id: str, tag: str, *, present: bool) -> None:

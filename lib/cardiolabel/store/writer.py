@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,20 +13,19 @@ from sqlalchemy import Connection
 
 from cardiolabel.errors import (
     ConflictError,
-    DiskFullError,
     StoreError,
     UnknownImageError,
     UnknownLabelError,
 )
 from cardiolabel.store import images, leases, versions
 from cardiolabel.store.database import Database
+from cardiolabel.store.failures import file_failure
 from cardiolabel.store.label_files import Draft, LabelFiles
 from cardiolabel.store.names import check_name, storable
 from cardiolabel.store.sync import FolderSync
 from cardiolabel.store.versions import FINAL, Origin, Version
 
 _MOST = 2**31 - 1  # the greatest number of a version that a database takes
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -116,10 +114,11 @@ class LabelWriter:
                 current = self._keep_current(connection, image_id, tag)
                 if current:
                     versions.set_present(connection, image_id, tag, present=False)
+                    self._files.journal.note_present(current, present=False, synced=True)
                     # Before the end of the transaction: later it could be the file of somebody's next save.
                     self._files.unpublish(image_id, tag)
         except OSError as error:
-            raise _failure(f"{image_id}: label {tag!r} was not removed", error) from error
+            raise file_failure(f"{image_id}: label {tag!r} was not removed", error) from error
         if current is None:
             raise UnknownLabelError(f"{image_id}: there is no label {tag!r}")
 
@@ -136,7 +135,7 @@ class LabelWriter:
             with self._files.draft(image_id, tag, write) as draft:
                 version, current = self._record(draft, save, origin)
         except OSError as error:
-            raise _failure("the label was not stored", error) from error
+            raise file_failure("the label was not stored", error) from error
         if version.origin is Origin.CONFLICT:
             self._files.unstage(tag, draft.key)
             raise _conflict(version, current)
@@ -160,7 +159,11 @@ class LabelWriter:
             )  # fmt: skip
             if current and not conflict:
                 self._keep(connection, current)
-            versions.add(connection, version, make_current=not conflict)
+            while versions.has_state(connection, image_id, tag, draft.state):
+                self._files.restamp(draft)
+            version = replace(version, modified_ns=draft.state[0])
+            version = versions.add(connection, version, make_current=not conflict)
+            self._files.journal.note_version(connection, version, current=not conflict, synced=True)
             if tag == FINAL and not conflict:
                 leases.note_opened(connection, image_id, save.author, version.number)
             draft.may_be_recorded = True
@@ -178,7 +181,9 @@ class LabelWriter:
         """Archive a version that so far is only in ``labels/``, before it is replaced."""
         if current.key is None:
             with suppress(UnknownLabelError):  # who wrote it has replaced or removed it since
-                versions.set_values(connection, current, key=self._files.preserve(current))
+                key = self._files.preserve(current)
+                versions.set_values(connection, current, key=key)
+                self._files.journal.note_values(current, {"key": key})
 
     def _publish(self, version: Version) -> None:
         image_id, tag = version.image_id, version.tag
@@ -191,12 +196,6 @@ class LabelWriter:
                 f"{image_id}: stored as version {version.number}, but labels/{tag} cannot be written"
                 f" ({error.strerror}); once it can, the label is put there by itself"
             ) from error
-
-
-def _failure(what: str, error: OSError) -> StoreError:
-    if error.errno in _NO_ROOM:
-        return DiskFullError("the disk is full: nothing was stored; make room and save again")
-    return StoreError(f"{what} ({error.strerror})")
 
 
 def _check_there(there: bool, image_id: str) -> None:
