@@ -15,7 +15,6 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
 from cardiolabel.inference.models import Models
-from cardiolabel.servers import end_with_the_caller
 from cardiolabel.store.database import URL_VARIABLE
 from cardiolabel.store.store import LEASE_S
 from lib.activelearning.first import First
@@ -160,8 +159,6 @@ class CardiacEchoApp(MONAILabelApp):
 
     def train(self, request: dict[str, Any]) -> Any:
         """Retrain a model, mostly in a process of its own."""
-        if not self._server_mode:
-            end_with_the_caller()
         return super().train(request)
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:

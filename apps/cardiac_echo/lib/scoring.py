@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Hashable
 from typing import Any
 
 from cardiolabel.errors import CardiolabelError
+from lib.child_process import environment, module_command
 from lib.engine import Engine
 from lib.errors import refused
 
@@ -72,13 +72,13 @@ class Scoring:
     def _run(self) -> int:
         """Score what changed; ends with this process."""
         models = self._engine.models
-        command = [
-            sys.executable, "-m", "cardiolabel", "score",
+        command = module_command(
+            "cardiolabel", "score",
             str(self._engine.studies.folder), "--weights", str(models.folder.resolve()),
             "--models", ",".join(models.names), "--beside", str(os.getpid()), "--quiet",
-        ]  # fmt: skip
+        )  # fmt: skip
         command += ["--images", self._wanted] if self._wanted != "on" else []
         self._process = subprocess.Popen(  # noqa: S603  the app's own command
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment(os.environ)
         )
         return self._process.wait()

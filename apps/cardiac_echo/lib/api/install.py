@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from monailabel.config import settings
 from monailabel.endpoints.user import auth
+from monailabel.utils.async_tasks import utils as background
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -32,6 +33,7 @@ from lib.api import (
     worklist,
 )
 from lib.api import logs as log_routes
+from lib.child_process import run_task
 from lib.security import guard
 from lib.security.login import Login, token_user
 from lib.security.uploads import Uploads
@@ -59,6 +61,7 @@ def _install(api: FastAPI) -> None:
     errors.install(api)
     # Not by FastAPI's dependency_overrides: with any of them it analyses every dependency at every request.
     auth.from_token = token_user
+    background._task_func = run_task
     stock = list(api.router.routes)
     for router in (login.router, *ROUTERS) if settings.MONAI_LABEL_AUTH_ENABLE else ROUTERS:
         api.include_router(router)
