@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cardiolabel import errors
 from lib import logs
+from lib.security.server_paths import json_without_paths
 
 STATUS: tuple[tuple[type[errors.CardiolabelError], int, str], ...] = (
     (errors.BadNameError, 400, "bad_name"),
@@ -41,6 +42,8 @@ STATUS: tuple[tuple[type[errors.CardiolabelError], int, str], ...] = (
     (errors.CorruptWeightsError, 503, "corrupt_weights"),
     (errors.ModelError, 503, "unusable_model"),
     (errors.DiskFullError, 507, "disk_full"),
+    (errors.NotWritableError, 507, "not_writable"),
+    (errors.StoreUnavailableError, 503, "store_unavailable"),
     (errors.StoreError, 500, "store"),
     (errors.CardiolabelError, 500, "internal"),
 )
@@ -62,6 +65,11 @@ HTTP_MESSAGES = {
 }
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 DISK_FULL = "the disk is full: nothing was stored; make room on the server and send it again"
+READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+NOT_WRITABLE = "the server cannot write to its studies folder: nothing was stored; its log says where"
+UNAVAILABLE = "the database does not answer: nothing was stored; send it again in some seconds"
+RETRY_AFTER_S = 5
+STORE_MESSAGES = {"disk_full": DISK_FULL, "not_writable": NOT_WRITABLE, "store_unavailable": UNAVAILABLE}
 
 
 def refused(
@@ -72,8 +80,9 @@ def refused(
 
 
 def answer(status: int, code: str, message: str, **more: Any) -> JSONResponse:
-    """The one shape of a failure."""
-    return JSONResponse({**more, "code": code, "message": message}, status_code=status)
+    """The one shape of a failure; it names no path of the server."""
+    content = json_without_paths({**more, "code": code, "message": message})
+    return JSONResponse(content, status_code=status)
 
 
 def answer_to(error: Exception) -> JSONResponse:
@@ -93,6 +102,9 @@ def answer_to(error: Exception) -> JSONResponse:
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         logs.report(error)
         return answer(507, "disk_full", DISK_FULL)
+    if isinstance(error, OSError) and error.errno in READ_ONLY:
+        logs.report(error)
+        return answer(507, "not_writable", NOT_WRITABLE)
     if isinstance(error, MemoryError):
         logs.report(error)
         return answer(503, "out_of_memory", "the server ran out of memory; send less, or try again later")
@@ -143,7 +155,11 @@ def _cardiolabel(error: errors.CardiolabelError) -> JSONResponse:
         logs.report(error)
         # Its own message names folders of the server.
         message = "the studies folder's records cannot be read or written; the server's log says where"
-        return answer(status, code, DISK_FULL if status == 507 else message)
+        message = STORE_MESSAGES.get(code, message)
+        response = answer(status, code, message)
+        if isinstance(error, errors.StoreUnavailableError):
+            response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        return response
     return answer(status, code, str(error))
 
 
@@ -162,14 +178,13 @@ def _monailabel(error: MONAILabelException) -> JSONResponse:
 def _http(error: HTTPException) -> JSONResponse:
     detail = error.detail
     if isinstance(detail, dict) and {"code", "message"} <= detail.keys():
-        return JSONResponse(detail, error.status_code, error.headers)
+        return JSONResponse(json_without_paths(detail), error.status_code, error.headers)
     status, message = error.status_code, str(detail)
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
     if message == phrase or status == 400:
         message = HTTP_MESSAGES.get(status, message)
-    return JSONResponse(
-        {"code": HTTP_CODES.get(status, f"http_{status}"), "message": message}, status, error.headers
-    )
+    content = {"code": HTTP_CODES.get(status, f"http_{status}"), "message": json_without_paths(message)}
+    return JSONResponse(content, status, error.headers)
 
 
 def _validation(error: RequestValidationError) -> JSONResponse:
