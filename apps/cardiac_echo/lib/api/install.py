@@ -36,6 +36,7 @@ from lib.api import logs as log_routes
 from lib.child_process import run_task
 from lib.security import guard
 from lib.security.login import Login, token_user
+from lib.security.roles import begin_serving
 from lib.security.uploads import Uploads
 
 ROUTERS = (
@@ -59,6 +60,7 @@ def install() -> None:
 
 def _install(api: FastAPI) -> None:
     errors.install(api)
+    begin_serving()
     # Not by FastAPI's dependency_overrides: with any of them it analyses every dependency at every request.
     auth.from_token = token_user
     background._task_func = run_task

@@ -5,7 +5,6 @@ Replaces MONAI Label's check, which refuses every signed token as it names no al
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -21,6 +20,7 @@ from lib.errors import refused
 from lib.security.environment import environment
 from lib.security.guard import path_of
 from lib.security.realm import Realm
+from lib.security.roles import STRANGER, note_sender, sender
 
 ALGORITHMS = ["RS256", "RS384", "RS512"]
 LEEWAY_S = 30
@@ -29,9 +29,6 @@ LEEWAY_S = 30
 PUBLIC = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico", "/auth"})
 PUBLIC_FOLDERS = ("/auth/", "/static/")
 """What is answered without a token; anything else, known or not, is not."""
-
-_sender: ContextVar[User | None] = ContextVar("sender", default=None)
-"""Who sent the request that is being answered."""
 
 
 class Login:
@@ -51,9 +48,9 @@ class Login:
                 user = await run_in_threadpool(user_of, _bearer(Headers(scope=scope)))
                 if settings.MONAI_LABEL_AUTH_ROLE_USER not in user.roles and not public:
                     raise refused(403, "forbidden", f"role {settings.MONAI_LABEL_AUTH_ROLE_USER} is needed")
-                _sender.set(user)
+                note_sender(user)
             except HTTPException:
-                _sender.set(None)
+                note_sender(STRANGER)
                 if not public:
                     raise
         await self.app(scope, receive, send)
@@ -66,8 +63,8 @@ def token_user(token: str) -> User:
     """
     if not settings.MONAI_LABEL_AUTH_ENABLE:
         return DEFAULT_USER
-    user = _sender.get()
-    if user is None:
+    user = sender()
+    if user is STRANGER:
         raise _not_logged_in("log in again: the token is not valid here")
     return user
 
