@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from numpy.typing import NDArray
 
@@ -19,6 +18,8 @@ from cardiolabel.inference.models import check_view
 from cardiolabel.inference.predictor import Prepared
 from lib.datastore import StudiesDatastore
 from lib.engine import Engine
+from lib.notes import ORIGINAL
+from lib.security.server_paths import without_paths
 
 logger = logging.getLogger(__name__)
 
@@ -43,13 +44,12 @@ class Batch:
     datastore : StudiesDatastore
         Takes the masks.
     request : mapping
-        ``model``, and as MONAI Label has them ``images``, ``label_tag`` and ``max_batch_size``.
+        ``model``, and as MONAI Label has them ``images`` and ``max_batch_size``.
     """
 
     def __init__(self, engine: Engine, datastore: StudiesDatastore, request: Mapping[str, Any]) -> None:
         self._engine, self._datastore, self._request = engine, datastore, request
         self._predictor = engine.models.named(request["model"])
-        self._tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
 
     def __call__(self) -> dict[str, dict[str, Any]]:
         """Which images have a label now, and why others have none."""
@@ -72,15 +72,15 @@ class Batch:
             check_view(self._predictor.card.name, self._predictor.recipe.views, record)
             return self._predictor.prepare(self._engine.studies.image(record).clip)
         except InputError as error:
-            image.reason = str(error)
+            image.reason = without_paths(str(error))
             return None
 
     def _finish(self, image: _Image, masks: NDArray[np.uint8] | None) -> tuple[str, dict[str, Any]]:
         if masks is None:
             return image.image_id, {"label": None, "params": {"reason": image.reason}}
         used = self._predictor.used.as_dict()
-        self._datastore.save_prediction(image.image_id, masks, self._tag, model=used)
-        return image.image_id, {"label": image.image_id, "tag": self._tag, "params": {"model": used}}
+        self._datastore.save_prediction(image.image_id, masks, model=used)
+        return image.image_id, {"label": image.image_id, "tag": ORIGINAL, "params": {"model": used}}
 
 
 def progress(lines: Iterable[str]) -> dict[str, int] | None:

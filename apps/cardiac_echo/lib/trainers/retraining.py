@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from cardiolabel.inference.models import ModelSource
 from cardiolabel.retraining.retrain import retrain
 from cardiolabel.retraining.settings import Settings, devices
 from cardiolabel.retraining.status import Status, read_status
+from lib.security.server_paths import json_without_paths, without_paths
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,12 @@ class Retraining(TrainTask):
 
     def status(self) -> Status | None:
         """Where the last run stands; None where there was none."""
-        return read_status(self.model, self._weights)
+        status = read_status(self.model, self._weights)
+        if status is None:
+            return None
+        # What an error said in the process that trained may name a file of the server.
+        skipped = json_without_paths(status.skipped)
+        return replace(status, reason=without_paths(status.reason), skipped=skipped)
 
     def settings(self, request: Mapping[str, Any]) -> Settings:
         """What a request asks for.
@@ -95,7 +101,7 @@ class Retraining(TrainTask):
             self.model, self._studies, self._weights, settings=self.settings(request), base=self._base,
             on_progress=_log,
         )  # fmt: skip
-        return asdict(found)
+        return dict(json_without_paths(asdict(found)))
 
 
 def _switch(said: object) -> bool:
