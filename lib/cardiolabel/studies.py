@@ -347,7 +347,10 @@ class Studies(StudiesFolder):
                 return self.masked(record, path), tag, None
             found = fresh or self._predicted(record, model, may_predict=may_predict)
             return masked_image(record, found.masks, found.grid, found.labels), "model", found.model
-        except (InputError, ModelError, OSError) as error:
+        except OSError as error:  # whose own message would name folders
+            reason = f"{path.name if path else record.path.name}: cannot be read ({error.strerror})"
+            return without_masks(record, record.labels, reason), "none", None
+        except (InputError, ModelError) as error:
             return without_masks(record, record.labels, str(error)), "none", None
 
     def _predicted(self, record: Record, model: str | None, *, may_predict: bool) -> Predicted:

@@ -175,7 +175,9 @@ def _load(path: Path) -> tuple[NDArray[np.generic], Grid]:
     except FileNotFoundError:
         raise ImageReadError(f"{path.name}: no such file") from None
     except (*_UNREADABLE, OSError, EOFError, ValueError, OverflowError, zlib.error) as error:
-        raise ImageReadError(f"{path.name}: not a readable NIfTI file ({error})") from error
+        # The system's own message would name folders.
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise ImageReadError(f"{path.name}: not a readable NIfTI file ({reason})") from error
     except KeyError as error:  # how nibabel says that it does not know a code
         raise ImageReadError(f"{path.name}: not a readable NIfTI file (unknown code {error})") from error
     grid = Grid(
