@@ -35,6 +35,7 @@ from lib.api import (
 from lib.api import logs as log_routes
 from lib.child_process import run_task
 from lib.security import guard
+from lib.security.front import bound_connections
 from lib.security.login import Login, token_user
 from lib.security.roles import begin_serving
 from lib.security.uploads import Uploads
@@ -56,6 +57,7 @@ def install() -> None:
     if not getattr(api.state, "cardiolabel", False):
         api.state.cardiolabel = True
         _install(api)
+        bound_connections()
 
 
 def _install(api: FastAPI) -> None:

@@ -19,6 +19,9 @@ class Environment(BaseSettings):
     hosts: str = ""
     max_upload_mb: int = Field(default=512, gt=0)
     max_image_mb: int = Field(default=2048, gt=0)
+    max_connections: int = Field(default=1000, gt=0)
+    max_connections_per_address: int = Field(default=200, gt=0)
+    max_uploads_mb: int = Field(default=0, ge=0)
     auth_issuer: str = ""
 
     model_config = SettingsConfigDict(env_prefix="CARDIOLABEL_", env_file=".env", extra="ignore")
