@@ -9,7 +9,7 @@ from typing import Any
 
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
-from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
@@ -31,10 +31,13 @@ from lib.datastore import StudiesDatastore
 from lib.devices import check_device
 from lib.engine import Engine
 from lib.errors import refused
+from lib.leases import Leases
 from lib.logs import be_discreet
 from lib.model_choice import choose_model
+from lib.notes import ORIGINAL
 from lib.scoring import Scoring
-from lib.security.environment import apply_limits
+from lib.security.environment import apply_limits, environment
+from lib.security.roles import Role, require
 from lib.sessions import UploadSessions
 from lib.startup import clear_start
 from lib.trainers.progress import train_stats
@@ -76,6 +79,9 @@ class CardiacEchoApp(MONAILabelApp):
             database_url=os.environ.get(URL_VARIABLE),
             watch=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
             read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
+        )
+        self.leases = Leases(
+            self.engine.store, lease_s=self.lease_s, at_most=environment().leases_per_annotator
         )
         self.scoring = Scoring(self.engine, conf.get("scoring", "on"))
         super().__init__(
@@ -132,6 +138,10 @@ class CardiacEchoApp(MONAILabelApp):
             raise refused(
                 404, "unknown_model", f"no model {request.get('model')!r}; there are: {_names(self._infers)}"
             )
+        if request.get("save_label"):
+            require(Role.ANNOTATOR)
+        if (request.get("label_tag") or ORIGINAL) != ORIGINAL:
+            raise refused(422, "unknown_tag", f"label_tag: a prediction is saved as {ORIGINAL}, nothing else")
         datastore = datastore or self.datastore()
         image = request.get("image")
         stored = not isinstance(image, Path)
@@ -143,11 +153,11 @@ class CardiacEchoApp(MONAILabelApp):
         file, params = self._infers[model]({**request, "model": model})
         if note:
             params["note"] = note
-        label, tag = file, request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
+        label = file
         if stored and request.get("save_label"):
-            datastore.save(image, Path(file), tag, info={"allow_empty": True}, model=params["model"])
+            datastore.save(image, Path(file), ORIGINAL, info={"allow_empty": True}, model=params["model"])
             label = image
-        return {"label": label, "tag": tag, "file": file, "params": params}
+        return {"label": label, "tag": ORIGINAL, "file": file, "params": params}
 
     def infer_wsi(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Refused: there are no whole-slide models, and the stock method reads any path it is given."""
@@ -155,14 +165,20 @@ class CardiacEchoApp(MONAILabelApp):
 
     def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Predict many images; one that cannot be read gets a reason and does not end the batch."""
+        require(Role.ADMIN)
         return Batch(self.engine, self.datastore(), request)()
 
     def train(self, request: dict[str, Any]) -> Any:
         """Retrain a model, mostly in a process of its own."""
+        require(Role.ADMIN)
         return super().train(request)
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Choose the next image to correct; without an ``id`` when nothing is left for this annotator."""
+        """Choose the next image to correct; without an ``id`` when nothing is left for this annotator.
+
+        ``client_id`` in the request is the annotator.
+        """
+        require(Role.ANNOTATOR)
         strategy = self._strategies.get(request.get("strategy"))
         if strategy is None:
             message = f"no strategy {request.get('strategy')!r}; there are: {_names(self._strategies)}"
@@ -170,7 +186,10 @@ class CardiacEchoApp(MONAILabelApp):
         chosen = strategy(request, self.datastore())
         if "id" not in chosen:
             return chosen
-        return {**chosen, **self._opened_by_viewers(chosen["id"])}
+        if again := self.leases.instead_of(chosen["id"], str(request.get("client_id") or "")):
+            why = f"you have {self.leases.at_most} images already, this one the longest"
+            chosen = {"id": again.image_id, "lease": again.as_json(), "why": why}
+        return {**self._opened_by_viewers(chosen["id"]), **chosen}
 
     def _opened_by_viewers(self, image_id: str) -> dict[str, Any]:
         """What 3D Slicer needs to open an image: from ``path`` where it is there, else by a download."""
@@ -200,6 +219,7 @@ class CardiacEchoApp(MONAILabelApp):
 
     def reload(self) -> None:
         """Load the models and compare the studies folder with its records anew."""
+        require(Role.ADMIN)
         self.engine.reload()
 
     def on_init_complete(self) -> None:

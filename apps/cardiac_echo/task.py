@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 
-METHODS = ("train", "batch_infer", "scoring")
+METHODS = ("train", "batch_infer")
 
 
 def main(source: str, method: str) -> None:

@@ -25,6 +25,8 @@ from cardiolabel.store.versions import FINAL
 from cardiolabel.store.writer import Save
 from lib.engine import Engine
 from lib.errors import refused
+from lib.notes import IMAGE_FIELDS, LABEL_FIELDS, ORIGINAL, checked_notes, writable_tag
+from lib.security.roles import Role, require, sender_name
 
 
 class StudiesDatastore(Datastore):
@@ -100,7 +102,7 @@ class StudiesDatastore(Datastore):
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """What is known of an image and what clients noted."""
         record = self._studies.record(image_id)
-        return {**datastore_v2.image_info(record), **self._store.image_info(image_id)}
+        return {**self._store.image_info(image_id), **datastore_v2.image_info(record)}
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         """Author, time and version of a label, its patient as measured with it, and what clients noted."""
@@ -126,6 +128,7 @@ class StudiesDatastore(Datastore):
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """A ZIP file of every labelled image, its label and the records; the caller removes it."""
+        require(Role.ADMIN)
         cases = self.datalist()
         if not cases:
             raise refused(404, "no_labels", "no image has a final label yet")
@@ -162,17 +165,18 @@ class StudiesDatastore(Datastore):
         BadNameError, ImageReadError, ImageContentError, ConflictError, BusyError
             As `ImageFiles.add`; nothing is stored.
         """
-        self._refuse_changes()
+        self._allow_change(Role.ANNOTATOR)
         source = Path(image_filename)
         stem = check_name("image id", image_id) if image_id else image_stem(source)
+        notes = checked_notes(image_info or {}, IMAGE_FIELDS)
         nifti.read(source)
         record = self._images.add(source, stem)
-        self._store.update_image_info(record.image_id, image_info or {})
+        self._store.update_image_info(record.image_id, notes)
         return record.image_id
 
     def replace_image(self, image_id: str, file: Path, *, checksum: str, author: str) -> Replaced:
         """Replace an image's pixels, and keep the file that was there; errors as `ImageFiles.replace`."""
-        self._refuse_changes()
+        self._allow_change(Role.ADMIN)
         nifti.read(file)
         replaced = self._images.replace(image_id, file, checksum=checksum, author=author)
         self._engine.viewer_images.remove(image_id)
@@ -180,7 +184,7 @@ class StudiesDatastore(Datastore):
 
     def remove_image(self, image_id: str, *, author: str = "") -> None:
         """Remove an image and its labels; the labels' versions and the image's checksum are kept."""
-        self._refuse_changes()
+        self._allow_change(Role.ADMIN)
         self._images.remove(image_id, author=author)
         self._engine.viewer_images.remove(image_id)
 
@@ -220,50 +224,56 @@ class StudiesDatastore(Datastore):
         ------
         As `cardiolabel.corrections.Corrections.save`.
         """
-        self._refuse_changes()
+        self._allow_change(Role.ANNOTATOR)
         record = self._studies.record(image_id)
-        check_name("tag", tag)
-        notes = dict(info)
+        writable_tag(tag)
+        notes = checked_notes(info, LABEL_FIELDS)
         frames = read_mask_on(
             file, self._studies.image(record).grid, record.labels, stack=record.is_stack,
             segments=_segments(notes.get("label_info")),
         )  # fmt: skip
         allow_empty = notes.pop("allow_empty", False) is True
         said = _version(notes.pop("base_version", None))
-        author = author or str(notes.get("client_id") or "")[:200]
+        author = sender_name() or author or str(notes.get("client_id") or "")[:200]
         save = Save(author=author, base=said if base is None else base, model=model, info=notes)
         return self._engine.corrections.save(image_id, frames, tag=tag, save=save, allow_empty=allow_empty)
 
-    def save_prediction(
-        self, image_id: str, frames: NDArray[np.uint8], tag: str, *, model: dict[str, Any]
-    ) -> None:
-        """Store masks ``(T, H, W)`` that a model gave; patients are measured where that makes a final label.
+    def save_prediction(self, image_id: str, frames: NDArray[np.uint8], *, model: dict[str, Any]) -> None:
+        """Store masks ``(T, H, W)`` that a model gave, beside any final label.
 
         Raises
         ------
         As `cardiolabel.corrections.Corrections.save`.
         """
-        self._refuse_changes()
-        check_name("tag", tag)
+        self._allow_change(Role.ANNOTATOR)
+        save = Save(author=sender_name(), base=None, model=model, info={})
         self._engine.corrections.save(
-            image_id, frames, tag=tag, save=Save(author="", base=None, model=model, info={}),
-            allow_empty=True, measure=tag == FINAL,
-        )  # fmt: skip
+            image_id, frames, tag=ORIGINAL, save=save, allow_empty=True, measure=False
+        )
+
+    def roll_back(self, image_id: str, number: int, tag: str) -> Correction:
+        """Make an earlier version the current one, as `cardiolabel.corrections.Corrections.roll_back`."""
+        self._allow_change(Role.ANNOTATOR)
+        save = Save(author=sender_name())
+        return self._engine.corrections.roll_back(image_id, number, tag=writable_tag(tag), save=save)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Remove a label; its versions are kept."""
-        self._refuse_changes()
+        self._allow_change(Role.ADMIN)
         self._store.writer.remove_label(label_id, label_tag)
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Add notes to an image."""
-        self._refuse_changes()
-        self._store.update_image_info(image_id, info)
+        self._allow_change(Role.ANNOTATOR)
+        notes = self._store.image_info(self._studies.record(image_id).image_id)
+        self._store.update_image_info(image_id, checked_notes(info, IMAGE_FIELDS, beside=notes))
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add notes to a label."""
-        self._refuse_changes()
-        self._store.update_label_info(label_id, label_tag, info)
+        self._allow_change(Role.ANNOTATOR)
+        current = self._store.label(label_id, writable_tag(label_tag))
+        notes = checked_notes(info, LABEL_FIELDS, beside=current.info if current else None)
+        self._store.update_label_info(label_id, label_tag, notes)
 
     def status(self) -> dict[str, Any]:
         """Number of images, of those with a final label, and of labels by tag."""
@@ -281,7 +291,9 @@ class StudiesDatastore(Datastore):
                 label["info"] = _with_names(label["info"], records.get(image_id))
         return document
 
-    def _refuse_changes(self) -> None:
+    def _allow_change(self, role: Role) -> None:
+        """Refuse whoever has not this role, and everybody where the folder is only read."""
+        require(role)
         if self._read_only:
             raise refused(403, "read_only", "this server only reads its studies folder")
 

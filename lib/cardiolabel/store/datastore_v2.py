@@ -76,7 +76,7 @@ def document(
     objects: dict[str, Any] = {}
     for record in records:
         extension = SUFFIX if record.path.name.lower().endswith(SUFFIX) else record.path.suffix
-        info = {**image_info(record), **notes.get(record.image_id, {})}
+        info = {**notes.get(record.image_id, {}), **image_info(record)}
         objects[record.image_id] = {"image": {"ext": extension, "info": info}, "labels": {}}
     for version in labels:
         if version.image_id in objects:

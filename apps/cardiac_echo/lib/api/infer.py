@@ -6,20 +6,17 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Depends, File, Form, UploadFile
-from monailabel.config import settings
+from fastapi import APIRouter, BackgroundTasks, File, UploadFile
 from monailabel.endpoints.infer import ResultType, send_response
-from monailabel.endpoints.user.auth import RBAC
 from monailabel.interfaces.utils.app import app_instance
 
 from lib.api import received
+from lib.api.schemas import InferParams, InferText
 from lib.api.sessions import known
 from lib.errors import refused
+from lib.security.roles import Role, needs
 
-router = APIRouter(dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
-
-OURS = frozenset({"model", "image", "session"})
-"""Parts of a request that its params cannot replace."""
+router = APIRouter(dependencies=[needs(Role.USER)])
 
 
 @router.post("/infer/{model}", tags=["Infer"], summary="Masks and measurements of one image")
@@ -28,16 +25,19 @@ def infer(
     model: str,
     image: str = "",
     session_id: str = "",
-    params: Annotated[str, Form()] = "{}",
+    params: InferText = "{}",
     file: Annotated[UploadFile | None, File()] = None,
     output: ResultType | None = None,
 ) -> Any:
-    """As MONAI Label's endpoint, for an image id, an uploaded file or a session."""
+    """As MONAI Label's endpoint, for an image id, an uploaded file or a session.
+
+    ``save_label``, for annotators, stores the mask of an image as its label of tag ``original``.
+    """
     if output is ResultType.dicom_seg:
         raise refused(422, "unsupported_output", "output=dicom_seg: expected image, json or all")
     app = app_instance()
-    request = {key: value for key, value in received.json_object(params).items() if key not in OURS}
-    request |= {"model": model, "image": image}
+    asked = received.params(InferParams, params).model_dump(mode="json")
+    request = {**asked, "model": model, "image": image}
     if session_id:
         request["image"] = Path(known(session_id).image)
     elif file is None and not image:

@@ -7,27 +7,27 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, File, Form, Header, Query, Response, UploadFile
+from fastapi import APIRouter, File, Header, Query, Response, UploadFile
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse
 from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
 from cardiolabel.corrections import Correction
 from cardiolabel.errors import InputError
 from cardiolabel.io import nifti
 from cardiolabel.store.versions import FINAL
-from cardiolabel.store.writer import Save
 from lib.api import received
+from lib.api.schemas import LabelParams, LabelText, Number, TagName
 from lib.engine import Engine
 from lib.errors import refused
+from lib.security.roles import Role, needs
 
 router = APIRouter(tags=["Labels"])
 
-Reader = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))]
-Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
-Number = Annotated[int, Query(ge=1, le=2**31 - 1)]
+Reader = Annotated[User, needs(Role.USER)]
+Annotator = Annotated[User, needs(Role.ANNOTATOR)]
 
 
 @router.put("/datastore/label", tags=["Datastore"], summary="Save a corrected mask and measure its patient")
@@ -36,8 +36,8 @@ def save_label(
     label: Annotated[UploadFile, File()],
     user: Annotator,
     response: Response,
-    params: Annotated[str, Form()] = "{}",
-    tag: str = FINAL,
+    params: LabelText = "{}",
+    tag: TagName = FINAL,
     if_match: Annotated[str | None, Header()] = None,
 ) -> dict[str, Any]:
     """As MONAI Label's endpoint; the answer carries the new version and the patient's new measurement.
@@ -46,7 +46,7 @@ def save_label(
     version in ``If-Match``, else since the annotator was handed the image. Both masks are kept then.
     ``allow_empty`` in the params takes a mask without labelled pixels.
     """
-    info = received.json_object(params)
+    info = received.params(LabelParams, params).model_dump(mode="json", exclude_unset=True)
     with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
         path = received.upload(label, Path(folder))
         saved = (
@@ -86,7 +86,7 @@ def label_file(
 
 
 @router.get("/cardiac/labels/{image}/versions", summary="Every version of a label")
-def versions(image: str, user: Reader, tag: str = FINAL) -> list[dict[str, Any]]:
+def versions(image: str, user: Reader, tag: TagName = FINAL) -> list[dict[str, Any]]:
     """The oldest first: author, time, how it came to be, model, EF before and after."""
     engine = app_instance().engine
     engine.studies.record(image)
@@ -97,7 +97,7 @@ def versions(image: str, user: Reader, tag: str = FINAL) -> list[dict[str, Any]]
 
 @router.get("/cardiac/labels/{image}/versions/{version}", summary="Download one version of a label")
 def version_file(
-    image: str, version: Annotated[int, PathParameter(ge=1, le=2**31 - 1)], user: Reader, tag: str = FINAL
+    image: str, version: Annotated[int, PathParameter(ge=1, le=2**31 - 1)], user: Reader, tag: TagName = FINAL
 ) -> FileResponse:
     """The mask as it was."""
     _, path = app_instance().engine.store.version(image, tag, version)
@@ -107,11 +107,10 @@ def version_file(
 
 @router.post("/cardiac/labels/{image}/rollback", summary="Make an earlier version of a label the current one")
 def roll_back(
-    image: str, version: Number, user: Annotator, response: Response, tag: str = FINAL
+    image: str, version: Number, user: Annotator, response: Response, tag: TagName = FINAL
 ) -> dict[str, Any]:
     """As a new version, so that nothing is lost; the answer is that of saving."""
-    save = Save(author=author(user))
-    return _answer(app_instance().engine.corrections.roll_back(image, version, tag=tag, save=save), response)
+    return _answer(app_instance().datastore().roll_back(image, version, tag), response)
 
 
 def author(user: User) -> str:

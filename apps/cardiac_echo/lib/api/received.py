@@ -6,9 +6,10 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import UploadFile
+from pydantic import BaseModel, ValidationError
 
 from cardiolabel.datasets.file_names import last_part, normalized
 from lib.errors import refused
@@ -16,6 +17,27 @@ from lib.security.names import strict_json
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST = 255
+_SHOWN_PROBLEMS = 5
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+def params(schema: type[Schema], text: str, *, what: str = "params") -> Schema:
+    """A form's field, as the JSON of a schema.
+
+    Raises
+    ------
+    HTTPException
+        400: a name in it is a path. 422: it is no such JSON, or has fields that are not known.
+    """
+    try:
+        return schema.model_validate(json_object(text, what=what))
+    except ValidationError as error:
+        problems = (
+            f"{'.'.join([what, *map(str, problem['loc'])])[:80]}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)[:_SHOWN_PROBLEMS]
+        )
+        raise refused(422, "bad_params", "; ".join(problems)) from None
 
 
 def json_object(params: str, *, what: str = "params") -> dict[str, Any]:

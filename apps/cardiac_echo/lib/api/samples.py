@@ -4,31 +4,34 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC, User
+from fastapi import APIRouter, Request
+from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
-from cardiolabel.errors import LeasedError
 from lib.api.labels import author
+from lib.api.schemas import ClientId, SampleParams
+from lib.security.locality import shows_paths
+from lib.security.roles import Role, needs
 
 router = APIRouter()
 
-Reader = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))]
-Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
+Reader = Annotated[User, needs(Role.USER)]
+Annotator = Annotated[User, needs(Role.ANNOTATOR)]
 
 
 @router.post("/activelearning/{strategy}", tags=["ActiveLearning"], summary="The next image to correct")
 def next_sample(
-    strategy: str, user: Reader, params: Annotated[dict[str, Any] | None, Body()] = None
+    strategy: str, user: Annotator, request: Request, params: SampleParams | None = None
 ) -> dict[str, Any]:
     """As MONAI Label's endpoint: nobody else is handed the image while its lease lasts.
 
-    The annotator is the login's name, without login ``client_id`` of the params.
+    The annotator is the login's name, without login ``client_id`` of the params. ``path`` is for programs
+    on the server's own machine; others download the image.
     """
-    request = {**(params or {}), "strategy": strategy}
-    request["client_id"] = author(user) or str(request.get("client_id") or "")[:200]
-    return app_instance().next_sample(request)
+    asked = params or SampleParams()
+    annotator = author(user) or asked.client_id or ""
+    sample = app_instance().next_sample({"strategy": strategy, "seed": asked.seed, "client_id": annotator})
+    return sample if shows_paths(request.scope) else {**sample, "path": None}
 
 
 @router.get("/cardiac/leases", tags=["Leases"], summary="Who works on which image until when")
@@ -38,22 +41,12 @@ def leases(user: Reader) -> list[dict[str, Any]]:
 
 
 @router.put("/cardiac/leases/{image}", tags=["Leases"], summary="Take an image, or keep it longer")
-def take(image: str, user: Annotator, client_id: str = "") -> dict[str, Any]:
-    """409 where somebody else has it."""
-    app = app_instance()
-    return app.engine.store.take(image, author(user) or client_id[:200], seconds=app.lease_s).as_json()
+def take(image: str, user: Annotator, client_id: ClientId = "") -> dict[str, Any]:
+    """409 where somebody else has it, or this annotator has enough."""
+    return app_instance().leases.take(image, author(user) or client_id).as_json()
 
 
 @router.delete("/cardiac/leases/{image}", tags=["Leases"], summary="Give an image back")
-def release(image: str, user: Annotator, client_id: str = "") -> dict[str, Any]:
+def release(image: str, user: Annotator, client_id: ClientId = "") -> dict[str, Any]:
     """Only an administrator ends somebody else's lease."""
-    store = app_instance().engine.store
-    held = next((one for one in store.leases() if one.image_id == image), None)
-    me = author(user) or client_id[:200]
-    if held and held.annotator != me and settings.MONAI_LABEL_AUTH_ROLE_ADMIN not in user.roles:
-        raise LeasedError(
-            f"{image}: {held.annotator or 'somebody'} works on it; ask them or an administrator"
-        )
-    if held:
-        store.release(image)
-    return {"released": bool(held)}
+    return {"released": app_instance().leases.release(image, author(user) or client_id)}

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import psutil
-from fastapi import APIRouter, Body, Depends
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC
+from fastapi import APIRouter
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import processes, tasks
-from pydantic import BaseModel, ConfigDict, Field
 
+from lib.api.schemas import BatchParams, ScoreAllParams, ScoreParams, TrainAllParams, TrainParams
 from lib.batch import progress
 from lib.devices import check_device
 from lib.errors import refused
+from lib.security.roles import Role, needs, require
 from lib.trainers.progress import last_task, model_stats
 
 router = APIRouter()
 
-Reader = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
-Annotator = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
-Admin = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
-
-Params = Annotated[dict[str, Any] | None, Body()]
+Reader, Annotator, Admin = needs(Role.USER), needs(Role.ANNOTATOR), needs(Role.ADMIN)
 
 KEPT = 50
 """Ended tasks that are remembered."""
@@ -40,7 +34,6 @@ REFUSED = "REFUSED"
 """Status of a training that ended well, with a model that is not better than the one that is served."""
 
 _STARTED_WITHIN_S = 60
-_LONGEST_REQUEST = 100_000  # it travels as one argument of a command
 _starting = threading.Lock()
 
 
@@ -52,22 +45,10 @@ class Kind(StrEnum):
     SCORING = "scoring"
 
 
+ROLES = {Kind.BATCH: Role.ADMIN, Kind.TRAIN: Role.ADMIN, Kind.SCORING: Role.ANNOTATOR}
+"""Who may start and stop them."""
+
 _running_here: set[Kind] = set()
-
-
-class BatchParams(BaseModel):
-    """Which images to predict and how; what is not named here is passed on."""
-
-    model_config = ConfigDict(extra="allow")
-
-    images: Literal["all", "labeled", "unlabeled"] | list[str] | None = None
-    labels: list[str] | None = None
-    label_tag: str | None = None
-    save_label: bool = True
-    max_workers: int = Field(default=1, ge=0, le=64)
-    max_batch_size: int = Field(default=0, ge=0)
-    device: str | None = Field(default=None, max_length=40)
-    gpus: str = Field(default="all", pattern=r"^(all|[0-9]+(,[0-9]+)*)$", max_length=200)
 
 
 @router.get(
@@ -87,9 +68,13 @@ def batch_infer(
 ) -> Any:
     """As MONAI Label's endpoint; one at a time."""
     _check_known(model, app_instance()._infers, "model")
-    options = (params or BatchParams()).model_dump(exclude_none=True)
-    check_device(options.get("device"))
-    return _start(Kind.BATCH, [{"images": images.value, **options, "model": model}], run_sync)[0]
+    asked = params or BatchParams()
+    check_device(asked.device)
+    request = {
+        "model": model, "images": asked.images or images.value, "max_batch_size": asked.max_batch_size,
+        "gpus": asked.gpus,
+    }  # fmt: skip
+    return _start(Kind.BATCH, [request], run_sync)[0]
 
 
 @router.delete("/batch/infer", tags=["Infer"], summary="Stop predicting", dependencies=[Admin])
@@ -105,17 +90,17 @@ def train_status(all: bool = False, check_if_running: bool = False) -> Any:
 
 
 @router.post("/train/", include_in_schema=False, dependencies=[Admin])
-def train_all(params: Params = None, run_sync: bool = False) -> dict[str, Any]:
+def train_all(params: TrainAllParams | None = None, run_sync: bool = False) -> dict[str, Any]:
     """Every model, one after the other, those that share weights once; nothing where there is none."""
     once = {task.model: name for name, task in reversed(app_instance()._trainers.items())}
-    return _start_all(Kind.TRAIN, "model", reversed(once.values()), params, run_sync)
+    return _start_all(Kind.TRAIN, "model", list(reversed(once.values())), params, run_sync)
 
 
 @router.post("/train/{model}", tags=["Train"], summary="Train a model", dependencies=[Admin])
-def train(model: str, params: Params = None, run_sync: bool = False) -> Any:
+def train(model: str, params: TrainParams | None = None, run_sync: bool = False) -> Any:
     """As MONAI Label's endpoint; one at a time."""
     _check_known(model, app_instance()._trainers, "model")
-    return _start(Kind.TRAIN, [{**(params or {}), "model": model}], run_sync)[0]
+    return _start(Kind.TRAIN, [_request("model", model, params)], run_sync)[0]
 
 
 @router.delete("/train/", tags=["Train"], summary="Stop training", dependencies=[Admin])
@@ -131,16 +116,16 @@ def scoring_status(all: bool = False, check_if_running: bool = False) -> Any:
 
 
 @router.post("/scoring/", include_in_schema=False, dependencies=[Annotator])
-def score_all(params: Params = None, run_sync: bool = False) -> dict[str, Any]:
+def score_all(params: ScoreAllParams | None = None, run_sync: bool = False) -> dict[str, Any]:
     """By every method, one after the other; nothing where there is none."""
-    return _start_all(Kind.SCORING, "method", app_instance()._scoring_methods, params, run_sync)
+    return _start_all(Kind.SCORING, "method", list(app_instance()._scoring_methods), params, run_sync)
 
 
 @router.post("/scoring/{method}", tags=["Scoring"], summary="Score labels", dependencies=[Annotator])
-def score(method: str, params: Params = None, run_sync: bool = False) -> Any:
+def score(method: str, params: ScoreParams | None = None, run_sync: bool = False) -> Any:
     """As MONAI Label's endpoint; one at a time."""
     _check_known(method, app_instance()._scoring_methods, "method")
-    return _start(Kind.SCORING, [{**(params or {}), "method": method}], run_sync)[0]
+    return _start(Kind.SCORING, [_request("method", method, params)], run_sync)[0]
 
 
 @router.delete("/scoring/", tags=["Scoring"], summary="Stop scoring", dependencies=[Annotator])
@@ -156,21 +141,35 @@ def _check_known(name: str, known: dict[str, Any], what: str) -> None:
         )
 
 
+def _request(key: str, name: str, params: TrainParams | ScoreParams | None) -> dict[str, Any]:
+    """What a task gets of a request: the fields that are known, as far as they were given."""
+    asked = params.model_dump(mode="json", exclude_none=True) if params else {}
+    return {**asked, key: name}
+
+
 def _start_all(
-    kind: Kind, key: str, names: Iterable[str], params: dict[str, Any] | None, run_sync: bool
+    kind: Kind, key: str, names: list[str], params: TrainAllParams | ScoreAllParams | None, run_sync: bool
 ) -> dict[str, Any]:
     """Start a task for each name, with the params that stand under it."""
-    given = params or {}
-    own = {name: given[name] if isinstance(given.get(name), dict) else {} for name in names}
-    requests = [{**settings, key: name} for name, settings in own.items()]
-    started = _start(kind, requests, run_sync)
-    return {name: {"result": one, "detail": None} for name, one in zip(own, started, strict=True)}
+    by_name: dict[str, Any] = params.model_extra or {} if params else {}
+    unknown = [name for name in by_name if name not in _listed(kind)]
+    if unknown:
+        raise refused(
+            422, "bad_params", f"{unknown[0][:80]!r}: no {key}; there are: {', '.join(names) or 'none'}"
+        )
+    started = _start(kind, [_request(key, name, by_name.get(name)) for name in names], run_sync)
+    return {name: {"result": task, "detail": None} for name, task in zip(names, started, strict=True)}
+
+
+def _listed(kind: Kind) -> Iterable[str]:
+    """Models, or methods, that clients are told of."""
+    app = app_instance()
+    return app._trainers if kind is Kind.TRAIN else app._scoring_methods
 
 
 def _start(kind: Kind, requests: list[dict[str, Any]], run_sync: bool) -> list[Any]:
     """Start tasks, which run one after the other, unless some of their kind do already."""
-    if any(len(json.dumps(request)) > _LONGEST_REQUEST for request in requests):
-        raise refused(422, "bad_params", "the request is too long; name fewer images, or 'all'")
+    require(ROLES[kind])
     if kind is Kind.TRAIN:
         for request in requests:
             app_instance()._trainers[request["model"]].settings(request)
@@ -221,6 +220,7 @@ def _status(kind: Kind, every: bool, check_if_running: bool) -> Any:
 
 
 def _stop(kind: Kind) -> Any:
+    require(ROLES[kind])
     try:
         stopped = AsyncTask.stop(kind)
     except (psutil.NoSuchProcess, StopIteration, KeyError, IndexError):

@@ -1,0 +1,151 @@
+"""What each route takes. Anything else is refused by name, but for what viewers send in vain.
+
+MONAI Label hands every key of a request on to its tasks; here those get nothing that is not named.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from fastapi import Form, Query
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator, model_validator
+
+from lib import notes
+
+Name = Annotated[str, Field(max_length=255)]
+Device = Annotated[str, Field(max_length=40)] | Annotated[list[Name], Field(max_length=64)]
+"""A device's name, or the list that a client was offered, of which the first counts."""
+
+Images = Annotated[list[Name], Field(max_length=100_000)]
+Number = Annotated[int, Query(ge=1, le=2**31 - 1)]
+TagName = Annotated[str, Query(max_length=255, description="final or original; others are read only.")]
+ClientId = Annotated[str, Query(max_length=200, description="The annotator, where there is no login.")]
+
+
+class Params(BaseModel):
+    """Fields that a route takes; ``ignored`` ones are dropped, as viewers send them whatever is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ignored: ClassVar[frozenset[str]] = frozenset({"client_id"})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {key: inner for key, inner in value.items() if key not in cls.ignored}
+
+
+class InferParams(Params):
+    """Of an inference; the image and the model stand in the address."""
+
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("client_id", "result_dtype", "result_compress", "restore_label_idx", "label", "label_info"),
+            *("foreground", "background", "roi", "slice", "reset_state", "selected_label_name"),
+            *("points", "point_labels", "label_prompt", "multi_gpu", "gpus", "logging"),
+        }
+    )
+
+    strict: StrictBool = False
+    device: Device | None = None
+    result_extension: str | None = Field(default=None, max_length=20)
+    save_label: bool = False
+    label_tag: Literal["original"] = "original"
+
+
+class BatchParams(Params):
+    """Of a prediction of many images."""
+
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"client_id", "multi_gpu", "logging", "max_workers", "labels", "save_label"}
+    )
+
+    images: Literal["all", "labeled", "unlabeled"] | Images | None = None
+    label_tag: Literal["original"] = "original"
+    max_batch_size: int = Field(default=0, ge=0)
+    device: Device | None = None
+    gpus: str = Field(default="all", pattern=r"^(all|[0-9]+(,[0-9]+)*)$", max_length=200)
+
+
+class TrainParams(Params):
+    """Of a training; ranges are those of `cardiolabel.retraining.settings.Settings`."""
+
+    epochs: int | None = None
+    learning_rate: float | None = None
+    from_scratch: bool | None = None
+    device: Device | None = None
+
+
+class TrainAllParams(Params):
+    """Of a training of every model: `TrainParams` by model."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, TrainParams] = Field(init=False)
+
+
+class ScoreParams(Params):
+    """Of a scoring, which has nothing to choose."""
+
+
+class ScoreAllParams(Params):
+    """Of a scoring by every method: `ScoreParams` by method."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, ScoreParams] = Field(init=False)
+
+
+class SampleParams(Params):
+    """Of a next sample."""
+
+    ignored: ClassVar[frozenset[str]] = frozenset()
+
+    client_id: str | None = Field(default=None, max_length=200)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+    @field_validator("seed", mode="before")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        text = str(0 if value is None else value)
+        if not (text.isascii() and text.isdecimal() and len(text) <= 10):
+            raise ValueError(f"expected a whole number from 0 to {2**32 - 1}")
+        return int(text)
+
+
+class Notes(BaseModel):
+    """Whatever a client notes: any JSON object, within the limits of `lib.notes`."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"x-bytes": notes.MAX_BYTES})
+
+
+class Segment(BaseModel):
+    """Name of a label file's value, as 3D Slicer lists them."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str = Field(max_length=200)
+    idx: int | str
+
+
+class LabelParams(Notes):
+    """Of a label that is saved, and notes on it."""
+
+    client_id: str | None = Field(default=None, max_length=200)
+    allow_empty: StrictBool = False
+    base_version: int | None = Field(default=None, ge=0, strict=True)
+    label_info: list[Segment] | Segment | None = None
+
+
+def json_text(schema: type[BaseModel]) -> Any:
+    """A form's field that holds JSON of a schema; `lib.api.received.params` reads it."""
+    return Form(
+        json_schema_extra={
+            "contentMediaType": "application/json", "contentSchema": schema.model_json_schema(),
+        }
+    )  # fmt: skip
+
+
+InferText = Annotated[str, json_text(InferParams)]
+LabelText = Annotated[str, json_text(LabelParams)]
+NotesText = Annotated[str, json_text(Notes)]

@@ -1,0 +1,41 @@
+"""Whether a request comes from a program on the server's own machine, which can open the server's files."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from lib.security.environment import environment
+
+OWN_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+PROXY_HEADERS = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via")
+
+
+def shows_paths(scope: Scope) -> bool:
+    """Whether an answer may say where a file lies: on this machine, or by ``CARDIOLABEL_SHOW_PATHS``.
+
+    A proxy on this machine gives itself away by its headers, or by the name that it passes on.
+    """
+    return environment().show_paths or is_local(scope)
+
+
+def is_local(scope: Scope) -> bool:
+    """Whether a request was sent from this machine, to a name of this machine, by no proxy."""
+    headers = Headers(scope=scope)
+    if any(name in headers for name in PROXY_HEADERS):
+        return False
+    host = headers.get("host", "").lower()
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    client = scope.get("client")
+    return name in OWN_NAMES and client is not None and _is_loopback(client[0])
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return bool((mapped or parsed).is_loopback)
