@@ -83,6 +83,15 @@ class Database:
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database for as long as it lasts."""
+        with translated(self.file), self._engine.connect() as connection:
+            if not self.is_sqlite:  # whose reading transactions do so anyway
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that is on disk once the block ends, or never happened.
 

@@ -7,23 +7,19 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from sqlalchemy import URL, Connection
+from sqlalchemy import Connection
 
 from cardiolabel.datasets.id_register import IdRegister, note_patients
 from cardiolabel.datasets.label_names import image_names
 from cardiolabel.domain import Record
-from cardiolabel.errors import StoreError, UnknownImageError, UnknownLabelError
-from cardiolabel.io.files import atomic
+from cardiolabel.errors import UnknownImageError, UnknownLabelError
 from cardiolabel.store import counts, datastore_v2, images, leases, scores, versions
-from cardiolabel.store.database import Database, fact, set_fact, sqlite_file, sqlite_url
-from cardiolabel.store.failures import file_failure, missing
 from cardiolabel.store.foreign_labels import ForeignLabels
-from cardiolabel.store.label_files import HOME, LabelFiles
+from cardiolabel.store.label_files import LabelFiles
 from cardiolabel.store.leases import Lease, Offers
 from cardiolabel.store.names import check_name, storable
-from cardiolabel.store.presence import Presence
+from cardiolabel.store.opening import begin, open_database
 from cardiolabel.store.recovery import note_earlier_versions
 from cardiolabel.store.scores import Scored
 from cardiolabel.store.sync import FolderSync
@@ -34,11 +30,6 @@ from cardiolabel.store.writer import LabelWriter
 LEASE_S = 3600.0
 """How long an image stays with an annotator who does not submit it."""
 
-FOLDER_FACT = "folder"
-"""Fact that says which studies folder a database belongs to."""
-
-DATABASE_NAME = "store.sqlite"
-"""The SQLite file in ``.cardiolabel``, where no other database is named."""
 _PATIENCE_S = 10.0
 """How long the only image that is free may be in another transaction, as on PostgreSQL beside a slow disk."""
 
@@ -81,10 +72,9 @@ class Store:
         watch: bool = True,
     ) -> None:
         self._files = LabelFiles(folder)
-        home = folder / HOME
-        self._presence = _begin(home)
+        self._presence = begin(folder)
         try:
-            self.database = self._opened_database(url or sqlite_url(home / DATABASE_NAME))
+            self.database = open_database(folder, self._files, url)
         except BaseException:
             self._presence.close()
             raise
@@ -92,7 +82,6 @@ class Store:
         self.sync = FolderSync(self.database, self._files, records=records, watch=self._watch)
         self.writer = LabelWriter(self.database, self._files, self.sync)
         try:
-            self._check_owner(home / "id")
             if self._watch:
                 self._watch.start()
             self._note_earlier_ids(folder)
@@ -315,13 +304,6 @@ class Store:
         self.sync.catch_up()
         return self.database.reading()
 
-    def _opened_database(self, url: str | URL) -> Database:
-        """A database is not made anew beside an archive: it would say that there never was a label."""
-        file = sqlite_file(url)
-        if file is not None and not file.exists() and self._files.has_archive():
-            raise missing(f"{file}: no such file", self._files.archive)
-        return Database(url)
-
     def _note_earlier_ids(self, folder: Path) -> None:
         """Before the folder is looked at: whose the ids are that are recorded here already."""
         with self.database.reading() as connection:
@@ -333,30 +315,3 @@ class Store:
         names = image_names(folder, records.values(), unowned_ids=unowned_ids)
         ForeignLabels(folder, self.database, self._files).take_over(records, names)
         datastore_v2.import_once(folder, self.database, self._files, names)
-
-    def _check_owner(self, path: Path) -> None:
-        """Two folders in one database would mix their patients."""
-        with self.database.writing() as connection:
-            self.database.alone(connection)  # or two servers that start at once would each make an id
-            if not path.exists():
-                with atomic(path) as draft:
-                    draft.write_text(f"{uuid4()}\n", encoding="ascii")
-            own = path.read_text(encoding="ascii").strip()
-            owner = fact(connection, FOLDER_FACT)
-            if owner is None:
-                if self._files.has_archive():
-                    raise missing(f"{self.database.file or 'the database'}: no records", self._files.archive)
-                set_fact(connection, FOLDER_FACT, own)
-            elif owner != own:
-                raise StoreError(
-                    f"the database belongs to another studies folder (its id is {owner}, {path} says {own});"
-                    " give every folder a database of its own"
-                )
-
-
-def _begin(home: Path) -> Presence:
-    try:
-        home.mkdir(exist_ok=True)
-        return Presence(home)
-    except OSError as error:
-        raise file_failure(f"{home}: the studies folder must be writable, and is not", error) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -159,6 +160,12 @@ def history(connection: Connection, image_id: str, tag: str) -> list[Version]:
         _version(row)
         for row in connection.execute(select(versions).where(*chosen).order_by(versions.c.number))
     ]
+
+
+def everything(connection: Connection) -> Iterator[Version]:
+    """Every version of every label."""
+    for row in connection.execution_options(yield_per=1000).execute(select(versions)):
+        yield _version(row)
 
 
 def find(connection: Connection, image_id: str, tag: str, number: int) -> Version:

@@ -1,0 +1,95 @@
+"""The database of a studies folder: the right one, and none made anew beside an archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import URL, Connection
+
+from cardiolabel.errors import StoreError
+from cardiolabel.io.files import atomic
+from cardiolabel.store.database import Database, fact, set_fact, sqlite_file, sqlite_url
+from cardiolabel.store.failures import file_failure, missing
+from cardiolabel.store.label_files import HOME, LabelFiles
+from cardiolabel.store.presence import Presence
+
+DATABASE_NAME = "store.sqlite"
+"""The SQLite file in ``.cardiolabel``, where no other database is named."""
+
+_FOLDER = "folder"
+_ID_NAME = "id"
+
+
+def database_url(folder: Path, url: str | None) -> str | URL:
+    """URL of a studies folder's database: the one that is named, or the SQLite file within the folder."""
+    return url or sqlite_url(folder / HOME / DATABASE_NAME)
+
+
+def begin(folder: Path, *, alone: bool = False) -> Presence:
+    """Begin to work on a studies folder.
+
+    Raises
+    ------
+    BusyError
+        Others do, and ``alone`` is wanted.
+    StoreError
+        The folder is not writable.
+    """
+    home = folder / HOME
+    try:
+        home.mkdir(exist_ok=True)
+        return Presence(home, alone=alone)
+    except OSError as error:
+        raise file_failure(f"{home}: the studies folder must be writable, and is not", error) from error
+
+
+def open_database(folder: Path, files: LabelFiles, url: str | None) -> Database:
+    """Open the database of a studies folder, and make it where nothing was ever archived.
+
+    Raises
+    ------
+    DamagedStoreError
+        It is not there, is empty or is damaged, and there is an archive.
+    StoreError
+        It cannot be used, or belongs to another studies folder.
+    """
+    chosen = database_url(folder, url)
+    file = sqlite_file(chosen)
+    if file is not None and not file.exists() and files.has_archive():
+        raise missing(f"{file}: no such file", files.archive)
+    database = Database(chosen)
+    try:
+        with database.writing() as connection:
+            database.alone(connection)  # or two servers that start at once would each make an id
+            is_owned = fact(connection, _FOLDER) is not None
+            if not is_owned and files.has_archive():
+                raise missing(f"{database.file or 'the database'}: no records", files.archive)
+            claim(connection, folder)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def claim(connection: Connection, folder: Path) -> None:
+    """Note whose a new database is; two folders in one database would mix their patients.
+
+    Raises
+    ------
+    StoreError
+        It belongs to another studies folder.
+    """
+    path = folder / HOME / _ID_NAME
+    if not path.exists():
+        with atomic(path) as draft:
+            draft.write_text(f"{uuid4()}\n", encoding="ascii")
+    own = path.read_text(encoding="ascii").strip()
+    owner = fact(connection, _FOLDER)
+    if owner is None:
+        set_fact(connection, _FOLDER, own)
+    elif owner != own:
+        raise StoreError(
+            f"the database belongs to another studies folder (its id is {owner}, {path} says {own});"
+            " give every folder a database of its own"
+        )
