@@ -23,6 +23,12 @@ class Environment(BaseSettings):
     max_connections_per_address: int = Field(default=200, gt=0)
     max_uploads_mb: int = Field(default=0, ge=0)
     auth_issuer: str = ""
+    leases_per_annotator: int = Field(default=10, gt=0)
+    show_paths: bool = False
+    audit_log: str = ""
+    audit_max_mb: int = Field(default=16, gt=0)
+    audit_files: int = Field(default=20, gt=0)
+    access_log: bool = False
 
     model_config = SettingsConfigDict(env_prefix="CARDIOLABEL_", env_file=".env", extra="ignore")
 
