@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lib" / "cardiolabel"
 LEVELS = (
     ("errors", "cache", "readable_text", "regions", "rounding"),
-    ("domain", "text_encoding"),
+    ("domain", "memory", "text_encoding"),
     ("io",),
     ("datasets",),
     ("preprocessing",),

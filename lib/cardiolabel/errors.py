@@ -6,7 +6,8 @@
     ├── InputError                   what was given cannot be used
     │   ├── ImageReadError           a file cannot be opened or decoded
     │   ├── ImageContentError        decoded, but not a usable image or mask
-    │   │   └── EmptyMaskError       a mask without any labelled pixel, and nobody said that this is meant
+    │   │   ├── EmptyMaskError       a mask without any labelled pixel, and nobody said that this is meant
+    │   │   └── TooLargeError        it would take more memory than the limit, by what its header says
     │   ├── DatasetError             a dataset folder is incomplete or not of this layout
     │   ├── ManifestError            manifest.csv is malformed
     │   ├── BadNameError             an id or a tag that could not be a file's name
@@ -18,6 +19,7 @@
     ├── MeasurementError             a quantity cannot be measured; the message is the reason
     ├── ClusterError                 other machines cannot be reached, or do not do what they should
     ├── BusyError                    another process is doing the same
+    ├── OverloadedError              others need the memory now; the same would work in a while
     ├── StoreError                   the records of a studies folder cannot be read or written
     │   ├── DiskFullError            there is no room; nothing was stored
     │   ├── NotWritableError         the disk or the database only reads; nothing was stored
@@ -57,6 +59,10 @@ class ImageContentError(InputError):
 
 class EmptyMaskError(ImageContentError):
     """A mask without any labelled pixel, where nobody said that this is meant."""
+
+
+class TooLargeError(ImageContentError):
+    """An image or a mask would take more memory than the limit."""
 
 
 class DatasetError(InputError):
@@ -141,3 +147,7 @@ class StaleModelError(ModelError):
 
 class BusyError(CardiolabelError):
     """Another process is doing the same."""
+
+
+class OverloadedError(CardiolabelError):
+    """Others need the memory now; the same would work in a while."""

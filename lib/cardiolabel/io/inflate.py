@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable
 from typing import BinaryIO
@@ -16,7 +17,11 @@ _HEAD = 1024**2
 _MEMBERS = 100_000  # bgzip's blocks of 64 kB make up 6 GB with fewer
 
 
-def inflate(file: BinaryIO, name: str, *, allowed: Callable[[bytes], int]) -> bytes:
+_PLAIN_HEAD = re.compile(rb"\x1f\x8b\x08(?:\x00.{6}|\x08.{6}[^\x00]{0,255}\x00)", re.DOTALL)
+"""How a member begins that has no fields besides a file's name."""
+
+
+def inflate(file: BinaryIO, name: str, *, allowed: Callable[[bytes], int], alone: bool = False) -> bytearray:
     """Decompress a gzip file and verify its checksums.
 
     Parameters
@@ -27,6 +32,8 @@ def inflate(file: BinaryIO, name: str, *, allowed: Callable[[bytes], int]) -> by
         The file, for messages.
     allowed : callable
         Given the first megabyte, or all there is if that is less, says how many bytes may come out.
+    alone : bool
+        Refuse all of these: the file is one member, without fields of its own but a name.
 
     Raises
     ------
@@ -35,23 +42,25 @@ def inflate(file: BinaryIO, name: str, *, allowed: Callable[[bytes], int]) -> by
     EOFError, zlib.error
         The file is cut or damaged.
     """
-    pieces: list[bytes] = []
-    total, limit, asked = 0, _HEAD, False
+    content = bytearray()  # grows where it is; pieces to be joined would take twice the memory
+    limit, asked = _HEAD, False
     stream, members = None, 0
     compressed = file.read(_CHUNK)
+    if alone and compressed and not _PLAIN_HEAD.match(compressed):
+        raise ImageContentError(f"{name}: {_FIELDS}; compress it again with gzip")
     while compressed:
+        if alone and members and stream is None:
+            raise ImageContentError(f"{name}: holds something after its compressed pixels; write it again")
         if stream is None:
             compressed = compressed.lstrip(b"\0") if members else compressed
             if not compressed:
                 compressed = file.read(_CHUNK)
                 continue
             stream, members = zlib.decompressobj(wbits=31), members + 1
-        piece = stream.decompress(compressed, limit - total + 1)
-        pieces.append(piece)
-        total += len(piece)
-        if total > limit and not asked:
-            limit, asked = allowed(b"".join(pieces)), True
-        if total > limit or members > _MEMBERS:
+        content += stream.decompress(compressed, limit - len(content) + 1)
+        if len(content) > limit and not asked:
+            limit, asked = allowed(bytes(content)), True
+        if len(content) > limit or members > _MEMBERS:
             raise ImageContentError(f"{name}: holds more than its header declares; write it again")
         compressed, ended = stream.unconsumed_tail, stream.eof
         if ended:
@@ -59,7 +68,28 @@ def inflate(file: BinaryIO, name: str, *, allowed: Callable[[bytes], int]) -> by
         compressed = compressed or file.read(_CHUNK)
     if stream is not None or not members:
         raise EOFError("compressed data ends too early")
-    content = b"".join(pieces)
-    if not asked and total > allowed(content):
+    if not asked and len(content) > allowed(bytes(content)):
         raise ImageContentError(f"{name}: holds more than its header declares; write it again")
     return content
+
+
+def inflated_start(file: BinaryIO, count: int) -> bytes:
+    """The first bytes of what a gzip file holds, at most ``count``; zlib.error where they are damaged."""
+    start, stream = b"", None
+    compressed = file.read(_CHUNK)
+    while compressed and len(start) < count:
+        if stream is None:
+            compressed = compressed.lstrip(b"\0")
+            if not compressed:
+                compressed = file.read(_CHUNK)
+                continue
+            stream = zlib.decompressobj(wbits=31)
+        start += stream.decompress(compressed, count - len(start))
+        compressed = stream.unconsumed_tail or stream.unused_data
+        if stream.eof:
+            stream = None
+        compressed = compressed or file.read(_CHUNK)
+    return start
+
+
+_FIELDS = "its gzip header holds fields besides a file name"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from cardiolabel.errors import ImageContentError
+from cardiolabel.errors import ImageContentError, TooLargeError
 
 MAX_IMAGE_BYTES = 2 * 1024**3
 """Decompressed pixels that are read unless a program says otherwise."""
@@ -33,8 +33,10 @@ def pixel_bytes(name: str, shape: Sequence[int], *, bytes_each: int) -> int:
 
     Raises
     ------
+    TooLargeError
+        More than the limit.
     ImageContentError
-        More than the limit, or no shape at all.
+        No shape at all.
 
     Examples
     --------
@@ -45,7 +47,7 @@ def pixel_bytes(name: str, shape: Sequence[int], *, bytes_each: int) -> int:
         raise ImageContentError(f"{name}: expected lengths of its axes, its header says {tuple(shape)}")
     needed = math.prod(shape) * bytes_each
     if needed > _limit:
-        raise ImageContentError(
+        raise TooLargeError(
             f"{name}: {tuple(shape)} pixels are {needed / 1024**2:.0f} MB; "
             f"expected at most {_limit / 1024**2:.0f} MB"
         )

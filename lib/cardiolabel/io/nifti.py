@@ -6,10 +6,6 @@ The order of rows and columns is kept as the file has it; where its voxels lie, 
 from __future__ import annotations
 
 import gzip
-import io
-import logging
-import math
-import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,36 +13,20 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.arrayproxy import ArrayProxy
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError, HeaderTypeError
-from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from cardiolabel.domain import Clip, Spacing, Stack
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io.files import atomic
 from cardiolabel.io.grid import Grid
-from cardiolabel.io.inflate import MAX_RATIO, inflate
-from cardiolabel.io.limits import pixel_bytes
-from cardiolabel.io.nifti_affine import place
+from cardiolabel.io.nifti_file import UNITS_MM, NiftiHeader, read_header, read_pixels, readable
 from cardiolabel.io.whole_values import whole_values
+from cardiolabel.memory import budget
 
 SUFFIXES = (".nii.gz", ".nii")
-_UNITS_MM = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
-
-_HEADER_BYTES = 65536
-_PADDING = 65536  # some writers leave a few bytes behind the pixels
 
 _PIXELS_AT, _NO_EXTENSION = 352, bytes(4)
 """Where pixels begin in a NIfTI-1 file, and what is between them and the header."""
-
-_GZIP_STARTS = b"\x1f\x8b"
-_SILENT = logging.Logger("corrections of a header, which nobody needs to know")
-_SILENT.addHandler(logging.NullHandler())
-
-_NIFTI2_STARTS = tuple((540).to_bytes(4, order) for order in ("little", "big"))
-_UNREADABLE = (ImageFileError, HeaderDataError, HeaderTypeError, WrapStructError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +42,14 @@ def is_nifti(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def read(path: Path) -> NiftiImage:
+def read(path: Path, *, alone: bool = False) -> NiftiImage:
     """Read a still ``(W, H)``, ``(W, H, 1)`` or a cine ``(W, H, T)``, ``(W, H, 1, T)``.
+
+    Parameters
+    ----------
+    path : Path
+    alone : bool
+        Refuse a file that holds anything besides its header and pixels, as whatever is uploaded must.
 
     Raises
     ------
@@ -71,8 +57,10 @@ def read(path: Path) -> NiftiImage:
         The file is missing, truncated or not NIfTI.
     ImageContentError
         Its shape, type or values (NaN, colour) cannot be an echo clip.
+    TooLargeError, OverloadedError
+        Reading it takes more memory than the limit, or than is left now.
     """
-    array, grid = _load(path)
+    array, grid = _load(path, alone=alone)
     try:
         clip = Clip(_to_frames(array, grid), grid.spacing)
     except ImageContentError as error:
@@ -85,8 +73,8 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     return read_placed_mask(path)[0]
 
 
-def read_placed_mask(path: Path) -> tuple[NDArray[np.uint8], Grid]:
-    """Read a label file.
+def read_placed_mask(path: Path, *, alone: bool = False) -> tuple[NDArray[np.uint8], Grid]:
+    """Read a label file; parameters as `read`.
 
     Returns
     -------
@@ -99,7 +87,7 @@ def read_placed_mask(path: Path) -> tuple[NDArray[np.uint8], Grid]:
     ImageReadError, ImageContentError
         As `read`; also where values are not whole numbers in 0..255.
     """
-    array, grid = _load(path)
+    array, grid = _load(path, alone=alone)
     try:
         frames = _to_frames(array, grid)
     except ImageContentError as error:
@@ -161,90 +149,22 @@ def mask_bytes(masks: NDArray[np.uint8], grid: Grid, *, compressed: bool) -> byt
     return _packed(_mask_header(grid.shape, grid.affine.tobytes(), grid.unit_mm) + pixels, compressed)
 
 
-def _load(path: Path) -> tuple[NDArray[np.generic], Grid]:
-    try:
-        content, header = _content(path)
-        placement = place(header, path.name)
-        header.check_fix(logger=_SILENT)
-        shape = header.get_data_shape()
-        needed = math.prod(shape) * header.get_data_dtype().itemsize
-        if needed > len(content):
-            raise ImageReadError(f"{path.name}: truncated, pixels {shape} need {needed} bytes; copy it again")
-        array = np.asanyarray(ArrayProxy(io.BytesIO(content), header))
-        unit_mm = _UNITS_MM[header.get_xyzt_units()[0]]
-    except FileNotFoundError:
-        raise ImageReadError(f"{path.name}: no such file") from None
-    except (*_UNREADABLE, OSError, EOFError, ValueError, OverflowError, zlib.error) as error:
-        # The system's own message would name folders.
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise ImageReadError(f"{path.name}: not a readable NIfTI file ({reason})") from error
-    except KeyError as error:  # how nibabel says that it does not know a code
-        raise ImageReadError(f"{path.name}: not a readable NIfTI file (unknown code {error})") from error
-    grid = Grid(
-        tuple(array.shape), placement.affine, unit_mm, placement.step_problem,
-        otherwise=placement.otherwise, placed=placement.placed,
-    )  # fmt: skip
-    return array, grid
+def read_grid(path: Path) -> Grid:
+    """Where the voxels of a file lie, by its header alone; errors as `read_header`."""
+    return header_of(path).grid
 
 
-def _content(path: Path) -> tuple[bytes, Any]:
-    """A file's content, and its header as written.
-
-    Decompressed to its end, as only then gzip's checksum is verified, but never beyond what the header
-    declares and the limit allows.
-    """
+def header_of(path: Path) -> NiftiHeader:
+    """A file's header, and nothing of its pixels; errors as `read_header`, also for another kind of file."""
     if not is_nifti(path):
         raise ImageReadError(f"{path.name}: expected a NIfTI file ending in .nii or .nii.gz")
-    compressed = path.name.lower().endswith(".gz")
-    _check_compression(path, compressed)
-    most = path.stat().st_size * (MAX_RATIO if compressed else 1)
-    header: Any = None
-
-    def allowed(head: bytes) -> int:
-        nonlocal header
-        kind = _kind(head).header_class
-        header = kind(head[: kind.template_dtype.itemsize], check=False)
-        return _declared_bytes(path.name, header, most) + _PADDING
-
-    with path.open("rb") as file:
-        if compressed:
-            return inflate(file, path.name, allowed=allowed), header
-        head = file.read(_HEADER_BYTES)
-        limit = allowed(head)
-        if most > limit:
-            raise ImageContentError(f"{path.name}: holds more than its header declares; write it again")
-        return head + file.read(), header
+    return read_header(path)
 
 
-def _check_compression(path: Path, compressed: bool) -> None:
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == _GZIP_STARTS
-    if is_gzip and not compressed:
-        raise ImageReadError(f"{path.name}: is compressed by gzip; rename it to {path.name}.gz")
-    if compressed and not is_gzip and path.stat().st_size > 0:
-        raise ImageReadError(f"{path.name}: is not compressed by gzip; rename it to {path.name[:-3]}")
-
-
-def _kind(head: bytes) -> Any:
-    return nib.Nifti2Image if head[:4] in _NIFTI2_STARTS else nib.Nifti1Image
-
-
-def _declared_bytes(name: str, header: Any, most: int) -> int:
-    """Where the pixels end, by the header.
-
-    Parameters
-    ----------
-    most : int
-        Bytes that the file can hold at best.
-    """
-    shape, itemsize = header.get_data_shape(), header.get_data_dtype().itemsize
-    end: int = max(header.get_data_offset(), 0) + max(math.prod(shape), 0) * itemsize
-    if end > most:
-        raise ImageReadError(f"{name}: truncated, pixels {shape} need {end} bytes; copy it again")
-    # Scaled pixels become float64.
-    scaled = header.get_slope_inter() not in ((None, None), (1.0, 0.0))
-    pixel_bytes(name, shape, bytes_each=8 if scaled else itemsize)
-    return end
+def _load(path: Path, *, alone: bool) -> tuple[NDArray[np.generic], Grid]:
+    header = header_of(path)
+    with budget.reserved(path.name, header.reading_bytes), readable(path):
+        return read_pixels(path, header, alone=alone), header.grid
 
 
 def _to_frames(array: NDArray[np.generic], grid: Grid) -> NDArray[np.generic]:
@@ -280,7 +200,7 @@ def _image(array: NDArray[np.generic], affine: NDArray[np.float64]) -> Any:
 def _mask_header(shape: tuple[int, ...], affine: bytes, unit_mm: float) -> bytes:
     """A mask's file up to its pixels; images of one scanner mostly share it."""
     image = _image(np.zeros(shape, dtype=np.uint8), np.frombuffer(affine).reshape(4, 4))
-    image.header.set_xyzt_units(next(unit for unit, size in _UNITS_MM.items() if size == unit_mm))
+    image.header.set_xyzt_units(next(unit for unit, size in UNITS_MM.items() if size == unit_mm))
     return _header_bytes(image)
 
 

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from cardiolabel.datasets import landmarks
-from cardiolabel.domain import CAMUS_LABELS, LV_LABELS, SAX_LABELS, Clip, LabelSet, View
+from cardiolabel.domain import CAMUS_LABELS, LV_LABELS, SAX_LABELS, Clip, LabelSet, Spacing, View
 from cardiolabel.errors import ImageContentError
 from cardiolabel.preprocessing.orientation import is_upside_down
 from cardiolabel.preprocessing.resample import Axis, resample
+
+_FLOAT_BYTES = 4
 
 _EXACT_BYTES = 2
 """Pixels of so many bytes, and their differences, are what they are in float32."""
@@ -122,8 +124,23 @@ class Recipe:
             The frames are metres wide by the file's pixel size.
         """
         _, rows, cols = clip.shape
-        row_mm, col_mm = (clip.spacing.row_mm, clip.spacing.col_mm) if clip.spacing else (1.0, 1.0)
-        if self.pixel_mm and clip.spacing:
+        inner_rows, inner_cols = self._fitted_size(rows, cols, clip.spacing)
+        middle = clip.pixels[clip.shape[0] // 2]
+        return Placement(
+            rows, cols, inner_rows, inner_cols,
+            (self.size_px - inner_rows) // 2, (self.size_px - inner_cols) // 2,
+            self.sector and is_upside_down(middle),
+        )  # fmt: skip
+
+    def input_bytes(self, shape: tuple[int, int, int], spacing: Spacing | None) -> int:
+        """Memory that `frames` of a clip of this shape ``(T, H, W)`` takes at most; errors as `placement`."""
+        inner_rows, inner_cols = self._fitted_size(shape[1], shape[2], spacing)
+        fitted, padded = inner_rows * inner_cols, self.size_px**2
+        return shape[0] * _FLOAT_BYTES * (fitted + max(fitted, padded))
+
+    def _fitted_size(self, rows: int, cols: int, spacing: Spacing | None) -> tuple[int, int]:
+        row_mm, col_mm = (spacing.row_mm, spacing.col_mm) if spacing else (1.0, 1.0)
+        if self.pixel_mm and spacing:
             scale = 1 / self.pixel_mm
         else:
             scale = self.size_px / max(rows * row_mm, cols * col_mm)
@@ -134,12 +151,7 @@ class Recipe:
                 f"pixels of {row_mm:g} x {col_mm:g} mm make a frame of {rows * row_mm:.0f} x "
                 f"{cols * col_mm:.0f} mm: check the unit and the pixel size of the file"
             )
-        middle = clip.pixels[clip.shape[0] // 2]
-        return Placement(
-            rows, cols, inner_rows, inner_cols,
-            (self.size_px - inner_rows) // 2, (self.size_px - inner_cols) // 2,
-            self.sector and is_upside_down(middle),
-        )  # fmt: skip
+        return inner_rows, inner_cols
 
     def frames(self, clip: Clip, place: Placement) -> NDArray[np.float32]:
         """Network input ``(T, 1, size, size)``; grey values per clip in 0..1.
@@ -158,7 +170,8 @@ class Recipe:
         low = float(fitted.min())
         high = _percentile(fitted.numpy(), 99.5)
         # Almost black frames have their 99.5th percentile at the minimum.
-        fitted = (fitted - low) / ((high - low) or (float(fitted.max()) - low) or 1.0)
+        span = (high - low) or (float(fitted.max()) - low) or 1.0
+        fitted.sub_(low).div_(span)  # in place: it is large
         return _pad(fitted, place, self.size_px).numpy()
 
     def masks(self, masks: NDArray[np.uint8], place: Placement) -> NDArray[np.uint8]:

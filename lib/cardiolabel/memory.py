@@ -1,0 +1,119 @@
+"""One budget of memory for everything that this process does at once.
+
+Work on an image says first, from the image's header, how much memory it will take at most. What could never
+fit is refused; what does not fit beside the work of others waits a while.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from cardiolabel.errors import OverloadedError, TooLargeError
+
+MB = 1024**2
+
+LIMIT_BYTES = 1536 * MB
+"""For one piece of work, and for all at once, unless a program says otherwise."""
+
+_SMALL_BYTES = 192 * MB
+"""Work of up to this much has this much to itself as well, so that it need not wait for a long cine."""
+
+_WAITING = 4
+"""So many threads wait for the memory of large work; more would leave none for the rest."""
+
+_PATIENCE_S = 10.0
+
+_reserved: ContextVar[int] = ContextVar("reserved bytes of this piece of work", default=0)
+
+
+class Budget:
+    """Bytes that work may take; safe to use from several threads.
+
+    Parameters
+    ----------
+    limit_bytes : int
+        For one piece of work, and for all large ones together.
+    patience_s : float
+        How long a piece of work waits for its memory.
+    """
+
+    def __init__(self, limit_bytes: int = LIMIT_BYTES, *, patience_s: float = _PATIENCE_S) -> None:
+        self.limit_bytes, self.patience_s = limit_bytes, patience_s
+        self._used = self._waiting = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def reserved(self, name: str, needed: int) -> Iterator[None]:
+        """Have so much memory to oneself within the block.
+
+        Blocks within blocks, also in threads that have their context, share what the outermost reserved.
+
+        Parameters
+        ----------
+        name : str
+            What needs it, for messages.
+        needed : int
+            Bytes at most.
+
+        Raises
+        ------
+        TooLargeError
+            More than the limit.
+        OverloadedError
+            Others did not give back enough in time.
+        """
+        self.check(name, needed)
+        before = _reserved.get()
+        more = max(needed - before, 0)
+        if not more:
+            yield
+            return
+        self._take(more)
+        token = _reserved.set(before + more)
+        try:
+            yield
+        finally:
+            _reserved.reset(token)
+            with self._changed:
+                self._used -= more
+                self._changed.notify_all()
+
+    def check(self, name: str, needed: int) -> None:
+        """Raise `TooLargeError` where something needs more memory than the limit."""
+        if needed > self.limit_bytes:
+            raise TooLargeError(
+                f"{name}: needs {needed / MB:.0f} MB of memory by its header; expected at most"
+                f" {self.limit_bytes / MB:.0f} MB; send fewer or smaller frames"
+            )
+
+    def _take(self, more: int) -> None:
+        is_small = more <= _SMALL_BYTES
+
+        def fits() -> bool:
+            return self._used + more <= self.limit_bytes + (_SMALL_BYTES if is_small else 0)
+
+        with self._changed:
+            if not fits():
+                if not is_small and self._waiting >= _WAITING:
+                    raise OverloadedError(_BUSY)
+                self._waiting += not is_small
+                try:
+                    if not self._changed.wait_for(fits, self.patience_s):
+                        raise OverloadedError(_BUSY)
+                finally:
+                    self._waiting -= not is_small
+            self._used += more
+
+
+_BUSY = "the memory is taken by other requests; try again in a while"
+
+budget = Budget()
+"""This process's."""
+
+
+def set_limit(limit_bytes: int) -> None:
+    """Change the limit of this process; meant for a program's start."""
+    budget.limit_bytes = limit_bytes
