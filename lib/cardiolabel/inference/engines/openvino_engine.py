@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import queue
-import shutil
 import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,12 +18,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cardiolabel.inference.engines.converted_networks import CACHE_VARIABLE, ConvertedNetworks, cache_folder
+
+__all__ = ["CACHE_VARIABLE", "OpenVinoEngine", "is_installed", "limit_threads"]
+
 logger = logging.getLogger(__name__)
 
-CACHE_VARIABLE = "CARDIOLABEL_CACHE"
-"""Folder of converted models; by default ``cardiolabel`` in the user's cache folder."""
-
-_FORMAT = 1
+_FORMAT = 2
 """Raised whenever a network's ``forward``, ``front`` or ``rest`` changes, or how it is converted."""
 
 _PART = "part{}of{}.xml"
@@ -156,51 +154,35 @@ def _models(network: Callable[[], torch.nn.Module], *, key: str, size_px: int, k
     import openvino
 
     version = openvino.__version__.partition("-")[0]
+    name = f"{key[:32]}-{size_px}-{version}-{_FORMAT}"
+    if not keep:
+        return _read(_converted(network(), size_px))
+    files = None
+    try:
+        cached = ConvertedNetworks(cache_folder() / "openvino")
+        files = cached.read(name)
+        if files is None:
+            files = _converted(network(), size_px)
+            cached.keep(name, files)
+    except OSError as error:
+        logger.warning("the converted model is not kept, each start converts it again: %s", error)
+    return _read(files or _converted(network(), size_px))
+
+
+def _read(files: dict[str, bytes]) -> list[Any]:
+    names = sorted(name for name in files if name.endswith(".xml"))
+    return [
+        _core().read_model(model=files[name], weights=files[name.removesuffix(".xml") + ".bin"])
+        for name in names
+    ]
+
+
+def _converted(network: torch.nn.Module, size_px: int) -> dict[str, bytes]:
+    """The files of a network's parts."""
     with tempfile.TemporaryDirectory() as elsewhere:
         drafted = Path(elsewhere) / "model"
-        if not keep:
-            _convert(network(), drafted, size_px)
-            return _read(drafted)
-        try:
-            folder = cache_folder() / "openvino" / f"{key[:32]}-{size_px}-{version}-{_FORMAT}"
-            try:
-                return _read(folder)
-            except RuntimeError:  # not there, or damaged
-                _put_aside(folder)
-            _convert(network(), drafted, size_px)
-            _keep(drafted, folder)
-        except OSError as error:
-            logger.warning("the converted model is not kept, each start converts it again: %s", error)
-        if not drafted.exists():
-            _convert(network(), drafted, size_px)
-        return _read(drafted)
-
-
-def _read(folder: Path) -> list[Any]:
-    parts = sorted(folder.glob(_PART.format("*", "*")))
-    if not parts or len(parts) != int(parts[0].stem.rpartition("of")[2]):
-        raise RuntimeError(f"no whole model in {folder.name}")
-    return [_core().read_model(part) for part in parts]
-
-
-def _put_aside(folder: Path) -> None:
-    """Take a damaged model out of the cache, at once, so that nobody reads the rest of it."""
-    with suppress(OSError), tempfile.TemporaryDirectory(prefix=".damaged-", dir=folder.parent) as elsewhere:
-        folder.replace(Path(elsewhere) / "model")
-
-
-def _keep(drafted: Path, folder: Path) -> None:
-    """Put a converted model into the cache, whole or not at all; raises OSError where that cannot be."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-    try:
-        shutil.copytree(drafted, draft, dirs_exist_ok=True)
-        draft.replace(folder)
-    except OSError:
-        if not folder.is_dir():  # else another process was quicker
-            raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        _convert(network, drafted, size_px)
+        return {path.name: path.read_bytes() for path in drafted.iterdir()}
 
 
 def _convert(network: torch.nn.Module, folder: Path, size_px: int) -> None:
@@ -241,13 +223,3 @@ class _Part(torch.nn.Module):
 
     def forward(self, *given: torch.Tensor) -> Any:
         return self._method(*given)
-
-
-def cache_folder() -> Path:
-    """Where converted models are kept; raises OSError where there is no home folder and none was named."""
-    if given := os.environ.get(CACHE_VARIABLE):
-        return Path(given)
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cardiolabel"
-    except RuntimeError as error:
-        raise OSError(f"{error} Set {CACHE_VARIABLE}.") from error

@@ -1,0 +1,126 @@
+"""Converted networks kept for the next start, each with the checksums of its files.
+
+A network that is changed by one bit may give any volume under the name of its weights. It is therefore read
+once, compared with its checksums, and computed from what was compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from cardiolabel.io.files import sync_folder
+
+logger = logging.getLogger(__name__)
+
+CACHE_VARIABLE = "CARDIOLABEL_CACHE"
+"""Folder of converted models; by default ``cardiolabel`` in the user's cache folder."""
+
+_CHECKSUMS = "sha256.json"
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+class UntrustedCacheError(OSError):
+    """The cache belongs to somebody else, who could put any network into it."""
+
+
+class ConvertedNetworks:
+    """Files of converted networks by name, in a folder of this user's own.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it is missing, for this user alone.
+
+    Raises
+    ------
+    UntrustedCacheError
+        The folder is another user's.
+    OSError
+        It cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.stat()
+        if status.st_uid not in {os.geteuid(), 0}:
+            raise UntrustedCacheError(f"{folder}: another user's; set {CACHE_VARIABLE} to one of yours")
+        self._was_open = bool(status.st_mode & _OTHERS_WRITE)
+        if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) != 0o700:
+            folder.chmod(0o700)
+        self._folder = folder
+
+    def read(self, name: str) -> dict[str, bytes] | None:
+        """Files of a network by their names, as they were kept; None where it was not, or they are others."""
+        folder = self._folder / name
+        if not folder.is_dir():
+            return None
+        try:
+            checksums = json.loads((folder / _CHECKSUMS).read_bytes())
+            files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != _CHECKSUMS}
+            if checksums == _checksums(name, files) and not self._is_open(folder):
+                return files
+        except (OSError, ValueError) as error:
+            logger.debug("a converted network cannot be read: %s", error)
+        logger.warning("the converted network %s is not what was kept; it is converted again", name)
+        self._put_aside(folder)
+        return None
+
+    def keep(self, name: str, files: dict[str, bytes]) -> None:
+        """Keep a network, whole or not at all; raises OSError where that cannot be."""
+        draft = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._folder))
+        try:
+            checksums = json.dumps(_checksums(name, files)).encode("ascii")
+            for file_name, content in {**files, _CHECKSUMS: checksums}.items():
+                path = draft / file_name
+                path.touch(mode=0o600, exist_ok=False)  # whatever the umask leaves to a group
+                with path.open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            draft.replace(self._folder / name)
+            sync_folder(self._folder)
+        except OSError:
+            if not (self._folder / name).is_dir():  # else another process was quicker
+                raise
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _is_open(self, folder: Path) -> bool:
+        """Whether somebody else could have written to a network's files and to their checksums."""
+        trusted = {os.geteuid(), 0}
+        states = [path.stat() for path in (folder, *folder.iterdir())]
+        return self._was_open or any(
+            state.st_uid not in trusted or state.st_mode & _OTHERS_WRITE for state in states
+        )
+
+    def _put_aside(self, folder: Path) -> None:
+        """Take a network out of the cache, at once, so that nobody reads the rest of it."""
+        with (
+            suppress(OSError),
+            tempfile.TemporaryDirectory(prefix=".damaged-", dir=self._folder) as elsewhere,
+        ):
+            folder.replace(Path(elsewhere) / "model")
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept; raises OSError where there is no home folder and none was named."""
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cardiolabel"
+    except RuntimeError as error:
+        raise OSError(f"{error} Set {CACHE_VARIABLE}.") from error
+
+
+def _checksums(name: str, files: dict[str, bytes]) -> dict[str, object]:
+    sums = {file: hashlib.sha256(content).hexdigest() for file, content in sorted(files.items())}
+    return {"network": name, "files": sums}
