@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from lib.errors import refused
+from lib.security.audit_entry import note_claim
 
 NAMES = frozenset(
     {
@@ -21,6 +22,7 @@ NAMES = frozenset(
 
 _LONGEST = 255
 _DEPTH = 50
+_MAX_VALUES = 50_000
 
 
 def is_path(name: str) -> bool:
@@ -70,13 +72,15 @@ def strict_json(text: str | bytes, *, what: str) -> Any:
     """Parse JSON as the standard has it, and refuse names in it that are paths.
 
     NaN and Infinity, text that is no Unicode and endless nesting parse in Python, but cannot be answered or
-    stored.
+    stored. Commas and brackets are counted before: so many values can the text hold at most.
 
     Parameters
     ----------
     what : str
         Where the text stands in the request, for messages.
     """
+    if _most_values(text) > _MAX_VALUES:
+        raise refused(422, "bad_params", f"{what}: expected JSON of at most {_MAX_VALUES} values")
     try:
         value = json.loads(text or "{}", parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
@@ -88,7 +92,13 @@ def strict_json(text: str | bytes, *, what: str) -> Any:
             raise refused(422, "bad_params", f"{what}: expected Unicode text") from None
         if key in NAMES:
             check_name(key, name)
+    note_claim(value)
     return value
+
+
+def _most_values(text: str | bytes) -> int:
+    content = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    return sum(content.count(mark) for mark in (b",", b"[", b"{")) + 1
 
 
 def _texts(value: Any, what: str) -> Iterator[tuple[str, str]]:

@@ -1,27 +1,40 @@
-"""Bodies of requests: none is longer than allowed, and JSON is what the standard says."""
+"""Bodies of requests: bounded as they arrive, singly and together, and JSON is what the standard says."""
 
 from __future__ import annotations
 
 import asyncio
 from urllib.parse import parse_qsl
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lib.errors import refused
+from lib.security.budget import Budget, Share
 from lib.security.environment import MB, environment
 from lib.security.guard import path_of
 from lib.security.names import NAMES, check_name, strict_json
+from lib.security.parts import Parts
 
 UPLOADS = ("/infer/", "/datastore/", "/session/", "/model/")
 """Addresses that take files, which are kept on the disk while they arrive."""
 
-MAX_PLAIN_BYTES = 8 * MB
-"""For everything else."""
+MAX_PLAIN_BYTES = 2 * MB
+"""For everything else: the ids of some ten thousand images, as JSON."""
+
+MAX_FORM_FIELDS = 200
 
 JSON_FIELDS = frozenset({"params", "info", "wsi"})
 """Fields of forms that hold JSON."""
+
+_MEMORY_BYTES = 256 * MB
+"""What all bodies may occupy of the memory; of a form's part up to `_PART_BYTES` stay in it."""
+
+_PART_BYTES = MB
+_SHORT_BYTES = 16 * 1024
+"""Bodies up to this are read where they arrive; longer ones in a thread, one at a time."""
 
 _DRAINED_BYTES, _DRAINED_S = 64 * MB, 10
 
@@ -31,6 +44,9 @@ class Uploads:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._memory = Budget(_MEMORY_BYTES)
+        self._disk = Budget((environment().max_uploads_mb or 4 * environment().max_upload_mb) * MB)
+        self._reader = CapacityLimiter(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its body bounded."""
@@ -38,30 +54,70 @@ class Uploads:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        _check_encoding(headers)
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        multipart = kind.startswith("multipart/") and path_of(scope).startswith(UPLOADS)
-        limit = environment().max_upload_mb * MB if multipart else MAX_PLAIN_BYTES
+        multipart = kind.startswith("multipart/")
+        to_disk = multipart and path_of(scope).startswith(UPLOADS)
+        limit = environment().max_upload_mb * MB if to_disk else MAX_PLAIN_BYTES
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > limit:
             # A client that waits for "100 Continue" has not sent anything yet.
             if "expect" not in headers:
                 await _drain(receive)
             raise _too_large(limit)
-        bounded = _bounded(receive, limit)
-        await self.app(scope, bounded if multipart else await _checked(bounded, kind), send)
+        parts = Parts(headers["content-type"]) if multipart else None
+        with self._memory.share() as memory, self._disk.share() as disk:
+            bounded = _bounded(receive, limit, parts, memory, disk)
+            if not to_disk:
+                bounded = await self._checked(bounded, kind)
+            await self.app(scope, bounded, send)
+
+    async def _checked(self, receive: Receive, kind: str) -> Receive:
+        """Read a body that is short, look into it, and hand it on."""
+        pieces, more = [], True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return _replay(message, receive)
+            pieces.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        body = b"".join(pieces)
+        if len(body) > _SHORT_BYTES:
+            await run_sync(_check_body, body, kind, limiter=self._reader)
+        elif body:
+            _check_body(body, kind)
+        return _replay({"type": "http.request", "body": body, "more_body": False}, receive)
 
 
-def _bounded(receive: Receive, limit: int) -> Receive:
+def _check_encoding(headers: Headers) -> None:
+    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise refused(
+            415,
+            "unsupported_encoding",
+            "compressed bodies are not read; send the body as it is",
+            headers={"Connection": "close"},
+        )
+
+
+def _bounded(receive: Receive, limit: int, parts: Parts | None, memory: Share, disk: Share) -> Receive:
     arrived = 0
 
     async def counted() -> Message:
         nonlocal arrived
         message = await receive()
-        arrived += len(message.get("body", b""))
-        if arrived > limit:
+        piece = message.get("body", b"")
+        arrived += len(piece)
+        try:
+            if arrived > limit:
+                raise _too_large(limit)
+            if parts:
+                parts.add(piece)
+                disk.grow_to(arrived)
+            memory.grow_to(min(arrived, _PART_BYTES * (parts.count + 1)) if parts else arrived)
+        except HTTPException:
             if message.get("more_body"):
                 await _drain(receive)
-            raise _too_large(limit)
+            raise
         return message
 
     return counted
@@ -81,17 +137,8 @@ async def _drain(receive: Receive) -> None:
         return
 
 
-async def _checked(receive: Receive, kind: str) -> Receive:
-    """Read a body that is short, look into it, and hand it on."""
-    pieces, more = [], True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            return _replay(message, receive)
-        pieces.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    body = b"".join(pieces)
-    if body and "json" in kind:
+def _check_body(body: bytes, kind: str) -> None:
+    if "json" in kind:
         strict_json(body, what="body")
     elif kind == "application/x-www-form-urlencoded":
         for key, value in _fields(body):
@@ -99,14 +146,14 @@ async def _checked(receive: Receive, kind: str) -> Receive:
                 strict_json(value, what=key)
             elif key in NAMES:
                 check_name(key, value)
-    return _replay({"type": "http.request", "body": body, "more_body": False}, receive)
 
 
 def _fields(body: bytes) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(body.decode("latin-1"), max_num_fields=1000)
+        return parse_qsl(body.decode("latin-1"), max_num_fields=MAX_FORM_FIELDS)
     except ValueError:
-        raise refused(400, "bad_request", "the form has too many fields; expected at most 1000") from None
+        message = f"the form has too many fields; expected at most {MAX_FORM_FIELDS}"
+        raise refused(400, "bad_request", message) from None
 
 
 def _replay(first: Message, rest: Receive) -> Receive:

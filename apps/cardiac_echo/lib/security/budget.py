@@ -1,0 +1,74 @@
+"""What all requests together may occupy of the memory and of the disk while they arrive and are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.exceptions import HTTPException
+
+from lib.errors import refused
+
+RETRY_S = 5
+
+
+class Share:
+    """What one request occupies of a `Budget`."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget, self._taken_bytes = budget, 0
+
+    def grow_to(self, total_bytes: int) -> None:
+        """Occupy so much from now on, if that is more than before.
+
+        Raises
+        ------
+        HTTPException
+            503: the others leave no room.
+        """
+        more = total_bytes - self._taken_bytes
+        if more > 0:
+            self._budget.take(more)
+            self._taken_bytes = total_bytes
+
+    def end(self) -> None:
+        """Occupy nothing any more."""
+        self._budget.taken_bytes -= self._taken_bytes
+        self._taken_bytes = 0
+
+
+class Budget:
+    """So many bytes for all requests at a time; used on the event loop only.
+
+    Parameters
+    ----------
+    limit_bytes : int
+        How many.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes, self.taken_bytes = limit_bytes, 0
+
+    @contextmanager
+    def share(self) -> Iterator[Share]:
+        """A request's share, for as long as it is answered."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            share.end()
+
+    def take(self, more_bytes: int) -> None:
+        """Occupy some more; 503 where that is too much."""
+        if self.taken_bytes + more_bytes > self.limit_bytes:
+            raise _full()
+        self.taken_bytes += more_bytes
+
+
+def _full() -> HTTPException:
+    return refused(
+        503,
+        "busy",
+        "other requests occupy what this server has for uploads; try again in some seconds",
+        headers={"Retry-After": str(RETRY_S), "Connection": "close"},
+    )
