@@ -12,6 +12,7 @@ LEVELS = (
     ("errors", "cache", "readable_text", "regions", "rounding"),
     ("domain", "memory", "text_encoding"),
     ("io",),
+    ("audit",),
     ("datasets",),
     ("preprocessing",),
     ("networks",),

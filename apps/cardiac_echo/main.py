@@ -36,6 +36,7 @@ from lib.logs import be_discreet
 from lib.model_choice import choose_model
 from lib.notes import ORIGINAL
 from lib.scoring import Scoring
+from lib.security.audit_entry import note_event
 from lib.security.environment import apply_limits, environment
 from lib.security.roles import Role, require
 from lib.sessions import UploadSessions
@@ -156,6 +157,7 @@ class CardiacEchoApp(MONAILabelApp):
         label = file
         if stored and request.get("save_label"):
             datastore.save(image, Path(file), ORIGINAL, info={"allow_empty": True}, model=params["model"])
+            note_event("prediction saved", str(image))
             label = image
         return {"label": label, "tag": ORIGINAL, "file": file, "params": params}
 

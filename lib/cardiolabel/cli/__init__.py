@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cardiolabel.cli import bench, data, learning, masks, models, server, store, versions
+from cardiolabel.cli import audit, bench, data, learning, masks, models, server, store, versions
 
 __all__ = ["app"]
 
@@ -26,3 +26,4 @@ export.command("datastore")(data.export_datastore)
 app.add_typer(export, name="export")
 app.add_typer(versions.app, name="models")
 app.add_typer(store.app, name="store")
+app.add_typer(audit.app, name="audit")

@@ -16,6 +16,7 @@ from cardiolabel.inference.models import ModelSource
 from cardiolabel.retraining.retrain import retrain
 from cardiolabel.retraining.settings import Settings, devices
 from cardiolabel.retraining.status import Status, read_status
+from lib.security.audit import record_promotion
 from lib.security.server_paths import json_without_paths, without_paths
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,8 @@ class Retraining(TrainTask):
             self.model, self._studies, self._weights, settings=self.settings(request), base=self._base,
             on_progress=_log,
         )  # fmt: skip
+        if found.state == "published":
+            record_promotion(self._studies, self.model)
         return dict(json_without_paths(asdict(found)))
 
 

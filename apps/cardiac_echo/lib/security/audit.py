@@ -1,0 +1,270 @@
+"""Events of the server for the audit log: who did what, from where, with which result.
+
+Patients and images are told by pseudonyms, addresses by their routes. Tokens, bodies, names of files and
+messages are never written.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from urllib.parse import parse_qs
+
+from monailabel.config import settings
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cardiolabel.audit.audit_log import AuditLog
+from cardiolabel.audit.places import LOG_NAME, audit_folder, secret_key
+from cardiolabel.audit.pseudonym import pseudonym
+from cardiolabel.errors import CardiolabelError
+from lib.security.audit_entry import AuditEntry, begin_entry
+from lib.security.environment import MB, environment
+from lib.security.roles import Role, sender, sender_name
+from lib.security.seen_roles import SeenRoles
+
+logger = logging.getLogger(__name__)
+access_logger = logging.getLogger("cardiolabel.access")
+
+EVENTS: Mapping[tuple[str, str], str] = {
+    ("PUT", "/datastore/label"): "label saved",
+    ("POST", "/cardiac/labels/{image}/rollback"): "label rolled back",
+    ("DELETE", "/datastore/label"): "label removed",
+    ("PUT", "/datastore/image"): "image added",
+    ("PUT", "/datastore/"): "image added",
+    ("DELETE", "/datastore/image"): "image removed",
+    ("DELETE", "/datastore/"): "image removed",
+    ("GET", "/datastore/image"): "image downloaded",
+    ("GET", "/datastore/label"): "label downloaded",
+    ("GET", "/cardiac/labels/{image}/versions/{version}"): "label downloaded",
+    ("GET", "/datastore/dataset"): "data set exported",
+    ("GET", "/model/{model}"): "model downloaded",
+    ("PUT", "/model/{model}"): "model replaced",
+    ("DELETE", "/model/{model}"): "model removed",
+    ("POST", "/cardiac/models/{model}/rollback"): "model rolled back",
+    ("POST", "/train/"): "training started",
+    ("POST", "/train/{model}"): "training started",
+    ("DELETE", "/train/"): "training stopped",
+    ("POST", "/batch/infer/{model}"): "batch started",
+    ("DELETE", "/batch/infer"): "batch stopped",
+    ("POST", "/scoring/"): "scoring started",
+    ("POST", "/scoring/{method}"): "scoring started",
+    ("DELETE", "/scoring/"): "scoring stopped",
+    ("POST", "/reload"): "reloaded",
+    ("GET", "/logs/"): "log read",
+    ("POST", "/auth/token"): "logged in",
+}
+"""What a request that succeeds has done, by its method and route."""
+
+REFUSALS = {401: "login failed", 403: "refused", 409: "conflict", 413: "too large", 429: "too many"}
+"""What a request that does not succeed is called; others that fail are no events."""
+
+_PER_MINUTE_READ, _PER_MINUTE_REFUSED = 1000, 20
+_NAMES = ("image", "id", "label", "image_id", "patient")
+_OFF = "off"
+_ANSWER_BYTES = 65_536
+
+_log: AuditLog | None = None
+_key = b""
+_seen_roles: SeenRoles | None = None
+
+
+def open_log(studies: Path, *, read_only: bool) -> AuditLog | None:
+    """The audit log of a studies folder, as the settings have it; None where it is off.
+
+    Raises
+    ------
+    OSError
+        It cannot be written anywhere.
+    """
+    global _log, _key, _seen_roles
+    said = environment()
+    if said.audit_log == _OFF:
+        return None
+    if _log is None:
+        folder = audit_folder(studies, read_only=read_only)
+        path = Path(said.audit_log) if said.audit_log else folder / LOG_NAME
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _key = secret_key(studies, folder)
+        _seen_roles = SeenRoles(folder / "roles.json")
+        _log = AuditLog(path, max_bytes=said.audit_max_mb * MB, files=said.audit_files)
+    return _log
+
+
+def begin(studies: Path, *, read_only: bool) -> None:
+    """Write that the server started, with its settings, and at its end that it stopped."""
+    log = open_log(studies, read_only=read_only)
+    if log is None:
+        return
+    shown = {
+        **environment().model_dump(exclude={"audit_log"}),
+        "login": settings.MONAI_LABEL_AUTH_ENABLE,
+        "read_only": read_only,
+        "sessions": settings.MONAI_LABEL_SESSIONS,
+    }
+    log.record({"event": "server started", "settings": shown})
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before = signal.getsignal(number)
+            signal.signal(number, partial(_stopped, log, before))
+
+
+def record_promotion(studies: Path, model: str) -> None:
+    """Write that a retrained model is served from now on; in the process that trained it."""
+    is_server = _log is not None
+    try:
+        log = open_log(studies, read_only=False)
+    except (OSError, CardiolabelError):
+        logger.warning("a model was published, which the audit log could not be told")
+        return
+    if log is not None:
+        log.record({"event": "model published", "who": "training", "model": model})
+        if not is_server:
+            log.close()
+
+
+class Audit:
+    """ASGI middleware that writes the event of each request, and where it is wanted a line for access."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and look at the answer."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        entry, answer, began_s = begin_entry(), _Answer(), time.monotonic()
+
+        async def watched(message: Message) -> None:
+            answer.see(message)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        finally:
+            duration_ms = round(1000 * (time.monotonic() - began_s))
+            if environment().access_log:
+                route, client = _route(scope), _client(scope)
+                access_logger.info(
+                    '%s "%s %s" %d %d ms', client, scope["method"], route, answer.status, duration_ms
+                )
+            if _log:
+                _record(_log, scope, entry, answer, duration_ms)
+
+
+class _Answer:
+    """Status of an answer, and its body where that is short JSON."""
+
+    def __init__(self) -> None:
+        self.status, self.body, self._is_json = 500, b"", False
+
+    def see(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = int(message["status"])
+            kinds = [value for name, value in message.get("headers", ()) if name.lower() == b"content-type"]
+            self._is_json = any(value.startswith(b"application/json") for value in kinds)
+        elif self._is_json and len(self.body) < _ANSWER_BYTES:
+            self.body += message.get("body", b"")[:_ANSWER_BYTES]
+
+    def text(self, name: str) -> str:
+        try:
+            content = json.loads(self.body)
+        except ValueError:
+            return ""
+        value = content.get(name) if isinstance(content, dict) else None
+        return value if isinstance(value, str) else ""
+
+
+def _record(log: AuditLog, scope: Scope, entry: AuditEntry, answer: _Answer, duration_ms: int) -> None:
+    has_login = settings.MONAI_LABEL_AUTH_ENABLE
+    who = entry.login if has_login else entry.claimed
+    client = _client(scope)
+    if has_login and sender_name() and _seen_roles:
+        _note_roles(log, _seen_roles, who, client)
+    method, route, status = scope["method"], _route(scope), answer.status
+    event = _event(entry, method, route, scope, status)
+    if event is None:
+        return
+    image = entry.image or _name(scope) or (answer.text("image") if status < 400 else "")
+    code = answer.text("code") if status >= 400 else "ok"
+    written = {
+        "event": event,
+        "who": who,
+        "authenticated": bool(has_login and who),
+        "role": _role() if has_login else "",
+        "client": client,
+        "method": method,
+        "route": route,
+        "subject": pseudonym(image, _key) if image else "",
+        "status": status,
+        "code": code,
+        "duration_ms": duration_ms,
+    }
+    limit = _PER_MINUTE_REFUSED if status >= 400 else _PER_MINUTE_READ if method == "GET" else None
+    log.record(written, per_minute=limit)
+
+
+def _event(entry: AuditEntry, method: str, route: str, scope: Scope, status: int) -> str | None:
+    if status >= 400:
+        return REFUSALS.get(status)
+    event = entry.event or EVENTS.get((method, route))
+    if event == "image added" and parse_qs(_query(scope)).get("replace", ["false"])[0] not in ("false", "0"):
+        return "image replaced"
+    return event
+
+
+def _note_roles(log: AuditLog, seen: SeenRoles, who: str, client: str) -> None:
+    roles = sorted(sender().roles)
+    before = seen.change(who, roles)
+    if before is not None:
+        log.record({"event": "roles changed", "who": who, "client": client, "from": before, "to": roles})
+
+
+def _role() -> str:
+    """The highest role of the sender."""
+    return next((role.claim for role in reversed(Role) if role.claim in sender().roles), "")
+
+
+def _route(scope: Scope) -> str:
+    """The route's address with its parameters' names; nothing of an address that there is not."""
+    route = scope.get("route")
+    if route is None and "app" in scope:  # refused before it came to its route
+        routes = scope["app"].router.routes
+        route = next((one for one in routes if one.matches(scope)[0] is Match.FULL), None)
+    return str(getattr(route, "path", "") or "unknown")
+
+
+def _client(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+def _query(scope: Scope) -> str:
+    return str(scope.get("query_string", b"").decode("latin-1"))
+
+
+def _name(scope: Scope) -> str:
+    """The image or the patient that a request names."""
+    parameters = scope.get("path_params") or {}
+    asked = parse_qs(_query(scope))
+    names = (str(parameters.get(name) or asked.get(name, [""])[0]) for name in _NAMES)
+    return next((name for name in names if name), "")
+
+
+def _stopped(log: AuditLog, before: Any, number: int, frame: FrameType | None) -> None:
+    log.record({"event": "server stopped", "signal": signal.Signals(number).name})
+    log.end_windows()
+    if callable(before):
+        before(number, frame)
+    elif before == signal.SIG_DFL:
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)

@@ -1,0 +1,1 @@
+"""What was done on a server, by whom and when, without names of patients."""

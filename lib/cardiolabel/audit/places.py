@@ -1,0 +1,98 @@
+"""Where the audit log of a studies folder is, and the key of its pseudonyms."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from cardiolabel.errors import InputError
+from cardiolabel.io.files import exclusive
+
+__all__ = ["LOG_NAME", "audit_folder", "read_key", "secret_key"]
+
+LOG_NAME = "audit.jsonl"
+
+_KEY_NAME, _KEY_BYTES = "key", 32
+
+
+def audit_folder(studies: Path, *, read_only: bool = False) -> Path:
+    """A folder for the audit log that only its owner may open, made where it is missing.
+
+    Parameters
+    ----------
+    studies : Path
+        The studies folder.
+    read_only : bool
+        Leave the studies folder as it is, and use the user's folder for states.
+
+    Raises
+    ------
+    OSError
+        Neither place can be written to.
+    """
+    folders = list(_folders(studies))[1 if read_only else 0 :]
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        except OSError:
+            if folder == folders[-1]:
+                raise
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    raise PermissionError(f"no folder for the audit log of {studies.name} can be written to")
+
+
+def secret_key(studies: Path, folder: Path) -> bytes:
+    """The key of a studies folder's pseudonyms, made in ``folder`` where there is none yet.
+
+    Raises
+    ------
+    InputError
+        The key that is there is damaged.
+    OSError
+        There is none, and none can be made.
+    """
+    if _key_file(studies) is None:
+        try:
+            with exclusive(folder / _KEY_NAME) as draft:
+                draft.chmod(0o600)
+                draft.write_text(os.urandom(_KEY_BYTES).hex() + "\n", encoding="ascii")
+        except FileExistsError:
+            pass  # another server was quicker
+    return read_key(studies)
+
+
+def read_key(studies: Path) -> bytes:
+    """The key of a studies folder's pseudonyms.
+
+    Raises
+    ------
+    InputError
+        There is none, or it is damaged.
+    """
+    path = _key_file(studies)
+    if path is None:
+        raise InputError(f"{studies.name}: no server wrote an audit log of this studies folder for this user")
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii"))
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise InputError(f"{path}: damaged; expected {2 * _KEY_BYTES} hexadecimal digits, restore it")
+    return key
+
+
+def _key_file(studies: Path) -> Path | None:
+    paths = (folder / _KEY_NAME for folder in _folders(studies))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _folders(studies: Path) -> Iterator[Path]:
+    resolved = studies.resolve()
+    yield resolved / ".cardiolabel" / "audit"
+    states = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    yield states / "cardiolabel" / "audit" / hashlib.sha256(os.fsencode(resolved)).hexdigest()[:16]

@@ -1,0 +1,33 @@
+"""The audit log, as commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cardiolabel.cli.options import Existing
+from cardiolabel.cli.terminal import clear_errors
+
+app = typer.Typer(help="What was done on the servers of a studies folder.", no_args_is_help=True)
+
+
+@app.callback()
+def audit() -> None:
+    """Let a single command keep its name."""
+
+
+@app.command("pseudonym")
+def show_pseudonym(
+    studies: Existing,
+    name: Annotated[str, typer.Argument(help="An image id, or a patient.")],
+) -> None:
+    """Tell what the audit log calls an image or a patient; for whoever may read the folder's key."""
+    from cardiolabel.audit.places import read_key
+    from cardiolabel.audit.pseudonym import pseudonym
+    from cardiolabel.errors import DatasetError
+
+    with clear_errors():
+        if not studies.is_dir():
+            raise DatasetError(f"{studies}: no such folder; expected a studies folder")
+        typer.echo(pseudonym(name, read_key(studies)))
