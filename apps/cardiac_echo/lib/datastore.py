@@ -73,6 +73,14 @@ class StudiesDatastore(Datastore):
             if one.image_id in records
         ]
 
+    def relative_datalist(self) -> list[dict[str, str]]:
+        """As `datalist`, with paths within the studies folder."""
+        folder = self._studies.folder
+        return [
+            {kind: Path(path).relative_to(folder).as_posix() for kind, path in case.items()}
+            for case in self.datalist()
+        ]
+
     def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
         """Tags of an image's labels, each with the label's id, which is the image's."""
         return {one.tag: image_id for one in self._store.labels(image_id)}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Depends, Response
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC
+from fastapi import APIRouter, Response
 from monailabel.interfaces.utils.app import app_instance
 
 from cardiolabel.annotators.figure import agreement_png
+from lib.security.roles import Role, needs
 
-router = APIRouter(dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
+router = APIRouter(dependencies=[needs(Role.USER)])
 
 
 @router.get("/cardiac/agreement", tags=["Cardiac"], summary="How well annotators agree, in mm and EF points")

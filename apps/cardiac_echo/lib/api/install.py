@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
+from fastapi import APIRouter, FastAPI
 from monailabel.config import settings
 from monailabel.endpoints.user import auth
 from monailabel.utils.async_tasks import utils as background
@@ -16,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from lib import errors, logs
 from lib.api import (
+    account,
     agreement,
     dataset,
     images,
@@ -23,6 +23,7 @@ from lib.api import (
     labels,
     login,
     models,
+    overview,
     patients,
     reload,
     samples,
@@ -37,17 +38,30 @@ from lib.child_process import run_task
 from lib.security import guard
 from lib.security.front import bound_connections
 from lib.security.login import Login, token_user
-from lib.security.roles import begin_serving
+from lib.security.roles import begin_serving, check_declared
 from lib.security.uploads import Uploads
 
 ROUTERS = (
+    overview.router,
     *(viewers.router, infer.router, sessions.router, tasks.router),
     *(models.router, models.served, models.versions, training.router),
     *(log_routes.router, dataset.router, reload.router),
     *(patients.router, agreement.router, images.router, labels.router, samples.router),
     worklist.router,
 )
-"""In the order in which they are asked, before MONAI Label's own."""
+"""In the order in which they are asked."""
+
+STOCK = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico"})
+"""What stays of MONAI Label's own routes: pages that anybody may see. Any other that it has, now or in
+another version, is not served."""
+
+PUBLIC = frozenset({"/auth/", "/auth/token"})
+"""Addresses of this app that need no role."""
+
+
+def routers() -> tuple[APIRouter, ...]:
+    """Those that are served: with login those of login as well."""
+    return (login.router, account.router, *ROUTERS) if settings.MONAI_LABEL_AUTH_ENABLE else ROUTERS
 
 
 def install() -> None:
@@ -66,13 +80,11 @@ def _install(api: FastAPI) -> None:
     # Not by FastAPI's dependency_overrides: with any of them it analyses every dependency at every request.
     auth.from_token = token_user
     background._task_func = run_task
-    stock = list(api.router.routes)
-    for router in (login.router, *ROUTERS) if settings.MONAI_LABEL_AUTH_ENABLE else ROUTERS:
+    api.router.routes[:] = [route for route in api.router.routes if getattr(route, "path", None) in STOCK]
+    for router in routers():
+        check_declared(router, public=PUBLIC)
         api.include_router(router)
-    ours = api.router.routes[len(stock) :]
-    # Whatever answers first answers; whatever describes an address last describes it.
-    api.router.routes[:] = [*ours, *stock]
-    api.openapi = lambda: _openapi(api, [*stock, *ours])  # type: ignore[method-assign]
+    api.openapi_schema = None
     logs.show_routes_only(_words(api.openapi()["paths"]))
     # MONAI Label lets every web page in, with credentials.
     inner = [one for one in api.user_middleware if one.cls is not CORSMiddleware]
@@ -95,12 +107,6 @@ def _cors() -> list[Middleware]:
             allow_headers=["*"],
         )
     ]
-
-
-def _openapi(api: FastAPI, routes: list[Any]) -> dict[str, Any]:
-    if not api.openapi_schema:
-        api.openapi_schema = get_openapi(title=api.title, version=api.version, routes=routes)
-    return api.openapi_schema
 
 
 def _words(paths: dict[str, Any]) -> Iterator[str]:

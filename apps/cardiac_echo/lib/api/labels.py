@@ -28,6 +28,7 @@ router = APIRouter(tags=["Labels"])
 
 Reader = Annotated[User, needs(Role.USER)]
 Annotator = Annotated[User, needs(Role.ANNOTATOR)]
+Administrator = Annotated[User, needs(Role.ADMIN)]
 
 
 @router.put("/datastore/label", tags=["Datastore"], summary="Save a corrected mask and measure its patient")
@@ -49,18 +50,14 @@ def save_label(
     info = received.params(LabelParams, params).model_dump(mode="json", exclude_unset=True)
     with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
         path = received.upload(label, Path(folder))
-        saved = (
-            app_instance()
-            .datastore()
-            .save(image, path, tag or FINAL, info=info, author=author(user), base=_version(if_match))
-        )
+        saved = app_instance().datastore().save(image, path, tag or FINAL, info=info, base=_version(if_match))
     return _answer(saved, response)
 
 
 @router.get("/datastore/label", tags=["Datastore"], summary="Download a mask")
 def label_file(
     label: str,
-    tag: str,
+    tag: TagName,
     user: Reader,
     stored: Annotated[bool, Query(description="The file as it is in the studies folder.")] = False,
 ) -> Response:
@@ -73,7 +70,7 @@ def label_file(
     store = engine.store
     current = store.label(label, tag)
     if current is None:
-        raise refused(404, "unknown_label", f"{label}: there is no label {tag!r}")
+        raise refused(404, "unknown_label", f"{label[:80]}: there is no label {tag[:80]!r}")
     path = store.label_path(label, tag)
     headers = {"ETag": f'"{current.number}"'}
     content = None if stored else _as_shown(engine, label, path)
@@ -83,6 +80,28 @@ def label_file(
         headers["Content-Disposition"] = f"attachment; {named}"
         return Response(content, media_type="application/gzip", headers=headers)
     return FileResponse(path, media_type="application/gzip", filename=path.name, headers=headers)
+
+
+@router.head("/datastore/label", tags=["Datastore"], summary="Whether there is a mask")
+def check(image: str, tag: TagName, user: Reader) -> Response:
+    """As MONAI Label's endpoint."""
+    current = app_instance().engine.store.label(image, tag)
+    if current is None:
+        raise refused(404, "unknown_label", f"{image[:80]}: there is no label {tag[:80]!r}")
+    return Response(headers={"ETag": f'"{current.number}"'})
+
+
+@router.delete("/datastore/label", tags=["Datastore"], summary="Remove a mask; its versions are kept")
+def remove(id: str, tag: TagName, user: Administrator) -> dict[str, str]:
+    """As MONAI Label's endpoint."""
+    app_instance().datastore().remove_label(id, tag)
+    return {}
+
+
+@router.get("/datastore/label/info", tags=["Datastore"], summary="What is known of a mask")
+def info(label: str, tag: TagName, user: Reader) -> Any:
+    """As MONAI Label's endpoint; also the patient as measured with it."""
+    return app_instance().datastore().get_label_info(label, tag)
 
 
 @router.get("/cardiac/labels/{image}/versions", summary="Every version of a label")

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Depends, File, Query, Response, UploadFile
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC
+from fastapi import APIRouter, File, Query, Response, UploadFile
 from monailabel.interfaces.utils.app import app_instance
 from starlette.exceptions import HTTPException
 
@@ -30,17 +28,16 @@ from lib.errors import refused
 from lib.infers.segmentation import Segmentation
 from lib.security.archives import unpack
 from lib.security.environment import MB, environment
+from lib.security.roles import Role, needs
 
-router = APIRouter(
-    prefix="/model", tags=["Model"], dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
-)
+router = APIRouter(prefix="/model", tags=["Model"], dependencies=[needs(Role.ADMIN)])
 
-served = APIRouter(tags=["Model"], dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
+served = APIRouter(tags=["Model"], dependencies=[needs(Role.USER)])
 
 versions = APIRouter(
     prefix="/cardiac/models",
     tags=["Model"],
-    dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))],
+    dependencies=[needs(Role.ADMIN)],
 )
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

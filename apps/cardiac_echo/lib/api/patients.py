@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Depends, Response
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC
+from fastapi import APIRouter, Response
 from monailabel.interfaces.utils.app import app_instance
 
-router = APIRouter(dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
+from lib.security.roles import Role, needs
+
+router = APIRouter(dependencies=[needs(Role.USER)])
 
 
 @router.get(

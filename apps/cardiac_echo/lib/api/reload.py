@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC
+from fastapi import APIRouter
 from monailabel.interfaces.utils.app import app_instance
 
-router = APIRouter(dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))])
+from lib.security.roles import Role, needs
+
+router = APIRouter(dependencies=[needs(Role.ADMIN)])
 
 
 @router.post("/reload", tags=["Others"], summary="Read the models and the studies folder anew")

@@ -6,10 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, UploadFile
+from fastapi import APIRouter, File, UploadFile
 from fastapi.responses import FileResponse
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC
 from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.sessions import SessionInfo
 
@@ -18,9 +16,10 @@ from lib.api import received
 from lib.errors import refused
 from lib.security.archives import unpack
 from lib.security.environment import MB, environment
+from lib.security.roles import Role, needs
 from lib.sessions import UploadSessions, is_session_id
 
-router = APIRouter(tags=["Session"], dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
+router = APIRouter(tags=["Session"], dependencies=[needs(Role.USER)])
 
 
 @router.put("/session/", summary="Keep an image for later requests")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter, Depends, Response
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC
+from fastapi import APIRouter, Response
 from monailabel.interfaces.utils.app import app_instance
 
 from cardiolabel.reporting.training_curve import training_curve_png
 from lib.errors import refused
+from lib.security.roles import Role, needs
 
-router = APIRouter(tags=["Train"], dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
+router = APIRouter(tags=["Train"], dependencies=[needs(Role.USER)])
 
 
 @router.get("/cardiac/training", summary="The last retraining of each model")

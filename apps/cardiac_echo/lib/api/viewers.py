@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import monailabel.endpoints
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import FileResponse
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC
 
 from lib.errors import refused
+from lib.security.roles import Role, needs
 
-router = APIRouter(dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
+router = APIRouter(dependencies=[needs(Role.USER)])
 
 OHIF = Path(monailabel.endpoints.__file__).parent / "static" / "ohif"
 

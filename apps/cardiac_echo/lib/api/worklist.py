@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC
+from fastapi import APIRouter, Query
 from monailabel.interfaces.utils.app import app_instance
 
-router = APIRouter(dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))])
+from lib.security.roles import Role, needs
+
+router = APIRouter(dependencies=[needs(Role.USER)])
 
 Column = Literal[
     "patient", "image", "ef_pct", "ef_spread_pct", "share", "entropy", "disagreement", "expected_dice",

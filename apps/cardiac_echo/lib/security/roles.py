@@ -6,12 +6,12 @@ A route says the role that it needs with `needs`. What changes or costs somethin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextvars import ContextVar
 from enum import StrEnum
 from typing import Any
 
-from fastapi import Depends
+from fastapi import APIRouter, Depends
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from monailabel.config import settings
@@ -94,6 +94,26 @@ def declared_role(route: APIRoute) -> Role | None:
     """The highest role that a route says it needs; None where it says nothing."""
     claims = {check.roles for check in _checks([route.dependant]) if isinstance(check.roles, str)}
     return next((role for role in reversed(Role) if role.claim in claims), None)
+
+
+def check_declared(router: APIRouter, *, public: Collection[str]) -> None:
+    """Refuse to serve a route that does not say which role it needs.
+
+    Parameters
+    ----------
+    router : APIRouter
+    public : collection of str
+        Paths that need none.
+
+    Raises
+    ------
+    RuntimeError
+        A route says nothing; it names the route.
+    """
+    for route in router.routes:
+        path = str(getattr(route, "path", route))
+        if not isinstance(route, APIRoute) or (path not in public and declared_role(route) is None):
+            raise RuntimeError(f"{path}: expected a route with `needs(Role…)`; every route says its role")
 
 
 def _checks(dependants: Iterable[Dependant]) -> Iterator[RBAC]:

@@ -1,0 +1,32 @@
+"""What the server is and holds: its models and strategies, and the datastore's records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from monailabel.endpoints.datastore import ResultType
+from monailabel.interfaces.utils.app import app_instance
+
+from lib.security.locality import shows_paths
+from lib.security.roles import Role, needs
+
+router = APIRouter(dependencies=[needs(Role.USER)])
+
+
+@router.get("/info/", tags=["App"], summary="Models, trainers, strategies and how many images there are")
+def info() -> dict[str, Any]:
+    """As MONAI Label's endpoint."""
+    known: dict[str, Any] = app_instance().info()
+    return known
+
+
+@router.get("/datastore/", tags=["Datastore"], summary="Images and labels: counts, or every record")
+def datastore(request: Request, output: ResultType | None = None) -> Any:
+    """As MONAI Label's endpoint; ``train`` names the files' paths to the server's own machine only."""
+    records = app_instance().datastore()
+    if output is ResultType.all:
+        return records.json()
+    if output is ResultType.train:
+        return records.datalist() if shows_paths(request.scope) else records.relative_datalist()
+    return records.status()
