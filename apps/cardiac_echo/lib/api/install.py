@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -36,10 +37,12 @@ from lib.api import (
 from lib.api import logs as log_routes
 from lib.child_process import run_task
 from lib.security import guard
+from lib.security.audit import Audit, begin
 from lib.security.front import bound_connections
 from lib.security.login import Login, token_user
 from lib.security.roles import begin_serving, check_declared
 from lib.security.uploads import Uploads
+from lib.startup import clear_start
 
 ROUTERS = (
     overview.router,
@@ -70,6 +73,8 @@ def install() -> None:
 
     if not getattr(api.state, "cardiolabel", False):
         api.state.cardiolabel = True
+        with clear_start():
+            begin(Path(settings.MONAI_LABEL_STUDIES), read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY)
         _install(api)
         bound_connections()
 
@@ -88,7 +93,7 @@ def _install(api: FastAPI) -> None:
     logs.show_routes_only(_words(api.openapi()["paths"]))
     # MONAI Label lets every web page in, with credentials.
     inner = [one for one in api.user_middleware if one.cls is not CORSMiddleware]
-    doors = [Middleware(one) for one in (errors.Failures, guard.Guard, Login, Uploads)]
+    doors = [Middleware(one) for one in (Audit, errors.Failures, guard.Guard, Login, Uploads)]
     api.user_middleware[:] = [*_cors(), *doors, *inner]
     # The stack is made when the server starts, before the app is; the next request makes it anew.
     api.middleware_stack = None

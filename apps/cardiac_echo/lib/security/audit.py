@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import signal
 import threading
 import time
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 from urllib.parse import parse_qs
 
+from fastapi import FastAPI
 from monailabel.config import settings
-from starlette.routing import Match
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cardiolabel.audit.audit_log import AuditLog
@@ -28,6 +30,7 @@ from cardiolabel.audit.pseudonym import pseudonym
 from cardiolabel.errors import CardiolabelError
 from lib.security.audit_entry import AuditEntry, begin_entry
 from lib.security.environment import MB, environment
+from lib.security.guard import path_of
 from lib.security.roles import Role, sender, sender_name
 from lib.security.seen_roles import SeenRoles
 
@@ -236,11 +239,21 @@ def _role() -> str:
 
 def _route(scope: Scope) -> str:
     """The route's address with its parameters' names; nothing of an address that there is not."""
-    route = scope.get("route")
-    if route is None and "app" in scope:  # refused before it came to its route
-        routes = scope["app"].router.routes
-        route = next((one for one in routes if one.matches(scope)[0] is Match.FULL), None)
-    return str(getattr(route, "path", "") or "unknown")
+    if route := getattr(scope.get("route"), "path", ""):
+        return str(route)
+    # It was refused before it came to its route.
+    known = _described(scope["app"]) if "app" in scope else ()
+    method, path = scope["method"].lower(), path_of(scope)
+    return next(
+        (route for pattern, methods, route in known if method in methods and pattern.match(path)), "unknown"
+    )
+
+
+@cache
+def _described(api: FastAPI) -> tuple[tuple[re.Pattern[str], frozenset[str], str], ...]:
+    """Pattern, methods and address of every route that is described; those without parameters first."""
+    paths = sorted(api.openapi()["paths"].items(), key=lambda item: "{" in item[0])
+    return tuple((compile_path(path)[0], frozenset(methods), path) for path, methods in paths)
 
 
 def _client(scope: Scope) -> str:

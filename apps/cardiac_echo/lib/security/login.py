@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lib.errors import refused
+from lib.security.audit_entry import note_login
 from lib.security.environment import environment
 from lib.security.guard import path_of
 from lib.security.realm import Realm
@@ -27,7 +28,7 @@ LEEWAY_S = 30
 """How far the clocks of this server and of the realm may differ."""
 
 PUBLIC = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico", "/auth"})
-PUBLIC_FOLDERS = ("/auth/", "/static/")
+PUBLIC_FOLDERS = ("/auth/",)
 """What is answered without a token; anything else, known or not, is not."""
 
 
@@ -46,6 +47,7 @@ class Login:
             public = _is_public(path_of(scope))
             try:
                 user = await run_in_threadpool(user_of, _bearer(Headers(scope=scope)))
+                note_login(user.username)
                 if settings.MONAI_LABEL_AUTH_ROLE_USER not in user.roles and not public:
                     raise refused(403, "forbidden", f"role {settings.MONAI_LABEL_AUTH_ROLE_USER} is needed")
                 note_sender(user)
