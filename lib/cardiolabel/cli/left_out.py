@@ -16,7 +16,7 @@ _SIGNS = ("labels", "datastore_v2.json")
 
 @contextmanager
 def left_out_labels_named(studies: Path, quiet: bool) -> Iterator[None]:
-    """Name labels that belong to no image after the block, also where it finds no mask at all."""
+    """Name images and labels that are left out after the block, also where it finds no mask at all."""
     try:
         yield
     except DatasetError:
@@ -27,19 +27,24 @@ def left_out_labels_named(studies: Path, quiet: bool) -> Iterator[None]:
 
 
 def name_left_out_labels(studies: Path, quiet: bool, *, read: bool) -> None:
-    """One line for each label file that belongs to no image; with ``read``, for unreadable ones as well.
+    """One line for each image whose row in the manifest is malformed, and label that belongs to no image.
+
+    With ``read``, labels that cannot be read are named as well.
 
     Raises
     ------
     DatasetError, ManifestError
         The folder is not there or its manifest is malformed.
     """
-    if quiet or not any((studies / name).exists() for name in _SIGNS):
+    if quiet:
         return
     from cardiolabel.datasets.left_out_labels import left_out_labels
     from cardiolabel.datasets.studies_folder import StudiesFolder
 
-    list_problems(tuple(left_out_labels(StudiesFolder(studies), read=read)), quiet)
+    folder = StudiesFolder(studies)
+    list_problems(folder.left_out_images(), quiet)
+    if any((studies / name).exists() for name in _SIGNS):
+        list_problems(tuple(left_out_labels(folder, read=read)), quiet)
 
 
 def take_over_labels(studies: Path, quiet: bool) -> None:

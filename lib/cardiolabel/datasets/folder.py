@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cardiolabel.datasets import file_names, manifest
 from cardiolabel.datasets.listing import Entry, Listing
+from cardiolabel.datasets.manifest_table import ManifestTable
 from cardiolabel.domain import Phase, Record, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.io import mask_files
@@ -31,11 +32,13 @@ _EXPECTED = f"images ending in {', '.join(file_names.IMAGE_SUFFIXES)}"
 def listing(root: Path) -> Listing:
     """Every image with its reference mask; parameters and errors as `records`."""
     masks_by_name = cache(_masks_by_name)  # each folder is listed once
+    found, problems = _records(root)
     return Listing(
         tuple(
             Entry(record, record.path, reference_path(record, masks_by_name=masks_by_name))
-            for record in records(root)
-        )
+            for record in found
+        ),
+        tuple(problems.items()),
     )
 
 
@@ -43,7 +46,8 @@ def records(root: Path) -> list[Record]:
     """Images in a folder and the folders in it, in order of their paths.
 
     Hidden files and folders named ``labels`` (MONAI Label's masks) are left out. Where a
-    ``manifest.csv`` lies in ``root``, its rows stand for the files that it names.
+    ``manifest.csv`` lies in ``root``, its rows stand for the files that it names; those of a row that cannot
+    be understood are left out.
 
     Parameters
     ----------
@@ -62,18 +66,28 @@ def records(root: Path) -> list[Record]:
     DatasetError
         No such folder, or no image in it.
     ManifestError
-        ``root/manifest.csv`` is malformed.
+        ``root/manifest.csv`` is no table of images.
     """
+    return _records(root)[0]
+
+
+def _records(root: Path) -> tuple[list[Record], dict[str, str]]:
+    """Records, and files or lines of the manifest that are left out with the reason."""
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder; expected one that holds {_EXPECTED}")
-    known: list[Record] = []
-    if (root / manifest.MANIFEST_NAME).exists():
-        known = [record for record in manifest.read(root) if record.path.is_file()]
+    has_manifest = (root / manifest.MANIFEST_NAME).exists()
+    table = manifest.read_table(root) if has_manifest else ManifestTable((), ())
+    known = [record for record in table.records if record.path.is_file()]
     named = {record.path for record in known}
     paths = [path for path in _images(root) if path not in named]
+    left_out = table.left_out(paths)
+    paths = [path for path in paths if path not in left_out]
+    problems = {path.relative_to(root).as_posix(): reason for path, reason in left_out.items()}
+    problems |= {row.where: row.reason for row in table.bad_rows if row.reason not in left_out.values()}
     if not (known or paths):
         raise DatasetError(f"{root}: found no image; expected {_EXPECTED}")
-    return known + _with_distinct_ids(_told_apart(paths, root), root, {record.image_id for record in known})
+    ids = {record.image_id for record in known}
+    return known + _with_distinct_ids(_told_apart(paths, root), root, ids), problems
 
 
 def reference_path(

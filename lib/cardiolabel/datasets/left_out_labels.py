@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from cardiolabel.datasets.file_names import normalized
+from cardiolabel.datasets.file_names import image_stem, normalized
 from cardiolabel.datasets.label_names import label_file, label_stem
 from cardiolabel.datasets.studies_folder import StudiesFolder
 from cardiolabel.domain import Record
@@ -115,6 +115,8 @@ def _whose(stem: str, files: tuple[str, ...], studies: StudiesFolder) -> str:
     candidates = " or ".join(f"{ids[name]} ({name})" for name in files if name in ids)
     if candidates:
         return f"nothing tells whose it is; call it by the id of its image: {candidates}"
+    if any(stem == normalized(image_stem(Path(file))) for file, _ in studies.left_out_images()):
+        return "its image is left out, as its row in the manifest is malformed; correct the row"
     if files or stem in studies.unowned_ids():
         return "its image is not in this folder"
     return "no image has this name or id; call it by the id of its image"

@@ -7,6 +7,7 @@ byte-order mark and blank optional cells are accepted, and what it says wins ove
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
@@ -23,15 +24,18 @@ from cardiolabel.datasets.file_names import (
     record_from_name,
 )
 from cardiolabel.datasets.image_ids import image_ids
-from cardiolabel.datasets.manifest_row import COLUMNS, REQUIRED, record_of_row
+from cardiolabel.datasets.manifest_row import COLUMNS
+from cardiolabel.datasets.manifest_table import MANIFEST_NAME, ManifestTable, parse
 from cardiolabel.datasets.text_files import decoded
 from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError, ManifestError
 from cardiolabel.io.files import atomic
 
-__all__ = ["MANIFEST_NAME", "ScannedFolder", "read", "scan", "scan_folder", "split_by_patient", "write"]
+__all__ = [
+    "MANIFEST_NAME", "ScannedFolder", "read", "read_table", "scan", "scan_folder", "split_by_patient",
+    "write",
+]  # fmt: skip
 
-MANIFEST_NAME = "manifest.csv"
 _log = logging.getLogger(__name__)
 
 
@@ -56,7 +60,7 @@ def write(records: Iterable[Record], folder: Path) -> None:
     for record in records:
         relative = replace(record, path=_relative(record.path, folder))
         table.writerow([_cell(getattr(relative, column)) for column in COLUMNS])
-    _parse(text.getvalue(), folder)
+    _refuse_bad_rows(parse(text.getvalue(), folder), folder)
     with atomic(folder / MANIFEST_NAME) as draft:
         draft.write_text(text.getvalue(), encoding="utf-8", newline="")
 
@@ -78,6 +82,17 @@ def read(folder: Path) -> list[Record]:
     ManifestError
         No manifest, or a line or column that cannot be understood; both are named.
     """
+    return _refuse_bad_rows(read_table(folder), folder)
+
+
+def read_table(folder: Path) -> ManifestTable:
+    """As `read`, with rows that cannot be understood beside the records instead of an error.
+
+    Raises
+    ------
+    ManifestError
+        No manifest, or one that is no table of images at all.
+    """
     target = folder / MANIFEST_NAME
     try:
         content = target.read_bytes()
@@ -85,12 +100,20 @@ def read(folder: Path) -> list[Record]:
         raise ManifestError(f"{target}: cannot be read ({error.strerror}); expected a table") from error
     try:
         text = decoded(content)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ManifestError(f"{target}, line {line}: expected UTF-8 text; save the table as UTF-8") from error
+    except UnicodeDecodeError:
+        text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
     except ValueError as error:
         raise ManifestError(f"{target}: {error}") from error
-    return _parse(text, folder)
+    try:
+        return parse(text, folder)
+    except ManifestError as error:
+        raise ManifestError(f"{folder}/{error}") from error
+
+
+def _refuse_bad_rows(table: ManifestTable, folder: Path) -> list[Record]:
+    if table.bad_rows:
+        raise ManifestError(f"{folder}/{table.bad_rows[0].reason}")
+    return list(table.records)
 
 
 @dataclass(frozen=True)
@@ -105,11 +128,14 @@ class ScannedFolder:
         Image ids that have labels and could belong to several files, by id.
     unowned_ids : frozenset of str
         Ids that are none of the records': the disputed ones, and those of files that are gone.
+    left_out : tuple of (str, str)
+        Image files, or lines of the manifest, that are left out as a row cannot be understood, and why.
     """
 
     records: tuple[Record, ...]
     disputed: Mapping[str, tuple[str, ...]]
     unowned_ids: frozenset[str]
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
 def scan(folder: Path, *, strict: bool = False, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Record]:
@@ -140,11 +166,18 @@ def scan_folder(
     DatasetError
         No such folder, or its register of image ids is damaged.
     ManifestError
-        A malformed manifest, or a missing file when ``strict``.
+        A manifest that is no table, or a missing file or a bad row when ``strict``.
+
+    Notes
+    -----
+    A row that cannot be understood takes the image files that it names with it: under the names of their
+    files they could pass for other patients.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder; expected a folder of images")
-    named = read(folder) if (folder / MANIFEST_NAME).exists() else []
+    has_manifest = (folder / MANIFEST_NAME).exists()
+    table = read_table(folder) if has_manifest else ManifestTable((), ())
+    named = _refuse_bad_rows(table, folder) if strict else list(table.records)
     missing = [record.path for record in named if not record.path.is_file()]
     if missing and strict:
         raise ManifestError(
@@ -160,13 +193,22 @@ def scan_folder(
         for path in sorted(folder.iterdir())
         if is_image_name(path) and path not in listed and path.is_file()
     ]
+    left_out = table.left_out(unlisted)
     ids = image_ids(folder, unlisted, manifest_ids={record.image_id for record in named})
     records = [record for record in named if record.path not in gone] + [
         replace(record_from_name(path), image_id=ids.by_name[path.name])
         for path in unlisted
-        if image_suffix(path) in suffixes
+        if image_suffix(path) in suffixes and path not in left_out
     ]
-    return ScannedFolder(tuple(records), ids.disputed, ids.unowned)
+    without_file = {row.where: row.reason for row in table.bad_rows if row.reason not in left_out.values()}
+    reasons = {**{path.name: reason for path, reason in left_out.items()}, **without_file}
+    if table.bad_rows:
+        _log.warning(
+            "%d rows of the manifest cannot be understood; %d images are left out, the first: %s",
+            len(table.bad_rows), len(left_out), table.bad_rows[0].where,
+        )  # fmt: skip
+        _log.debug("rows of the manifest: %s", "; ".join(row.reason for row in table.bad_rows))
+    return ScannedFolder(tuple(records), ids.disputed, ids.unowned, tuple(reasons.items()))
 
 
 def split_by_patient(
@@ -224,46 +266,3 @@ def _cell(value: object) -> str:
     if isinstance(value, Enum):
         return str(value.value)
     return value.as_posix() if isinstance(value, Path) else str(value)
-
-
-def _parse(text: str, folder: Path) -> list[Record]:
-    target = folder / MANIFEST_NAME
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    records: list[Record] = []
-    seen: dict[str, dict[str, int]] = {"image_id": {}, "path": {}}
-    try:
-        header = [name.strip() for name in next(rows, [])]
-        _check_header(header, target)
-        for row in rows:
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            where = f"{target}, line {rows.line_num}"
-            if len(cells) > len(header):
-                raise ManifestError(f"{where}: {len(cells)} cells, expected {len(header)}; quote commas")
-            values = dict(zip(header, cells, strict=False))
-            records.append(record_of_row(values, folder, where))
-            for column, lines in seen.items():
-                first = lines.setdefault(str(getattr(records[-1], column)), rows.line_num)
-                if first != rows.line_num:
-                    raise ManifestError(
-                        f"{where}, column {column}: {values[column]!r} is on line {first} already;"
-                        " expected once"
-                    )
-    except csv.Error as error:
-        raise ManifestError(f"{target}, line {rows.line_num}: not comma-separated text ({error})") from error
-    return records
-
-
-def _check_header(header: list[str], target: Path) -> None:
-    if len(header) == 1 and ";" in header[0]:
-        raise ManifestError(f"{target}, line 1: separated by semicolons; expected commas")
-    for column in REQUIRED:
-        if column not in header:
-            raise ManifestError(f"{target}, line 1: no column {column}; expected {', '.join(REQUIRED)}")
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    if twice:
-        raise ManifestError(f"{target}, line 1: column {twice[0]} occurs twice; expected once")
-    unknown = [name for name in header if name and name not in COLUMNS]
-    if unknown:
-        _log.warning("columns of the manifest that are not known and not used: %s", ", ".join(unknown))

@@ -16,6 +16,7 @@ from cardiolabel.domain import Record
 from cardiolabel.errors import UnknownImageError, UnknownPatientError
 from cardiolabel.io import nifti
 
+_OWN_SUFFIX = ".nii.gz"
 _GRAIN_S = 0.05
 """Changes of a folder that follow each other faster may leave it with one and the same time."""
 
@@ -39,6 +40,7 @@ class _Scan:
     disputed: Mapping[str, tuple[str, ...]]
     unowned_ids: frozenset[str]
     names: Mapping[str, str]
+    left_out: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, folder: Path) -> _Scan:
@@ -53,6 +55,7 @@ class _Scan:
             scanned.disputed,
             scanned.unowned_ids,
             image_names(folder, readable, unowned_ids=scanned.unowned_ids),
+            scanned.left_out,
         )
 
     def has_content_of(self, other: _Scan) -> bool:
@@ -60,8 +63,8 @@ class _Scan:
         same = [*self.by_id.items()] == [*other.by_id.items()] and all(
             record.path == other.by_id[image_id].path for image_id, record in self.by_id.items()
         )
-        return same and (self.disputed, self.unowned_ids, self.names) == (
-            other.disputed, other.unowned_ids, other.names,
+        return same and (self.disputed, self.unowned_ids, self.names, self.left_out) == (
+            other.disputed, other.unowned_ids, other.names, other.left_out,
         )  # fmt: skip
 
 
@@ -127,7 +130,9 @@ class StudiesFolder:
         try:
             return self.by_id()[image_id]
         except KeyError:
-            raise UnknownImageError(f"no image {image_id!r} in this studies folder") from None
+            names = image_id, f"{image_id}{_OWN_SUFFIX}"
+            reason = next((f"; {why}" for file, why in self.left_out_images() if file in names), "")
+            raise UnknownImageError(f"no image {image_id!r} in this studies folder{reason}") from None
 
     def label_file(self, folder: Path, record: Record) -> Path:
         """Where a folder has the mask of an image, as `label_names.label_file` finds it, or would have it."""
@@ -137,6 +142,10 @@ class StudiesFolder:
     def image_names(self) -> Mapping[str, str]:
         """Image ids by the names that label files may have; see `label_names.image_names`."""
         return self._scan().names
+
+    def left_out_images(self) -> tuple[tuple[str, str], ...]:
+        """Files whose row in the manifest is malformed, or its line where it names none, and the reason."""
+        return self._scan().left_out
 
     def disputed_labels(self) -> Mapping[str, tuple[str, ...]]:
         """Image ids under which there are labels that could belong to several files, with these files."""

@@ -70,7 +70,8 @@ class TakenNames:
         """Read the names of a folder and of its records; errors as `StudiesFolder.records`."""
         folder = studies.folder
         has_manifest = (folder / manifest.MANIFEST_NAME).exists()
-        listed = {row.image_id: row.path for row in manifest.read(folder)} if has_manifest else {}
+        rows = manifest.read_table(folder).records if has_manifest else ()
+        listed = {row.image_id: row.path for row in rows}
         with database.reading() as connection:
             labelled = set(connection.execute(select(versions.c.image_id).distinct()).scalars())
         labelled.update(path.name for path in (folder / HOME / "versions").glob("*/*"))
