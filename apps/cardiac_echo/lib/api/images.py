@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, Header, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Header, Query, Response, UploadFile
 from fastapi.responses import FileResponse
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
@@ -18,6 +18,7 @@ from cardiolabel.readable_text import readable_text
 from cardiolabel.store.image_files import sha256
 from lib.api import received
 from lib.api.labels import author
+from lib.api.schemas import NotesText
 from lib.errors import refused
 
 router = APIRouter(tags=["Datastore"])
@@ -46,7 +47,7 @@ def add(
     file: Annotated[UploadFile, File()],
     user: Annotator,
     image: str | None = None,
-    params: Annotated[str, Form()] = "{}",
+    params: NotesText = "{}",
     replace: Replace = False,
     if_match: Annotated[str | None, Header()] = None,
 ) -> dict[str, Any]:
@@ -103,19 +104,19 @@ def info(image: str) -> Any:
 
 
 @router.put("/datastore/image/info", summary="Note something of an image")
-def note(image: str, user: Annotator, info: Annotated[str, Form()] = "{}") -> None:
+def note(image: str, user: Annotator, info: NotesText = "{}") -> None:
     """As MONAI Label's endpoint."""
     app_instance().datastore().update_image_info(image, _notes(info, user))
 
 
 @router.put("/datastore/label/info", summary="Note something of a label")
-def note_label(label: str, tag: str, user: Annotator, info: Annotated[str, Form()] = "{}") -> None:
+def note_label(label: str, tag: str, user: Annotator, info: NotesText = "{}") -> None:
     """As MONAI Label's endpoint."""
     app_instance().datastore().update_label_info(label, tag, _notes(info, user))
 
 
 @router.put("/datastore/updatelabelinfo", include_in_schema=False)
-def note_label_params(label: str, tag: str, user: Annotator, params: Annotated[str, Form()] = "{}") -> None:
+def note_label_params(label: str, tag: str, user: Annotator, params: NotesText = "{}") -> None:
     """As MONAI Label's endpoint, for clients of its older versions."""
     app_instance().datastore().update_label_info(label, tag, _notes(params, user))
 

@@ -8,13 +8,27 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 from fastapi import Form, Query
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from lib import notes
 
 Name = Annotated[str, Field(max_length=255)]
-Device = Annotated[str, Field(max_length=40)] | Annotated[list[Name], Field(max_length=64)]
-"""A device's name, or the list that a client was offered, of which the first counts."""
+
+
+def _first(value: Any) -> str:
+    return str((value[0] if value else "") if isinstance(value, list) else value or "")[:40]
+
+
+def _true_or_false(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("expected true or false")
+    return value
+
+
+Device = Annotated[str, BeforeValidator(_first)]
+"""A device's name; of a list, as clients send that were offered one, the first."""
+
+Switch = Annotated[bool, BeforeValidator(_true_or_false)]
 
 Images = Annotated[list[Name], Field(max_length=100_000)]
 Number = Annotated[int, Query(ge=1, le=2**31 - 1)]
@@ -48,8 +62,8 @@ class InferParams(Params):
         }
     )
 
-    strict: StrictBool = False
-    device: Device | None = None
+    strict: Switch = False
+    device: Device = ""
     result_extension: str | None = Field(default=None, max_length=20)
     save_label: bool = False
     label_tag: Literal["original"] = "original"
@@ -65,7 +79,7 @@ class BatchParams(Params):
     images: Literal["all", "labeled", "unlabeled"] | Images | None = None
     label_tag: Literal["original"] = "original"
     max_batch_size: int = Field(default=0, ge=0)
-    device: Device | None = None
+    device: Device = ""
     gpus: str = Field(default="all", pattern=r"^(all|[0-9]+(,[0-9]+)*)$", max_length=200)
 
 
@@ -75,7 +89,7 @@ class TrainParams(Params):
     epochs: int | None = None
     learning_rate: float | None = None
     from_scratch: bool | None = None
-    device: Device | None = None
+    device: Device = ""
 
 
 class TrainAllParams(Params):
@@ -132,7 +146,7 @@ class LabelParams(Notes):
     """Of a label that is saved, and notes on it."""
 
     client_id: str | None = Field(default=None, max_length=200)
-    allow_empty: StrictBool = False
+    allow_empty: Switch = False
     base_version: int | None = Field(default=None, ge=0, strict=True)
     label_info: list[Segment] | Segment | None = None
 

@@ -71,8 +71,8 @@ def batch_infer(
     asked = params or BatchParams()
     check_device(asked.device)
     request = {
-        "model": model, "images": asked.images or images.value, "max_batch_size": asked.max_batch_size,
-        "gpus": asked.gpus,
+        "model": model, "images": images.value if asked.images is None else asked.images,
+        "max_batch_size": asked.max_batch_size, "gpus": asked.gpus,
     }  # fmt: skip
     return _start(Kind.BATCH, [request], run_sync)[0]
 
