@@ -154,7 +154,7 @@ def test_what_nobody_foresaw_is_logged_by_place_and_answered_by_kind() -> None:
         "key": "500 internal",
         "full": "507 disk_full",
         "quota": "507 disk_full",
-        "denied": "500 storage",
+        "denied": "507 not_writable",
         "memory": "503 out_of_memory",
         "store": "500 store",
         "disk": "507 disk_full",
