@@ -36,11 +36,13 @@ from lib.api import (
 )
 from lib.api import logs as log_routes
 from lib.child_process import run_task
-from lib.security import guard
+from lib.security.answer_headers import AnswerHeaders
 from lib.security.audit import Audit, begin
 from lib.security.front import bound_connections
+from lib.security.guard import Guard
 from lib.security.login import Login, token_user
 from lib.security.roles import begin_serving, check_declared
+from lib.security.sites import allowed_origins
 from lib.security.uploads import Uploads
 from lib.startup import clear_start
 
@@ -93,14 +95,14 @@ def _install(api: FastAPI) -> None:
     logs.show_routes_only(_words(api.openapi()["paths"]))
     # MONAI Label lets every web page in, with credentials.
     inner = [one for one in api.user_middleware if one.cls is not CORSMiddleware]
-    doors = [Middleware(one) for one in (Audit, errors.Failures, guard.Guard, Login, Uploads)]
+    doors = [Middleware(one) for one in (Audit, AnswerHeaders, errors.Failures, Guard, Login, Uploads)]
     api.user_middleware[:] = [*_cors(), *doors, *inner]
     # The stack is made when the server starts, before the app is; the next request makes it anew.
     api.middleware_stack = None
 
 
 def _cors() -> list[Middleware]:
-    origins = guard.allowed_origins()
+    origins = allowed_origins()
     if not origins:
         return []
     return [

@@ -4,15 +4,46 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from anyio import CapacityLimiter
+from fastapi import APIRouter, Depends, Request
 from fastapi.security import OAuth2PasswordRequestForm
+from starlette.exceptions import HTTPException
 
+from lib.errors import refused
+from lib.security.attempts import Attempts
 from lib.security.login import realm
+from lib.security.realm import unavailable
 
 router = APIRouter()
 
+MAX_NAME, MAX_PASSWORD = 256, 1024
+"""Longest user name and password, in letters."""
+
+_AT_ONCE, _WAITING = 8, 200
+"""Passwords that are checked at a time, so that many guesses at once count one after the other."""
+
+_attempts = Attempts()
+_places = CapacityLimiter(_AT_ONCE)
+
 
 @router.post("/auth/token", tags=["Auth"], summary="A token for a user name and a password")
-def token(form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> dict[str, Any]:
-    """As MONAI Label's endpoint; the realm checks the password."""
-    return realm().log_in(form.username, form.password)
+async def token(request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> dict[str, Any]:
+    """As MONAI Label's endpoint; the realm checks the password, which may not be guessed often."""
+    if len(form.username) > MAX_NAME or len(form.password) > MAX_PASSWORD:
+        message = (
+            f"expected a user name of at most {MAX_NAME} and a password of at most {MAX_PASSWORD} letters"
+        )
+        raise refused(422, "bad_request", message)
+    address = request.client.host if request.client else ""
+    if _places.statistics().tasks_waiting >= _WAITING:
+        raise unavailable()
+    async with _places:
+        _attempts.check(form.username, address)
+        try:
+            answer = await realm().log_in(form.username, form.password)
+        except HTTPException as error:
+            if error.status_code == 401:
+                _attempts.fail(form.username, address)
+            raise
+    _attempts.succeed(form.username, address)
+    return answer

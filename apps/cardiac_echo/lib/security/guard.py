@@ -1,38 +1,22 @@
-"""What never reaches an endpoint: strangers, names that are paths, pages of other origins."""
+"""What never reaches an endpoint: strangers, names that are paths, pages of other sites."""
 
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from monailabel.config import settings
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lib.errors import refused
+from lib.security.addresses import path_of
 from lib.security.environment import environment
 from lib.security.names import NAMES, check_name, is_path
+from lib.security.sites import check_site
 
 OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-ANSWER_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "SAMEORIGIN",
-    # Addresses name patients.
-    "Referrer-Policy": "same-origin",
-}
-
-
-def allowed_origins() -> list[str]:
-    """Origins that may use this server from a browser, besides its own."""
-    return [str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS]
-
-
-def path_of(scope: Scope) -> str:
-    """The path that routes are looked up by."""
-    path = str(scope["path"])
-    root = str(scope.get("root_path", ""))
-    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
+MAX_QUERY_PARAMETERS = 100
 
 
 class Guard:
@@ -47,19 +31,15 @@ class Guard:
             await self.app(scope, receive, send)
             return
 
-        async def marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(ANSWER_HEADERS)
-            await send(message)
-
         _check_caller(scope)
+        _check_host(scope)
         _check_names(scope)
-        _check_origin(scope)
-        await self.app(scope, receive, marked)
+        check_site(scope)
+        await self.app(scope, receive, send)
 
 
 def _check_caller(scope: Scope) -> None:
-    """Without login only programs of this machine are answered, and no page that renamed it."""
+    """Without login only programs of this machine are answered."""
     if settings.MONAI_LABEL_AUTH_ENABLE or environment().open:
         return
     headers = Headers(scope=scope)
@@ -71,9 +51,21 @@ def _check_caller(scope: Scope) -> None:
             " (MONAI_LABEL_AUTH_ENABLE) or, where everybody on the network may read and change the studies,"
             " set CARDIOLABEL_OPEN=true",
         )
-    host = headers.get("host", "").lower()
+
+
+def _check_host(scope: Scope) -> None:
+    """A page cannot rename this server: where its names are known, a request gives one of them.
+
+    They are known where an administrator lists them, and where there is no login and only this machine is
+    answered.
+    """
+    names = environment().host_names
+    if not names and (settings.MONAI_LABEL_AUTH_ENABLE or environment().open):
+        return
+    hosts = Headers(scope=scope).getlist("host")
+    host = hosts[0].strip().lower() if len(hosts) == 1 else ""
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    if name not in OWN_HOSTS | environment().host_names and host not in environment().host_names:
+    if name not in OWN_HOSTS | names and host not in names:
         raise refused(
             403,
             "foreign_host",
@@ -100,7 +92,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _check_names(scope: Scope) -> None:
-    for key, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
+    for key, value in _parameters(scope):
         if key in NAMES:
             check_name(key, value)
     raw = scope.get("raw_path", b"").lower()
@@ -109,16 +101,13 @@ def _check_names(scope: Scope) -> None:
         raise refused(400, "bad_name", "the address: expected names, not paths")
 
 
-def _check_origin(scope: Scope) -> None:
-    """Pages of other origins may not change anything, even where the browser sends no preflight."""
-    headers = Headers(scope=scope)
-    origin = headers.get("origin")
-    if scope["method"] in SAFE_METHODS or not origin or origin in allowed_origins():
-        return
+def _parameters(scope: Scope) -> list[tuple[str, str]]:
     try:
-        same = urlsplit(origin).netloc == headers.get("host")
+        return parse_qsl(
+            scope["query_string"].decode("latin-1"),
+            keep_blank_values=True,
+            max_num_fields=MAX_QUERY_PARAMETERS,
+        )
     except ValueError:
-        same = False
-    if not same:
-        message = f"{origin[:80]!r} may not use this server; see MONAI_LABEL_CORS_ORIGINS"
-        raise refused(403, "foreign_origin", message)
+        message = f"the address has too many parameters; expected at most {MAX_QUERY_PARAMETERS}"
+        raise refused(400, "bad_request", message) from None

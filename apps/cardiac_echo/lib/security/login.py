@@ -11,19 +11,19 @@ from typing import Any
 import jwt
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import DEFAULT_USER, User
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lib.errors import refused
+from lib.security.addresses import path_of
 from lib.security.audit_entry import note_login
 from lib.security.environment import environment
-from lib.security.guard import path_of
 from lib.security.realm import Realm
 from lib.security.roles import STRANGER, note_sender, sender
 
 ALGORITHMS = ["RS256", "RS384", "RS512"]
+MAX_TOKEN = 16 * 1024
 LEEWAY_S = 30
 """How far the clocks of this server and of the realm may differ."""
 
@@ -46,7 +46,7 @@ class Login:
         if scope["type"] == "http" and settings.MONAI_LABEL_AUTH_ENABLE:
             public = _is_public(path_of(scope))
             try:
-                user = await run_in_threadpool(user_of, _bearer(Headers(scope=scope)))
+                user = await user_of(_bearer(Headers(scope=scope)))
                 note_login(user.username)
                 if settings.MONAI_LABEL_AUTH_ROLE_USER not in user.roles and not public:
                     raise refused(403, "forbidden", f"role {settings.MONAI_LABEL_AUTH_ROLE_USER} is needed")
@@ -61,7 +61,7 @@ class Login:
 def token_user(token: str) -> User:
     """Whom `Login` found in this request; to be used instead of MONAI Label's ``from_token``.
 
-    MONAI Label asks on the event loop, where nothing may be verified or fetched.
+    MONAI Label asks again for each of a route's dependencies.
     """
     if not settings.MONAI_LABEL_AUTH_ENABLE:
         return DEFAULT_USER
@@ -77,9 +77,9 @@ def realm() -> Realm:
     return Realm(settings.MONAI_LABEL_AUTH_REALM_URI)
 
 
-def user_of(token: str) -> User:
+async def user_of(token: str) -> User:
     """The user that a token names, with every role that theirs includes."""
-    claims = _claims(token)
+    claims = await _claims(token)
     issuer = environment().auth_issuer or settings.MONAI_LABEL_AUTH_REALM_URI
     if "iss" in claims and str(claims["iss"]).rstrip("/") != issuer.rstrip("/"):
         raise _not_logged_in("the token is of another realm; see CARDIOLABEL_AUTH_ISSUER")
@@ -106,16 +106,19 @@ def ranks() -> list[str]:
     ]
 
 
-def _claims(token: str) -> dict[str, Any]:
+async def _claims(token: str) -> dict[str, Any]:
+    if len(token) > MAX_TOKEN:
+        raise _not_logged_in(f"the token is longer than {MAX_TOKEN} letters")
     try:
         kid = jwt.get_unverified_header(token).get("kid")
         try:
-            return _decoded(token, realm().key(kid))
+            return _decoded(token, await realm().key(kid))
         except jwt.InvalidSignatureError:
-            return _decoded(token, realm().key(kid, again=True))  # the realm may have changed its key
+            # The realm may have changed its key.
+            return _decoded(token, await realm().key(kid, again=True))
     except jwt.ExpiredSignatureError:
         raise _not_logged_in("the token has expired; log in again") from None
-    except jwt.PyJWTError:
+    except (jwt.PyJWTError, RecursionError):
         raise _not_logged_in("the token is not one of this server's realm; log in again") from None
 
 

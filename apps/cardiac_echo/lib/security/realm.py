@@ -1,24 +1,38 @@
-"""The login server: its signing keys, and tokens for passwords."""
+"""The login server: its signing keys, and tokens for passwords.
+
+Keys are asked for beside the requests that need them, never twice at once, and those that are kept serve on
+while the login server does not answer.
+"""
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
 from typing import Any
 
 import jwt
 import requests
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from monailabel.config import settings
+from starlette.exceptions import HTTPException
 
 from lib.errors import refused
+from lib.security import realm_answers
 
 KEPT_S, AGAIN_S, FAILED_S = 600, 30, 5
 """How long keys are kept, how soon they are fetched again for a token that does not fit, and how soon
 after a failure."""
 
+LONGEST_KEPT_S = 24 * 3600
+"""How long keys serve while the realm does not answer; its tokens end much earlier."""
+
+_THREADS_FOR_KEYS, _THREADS_FOR_LOGINS = 4, 16
+"""Kept apart from those that answer requests, should the realm hang."""
+
 
 class Realm:
-    """An OpenID Connect realm; Keycloak publishes its key at the realm's own address, others as a JWKS.
+    """An OpenID Connect realm, found by its discovery document; Keycloak's own address serves as well.
 
     Parameters
     ----------
@@ -28,11 +42,13 @@ class Realm:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
-        self._lock = threading.Lock()
         self._keys: dict[str | None, Any] = {}
-        self._fetched_at = self._failed_at = -float(KEPT_S)
+        self._fetched_at = self._failed_at = -float(LONGEST_KEPT_S)
+        self._fetching: asyncio.Task[None] | None = None
+        self._for_keys = CapacityLimiter(_THREADS_FOR_KEYS)
+        self._for_logins = CapacityLimiter(_THREADS_FOR_LOGINS)
 
-    def key(self, kid: str | None, *, again: bool = False) -> Any:
+    async def key(self, kid: str | None, *, again: bool = False) -> Any:
         """The public key that a token names; None where the realm has no such key.
 
         Parameters
@@ -41,77 +57,98 @@ class Realm:
             The token's key id.
         again : bool
             The key that is kept did not fit; fetch it anew unless that was just done.
+
+        Raises
+        ------
+        HTTPException
+            503: the key is not kept, and the realm does not answer.
         """
-        if not self._is_fresh(kid, again):
-            with self._lock:  # one thread asks the realm, the others wait for what it learns
-                if not self._is_fresh(kid, again):
-                    self._keys = self._fetched()
-                    self._fetched_at = time.monotonic()
+        age_s = time.monotonic() - self._fetched_at
+        key = self._kept(kid) if age_s < LONGEST_KEPT_S else None
+        if key is not None and not again:
+            if age_s > KEPT_S and self._may_ask():
+                self._fetch()  # whoever has this key does not wait for it
+            return key
+        if age_s < AGAIN_S:
+            return key
+        if self._fetching is None and not self._may_ask():
+            if key is None:
+                raise unavailable()
+            return key
+        await asyncio.wait([self._fetch()], timeout=settings.MONAI_LABEL_AUTH_TIMEOUT)
+        if key is None and time.monotonic() - self._fetched_at >= AGAIN_S:
+            raise unavailable()
+        return self._kept(kid)
+
+    async def log_in(self, username: str, password: str) -> dict[str, Any]:
+        """A token for a password.
+
+        Raises
+        ------
+        HTTPException
+            401: the realm knows no such user and password. 503: it does not answer.
+        """
+        try:
+            async with asyncio.timeout(settings.MONAI_LABEL_AUTH_TIMEOUT):
+                return await run_sync(
+                    self._token, username, password, limiter=self._for_logins, abandon_on_cancel=True
+                )
+        except (TimeoutError, requests.RequestException, ValueError) as error:
+            raise unavailable() from error
+
+    def _kept(self, kid: str | None) -> Any:
+        if kid is None and len(self._keys) == 1:
+            return next(iter(self._keys.values()))
         return self._keys.get(kid, self._keys.get(None))
 
-    def log_in(self, username: str, password: str) -> dict[str, Any]:
-        """A token for a password."""
+    def _may_ask(self) -> bool:
+        return time.monotonic() - self._failed_at >= FAILED_S
+
+    def _fetch(self) -> asyncio.Task[None]:
+        """Ask for the keys, unless somebody does already."""
+        if self._fetching is None:
+            self._fetching = asyncio.get_running_loop().create_task(self._fetch_keys())
+        return self._fetching
+
+    async def _fetch_keys(self) -> None:
+        try:
+            async with asyncio.timeout(settings.MONAI_LABEL_AUTH_TIMEOUT):
+                self._keys = await run_sync(
+                    realm_answers.keys, self.uri, limiter=self._for_keys, abandon_on_cancel=True
+                )
+            self._fetched_at = time.monotonic()
+        except (TimeoutError, requests.RequestException, ValueError, jwt.PyJWTError):
+            self._failed_at = time.monotonic()
+        finally:
+            self._fetching = None
+
+    def _token(self, username: str, password: str) -> dict[str, Any]:
         data = {
             "client_id": settings.MONAI_LABEL_AUTH_CLIENT_ID,
             "username": username,
             "password": password,
             "grant_type": "password",
         }
-        address = str(self._json(f"{self.uri}/.well-known/openid-configuration").get("token_endpoint"))
-        try:
-            response = requests.post(address, data=data, timeout=settings.MONAI_LABEL_AUTH_TIMEOUT)
-            token = response.json()
-        except (requests.RequestException, ValueError) as error:
-            raise _unavailable() from error
-        if response.status_code in (400, 401):
+        status, token = realm_answers.post(realm_answers.token_endpoint(self.uri), data)
+        if status in (400, 401):
             raise refused(
                 401,
                 "bad_credentials",
                 "expected a known user name and its password",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        if not response.ok or not isinstance(token, dict) or not isinstance(token.get("access_token"), str):
-            raise _unavailable()
+        if not requests.codes.ok <= status < requests.codes.multiple_choices:
+            raise unavailable()
+        if not isinstance(token.get("access_token"), str):
+            raise unavailable()
         return {"access_token": token["access_token"], "token_type": "Bearer"}
 
-    def _is_fresh(self, kid: str | None, again: bool) -> bool:
-        fits = kid in self._keys or None in self._keys
-        return time.monotonic() - self._fetched_at < (KEPT_S if fits and not again else AGAIN_S)
 
-    def _fetched(self) -> dict[str | None, Any]:
-        if time.monotonic() - self._failed_at < FAILED_S:
-            raise _unavailable()
-        try:
-            return self._published()
-        except (jwt.PyJWTError, KeyError, TypeError, AttributeError) as error:
-            self._failed_at = time.monotonic()
-            raise _unavailable() from error
-
-    def _published(self) -> dict[str | None, Any]:
-        key = self._json(self.uri).get("public_key")
-        if key:
-            pem = f"-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----"
-            return {None: jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256).prepare_key(pem)}
-        address = self._json(f"{self.uri}/.well-known/openid-configuration")["jwks_uri"]
-        usable = [
-            one
-            for one in self._json(address)["keys"]
-            if one.get("kty") == "RSA" and one.get("use", "sig") == "sig"
-        ]
-        return {one.get("kid"): jwt.PyJWK.from_dict(one, algorithm="RS256").key for one in usable}
-
-    def _json(self, address: str) -> dict[str, Any]:
-        try:
-            response = requests.get(address, timeout=settings.MONAI_LABEL_AUTH_TIMEOUT)
-            response.raise_for_status()
-            found = response.json()
-        except (requests.RequestException, ValueError) as error:
-            self._failed_at = time.monotonic()
-            raise _unavailable() from error
-        return found if isinstance(found, dict) else {}
-
-
-def _unavailable() -> Exception:
+def unavailable() -> HTTPException:
+    """What is answered while the login server does not answer."""
     return refused(
-        503, "login_unavailable", "the login server does not answer; try again, or tell your administrator"
+        503,
+        "login_unavailable",
+        "the login server does not answer; try again, or tell your administrator",
+        headers={"Retry-After": str(FAILED_S)},
     )

@@ -12,9 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lib.errors import refused
+from lib.security.addresses import path_of
 from lib.security.budget import Budget, Share
 from lib.security.environment import MB, environment
-from lib.security.guard import path_of
 from lib.security.names import NAMES, check_name, strict_json
 from lib.security.parts import Parts
 

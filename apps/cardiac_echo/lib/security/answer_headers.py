@@ -1,0 +1,78 @@
+"""What every answer tells a browser: who may use it, what may run in it, and that it is kept nowhere."""
+
+from __future__ import annotations
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lib.security.addresses import OHIF, REFERENCE, START, path_of
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    # Addresses name patients.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+_WITHIN = "base-uri 'self'; object-src 'none'; frame-ancestors 'self'; form-action 'self'"
+
+DATA = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+"""JSON, images, files: nothing in them runs or loads."""
+
+API_PAGE = (
+    "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; worker-src blob:;"
+    " style-src 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com;"
+    " font-src https://fonts.gstatic.com; connect-src 'self';"
+    " img-src 'self' data: https://fastapi.tiangolo.com https://cdn.redoc.ly; " + _WITHIN
+)
+"""The start page and the reference, whose user interfaces come from a public server."""
+
+VIEWER = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:;"
+    " style-src 'self' 'unsafe-inline' https://fonts.googleapis.com; connect-src 'self' blob: data:;"
+    " font-src 'self' data: https://fonts.gstatic.com; img-src 'self' data: blob:; " + _WITHIN
+)
+"""OHIF, which compiles its decoders in the browser."""
+
+
+class AnswerHeaders:
+    """ASGI middleware that adds them to every answer, refusals too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and add to its answer."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _mark(MutableHeaders(scope=message), path_of(scope))
+            await send(message)
+
+        await self.app(scope, receive, marked)
+
+
+def content_policy(path: str) -> str:
+    """What may run and load in the answer at an address.
+
+    Examples
+    --------
+    >>> content_policy("/cardiac/patients")
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    """
+    if path in (START, REFERENCE):
+        return API_PAGE
+    return VIEWER if path.startswith(OHIF) else DATA
+
+
+def _mark(headers: MutableHeaders, path: str) -> None:
+    headers.update(HEADERS)
+    policy = content_policy(path)
+    headers.setdefault("Content-Security-Policy", policy)
+    if policy == DATA:
+        headers.setdefault("Cache-Control", "no-store")
