@@ -20,7 +20,7 @@ LEVELS = (
     ("measurements",),
     ("reporting",),
     ("training",),
-    ("predicted", "overlays"),
+    ("patient_memory", "predicted", "overlays"),
     ("active_learning",),
     ("study_intervals",),
     ("studies", "store"),

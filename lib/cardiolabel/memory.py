@@ -6,17 +6,21 @@ fit is refused; what does not fit beside the work of others waits a while.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from cardiolabel.errors import OverloadedError, TooLargeError
+from cardiolabel.errors import InputError, OverloadedError, TooLargeError
 
 MB = 1024**2
 
-LIMIT_BYTES = 1536 * MB
-"""For one piece of work, and for all at once, unless a program says otherwise."""
+LIMIT_BYTES = 8192 * MB
+"""For one piece of work, and for all at once, unless a program says otherwise, as the server does."""
+
+LIMIT_VARIABLE = "CARDIOLABEL_MAX_REQUEST_MB"
+"""Environment variable with another limit; read by the server and the command line."""
 
 _SMALL_BYTES = 192 * MB
 """Work of up to this much has this much to itself as well, so that it need not wait for a long cine."""
@@ -117,3 +121,19 @@ budget = Budget()
 def set_limit(limit_bytes: int) -> None:
     """Change the limit of this process; meant for a program's start."""
     budget.limit_bytes = limit_bytes
+
+
+def set_limit_by_environment() -> None:
+    """Change the limit to what `LIMIT_VARIABLE` says, if anything; meant for a program's start.
+
+    Raises
+    ------
+    InputError
+        It is no whole number of MB.
+    """
+    text = os.environ.get(LIMIT_VARIABLE)
+    if not text:
+        return
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise InputError(f"{LIMIT_VARIABLE}={text[:40]!r}: expected a whole number of MB")
+    set_limit(int(text) * MB)

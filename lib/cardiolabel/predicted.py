@@ -17,6 +17,7 @@ from cardiolabel.datasets.studies_folder import state_of
 from cardiolabel.domain import Clip, LabelSet, Record, View
 from cardiolabel.errors import InputError
 from cardiolabel.inference.batch import predict_all
+from cardiolabel.inference.image_cost import image_cost
 from cardiolabel.inference.models import check_view
 from cardiolabel.inference.predictor import Predictor, Prepared, UsedModel
 from cardiolabel.io import nifti
@@ -24,6 +25,7 @@ from cardiolabel.io.files import atomic
 from cardiolabel.io.grid import Grid
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.measurements.study import measure_study
+from cardiolabel.memory import budget
 from cardiolabel.reporting.result import study_json
 
 
@@ -118,12 +120,15 @@ def predict_file(path: Path, predictor: Predictor) -> Predicted:
     Raises
     ------
     ImageReadError, ImageContentError
-        The file is not a usable image, or not of a view that the model is for.
+        The file is not a usable image, or not of a view that the model is for, or holds anything besides.
+    TooLargeError, OverloadedError
+        It takes more memory than the limit, or than is left now.
     """
     record = _by_name(path, predictor)
     check_view(predictor.card.name, predictor.recipe.views, record)
-    state, image = state_of(path), nifti.read(path)
-    return _joined(record, state, image, predictor.predict(image.clip), predictor)
+    with budget.reserved(path.name, image_cost(path).passing):
+        state, image = state_of(path), nifti.read(path, alone=True)
+        return _joined(record, state, image, predictor.predict(image.clip), predictor)
 
 
 def _joined(

@@ -7,7 +7,8 @@ The best mask of an image is the annotator's (``labels/final``), else a stored p
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cardiolabel.cache import BoundedCache, FileState
 from cardiolabel.datasets.studies_folder import StudiesFolder, state_of
 from cardiolabel.domain import Phase, Record
 from cardiolabel.errors import ImageContentError, InputError, ModelError
+from cardiolabel.inference.image_cost import FRAME_BYTES, image_cost
 from cardiolabel.inference.models import Models
 from cardiolabel.inference.predictor import UsedModel
 from cardiolabel.io import nifti
@@ -25,6 +27,8 @@ from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.measurements.records import MaskedImage, Study
 from cardiolabel.measurements.remembered import RememberedGeometry
 from cardiolabel.measurements.study import measure_study
+from cardiolabel.memory import budget
+from cardiolabel.patient_memory import PatientMemory, is_predicted_together
 from cardiolabel.predicted import (
     Predicted,
     Predictions,
@@ -43,6 +47,7 @@ _PREDICTED = ("model", "original")
 
 _CACHE_BYTES = 128 * 2**20
 _STUDY_BYTES = 64 * 2**20
+_FIGURE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +100,21 @@ class Studies(StudiesFolder):
         """A record's image, read once while it stays the same; errors as `nifti.read`."""
         return self._images.get(state_of(record.path), lambda: nifti.read(record.path))
 
+    @contextmanager
+    def memory(self, record: Record) -> Iterator[PatientMemory]:
+        """Have the memory that an image and measuring its patient take, within the block.
+
+        Raises
+        ------
+        TooLargeError, OverloadedError
+            The image takes more than the limit, or more than is left now.
+        """
+        if record.path.is_file():
+            budget.check(record.path.name, image_cost(record.path).passing)
+        memory = PatientMemory.of(self.of_patient(record.patient), first=record.image_id)
+        with budget.reserved(record.patient, memory.needed):
+            yield memory
+
     def masked(self, record: Record, masks_file: Path) -> MaskedImage:
         """Join an image with the masks of any file that was drawn on it.
 
@@ -131,7 +151,8 @@ class Studies(StudiesFolder):
             There is no such model, or it cannot be used.
         """
         record = self.record(image_id)
-        return self._predictions.get(record, self.models.for_record(record, model))
+        with self.memory(record):
+            return self._predictions.get(record, self.models.for_record(record, model))
 
     def result(self, image_id: str, *, model: str | None = None) -> tuple[Predicted, dict[str, Any]]:
         """A model's masks for one image, as `predict`, with its patient, as `result_json`.
@@ -140,14 +161,17 @@ class Studies(StudiesFolder):
         """
         record = self.record(image_id)
         predictor = self.models.for_record(record, model)
-        stills = [
-            other
-            for other in self.of_patient(record.patient)
-            if other.phase is not Phase.CINE and (other == record or self._stored(other)[1] is None)
-        ]
-        self._predictions.fill(stills, predictor)
-        predicted = self._predictions.get(record, predictor)
-        return predicted, self.result_json(predicted)
+        with self.memory(record) as memory:
+            stills = [
+                other
+                for other in self.of_patient(record.patient)
+                if is_predicted_together(other)
+                and other.image_id not in memory.left_out
+                and (other == record or self._stored(other)[1] is None)
+            ]
+            self._predictions.fill(stills, predictor)
+            predicted = self._predictions.get(record, predictor)
+            return predicted, self.result_json(predicted)
 
     def model_json(self, record: Record) -> dict[str, str] | None:
         """The model that predicts a record's view as JSON-safe values, if one is loaded."""
@@ -286,9 +310,12 @@ class Studies(StudiesFolder):
     def figure_png(self, patient: str) -> bytes:
         """The patient's picture as PNG; errors as `measure`."""
         measured = self.measure(patient)
-        needed = {row.image_id for row in measured.study.phase_frames.values()}
-        clips = {image_id: self.image(self.record(image_id)).clip for image_id in needed}
-        return study_figure(measured.study, clips, sources=measured.sources)
+        shown = [self.record(row.image_id) for row in measured.study.phase_frames.values()]
+        costs = {record.image_id: image_cost(record.path) for record in shown}
+        most = max((cost.passing for cost in costs.values()), default=0)
+        with budget.reserved(patient, most + sum(cost.pixels for cost in costs.values()) + _FIGURE_BYTES):
+            clips = {record.image_id: self.image(record).clip for record in shown}
+            return study_figure(measured.study, clips, sources=measured.sources)
 
     def _was_predicted(self, record: Record, model: str | None = None) -> bool:
         predictor = self.models.loaded_for(record, model)
@@ -328,14 +355,19 @@ class Studies(StudiesFolder):
         sources: dict[str, str] = {}
         models: dict[str, UsedModel] = {}
         images = []
-        for record in records:
-            given = fresh if fresh and fresh.record.image_id == record.image_id else None
-            image, source, used = self._best(record, given, model, may_predict=may_predict(record))
-            images.append(image)
-            sources[record.image_id] = source
-            if used:
-                models[record.image_id] = used
-        return Measured(measure_study(images, measure=self._geometry), sources, models)
+        memory = PatientMemory.of(records, first=fresh.record.image_id if fresh else "")
+        with budget.reserved(records[0].patient, memory.needed):
+            for record in records:
+                given = fresh if fresh and fresh.record.image_id == record.image_id else None
+                if reason := memory.left_out.get(record.image_id):
+                    image, source, used = without_masks(record, record.labels, reason), "none", None
+                else:
+                    image, source, used = self._best(record, given, model, may_predict=may_predict(record))
+                images.append(image)
+                sources[record.image_id] = source
+                if used:
+                    models[record.image_id] = used
+            return Measured(measure_study(images, measure=self._geometry), sources, models)
 
     def _best(
         self, record: Record, fresh: Predicted | None, model: str | None, *, may_predict: bool
@@ -362,7 +394,9 @@ class Studies(StudiesFolder):
     def _json(self, measured: Measured, *, geometry: bool = True, only: str | None = None) -> dict[str, Any]:
         used = next(iter(measured.models.values()), None)
         model = used.as_dict() if used else None
-        return study_json(measured.study, sources=measured.sources, model=model, geometry=geometry, only=only)
+        study = measured.study
+        with budget.reserved(study.patient, len(study.frames) * FRAME_BYTES):
+            return study_json(study, sources=measured.sources, model=model, geometry=geometry, only=only)
 
 
 def _study_bytes(measured: Measured) -> int:

@@ -16,7 +16,7 @@ from cardiolabel.corrections import Correction
 from cardiolabel.datasets.file_names import image_stem
 from cardiolabel.domain import Record
 from cardiolabel.errors import UnknownLabelError
-from cardiolabel.io import nifti
+from cardiolabel.inference.image_cost import check_upload
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.store import datastore_v2
 from cardiolabel.store.image_files import ImageFiles, Replaced
@@ -177,7 +177,7 @@ class StudiesDatastore(Datastore):
         source = Path(image_filename)
         stem = check_name("image id", image_id) if image_id else image_stem(source)
         notes = checked_notes(image_info or {}, IMAGE_FIELDS)
-        nifti.read(source)
+        check_upload(source)
         record = self._images.add(source, stem)
         self._store.update_image_info(record.image_id, notes)
         return record.image_id
@@ -185,7 +185,7 @@ class StudiesDatastore(Datastore):
     def replace_image(self, image_id: str, file: Path, *, checksum: str, author: str) -> Replaced:
         """Replace an image's pixels, and keep the file that was there; errors as `ImageFiles.replace`."""
         self._allow_change(Role.ADMIN)
-        nifti.read(file)
+        check_upload(file)
         replaced = self._images.replace(image_id, file, checksum=checksum, author=author)
         self._engine.viewer_images.remove(image_id)
         return replaced
@@ -236,15 +236,17 @@ class StudiesDatastore(Datastore):
         record = self._studies.record(image_id)
         writable_tag(tag)
         notes = checked_notes(info, LABEL_FIELDS)
-        frames = read_mask_on(
-            file, self._studies.image(record).grid, record.labels, stack=record.is_stack,
-            segments=_segments(notes.get("label_info")),
-        )  # fmt: skip
-        allow_empty = notes.pop("allow_empty", False) is True
-        said = _version(notes.pop("base_version", None))
-        author = sender_name() or author or str(notes.get("client_id") or "")[:200]
-        save = Save(author=author, base=said if base is None else base, model=model, info=notes)
-        return self._engine.corrections.save(image_id, frames, tag=tag, save=save, allow_empty=allow_empty)
+        with self._studies.memory(record):
+            frames = read_mask_on(
+                file, self._studies.image(record).grid, record.labels, stack=record.is_stack,
+                segments=_segments(notes.get("label_info")), alone=True,
+            )  # fmt: skip
+            allow_empty = notes.pop("allow_empty", False) is True
+            said = _version(notes.pop("base_version", None))
+            author = sender_name() or author or str(notes.get("client_id") or "")[:200]
+            save = Save(author=author, base=said if base is None else base, model=model, info=notes)
+            corrections = self._engine.corrections
+            return corrections.save(image_id, frames, tag=tag, save=save, allow_empty=allow_empty)
 
     def save_prediction(self, image_id: str, frames: NDArray[np.uint8], *, model: dict[str, Any]) -> None:
         """Store masks ``(T, H, W)`` that a model gave, beside any final label.

@@ -32,11 +32,13 @@ STATUS: tuple[tuple[type[errors.CardiolabelError], int, str], ...] = (
     (errors.ConflictError, 409, "conflict"),
     (errors.LeasedError, 409, "leased"),
     (errors.EmptyMaskError, 422, "empty_mask"),
+    (errors.TooLargeError, 413, "too_large"),
     (errors.ImageReadError, 422, "unreadable_image"),
     (errors.ImageContentError, 422, "unusable_image"),
     (errors.ManifestError, 422, "bad_manifest"),
     (errors.InputError, 422, "unusable_input"),
     (errors.BusyError, 429, "busy"),
+    (errors.OverloadedError, 503, "overloaded"),
     (errors.MeasurementError, 422, "not_measurable"),
     (errors.MissingWeightsError, 503, "missing_weights"),
     (errors.CorruptWeightsError, 503, "corrupt_weights"),
@@ -160,7 +162,10 @@ def _cardiolabel(error: errors.CardiolabelError) -> JSONResponse:
         if isinstance(error, errors.StoreUnavailableError):
             response.headers["Retry-After"] = str(RETRY_AFTER_S)
         return response
-    return answer(status, code, str(error))
+    response = answer(status, code, str(error))
+    if isinstance(error, errors.OverloadedError):
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
 
 
 def _monailabel(error: MONAILabelException) -> JSONResponse:

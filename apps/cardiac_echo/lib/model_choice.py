@@ -83,7 +83,7 @@ def _view(image: object, engine: Engine) -> tuple[View, str]:
 
 def _refuse_slices(image: object, name: str, engine: Engine) -> None:
     if isinstance(image, Path):
-        record, grid, advice = record_from_name(image), nifti.read(image).grid, _UPLOAD_ADVICE
+        record, grid, advice = record_from_name(image), nifti.read_grid(image), _UPLOAD_ADVICE
     else:
         advice = _ADVICE
         record = engine.studies.record(str(image))

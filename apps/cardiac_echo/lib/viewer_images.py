@@ -7,19 +7,15 @@ import logging
 import os
 import re
 import shutil
-import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import nibabel as nib
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
-
 from cardiolabel.cache import BoundedCache, FileState, file_state
 from cardiolabel.domain import Record
-from cardiolabel.errors import InputError
+from cardiolabel.errors import ImageContentError, ImageReadError, InputError
+from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.io.grid import Grid
 from cardiolabel.io.shown_grid import copy_bytes, is_cine, opens_as_shown, shown_grid
@@ -72,18 +68,18 @@ class ViewerImages:
         self._images: BoundedCache[ViewerImage] = BoundedCache(_IMAGES, size_of=lambda _: 1)
 
     def grid(self, record: Record) -> Grid:
-        """The geometry in which viewers show an image; errors as `Studies.image`."""
-        grid = self._studies.image(record).grid
+        """The geometry in which viewers show an image; errors as `cardiolabel.io.nifti.read_grid`."""
+        grid = nifti.read_grid(record.path)
         return shown_grid(grid, cine=is_cine(record, grid))
 
     def opens_itself(self, record: Record) -> bool:
         """Whether viewers are given the image's own file, not a copy in another geometry."""
-        if record.is_stack and _axes(record.path) == 3:
-            return True  # without reading all of its pixels
         try:
-            grid = self._studies.image(record).grid
+            grid = nifti.read_grid(record.path)
         except (InputError, OSError):
             return True  # the client that opens it is told what is wrong with it
+        if record.is_stack and len(grid.shape) == 3:
+            return True
         return opens_as_shown(grid, cine=is_cine(record, grid))
 
     def get(self, record: Record) -> ViewerImage:
@@ -110,7 +106,8 @@ class ViewerImages:
             folder = home / record.image_id
             try:
                 if is_copy:
-                    return self._copy(record, state, folder)
+                    with suppress(ImageReadError, ImageContentError):  # its own file tells what is wrong
+                        return self._copy(record, state, folder)
                 return self._link(record, folder)
             except OSError as error:
                 logger.warning("no viewer's file in %s: %s", home, error.strerror)
@@ -155,7 +152,8 @@ class ViewerImages:
                     digest = hashlib.file_digest(file, "sha512").hexdigest()
                 if path.name == _name(record.image_id, digest, ".nii.gz"):
                     return ViewerImage(path, f"SHA512:{digest}", is_copy=True)
-        content = copy_bytes(self._studies.image(record), self.grid(record))
+        with self._studies.memory(record):
+            content = copy_bytes(self._studies.image(record), self.grid(record))
         digest = hashlib.sha512(content).hexdigest()
         path = folder / _name(record.image_id, digest, ".nii.gz")
         with atomic(path) as draft:
@@ -163,14 +161,6 @@ class ViewerImages:
             os.utime(draft, ns=(modified_ns, modified_ns))
         _remove_others(path)
         return ViewerImage(path, f"SHA512:{digest}", is_copy=True)
-
-
-def _axes(path: Path) -> int:
-    """How many axes a file has by its header; 0 where that cannot be read."""
-    try:
-        return len(nib.load(path).shape)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error):
-        return 0
 
 
 def _name(image_id: str, digest: str, suffix: str) -> str:

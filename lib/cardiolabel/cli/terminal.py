@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from cardiolabel.errors import CardiolabelError
+from cardiolabel.memory import set_limit_by_environment
 from cardiolabel.readable_text import readable_text
 
 
@@ -28,6 +29,7 @@ from cardiolabel.readable_text import readable_text
 def clear_errors() -> Iterator[None]:
     """Turn what the library refuses and what the disk refuses into one line and exit code 2."""
     try:
+        set_limit_by_environment()
         yield
     except (CardiolabelError, OSError) as error:
         typer.echo(f"cardiolabel: {error}", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
+from contextvars import copy_context
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -16,6 +17,8 @@ def ordered(
 ) -> Iterator[Result]:
     """Results of ``work`` in the order of the items, of which at most ``ahead`` are begun before their turn.
 
+    The threads share what memory was reserved around this; see `cardiolabel.memory`.
+
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> with ThreadPoolExecutor(2) as pool:
     ...     list(ordered(pool, abs, [-3, 2, -1], ahead=2))
@@ -24,7 +27,7 @@ def ordered(
     begun: deque[Future[Result]] = deque()
     try:
         for item in items:
-            begun.append(pool.submit(work, item))
+            begun.append(pool.submit(copy_context().run, work, item))
             if len(begun) > ahead:
                 yield begun.popleft().result()
         while begun:

@@ -20,13 +20,16 @@ from cardiolabel.inference.class_masks import class_masks
 from cardiolabel.inference.engines.choose import engine_for
 from cardiolabel.inference.engines.engine import Engine
 from cardiolabel.inference.landmark_masks import landmark_masks
+from cardiolabel.memory import budget
 from cardiolabel.networks.weights import ModelCard, read_weights, rebuild
 from cardiolabel.preprocessing.recipes import RECIPES, Output, Placement, Recipe
 
 FRAMES_AT_ONCE = 16
 """Frames that go through the network together."""
 
-_CLEANING_THREADS = 2
+CLEANING_THREADS = 2
+"""Frames whose masks are cleaned at the same time."""
+
 _MASKS = {Output.CLASSES: class_masks, Output.LANDMARKS: landmark_masks}
 
 
@@ -132,17 +135,18 @@ class Predictor:
         if len(starts) == 1:
             return self.masks(self.engine.logits(prepared.frames), prepared.place)
         cleaned: list[Future[NDArray[np.uint8]]] = []
-        with ThreadPoolExecutor(_CLEANING_THREADS) as pool:
+        with ThreadPoolExecutor(CLEANING_THREADS) as pool:
             for start in starts:
-                wait(cleaned[-_CLEANING_THREADS:-1])  # no more logits are kept than threads can clean
+                wait(cleaned[-CLEANING_THREADS:-1])  # no more logits are kept than threads can clean
                 logits = self.engine.logits(prepared.frames[start : start + FRAMES_AT_ONCE])
                 cleaned.append(pool.submit(self.masks, logits, prepared.place))
         return np.concatenate([chunk.result() for chunk in cleaned])
 
     def prepare(self, clip: Clip) -> Prepared:
-        """A clip's network input."""
-        place = self.recipe.placement(clip)
-        return Prepared(self.recipe.frames(clip, place), place)
+        """A clip's network input; errors as `cardiolabel.memory.Budget.reserved` where it is too large."""
+        with budget.reserved("the network's input", self.recipe.input_bytes(clip.shape, clip.spacing)):
+            place = self.recipe.placement(clip)
+            return Prepared(self.recipe.frames(clip, place), place)
 
     def masks(self, logits: NDArray[np.float32], place: Placement) -> NDArray[np.uint8]:
         """Clean masks ``(T, H, W)`` on the frames' own grid, of logits ``(T, C, S, S)``."""

@@ -92,4 +92,19 @@ def inflated_start(file: BinaryIO, count: int) -> bytes:
     return start
 
 
+def is_single_member(file: BinaryIO, count: int) -> bool:
+    """Whether the rest of a file is one gzip member of so many bytes, without fields but a name."""
+    compressed = file.read(_CHUNK)
+    stream, total = zlib.decompressobj(wbits=31), 0
+    if not _PLAIN_HEAD.match(compressed):
+        return False
+    try:
+        while compressed and total <= count and not stream.eof:
+            total += len(stream.decompress(compressed, _CHUNK))
+            compressed = stream.unconsumed_tail or stream.unused_data or file.read(_CHUNK)
+    except zlib.error:
+        return False
+    return stream.eof and total == count and not compressed
+
+
 _FIELDS = "its gzip header holds fields besides a file name"

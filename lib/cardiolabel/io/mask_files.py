@@ -24,6 +24,8 @@ __all__ = ["SUFFIXES", "holds_masks", "onto_image", "read_mask_on"]
 SUFFIXES = (*nifti.SUFFIXES, ".seg.nrrd", nrrd.SUFFIX, *metaimage.SUFFIXES)
 """Endings of mask files; where a folder holds several masks of one image, the first of these counts."""
 
+_ADVICE = "save the mask with its image's geometry"
+
 _OFF_GRID = 0.3
 """Share of a voxel by which a mask's corners may miss those of its image's voxels."""
 
@@ -40,8 +42,11 @@ def read_mask_on(
     *,
     stack: bool,
     segments: Mapping[int, str] | None = None,
+    alone: bool = False,
 ) -> NDArray[np.uint8]:
     """Read a mask file of any of `SUFFIXES` as ``(T, H, W)``, in the order of its image.
+
+    The size that its header states is compared with the image's before any pixel is read.
 
     Parameters
     ----------
@@ -55,6 +60,8 @@ def read_mask_on(
         whatever the mask says of it is ignored.
     segments : mapping of int to str, optional
         Structures of the file's values, as its sender lists them; used where the file does not say it itself.
+    alone : bool
+        Refuse a file that holds anything besides its header and pixels, as whatever is uploaded must.
 
     Raises
     ------
@@ -64,7 +71,8 @@ def read_mask_on(
         The mask lies elsewhere than the image, has names or values that the label set does not have, or is
         not a mask.
     """
-    frames, own, described = _read(path)
+    _check_size(path, grid)
+    frames, own, described = _read(path, alone=alone)
     listed = described or tuple(Segment(name, value) for value, name in (segments or {}).items())
     if listed:
         frames = label_values(frames, listed, labels, path.name)
@@ -136,16 +144,33 @@ def onto_image(
     return ways[0]
 
 
-def _read(path: Path) -> tuple[NDArray[np.generic], Grid, tuple[Segment, ...]]:
+def _check_size(path: Path, image: Grid) -> None:
+    """Refuse a mask whose header states another size than its image has, whatever the order of the axes."""
+    name, may_be_cropped = path.name.lower(), False
+    if name.endswith(nrrd.SUFFIX):
+        header = nrrd.read_header(path)
+        own, may_be_cropped = header.grid, bool(header.segments)
+    elif name.endswith(metaimage.SUFFIXES):
+        own = metaimage.read_grid(path)
+    elif name.endswith(nifti.SUFFIXES):
+        own = nifti.read_grid(path)
+    else:
+        raise ImageReadError(f"{path.name}: expected a mask ending in {', '.join(SUFFIXES)}")
+    lengths = list(zip(sorted(own.frames_shape), sorted(image.frames_shape), strict=True))
+    if not all(ours == theirs or (may_be_cropped and ours < theirs) for ours, theirs in lengths):
+        raise ImageContentError(
+            f"{path.name}: {_other_shape(own.frames_shape, image.frames_shape)}; {_ADVICE}"
+        )
+
+
+def _read(path: Path, *, alone: bool) -> tuple[NDArray[np.generic], Grid, tuple[Segment, ...]]:
     name = path.name.lower()
     if name.endswith(nrrd.SUFFIX):
-        file = nrrd.read(path)
+        file = nrrd.read(path, alone=alone)
         return whole_values(file.frames, path.name), file.grid, file.segments
     if name.endswith(metaimage.SUFFIXES):
-        return *metaimage.read_placed_mask(path), ()
-    if name.endswith(nifti.SUFFIXES):
-        return *nifti.read_placed_mask(path), ()
-    raise ImageReadError(f"{path.name}: expected a mask ending in {', '.join(SUFFIXES)}")
+        return *metaimage.read_placed_mask(path, alone=alone), ()
+    return *nifti.read_placed_mask(path, alone=alone), ()
 
 
 def _is_identity(grid: Grid) -> bool:
@@ -220,9 +245,8 @@ def _moved(
 
 def _difference(own: Grid, grid: Grid, shape: tuple[int, ...]) -> str:
     """In words how a mask's voxels differ from its image's."""
-    advice = "save the mask with its image's geometry"
     if sorted(shape) != sorted(grid.frames_shape):
-        return f"{_other_shape(shape, grid.frames_shape)}; {advice}"
+        return f"{_other_shape(shape, grid.frames_shape)}; {_ADVICE}"
     ours, theirs = own.spacing, grid.spacing
     if (
         ours
@@ -233,9 +257,9 @@ def _difference(own: Grid, grid: Grid, shape: tuple[int, ...]) -> str:
     ):
         return (
             f"pixels of {ours.row_mm:.4g} x {ours.col_mm:.4g} mm (rows x columns), the image's are"
-            f" {theirs.row_mm:.4g} x {theirs.col_mm:.4g} mm; {advice}"
+            f" {theirs.row_mm:.4g} x {theirs.col_mm:.4g} mm; {_ADVICE}"
         )
-    return f"lies elsewhere than its image, or is turned against it; {advice}"
+    return f"lies elsewhere than its image, or is turned against it; {_ADVICE}"
 
 
 def _other_shape(shape: tuple[int, ...], image: tuple[int, ...]) -> str:

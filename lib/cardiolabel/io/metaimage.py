@@ -23,13 +23,18 @@ from numpy.typing import NDArray
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io.grid import Grid
+from cardiolabel.io.inflate import MAX_RATIO
+from cardiolabel.io.limits import pixel_bytes
 from cardiolabel.io.whole_values import whole_values
+from cardiolabel.memory import budget
 
 __all__ = ["SUFFIXES", "read", "read_grid", "read_placed_mask"]
 
 SUFFIXES = (".mhd", ".mha")
 
 _HEADER_BYTES = 65536
+_INCOMPRESSIBLE = 1024**2  # by which data that cannot be compressed grow at most, with their header
+_COPIES = 3  # of the pixels, while they are read
 _MATRIX = ("TransformMatrix", "Rotation", "Orientation")
 _OFFSET = ("Offset", "Origin", "Position")
 _TYPES = {
@@ -90,13 +95,15 @@ def read_grid(path: Path) -> Grid:
     return _grid(_header(path))
 
 
-def read_placed_mask(path: Path) -> tuple[NDArray[np.uint8], Grid]:
+def read_placed_mask(path: Path, *, alone: bool = False) -> tuple[NDArray[np.uint8], Grid]:
     """Read a label file.
 
     Parameters
     ----------
     path : Path
         As for `read`.
+    alone : bool
+        Refuse a file that holds anything besides its header and pixels, as whatever is uploaded must.
 
     Returns
     -------
@@ -111,7 +118,7 @@ def read_placed_mask(path: Path) -> tuple[NDArray[np.uint8], Grid]:
     """
     header = _header(path)
     grid = _grid(header)
-    return whole_values(grid.to_frames(_array(header)), path.name), grid
+    return whole_values(grid.to_frames(_array(header, alone=alone)), path.name), grid
 
 
 def _header(path: Path) -> _Header:
@@ -131,7 +138,7 @@ def _header(path: Path) -> _Header:
     raise ImageReadError(f"{path.name}: not a MetaImage header; expected a line ElementDataFile = ...")
 
 
-def _array(header: _Header) -> NDArray[np.generic]:
+def _array(header: _Header, *, alone: bool = False) -> NDArray[np.generic]:
     """Decode the data as ``(x, y, t)``."""
     name = header.path.name
     size = _size(header)
@@ -143,12 +150,15 @@ def _array(header: _Header) -> NDArray[np.generic]:
     big_endian = header.is_true("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
     dtype = np.dtype(_TYPES[kind]).newbyteorder(">" if big_endian else "<")
     expected = math.prod(size) * dtype.itemsize
-    data = _data(header, expected)
-    if len(data) != expected:
-        raise ImageReadError(
-            f"{name}: {len(data)} bytes of pixels, {size} of {kind} needs {expected}; copy it again"
-        )
-    return np.frombuffer(data, dtype).reshape(size, order="F").astype(dtype.newbyteorder("="))
+    if expected <= _most_bytes(header):  # else it is cut
+        pixel_bytes(name, size, bytes_each=dtype.itemsize)
+    with budget.reserved(name, _COPIES * min(expected, _most_bytes(header))):
+        data = _data(header, expected, alone=alone)
+        if len(data) != expected:
+            raise ImageReadError(
+                f"{name}: {len(data)} bytes of pixels, {size} of {kind} needs {expected}; copy it again"
+            )
+        return np.frombuffer(data, dtype).reshape(size, order="F").astype(dtype.newbyteorder("="))
 
 
 def _size(header: _Header) -> tuple[int, int, int]:
@@ -169,7 +179,13 @@ def _size(header: _Header) -> tuple[int, int, int]:
     return size[0], size[1], size[2]
 
 
-def _data(header: _Header, expected: int) -> bytes:
+def _most_bytes(header: _Header) -> int:
+    """How many bytes of pixels the data file can hold at best."""
+    source, _ = _data_file(header)
+    return source.stat().st_size * (MAX_RATIO if header.is_true("CompressedData") else 1)
+
+
+def _data(header: _Header, expected: int, *, alone: bool) -> bytes:
     """At most one byte more than expected, decompressed."""
     name, fields = header.path.name, header.fields
     if not header.is_true("BinaryData"):
@@ -177,10 +193,14 @@ def _data(header: _Header, expected: int) -> bytes:
     source, start = _data_file(header)
     with _opened(source) as file:
         length = source.stat().st_size
+        if alone and "HeaderSize" in fields:
+            raise ImageContentError(f"{name}: expected pixels right behind the header; write it again")
         skip = int(fields["HeaderSize"]) if fields.get("HeaderSize", "").lstrip("-").isdecimal() else 0
         file.seek(max(0, length - expected) if skip < 0 else start + skip)
         if not header.is_true("CompressedData"):
             return file.read(min(length, expected + 1))
+        if length > expected + _INCOMPRESSIBLE:
+            raise ImageReadError(f"{source.name}: holds more than its header declares; write it again")
         stream = zlib.decompressobj(wbits=47)
         try:
             data = stream.decompress(file.read(), expected + 1)
@@ -188,6 +208,8 @@ def _data(header: _Header, expected: int) -> bytes:
             raise ImageReadError(f"{source.name}: damaged data ({error}); copy it again") from error
     if len(data) == expected and not stream.eof:
         raise ImageReadError(f"{source.name}: damaged data (no checksum at its end); copy it again")
+    if alone and stream.unused_data:
+        raise ImageContentError(f"{name}: holds something behind its pixels; write it again")
     return data
 
 

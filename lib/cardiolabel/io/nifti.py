@@ -62,7 +62,7 @@ def read(path: Path, *, alone: bool = False) -> NiftiImage:
     """
     array, grid = _load(path, alone=alone)
     try:
-        clip = Clip(_to_frames(array, grid), grid.spacing)
+        clip = Clip(grid.to_frames(array), grid.spacing)
     except ImageContentError as error:
         raise ImageContentError(f"{path.name}: {error}") from None
     return NiftiImage(clip, grid)
@@ -88,11 +88,7 @@ def read_placed_mask(path: Path, *, alone: bool = False) -> tuple[NDArray[np.uin
         As `read`; also where values are not whole numbers in 0..255.
     """
     array, grid = _load(path, alone=alone)
-    try:
-        frames = _to_frames(array, grid)
-    except ImageContentError as error:
-        raise ImageContentError(f"{path.name}: {error}") from None
-    return whole_values(frames, path.name), grid
+    return whole_values(grid.to_frames(array), path.name), grid
 
 
 def write_clip(clip: Clip, path: Path, *, affine_mm: NDArray[np.float64] | None = None) -> None:
@@ -158,23 +154,21 @@ def header_of(path: Path) -> NiftiHeader:
     """A file's header, and nothing of its pixels; errors as `read_header`, also for another kind of file."""
     if not is_nifti(path):
         raise ImageReadError(f"{path.name}: expected a NIfTI file ending in .nii or .nii.gz")
-    return read_header(path)
+    header = read_header(path)
+    shape = header.shape
+    cine = len(shape) == 4 and shape[2] == 1
+    if not (cine or len(shape) in (2, 3)) or 0 in shape:
+        raise ImageContentError(
+            f"{path.name}: expected a still (W, H) or (W, H, 1) or a cine (W, H, T) or (W, H, 1, T),"
+            f" got {shape}"
+        )
+    return header
 
 
 def _load(path: Path, *, alone: bool) -> tuple[NDArray[np.generic], Grid]:
     header = header_of(path)
     with budget.reserved(path.name, header.reading_bytes), readable(path):
         return read_pixels(path, header, alone=alone), header.grid
-
-
-def _to_frames(array: NDArray[np.generic], grid: Grid) -> NDArray[np.generic]:
-    shape = array.shape
-    cine = array.ndim == 4 and shape[2] == 1
-    if not (cine or array.ndim in (2, 3)) or 0 in shape:
-        raise ImageContentError(
-            f"expected a still (W, H) or (W, H, 1) or a cine (W, H, T) or (W, H, 1, T), got {shape}"
-        )
-    return grid.to_frames(array)
 
 
 def _to_disk(frames: NDArray[np.generic], *, ndim: int) -> NDArray[np.generic]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ from numpy.typing import NDArray
 from cardiolabel.cache import FileState, file_state
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io.grid import Grid
-from cardiolabel.io.inflate import MAX_RATIO
+from cardiolabel.io.inflate import MAX_RATIO, is_single_member
 from cardiolabel.io.limits import pixel_bytes
 from cardiolabel.io.segments import Segment, segments_of
 from cardiolabel.io.utf8_path import utf8_path
+from cardiolabel.memory import budget
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,15 @@ SUFFIX = ".nrrd"
 _GZIP_STARTS = b"\x1f\x8b"
 
 _HEADER_BYTES = 65536
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_SKIPS = ("line skip", "lineskip", "byte skip", "byteskip")
+
+_COPIES = 3
+"""Of the pixels, in ITK's memory and here, while they are read."""
+
+_TEMPORARY_BYTES = 4
+"""For each pixel: comparisons and label values."""
+
 _HEADER = """NRRD0004
 # Complete NRRD file format specification at:
 # http://teem.sourceforge.net/nrrd/format.html
@@ -116,8 +127,72 @@ class LabelMap:
     segments: tuple[Segment, ...] = ()
 
 
-def read(path: Path) -> LabelMap:
+@dataclass(frozen=True, eq=False)
+class NrrdHeader:
+    """What a file says of its pixels, before any of them is read.
+
+    Parameters
+    ----------
+    grid : Grid
+        Where they lie.
+    layers : int
+        Values for each pixel.
+    bytes_each : int
+        Of each value.
+    segments : tuple of Segment
+        As in `LabelMap`.
+    fields : dict of str to str
+        The header's fields and key/value pairs, as written.
+    end : int
+        Where in the file the header ends.
+    """
+
+    grid: Grid
+    layers: int
+    bytes_each: int
+    segments: tuple[Segment, ...]
+    fields: dict[str, str]
+    end: int
+
+    @property
+    def data_bytes(self) -> int:
+        """Of all values, decompressed."""
+        return math.prod(self.grid.shape) * self.layers * self.bytes_each
+
+
+def read_header(path: Path) -> NrrdHeader:
+    """Read a file's header, and nothing of its pixels; errors as `read`."""
+    fields, end = _fields(path)
+    try:
+        with _reader(path, "NrrdImageIO") as reader:
+            reader.ReadImageInformation()
+        pixel = sitk.Image([1, 1], reader.GetPixelIDValue())
+    except RuntimeError as error:
+        raise ImageReadError(f"{path.name}: not a readable NRRD file") from error
+    axes, size, layers = reader.GetDimension(), reader.GetSize(), reader.GetNumberOfComponents()
+    bytes_each = pixel.GetSizeOfPixelComponent()
+    pixel_bytes(path.name, (*size, layers), bytes_each=bytes_each)
+    if math.prod(size) * layers > path.stat().st_size * MAX_RATIO:
+        raise ImageReadError(f"{path.name}: truncated, it declares {(*size, layers)} pixels; copy it again")
+    segments = segments_of(fields)
+    most = max((one.layer + 1 for one in segments), default=1)
+    if axes not in (2, 3) or layers > most:
+        raise ImageContentError(f"{path.name}: expected one label map (W, H) or (W, H, T)")
+    lps = np.eye(4)
+    lps[:axes, :axes] = np.reshape(reader.GetDirection(), (axes, axes)) * reader.GetSpacing()
+    lps[:axes, 3] = reader.GetOrigin()
+    grid = Grid(tuple(size), np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps)
+    return NrrdHeader(grid, layers, bytes_each, segments, fields, end)
+
+
+def read(path: Path, *, alone: bool = False) -> LabelMap:
     """Read a label map or a segmentation.
+
+    Parameters
+    ----------
+    path : Path
+    alone : bool
+        Refuse a file that holds anything besides its header and pixels, as whatever is uploaded must.
 
     Raises
     ------
@@ -125,61 +200,61 @@ def read(path: Path) -> LabelMap:
         Not a readable file, or one whose pixels lie elsewhere.
     ImageContentError
         Not one label map, or one whose axes are not perpendicular.
+    TooLargeError, OverloadedError
+        Reading it takes more memory than the limit, or than is left now.
     """
-    fields = _check(path)
-    try:
-        with _reader(path, "NrrdImageIO") as reader:
-            image = reader.Execute()
-    except RuntimeError as error:
-        raise ImageReadError(f"{path.name}: not a readable NRRD file") from error
-    frames = sitk.GetArrayFromImage(image)
-    segments = segments_of(fields)
-    layers = image.GetNumberOfComponentsPerPixel()
-    axes = image.GetDimension()
-    if axes not in (2, 3) or (layers != 1 and not segments):
-        raise ImageContentError(f"{path.name}: expected one label map (W, H) or (W, H, T)")
-    lps = np.eye(4)
-    lps[:axes, :axes] = np.reshape(image.GetDirection(), (axes, axes)) * image.GetSpacing()
-    lps[:axes, 3] = image.GetOrigin()
-    grid = Grid(image.GetSize(), np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps)
-    if axes == 2:
-        frames = frames[np.newaxis]
-    cols, rows, planes = grid.axes
-    order = [2 - planes, 2 - rows, 2 - cols, *range(3, frames.ndim)]  # the array's axes are (z, y, x, layer)
-    return LabelMap(np.ascontiguousarray(frames.transpose(order)), grid, segments)
+    header = read_header(path)
+    pixels = math.prod(header.grid.shape) * header.layers
+    with budget.reserved(path.name, _COPIES * header.data_bytes + _TEMPORARY_BYTES * pixels):
+        if alone:
+            _check_alone(path, header)
+        try:
+            with _reader(path, "NrrdImageIO") as reader:
+                frames = sitk.GetArrayFromImage(reader.Execute())
+        except RuntimeError as error:
+            raise ImageReadError(f"{path.name}: not a readable NRRD file") from error
+        if len(header.grid.shape) == 2:
+            frames = frames[np.newaxis]
+        cols, rows, planes = header.grid.axes
+        # The array's axes are (z, y, x, layer).
+        order = [2 - planes, 2 - rows, 2 - cols, *range(3, frames.ndim)]
+        return LabelMap(np.ascontiguousarray(frames.transpose(order)), header.grid, header.segments)
 
 
-def _check(path: Path) -> dict[str, str]:
-    """Refuse what ITK would believe: pixels in another file of the server, and sizes that cannot be.
-
-    Returns
-    -------
-    dict of str to str
-        The header's fields and key/value pairs, as written.
-    """
+def _fields(path: Path) -> tuple[dict[str, str], int]:
+    """A header's fields, and where it ends; refused where its pixels are in another file of the server."""
     with path.open("rb") as file:
         start = file.read(_HEADER_BYTES)
     if start[:2] == _GZIP_STARTS:
         raise ImageReadError(f"{path.name}: is compressed by gzip as a whole; unpack it first")
-    head, end, _ = start.replace(b"\r\n", b"\n").partition(b"\n\n")
-    if not head.startswith(b"NRRD000") or not end:
+    blank = _BLANK_LINE.search(start)
+    if not start.startswith(b"NRRD000") or not blank:
         raise ImageReadError(f"{path.name}: not a readable NRRD file")
+    head = start[: blank.start()].replace(b"\r\n", b"\n")
     lines = (line.partition(":") for line in head.decode("utf-8", "replace").split("\n"))
     fields = {
         key.strip(): text.removeprefix("=").strip() for key, _, text in lines if not key.startswith("#")
     }
     if {key.lower() for key in fields} & {"data file", "datafile"}:
         raise ImageReadError(f"{path.name}: its pixels lie in another file; save it as one .nrrd file")
-    try:
-        with _reader(path, "NrrdImageIO") as reader:
-            reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise ImageReadError(f"{path.name}: not a readable NRRD file") from error
-    shape = (*reader.GetSize(), reader.GetNumberOfComponents())
-    pixel_bytes(path.name, shape, bytes_each=8)
-    if math.prod(shape) > path.stat().st_size * MAX_RATIO:
-        raise ImageReadError(f"{path.name}: truncated, it declares {shape} pixels; copy it again")
-    return fields
+    return fields, blank.end()
+
+
+def _check_alone(path: Path, header: NrrdHeader) -> None:
+    """Refuse anything before, between or behind the pixels."""
+    fields = {key.lower(): text.lower() for key, text in header.fields.items()}
+    encoding = fields.get("encoding", "")
+    skipped = any(fields.get(name, "0") != "0" for name in _SKIPS)
+    if skipped or encoding not in ("raw", "gzip", "gz"):
+        raise ImageContentError(f"{path.name}: expected pixels right behind the header, raw or by gzip")
+    with path.open("rb") as file:
+        file.seek(header.end)
+        if encoding == "raw":
+            is_alone = path.stat().st_size - header.end == header.data_bytes
+        else:
+            is_alone = is_single_member(file, header.data_bytes)
+    if not is_alone:
+        raise ImageContentError(f"{path.name}: holds more or less than its pixels; write it again")
 
 
 @contextmanager

@@ -31,14 +31,20 @@ def whole_values(masks: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
     """
     if masks.dtype.kind not in "uif":
         raise ImageContentError(f"{name}: a mask must be numeric, not {masks.dtype}")
-    is_float = masks.dtype.kind == "f"
-    nearest = np.rint(masks.astype(np.float64)) if is_float else masks
+    values = np.empty(masks.shape, dtype=np.uint8)
+    for part, of_part in zip(np.atleast_2d(masks), np.atleast_2d(values), strict=True):
+        _round(part, of_part, name)  # frame by frame: in float64, a long cine is large
+    return values
+
+
+def _round(part: NDArray[np.generic], values: NDArray[np.uint8], name: str) -> None:
     with np.errstate(invalid="ignore"):
-        values = nearest.astype(np.uint8)
+        exact = part.astype(np.float64) if part.dtype.kind == "f" else None
+        nearest = part if exact is None else np.rint(exact)
+        values[...] = nearest.astype(np.uint8)
     if not np.array_equal(values, nearest):
         raise ImageContentError(f"{name}: mask values must be whole numbers in 0..255")
-    off = np.abs(masks.astype(np.float64) - nearest.astype(np.float64)) if is_float else np.zeros(1)
+    off = np.zeros(1) if exact is None else np.abs(exact - values)
     if off.max(initial=0.0) > _ROUNDING:
-        worst = masks.ravel()[int(off.argmax())]
+        worst = part.ravel()[int(off.argmax())]
         raise ImageContentError(f"{name}: mask values must be whole numbers in 0..255, one is {worst:.6g}")
-    return values

@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse
 from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.sessions import SessionInfo
 
+from cardiolabel.inference.image_cost import check_upload
 from cardiolabel.io import nifti
 from lib.api import received
 from lib.errors import refused
@@ -29,7 +30,7 @@ def create(
     """As MONAI Label's endpoint: one NIfTI image, or with ``uncompress`` one archive with one in it."""
     with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
         image = _image(files, Path(folder), uncompress)
-        nifti.read(image)
+        check_upload(image)
         session_id, info = sessions().add(image, max(0, expiry))
     return {"session_id": session_id, "session_info": _shown(info)}
 

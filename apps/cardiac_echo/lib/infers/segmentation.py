@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
+from cardiolabel.inference.image_cost import image_cost
 from cardiolabel.inference.models import ModelSource
 from cardiolabel.io import nrrd
+from cardiolabel.memory import budget
 from cardiolabel.predicted import Predicted, file_result_json, predict_file
 from lib import masks
 from lib.engine import Engine
@@ -69,14 +72,15 @@ class Segmentation(InferTask):
         image = request["image"]
         path = image if isinstance(image, Path) else self._engine.studies.record(image).path
         extension = _extension(request.get("result_extension"), path)
-        if isinstance(image, Path):
-            predicted = predict_file(image, self._engine.models.named(self.source.name))
-            params = file_result_json(predicted)
-        else:
-            predicted, params = self._engine.studies.result(image, model=self.source.name)
-        inferred = time.monotonic()
-        file = self._write(predicted, extension, path, stored=not isinstance(image, Path))
-        written = time.monotonic()
+        with self._memory(image):
+            if isinstance(image, Path):
+                predicted = predict_file(image, self._engine.models.named(self.source.name))
+                params = file_result_json(predicted)
+            else:
+                predicted, params = self._engine.studies.result(image, model=self.source.name)
+            inferred = time.monotonic()
+            file = self._write(predicted, extension, path, stored=not isinstance(image, Path))
+            written = time.monotonic()
         # 3D Slicer takes the first name for the value 1, the second for 2, whatever a model draws of them.
         params["label_names"] = predicted.record.labels.as_dict()
         params["latencies"] = {
@@ -85,6 +89,12 @@ class Segmentation(InferTask):
             "total": round(written - begun, 3),
         }
         return str(file), params
+
+    def _memory(self, image: str | Path) -> AbstractContextManager[object]:
+        """From the image to its answer."""
+        if isinstance(image, Path):
+            return budget.reserved(image.name, image_cost(image).passing)
+        return self._engine.studies.memory(self._engine.studies.record(image))
 
     def _write(self, predicted: Predicted, extension: str, path: Path, *, stored: bool) -> Path:
         """Write NRRD in the geometry that viewers show a stored image in, anything else in the file's own."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cardiolabel import memory
 from cardiolabel.io.limits import set_image_limit
+from cardiolabel.memory import set_limit
 
 MB = 1024**2
 
@@ -19,6 +22,7 @@ class Environment(BaseSettings):
     hosts: str = ""
     max_upload_mb: int = Field(default=512, gt=0)
     max_image_mb: int = Field(default=2048, gt=0)
+    max_request_mb: int = Field(default=1536, gt=0)
     max_connections: int = Field(default=1000, gt=0)
     max_connections_per_address: int = Field(default=200, gt=0)
     max_uploads_mb: int = Field(default=0, ge=0)
@@ -53,3 +57,5 @@ def environment() -> Environment:
 def apply_limits() -> None:
     """Give the library its limits; once per process."""
     set_image_limit(environment().max_image_mb * MB)
+    set_limit(environment().max_request_mb * MB)
+    os.environ[memory.LIMIT_VARIABLE] = str(environment().max_request_mb)  # for the processes beside it
