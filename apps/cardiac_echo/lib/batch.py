@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,7 @@ class Batch:
     def __init__(self, engine: Engine, datastore: StudiesDatastore, request: Mapping[str, Any]) -> None:
         self._engine, self._datastore, self._request = engine, datastore, request
         self._predictor = engine.models.named(request["model"])
+        self._sender = copy_context()
 
     def __call__(self) -> dict[str, dict[str, Any]]:
         """Which images have a label now, and why others have none."""
@@ -79,7 +82,9 @@ class Batch:
         if masks is None:
             return image.image_id, {"label": None, "params": {"reason": image.reason}}
         used = self._predictor.used.as_dict()
-        self._datastore.save_prediction(image.image_id, masks, model=used)
+        # Threads of the prediction do not know whom they work for.
+        save = partial(self._datastore.save_prediction, model=used)
+        self._sender.copy().run(save, image.image_id, masks)
         return image.image_id, {"label": image.image_id, "tag": ORIGINAL, "params": {"model": used}}
 
 
