@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from anyio import CapacityLimiter
 from fastapi import APIRouter, Depends, Request
 from fastapi.security import OAuth2PasswordRequestForm
+from monailabel.config import settings
 from starlette.exceptions import HTTPException
 
 from lib.errors import refused
@@ -35,9 +39,7 @@ async def token(request: Request, form: Annotated[OAuth2PasswordRequestForm, Dep
         )
         raise refused(422, "bad_request", message)
     address = request.client.host if request.client else ""
-    if _places.statistics().tasks_waiting >= _WAITING:
-        raise unavailable()
-    async with _places:
+    async with _place():
         _attempts.check(form.username, address)
         try:
             answer = await realm().log_in(form.username, form.password)
@@ -47,3 +49,19 @@ async def token(request: Request, form: Annotated[OAuth2PasswordRequestForm, Dep
             raise
     _attempts.succeed(form.username, address)
     return answer
+
+
+@asynccontextmanager
+async def _place() -> AsyncIterator[None]:
+    """Wait for one of the places, though no longer than for the realm itself."""
+    if _places.statistics().tasks_waiting >= _WAITING:
+        raise unavailable()
+    try:
+        async with asyncio.timeout(settings.MONAI_LABEL_AUTH_TIMEOUT):
+            await _places.acquire()
+    except TimeoutError:
+        raise unavailable() from None
+    try:
+        yield
+    finally:
+        _places.release()
