@@ -19,16 +19,17 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
 
 from cardiolabel.domain import Spacing, Stack
-from cardiolabel.errors import ImageContentError, ImageReadError
+from cardiolabel.errors import ImageContentError
+from cardiolabel.io.dicom_file import read_dataset, readable
+from cardiolabel.io.limits import pixel_bytes
 
 __all__ = ["CineSeries", "read_series"]
 
 _NEEDED = ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "Rows", "Columns")
+_SHAPE = ("NumberOfFrames", "SamplesPerPixel", "Rows", "Columns")
 _OPTIONAL = ("TriggerTime", "InstanceNumber")
 _SAME_SLICE_MM = 0.5
 _SAME_DIRECTION = 1e-3
@@ -102,29 +103,26 @@ class CineSeries:
         return np.stack([self.stack(phase).pixels for phase in range(self.phases)])
 
     def _pixels(self, path: Path) -> NDArray[np.generic]:
-        try:
-            dataset = pydicom.dcmread(path)
+        with readable(path, problem="its pixels cannot be decoded"):
+            dataset = read_dataset(path)
+            # Before they are decoded: a few bytes may claim any number of frames.
+            frames, samples, rows, columns = (int(dataset.get(name) or 1) for name in _SHAPE)
+            claimed = (*(number for number in (frames, samples) if number != 1), rows, columns)
+            if claimed != self.shape:
+                raise _not_one_grey_image(path, claimed, self.shape)
             pixels = np.asarray(dataset.pixel_array)
-        # pydicom's decoders answer damaged or unsupported pixels with these.
-        except (
-            InvalidDicomError,
-            OSError,
-            AttributeError,
-            ValueError,
-            NotImplementedError,
-            RuntimeError,
-        ) as error:
-            raise ImageReadError(
-                f"{path.name}: its pixels cannot be decoded ({error}); copy it again"
-            ) from error
-        if pixels.shape != self.shape:
-            raise ImageContentError(
-                f"{path.name}: {pixels.shape} pixels, expected one grey image {self.shape}"
+            slope, intercept = (
+                float(dataset.get(f"Rescale{word}", at)) for word, at in (("Slope", 1), ("Intercept", 0))
             )
-        slope, intercept = (
-            float(dataset.get(f"Rescale{word}", at)) for word, at in (("Slope", 1), ("Intercept", 0))
-        )
+        if pixels.shape != self.shape:
+            raise _not_one_grey_image(path, pixels.shape, self.shape)
+        if not np.isfinite([slope, intercept]).all() or slope == 0:
+            raise ImageContentError(f"{path.name}: RescaleSlope or RescaleIntercept is no scale")
         return pixels if (slope, intercept) == (1.0, 0.0) else (pixels * slope + intercept).astype(np.float32)
+
+
+def _not_one_grey_image(path: Path, shape: tuple[int, ...], expected: tuple[int, int]) -> ImageContentError:
+    return ImageContentError(f"{path.name}: {shape} pixels, expected one grey image {expected}")
 
 
 def read_series(paths: Iterable[Path]) -> CineSeries:
@@ -177,12 +175,12 @@ def read_series(paths: Iterable[Path]) -> CineSeries:
 
 
 def _header(path: Path) -> _Header:
-    try:
-        tags = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_NEEDED, *_OPTIONAL])
-    except FileNotFoundError:
-        raise ImageReadError(f"{path.name}: no such file") from None
-    except (InvalidDicomError, OSError, ValueError, NotImplementedError) as error:
-        raise ImageReadError(f"{path.name}: not a readable DICOM file ({error}); copy it again") from error
+    with readable(path):
+        return _understood(path)
+
+
+def _understood(path: Path) -> _Header:
+    tags = read_dataset(path, stop_before_pixels=True, specific_tags=[*_NEEDED, *_OPTIONAL])
     missing = [name for name in _NEEDED if tags.get(name) in (None, "")]
     if missing:
         raise ImageContentError(f"{path.name}: no {missing[0]}; expected a single-frame MR image")
@@ -198,12 +196,18 @@ def _header(path: Path) -> _Header:
             f"{path.name}: position, size or time cannot be understood ({error})"
         ) from error
     lengths = np.linalg.norm(axes, axis=1)
+    if not np.isfinite(order).all():
+        raise ImageContentError(f"{path.name}: TriggerTime or InstanceNumber is no number")
     if not (np.isfinite(position_mm).all() and np.allclose(lengths, 1, atol=1e-2)):
         raise ImageContentError(
             f"{path.name}: ImageOrientationPatient or ImagePositionPatient is no direction"
         )
-    spacing = Spacing(row_mm=row_mm, col_mm=col_mm)
+    try:
+        spacing = Spacing(row_mm=row_mm, col_mm=col_mm)
+    except ImageContentError as error:
+        raise ImageContentError(f"{path.name}: {error}") from error
     shape = int(tags.Rows), int(tags.Columns)
+    pixel_bytes(path.name, shape, bytes_each=4)
     return _Header(path, axes / lengths[:, None], position_mm, spacing, shape, (order[0], order[1]))
 
 
