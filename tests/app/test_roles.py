@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 from monailabel.client import MONAILabelClient
@@ -157,6 +159,47 @@ def test_tags_are_a_closed_list(server: Server, realm: Realm, tag: str) -> None:
     ):
         refused(ask(server, realm, ADMIN, method, path, data={"info": "{}"}), 422, "unknown_tag")
     assert written(server) == before
+
+
+@pytest.mark.parametrize("key", ["bundle_path", "PYTHONPATH", "local_rank", "model_filename", "image", "env"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/train/camus", {}), ("/train/", {"camus": {}}), ("/batch/infer/camus", {}), ("/scoring/x", {}),
+        ("/activelearning/first", {}),
+    ],
+)  # fmt: skip
+def test_keys_that_are_not_known_are_refused_by_name(
+    server: Server, realm: Realm, path: str, body: dict[str, Any], key: str
+) -> None:
+    inner = body.get("camus", body)
+    inner[key] = "x"
+    answer = ask(server, realm, ADMIN, "POST", path, json=body)
+    del inner[key]
+    assert key in refused(answer, 422, "bad_request")
+    params = {"params": json.dumps({key: "x"})}
+    answer = ask(server, realm, ADMIN, "POST", f"/infer/camus?image={STILL}", data=params)
+    assert key in refused(answer, 422, "bad_params")
+
+
+@needs_weights
+def test_a_process_is_started_isolated_and_its_command_names_no_image(server: Server, realm: Realm) -> None:
+    body = {"images": [STILL], "client_id": "x", "logging": "WARNING", "multi_gpu": True}
+    started = ask(server, realm, ADMIN, "POST", "/batch/infer/camus", json=body)
+    assert started.ok and started.json()["request"].keys() == {"model", "images", "max_batch_size", "gpus"}
+    parent = psutil.Process(server.process.pid)
+    deadline = time.monotonic() + 30
+    while not (found := [one for one in parent.children() if "task.py" in " ".join(one.cmdline())]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert "-I" in found[0].cmdline() and STILL not in " ".join(found[0].cmdline())
+    assert "PYTHONPATH" in parent.environ() and "PYTHONPATH" not in found[0].environ()
+    while (task := ask(server, realm, USER, "GET", "/batch/infer").json())["status"] in (
+        "SUBMITTED",
+        "RUNNING",
+    ):
+        time.sleep(0.2)
+    assert task["status"] == "DONE" and task["progress"] == {"done": 1, "total": 1}
 
 
 def test_a_reader_leases_nothing(server: Server, realm: Realm) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from monailabel.utils.sessions import SessionInfo, Sessions
+
+from lib.errors import refused
+from lib.security.environment import MB, environment
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +55,13 @@ class UploadSessions(Sessions):
             Is moved.
         expiry : int
             Seconds without use, at most the server's own; 0 for those.
+
+        Raises
+        ------
+        HTTPException
+            429: all sessions together would be too large.
         """
+        self._make_room(image.stat().st_size)
         session_id = str(uuid.uuid4())
         try:
             _, info = self.add_session(str(image), expiry, session_id=session_id)
@@ -59,6 +69,23 @@ class UploadSessions(Sessions):
             self.remove_session(session_id)
             raise
         return session_id, info
+
+    def _make_room(self, size: int) -> None:
+        limit = environment().max_sessions_mb
+        if self._stored_bytes() + size > limit * MB:
+            self.remove_expired()
+        if self._stored_bytes() + size > limit * MB:
+            raise refused(
+                429, "sessions_full",
+                f"sessions hold {limit} MB together already; remove one, or wait until some expire",
+            )  # fmt: skip
+
+    def _stored_bytes(self) -> int:
+        sizes = 0
+        for path in Path(self.store_path).glob("*/*"):
+            with suppress(FileNotFoundError):  # it may expire at this moment
+                sizes += path.stat().st_size
+        return sizes
 
     def remove_expired(self) -> int:
         """As stock, for folders of sessions only, and where one cannot be read as well."""

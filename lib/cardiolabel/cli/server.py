@@ -52,9 +52,10 @@ def serve(
     if host not in {"127.0.0.1", "localhost", "::1"}:
         say("without login only this machine is answered; see docs/security.md", quiet)
     sys.stdout.flush()
+    # -P: nothing is imported from the folder that the command is called in, which may take uploads.
     arguments = ["--app", str(APP), "--studies", str(studies.resolve())]
     arguments += ["--conf", "models", models] if models else []
-    command = [sys.executable, "-m", "cardiolabel.lean_start", "start_server", *arguments]
+    command = [sys.executable, "-P", "-m", "cardiolabel.lean_start", "start_server", *arguments]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606  no shell
 
 

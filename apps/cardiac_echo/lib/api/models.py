@@ -6,7 +6,6 @@ import io
 import json
 import re
 import shutil
-import tempfile
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,12 +22,14 @@ from cardiolabel.errors import ModelError
 from cardiolabel.inference.models import Models
 from cardiolabel.networks.versions import FOLDER, SUFFIXES, Version, Versions
 from cardiolabel.networks.weights import ModelCard, read_card
+from lib import temporary
 from lib.api import received
 from lib.errors import refused
 from lib.infers.segmentation import Segmentation
 from lib.security.archives import unpack
 from lib.security.environment import MB, environment
-from lib.security.roles import Role, needs
+from lib.security.roles import Role, needs, require
+from lib.security.server_paths import without_paths
 
 router = APIRouter(prefix="/model", tags=["Model"], dependencies=[needs(Role.ADMIN)])
 
@@ -80,9 +81,9 @@ def replace(model: str, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
     tasks = app_instance()._infers
     if model not in tasks:
         raise refused(404, "unknown_model", f"no model {model[:80]!r}; there are: {', '.join(tasks)}")
-    with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
-        card = _checked(received.upload(file, Path(folder)), Path(folder) / "unpacked", model)
-        Versions(_folder()).publish(model, Path(folder) / "unpacked", note=_note("uploaded"))
+    with temporary.folder() as folder:
+        card = _checked(received.upload(file, folder), folder / "unpacked", model)
+        _changed_versions().publish(model, folder / "unpacked", note=_note("uploaded"))
     app_instance().reload()
     return {**info(model), "version": card.version}
 
@@ -96,6 +97,7 @@ def delete(model: str) -> dict[str, Any]:
         message = f"{', '.join(users)} is being served with it; start the server without that first"
         raise refused(409, "model_in_use", message)
     _files(model)
+    require(Role.ADMIN)
     for suffix in (*SUFFIXES, ".md"):
         (_folder() / f"{model}{suffix}").unlink(missing_ok=True)
     shutil.rmtree(_folder() / FOLDER / model, ignore_errors=True)
@@ -111,7 +113,7 @@ def roll_back(
     if model not in tasks:
         raise refused(404, "unknown_model", f"no model {model[:80]!r}; there are: {', '.join(tasks)}")
     weights = tasks[model].source.weights(_folder())
-    Versions(_folder()).roll_back(weights, version)
+    _changed_versions().roll_back(weights, version)
     app_instance().engine.models.reload()
     return _listed(model, tasks[model])
 
@@ -122,7 +124,7 @@ def _listed(name: str, task: Segmentation) -> dict[str, Any]:
         found = Versions(_folder()).listed(weights)
         card = read_card(weights, Versions(_folder()).folder(weights)).as_dict()
     except ModelError as error:
-        reason = str(error)
+        reason = without_paths(str(error))
     return {
         "name": name,
         **task.info(),
@@ -132,6 +134,12 @@ def _listed(name: str, task: Segmentation) -> dict[str, Any]:
         "reason": reason,
         "versions": [one.as_dict() for one in found],
     }
+
+
+def _changed_versions() -> Versions:
+    """Versions of the models, for those who may change them."""
+    require(Role.ADMIN)
+    return Versions(_folder())
 
 
 def _note(why: str) -> dict[str, str]:

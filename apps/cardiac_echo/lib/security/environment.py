@@ -25,6 +25,7 @@ class Environment(BaseSettings):
     max_request_mb: int = Field(default=1536, gt=0)
     max_connections: int = Field(default=1000, gt=0)
     max_connections_per_address: int = Field(default=200, gt=0)
+    max_sessions_mb: int = Field(default=8192, gt=0)
     max_uploads_mb: int = Field(default=0, ge=0)
     auth_issuer: str = ""
     leases_per_annotator: int = Field(default=10, gt=0)
