@@ -41,6 +41,7 @@ from lib.security.environment import apply_limits, environment
 from lib.security.roles import Role, require
 from lib.sessions import UploadSessions
 from lib.startup import clear_start
+from lib.temporary import clear_abandoned
 from lib.trainers.progress import train_stats
 
 logger = logging.getLogger(__name__)
@@ -227,6 +228,7 @@ class CardiacEchoApp(MONAILabelApp):
     def on_init_complete(self) -> None:
         """Once per server: the routes beside MONAI Label's own, a first prediction, and scores."""
         super().on_init_complete()
+        clear_abandoned()
         install()
         self.engine.warm_up()
         self.scoring.start()

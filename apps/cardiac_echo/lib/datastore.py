@@ -23,6 +23,7 @@ from cardiolabel.store.image_files import ImageFiles, Replaced
 from cardiolabel.store.names import check_name
 from cardiolabel.store.versions import FINAL
 from cardiolabel.store.writer import Save
+from lib import temporary
 from lib.engine import Engine
 from lib.errors import refused
 from lib.notes import IMAGE_FIELDS, LABEL_FIELDS, ORIGINAL, checked_notes, writable_tag
@@ -140,7 +141,7 @@ class StudiesDatastore(Datastore):
         cases = self.datalist()
         if not cases:
             raise refused(404, "no_labels", "no image has a final label yet")
-        handle = tempfile.NamedTemporaryFile(prefix="cardiolabel-", suffix=".zip", delete=False)
+        handle = tempfile.NamedTemporaryFile(dir=temporary.home(), suffix=".zip", delete=False)
         try:
             with handle, zipfile.ZipFile(handle, mode="w") as archive:
                 for case in cases[: limit_cases if limit_cases and limit_cases > 0 else None]:

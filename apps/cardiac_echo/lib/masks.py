@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from cardiolabel.io import nifti, nrrd
 from cardiolabel.io.grid import Grid
+from lib import temporary
 
 SUFFIXES = (*nifti.SUFFIXES, nrrd.SUFFIX)
 """Mask files that are read and written; ``.nii.gz`` before ``.nii``."""
@@ -41,7 +41,7 @@ def write(frames: NDArray[np.uint8], grid: Grid, extension: str, *, like: Path |
     like : Path, optional
         The image's file. NRRD takes its geometry as ITK reads it, which is how Slicer shows the image.
     """
-    handle, name = tempfile.mkstemp(dir=_results_folder().name, suffix=extension)
+    handle, name = tempfile.mkstemp(dir=temporary.home(), suffix=extension)
     os.close(handle)
     path = Path(name)
     if extension == nrrd.SUFFIX:
@@ -49,13 +49,3 @@ def write(frames: NDArray[np.uint8], grid: Grid, extension: str, *, like: Path |
     else:
         path.write_bytes(nifti.mask_bytes(frames, grid, compressed=extension.endswith(".gz")))
     return path
-
-
-@cache
-def _results_folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder of this process's own, removed at its end.
-
-    MONAI Label's client saves a result under the server's file name in the temporary folder. Were that
-    the same file, as on one machine it would be, the server's clean-up would delete what the client saved.
-    """
-    return tempfile.TemporaryDirectory(prefix="cardiolabel-results-")

@@ -36,7 +36,8 @@ _HEADER_BYTES = 1024
 _PADDING = 65536  # some writers leave a few bytes behind the pixels
 _EXTENDER_BYTES = 4  # between the header and whatever comes next
 _SCALED_BYTES = 8  # of a pixel that the header's slope and intercept made a float64
-_TEMPORARY_BYTES = 2  # for each pixel: comparisons and label values
+_COPIES = 2.25  # of the pixels: as they come out of gzip, which takes some room ahead, and in order
+_TEMPORARY_BYTES = 1  # for each pixel: whether it is a number
 
 _SMALLEST, _LARGEST = 1e-30, 1e30
 """Of slopes and intercepts, so that scaled values are numbers in float32 too."""
@@ -88,8 +89,8 @@ class NiftiHeader:
     @property
     def reading_bytes(self) -> int:
         """Memory that reading the file takes at most."""
-        each = 2 * self.dtype.itemsize + 3 * _SCALED_BYTES * self.is_scaled + _TEMPORARY_BYTES
-        return math.prod(self.shape) * each
+        each = _COPIES * self.dtype.itemsize + 3 * _SCALED_BYTES * self.is_scaled + _TEMPORARY_BYTES
+        return int(math.prod(self.shape) * each)
 
 
 @contextmanager

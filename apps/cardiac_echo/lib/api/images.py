@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from monailabel.utils.others.generic import file_checksum
 
 from cardiolabel.readable_text import readable_text
 from cardiolabel.store.image_files import sha256
+from lib import temporary
 from lib.api import received
 from lib.api.labels import author
 from lib.api.schemas import NotesText
@@ -59,8 +59,8 @@ def add(
     notes = received.json_object(params)
     if name := author(user):
         notes["user"] = name
-    with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
-        path = received.upload(file, Path(folder))
+    with temporary.folder() as folder:
+        path = received.upload(file, folder)
         if replace:
             return _replace(image or "", path, if_match, user)
         return {"image": app_instance().datastore().add_image(image or "", str(path), notes)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from fastapi import APIRouter, BackgroundTasks, File, UploadFile
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.interfaces.utils.app import app_instance
 
+from lib import temporary
 from lib.api import received
 from lib.api.schemas import InferParams, InferText
 from lib.api.sessions import known
@@ -45,6 +45,6 @@ def infer(
     if file is None or session_id:
         result = app.infer(request)
     else:
-        with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
-            result = app.infer({**request, "image": received.upload(file, Path(folder))})
+        with temporary.folder() as folder:
+            result = app.infer({**request, "image": received.upload(file, folder)})
     return send_response(app.datastore(), result, output, background)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from cardiolabel.corrections import Correction
 from cardiolabel.errors import InputError
 from cardiolabel.io import nifti
 from cardiolabel.store.versions import FINAL
+from lib import temporary
 from lib.api import received
 from lib.api.schemas import LabelParams, LabelText, Number, TagName
 from lib.engine import Engine
@@ -48,8 +48,8 @@ def save_label(
     ``allow_empty`` in the params takes a mask without labelled pixels.
     """
     info = received.params(LabelParams, params).model_dump(mode="json", exclude_unset=True)
-    with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
-        path = received.upload(label, Path(folder))
+    with temporary.folder() as folder:
+        path = received.upload(label, folder)
         saved = app_instance().datastore().save(image, path, tag or FINAL, info=info, base=_version(if_match))
     return _answer(saved, response)
 

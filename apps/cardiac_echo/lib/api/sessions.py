@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ from monailabel.utils.sessions import SessionInfo
 
 from cardiolabel.inference.image_cost import check_upload
 from cardiolabel.io import nifti
+from lib import temporary
 from lib.api import received
 from lib.errors import refused
 from lib.security.archives import unpack
@@ -28,8 +28,8 @@ def create(
     files: Annotated[list[UploadFile], File()], uncompress: bool = False, expiry: int = 0
 ) -> dict[str, Any]:
     """As MONAI Label's endpoint: one NIfTI image, or with ``uncompress`` one archive with one in it."""
-    with tempfile.TemporaryDirectory(prefix="cardiolabel-") as folder:
-        image = _image(files, Path(folder), uncompress)
+    with temporary.folder() as folder:
+        image = _image(files, folder, uncompress)
         check_upload(image)
         session_id, info = sessions().add(image, max(0, expiry))
     return {"session_id": session_id, "session_info": _shown(info)}

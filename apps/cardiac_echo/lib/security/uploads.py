@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lib import temporary
 from lib.errors import refused
 from lib.security.addresses import path_of
 from lib.security.budget import Budget, Share
@@ -66,6 +67,8 @@ class Uploads:
                 await _drain(receive)
             raise _too_large(limit)
         parts = Parts(headers["content-type"]) if multipart else None
+        if to_disk:
+            temporary.home()  # the server keeps large parts in the folder that this one is in
         with self._memory.share() as memory, self._disk.share() as disk:
             bounded = _bounded(receive, limit, parts, memory, disk)
             if not to_disk:

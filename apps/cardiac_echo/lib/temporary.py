@@ -1,0 +1,105 @@
+"""Files that outlive no request: in one folder of this process, which is made again where it was removed."""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "cardiolabel-server-"
+"""Of the folders of processes, in the temporary folder."""
+
+
+@dataclass(frozen=True)
+class _Home:
+    """A folder that belongs to whoever has it locked: this process, until it ends in whatever way."""
+
+    path: Path
+    handle: int
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self.handle)
+
+
+_homes: list[_Home] = []
+_lock = threading.Lock()
+
+
+def home() -> Path:
+    """Folder of this process, which exists; its content goes when the process ends.
+
+    MONAI Label's client saves a result under the server's file name in the temporary folder. Were that
+    the same file, as on one machine it would be, the server's clean-up would delete what the client saved.
+
+    Raises
+    ------
+    OSError
+        It cannot be made.
+    """
+    with _lock:
+        if _homes and not _homes[0].path.is_dir():
+            logger.warning("the folder of temporary files was removed; another one is made")
+            _homes.pop().remove()
+        if not _homes:
+            _homes.append(_new_home())
+        return _homes[0].path
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A new folder within the block."""
+    with tempfile.TemporaryDirectory(dir=home(), ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def clear_abandoned() -> None:
+    """Remove the folders of processes that were killed: those that nobody has locked, of this user only."""
+    for path in _parent().glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            handle = _opened(path)
+            try:
+                if os.fstat(handle).st_uid == os.geteuid():
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path)
+            finally:
+                os.close(handle)
+
+
+def _new_home() -> _Home:
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_parent()))
+        with suppress(FileNotFoundError):
+            handle = _opened(path)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if path.is_dir():
+                return _Home(path, handle)
+            os.close(handle)
+        # Another process that starts took it for abandoned before it was locked.
+
+
+def _parent() -> Path:
+    """The system's temporary folder, which some clean-ups remove as well."""
+    parent = Path(tempfile.gettempdir())
+    parent.mkdir(parents=True, exist_ok=True)
+    return parent
+
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+
+
+@atexit.register
+def _remove_homes() -> None:
+    while _homes:
+        _homes.pop().remove()
