@@ -15,12 +15,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from cardiolabel.errors import StoreError
-from cardiolabel.store.failures import damaged, translated
+from cardiolabel.store.failures import URL_VARIABLE, damaged, translated
 from cardiolabel.store.migrations import SCHEMA, migrate
 from cardiolabel.store.tables import facts
 
-URL_VARIABLE = "CARDIOLABEL_DATABASE_URL"
-"""Environment variable with the URL of a database elsewhere; read by the server and the command line."""
+__all__ = [
+    "SCHEMA", "URL_VARIABLE", "Database", "fact", "set_fact", "sqlite_file", "sqlite_url",
+]  # fmt: skip
 
 _EXPECTED_URL = "the database URL is not understood; expected sqlite:///FILE or postgresql://USER@HOST/NAME"
 _BUSY_S = 60

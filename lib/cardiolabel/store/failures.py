@@ -18,6 +18,9 @@ from cardiolabel.errors import (
     StoreUnavailableError,
 )
 
+URL_VARIABLE = "CARDIOLABEL_DATABASE_URL"
+"""Environment variable with the URL of a database elsewhere; read by the server and the command line."""
+
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _WAY_BACK = (
@@ -50,15 +53,21 @@ def damaged(file: Path, reason: str) -> DamagedStoreError:
 def missing(where: str, archive: Path) -> DamagedStoreError:
     """The error of a database that has nothing beside an archive that has versions."""
     return DamagedStoreError(
-        f"{where}, though {archive} has the versions of labels that were recorded in it; {_WAY_BACK}"
+        f"{where}, though {archive} has the versions of labels that were recorded; if they are recorded in"
+        f" another database, name it ({URL_VARIABLE}), else {_WAY_BACK}"
     )
+
+
+def is_read_only(error: OSError) -> bool:
+    """Whether a file could not be written as nothing there may be."""
+    return error.errno in _READ_ONLY
 
 
 def file_failure(what: str, error: OSError) -> StoreError:
     """The error of a file that could not be written; ``what`` says what was not done."""
     if error.errno in _NO_ROOM:
         return DiskFullError("the disk is full: nothing was stored; make room and save again")
-    if error.errno in _READ_ONLY:
+    if is_read_only(error):
         return NotWritableError(
             f"{what} ({error.strerror}); the studies folder must be writable for the server's user"
         )

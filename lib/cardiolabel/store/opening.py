@@ -7,10 +7,10 @@ from uuid import uuid4
 
 from sqlalchemy import URL, Connection
 
-from cardiolabel.errors import StoreError
+from cardiolabel.errors import NotWritableError, StoreError
 from cardiolabel.io.files import atomic
 from cardiolabel.store.database import Database, fact, set_fact, sqlite_file, sqlite_url
-from cardiolabel.store.failures import file_failure, missing
+from cardiolabel.store.failures import is_read_only, missing
 from cardiolabel.store.label_files import HOME, LabelFiles
 from cardiolabel.store.presence import Presence
 
@@ -41,7 +41,9 @@ def begin(folder: Path, *, alone: bool = False) -> Presence:
         home.mkdir(exist_ok=True)
         return Presence(home, alone=alone)
     except OSError as error:
-        raise file_failure(f"{home}: the studies folder must be writable, and is not", error) from error
+        kind = NotWritableError if is_read_only(error) else StoreError
+        reason = f"{home}: cannot be written ({error.strerror}); the studies folder must be writable"
+        raise kind(reason) from error
 
 
 def open_database(folder: Path, files: LabelFiles, url: str | None) -> Database:
