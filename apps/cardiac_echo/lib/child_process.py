@@ -86,7 +86,7 @@ def run_task(
     """
     log, lines = logging.getLogger(f"task_{method}"), deque[str](maxlen=_SHOWN_LINES)
     running = background.background_processes[method]
-    task["details"] = lines
+    task["details"], ended_well = lines, False
     try:
         process = _started(method, task["request"])
         running[task["id"]] = process
@@ -98,12 +98,11 @@ def run_task(
         ended_well = process.wait() == 0
     except OSError as error:
         logger.error("no process for a task could be started: %s", error.strerror)
-        ended_well = False
     finally:
         running.pop(task["id"], None)
         task["end_ts"] = datetime.today().strftime("%Y-%m-%d %H:%M:%S")
-    if task["status"] != "STOPPED":
-        task["status"] = "DONE" if ended_well else "ERROR"
+        if task["status"] != "STOPPED":
+            task["status"] = "DONE" if ended_well else "ERROR"
     if callback:
         callback(task)
 

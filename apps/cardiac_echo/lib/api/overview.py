@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
 from monailabel.endpoints.datastore import ResultType
 from monailabel.interfaces.utils.app import app_instance
@@ -15,10 +17,14 @@ router = APIRouter(dependencies=[needs(Role.USER)])
 
 
 @router.get("/info/", tags=["App"], summary="Models, trainers, strategies and how many images there are")
-def info() -> dict[str, Any]:
-    """As MONAI Label's endpoint."""
-    known: dict[str, Any] = app_instance().info()
-    return known
+async def info() -> dict[str, Any]:
+    """As MONAI Label's endpoint; answered in threads of its own, however many predictions wait for theirs."""
+    return await to_thread.run_sync(app_instance().info, limiter=_own_threads())
+
+
+@cache
+def _own_threads() -> CapacityLimiter:
+    return CapacityLimiter(4)
 
 
 @router.get("/datastore/", tags=["Datastore"], summary="Images and labels: counts, or every record")

@@ -80,7 +80,7 @@ class BatchParams(Params):
     label_tag: Literal["original"] = "original"
     max_batch_size: int = Field(default=0, ge=0)
     device: Device = ""
-    gpus: str = Field(default="all", pattern=r"^(all|[0-9]+(,[0-9]+)*)$", max_length=200)
+    gpus: str = Field(default="all", pattern=r"^(all|[0-9]{1,3}(,[0-9]{1,3}){0,63})$")
 
 
 class TrainParams(Params):
