@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from cardiolabel.errors import LeasedError
+from cardiolabel.store import lease_clock
 from cardiolabel.store.versions import FINAL
 
 from .folders import Folder, image_ids, save, text_of, texts
@@ -68,15 +70,44 @@ def test_every_save_changes_the_revision(folder: Folder, clock: Clock) -> None:
     assert store.revision() != before
 
 
-def test_a_lease_of_the_future_lasts_no_longer_than_it_was_given(folder: Folder, clock: Clock) -> None:
+@pytest.mark.parametrize("boot", ["", "of another machine"])
+def test_a_lease_of_the_future_lasts_no_longer_than_it_was_given(
+    folder: Folder, clock: Clock, boot: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing says by how much the clock was set: without the system's word, or on two machines."""
+    monkeypatch.setattr(lease_clock, "_boot_id", lambda: boot)
     store = folder.open()
     lease = store.hand_out("ann", seconds=60)
     assert lease is not None and lease.image_id == ONE
     clock.now_s -= 24 * HOUR_S
+    if boot:
+        monkeypatch.setattr(lease_clock, "_boot_id", lambda: "of this machine")
+        folder.close()
+        store = folder.open()
     (held,) = store.leases()
-    assert held.annotator == "ann" and held.expires_at - clock.now_s == pytest.approx(60)
+    assert held.annotator == "ann" and held.expires_at - clock.now_s == pytest.approx(60, abs=1)
     assert (other := store.hand_out("bob", seconds=1)) is not None and other.image_id != ONE
     clock.now_s += 61
     assert store.leases() == []
     again = store.hand_out("bob", seconds=60)
     assert again is not None and again.image_id == ONE
+
+
+@pytest.mark.parametrize("by_s", [-30 * 24 * HOUR_S, 30 * 24 * HOUR_S], ids=["back", "forward"])
+@pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
+def test_a_lease_moves_with_the_clock(folder: Folder, clock: Clock, by_s: float, restarted: bool) -> None:
+    store, other_server = folder.open(), folder.open()
+    lease = store.hand_out("ann", seconds=600)
+    assert lease is not None
+    clock.now_s += 100
+    clock.now_s += by_s
+    if restarted:
+        folder.close()
+        store, other_server = folder.open(), folder.open()
+    for server in (store, other_server, store):
+        (held,) = server.leases()
+        assert held.annotator == "ann" and held.expires_at - clock.now_s == pytest.approx(500, abs=120)
+        with pytest.raises(LeasedError):
+            server.take(lease.image_id, "bob")
+    clock.now_s += 60
+    assert len(store.leases()) == 1

@@ -172,6 +172,18 @@ def test_a_folder_that_moved_keeps_its_database(plain_folder: Folder, tmp_path: 
     moved.close()
 
 
+@pytest.mark.parametrize("content", [None, b"", b"\xff\x00torn", b"not an id\n"])
+def test_a_folder_whose_id_is_lost_keeps_its_database(plain_folder: Folder, content: bytes | None) -> None:
+    save(plain_folder.open(), image_ids(1)[0], "mine")
+    plain_folder.close()
+    path = plain_folder.path / ".cardiolabel" / "id"
+    before = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    assert plain_folder.open().counted() == (8, {"final": 1}) and path.read_bytes() == before
+
+
 @pytest.mark.parametrize("what", ["folder", "home", "labels"])
 def test_a_file_where_a_folder_must_be(tmp_path: Path, what: str) -> None:
     path = tmp_path / "studies"

@@ -20,7 +20,7 @@ from cardiolabel.store.migrations import SCHEMA, migrate
 from cardiolabel.store.tables import facts
 
 __all__ = [
-    "SCHEMA", "URL_VARIABLE", "Database", "fact", "set_fact", "sqlite_file", "sqlite_url",
+    "SCHEMA", "URL_VARIABLE", "Database", "fact", "replace_fact", "set_fact", "sqlite_file", "sqlite_url",
 ]  # fmt: skip
 
 _EXPECTED_URL = "the database URL is not understood; expected sqlite:///FILE or postgresql://USER@HOST/NAME"
@@ -143,6 +143,12 @@ def fact(connection: Connection, name: str) -> str | None:
 def set_fact(connection: Connection, name: str, value: str) -> None:
     """Set a fact that was not set before."""
     connection.execute(facts.insert().values(name=name, value=value))
+
+
+def replace_fact(connection: Connection, name: str, value: str) -> None:
+    """Set a fact, whether it was set before or not."""
+    connection.execute(facts.delete().where(facts.c.name == name))
+    set_fact(connection, name, value)
 
 
 def sqlite_url(path: Path) -> URL:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import URL, Connection
 
@@ -67,15 +67,23 @@ def open_database(folder: Path, files: LabelFiles, url: str | None) -> Database:
             is_owned = fact(connection, _FOLDER) is not None
             if not is_owned and files.has_archive():
                 raise missing(f"{database.file or 'the database'}: no records", files.archive)
-            claim(connection, folder)
+            claim(connection, folder, database.file)
     except BaseException:
         database.close()
         raise
     return database
 
 
-def claim(connection: Connection, folder: Path) -> None:
+def claim(connection: Connection, folder: Path, file: Path | None) -> None:
     """Note whose a new database is; two folders in one database would mix their patients.
+
+    Parameters
+    ----------
+    connection : Connection
+    folder : Path
+        The studies folder.
+    file : Path or None
+        The SQLite file, where it is one; one within the folder is the folder's own.
 
     Raises
     ------
@@ -83,11 +91,13 @@ def claim(connection: Connection, folder: Path) -> None:
         It belongs to another studies folder.
     """
     path = folder / HOME / _ID_NAME
-    if not path.exists():
-        with atomic(path) as draft:
-            draft.write_text(f"{uuid4()}\n", encoding="ascii")
-    own = path.read_text(encoding="ascii").strip()
     owner = fact(connection, _FOLDER)
+    own = _own_id(path)
+    if own is None:
+        is_own = file is not None and file.parent == path.parent
+        own = owner if owner is not None and is_own else str(uuid4())
+        with atomic(path) as draft:
+            draft.write_text(f"{own}\n", encoding="ascii")
     if owner is None:
         set_fact(connection, _FOLDER, own)
     elif owner != own:
@@ -95,3 +105,11 @@ def claim(connection: Connection, folder: Path) -> None:
             f"the database belongs to another studies folder (its id is {owner}, {path} says {own});"
             " give every folder a database of its own"
         )
+
+
+def _own_id(path: Path) -> str | None:
+    """A folder's own id; None where it has none, or none that can be read."""
+    try:
+        return str(UUID(path.read_text(encoding="ascii").strip()))
+    except (FileNotFoundError, ValueError):
+        return None

@@ -118,7 +118,7 @@ def _record_all(
             raise StoreError(
                 "the database has versions of labels already; name an empty one, or remove its tables first"
             )
-        claim(connection, folder)
+        claim(connection, folder, database.file)
         images.sync(connection, list(records.values()), writing=True)
         for labels in _by_image(_labels(files, folder, rebuilt)).values():
             for label in _in_sequence(labels):

@@ -17,6 +17,7 @@ from cardiolabel.errors import UnknownImageError, UnknownLabelError
 from cardiolabel.store import counts, datastore_v2, images, leases, scores, versions
 from cardiolabel.store.foreign_labels import ForeignLabels
 from cardiolabel.store.label_files import LabelFiles
+from cardiolabel.store.lease_clock import LeaseClock
 from cardiolabel.store.leases import Lease, Offers
 from cardiolabel.store.names import check_name, storable
 from cardiolabel.store.opening import begin, open_database
@@ -89,6 +90,7 @@ class Store:
             self._take_over(folder, records())
             self.sync.refresh()
             note_earlier_versions(self.database, self._files)
+            self._clock = LeaseClock(self.database)
             self._files.clear_abandoned(is_alone=self._presence.is_alone is True)
         except BaseException:
             self.close()
@@ -243,7 +245,7 @@ class Store:
         annotator = storable(annotator)
         self.sync.catch_up()
         while True:
-            now = self._lease_time()
+            now = self._clock.now()
             with self.database.reading() as connection:
                 offers = leases.offers(connection, annotator, now=now)
             chosen = choose(offers)
@@ -265,7 +267,7 @@ class Store:
         pivot = None if seed is None else images.pivot(seed)
         patience = time.monotonic() + _PATIENCE_S
         while True:
-            now = self._lease_time()
+            now = self._clock.now()
             with self.database.writing() as connection:
                 lease = leases.hand_out(connection, annotator, now=now, seconds=seconds, pivot=pivot)
                 if lease or not leases.any_left(connection, annotator) or time.monotonic() > patience:
@@ -275,7 +277,7 @@ class Store:
     def take(self, image_id: str, annotator: str, *, seconds: float = LEASE_S) -> Lease:
         """Lease one image, or renew its lease; errors as `cardiolabel.store.leases.take`."""
         self.sync.catch_up()
-        now = self._lease_time()
+        now = self._clock.now()
         with self.database.writing() as connection:
             return leases.take(connection, image_id, storable(annotator), now=now, seconds=seconds)
 
@@ -286,19 +288,9 @@ class Store:
 
     def leases(self) -> list[Lease]:
         """Running leases, the oldest first."""
-        now = self._lease_time()
+        now = self._clock.now()
         with self._current() as connection:
             return leases.running(connection, now=now)
-
-    def _lease_time(self) -> float:
-        """Seconds since 1970, once no lease is of a time after it; see `leases.settle`."""
-        now = time.time()
-        with self.database.reading() as connection:
-            is_behind = leases.any_of_the_future(connection, now=now)
-        if is_behind:
-            with self.database.writing() as connection:
-                leases.settle(connection, now=now)
-        return now
 
     def _current(self) -> AbstractContextManager[Connection]:
         self.sync.catch_up()
