@@ -44,6 +44,7 @@ def realm() -> Iterator[Realm]:
 def server(tmp_path_factory: pytest.TempPathFactory, realm: Realm) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CARDIOLABEL_LEASES_PER_ANNOTATOR", str(AT_MOST))
+        patch.setenv("CARDIOLABEL_MAX_SESSIONS_MB", "1")
         with server_with_login(tmp_path_factory.mktemp("roles"), realm.uri) as server:
             yield server
 
@@ -294,6 +295,21 @@ def test_notes_do_not_grow_without_end(server: Server, realm: Realm) -> None:
         for number in range(5)
     ]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 422, 422]
+
+
+def test_sessions_have_a_limit_together(server: Server, realm: Realm) -> None:
+    path = server.studies / f"{STILL}.nii.gz"
+    several = 1024**2 // path.stat().st_size
+    answers = [
+        ask(server, realm, USER, "PUT", "/session/", files={"files": (path.name, path.read_bytes())})
+        for _ in range(several + 1)
+    ]
+    assert all(answer.ok for answer in answers[: several // 2])
+    refused(answers[-1], 429, "sessions_full")
+    session = answers[0].json()["session_id"]
+    assert ask(server, realm, USER, "DELETE", f"/session/{session}").ok
+    again = ask(server, realm, USER, "PUT", "/session/", files={"files": (path.name, path.read_bytes())})
+    assert again.ok
 
 
 @needs_weights

@@ -81,11 +81,11 @@ class UploadSessions(Sessions):
             )  # fmt: skip
 
     def _stored_bytes(self) -> int:
-        sizes = 0
+        total = 0
         for path in Path(self.store_path).glob("*/*"):
             with suppress(FileNotFoundError):  # it may expire at this moment
-                sizes += path.stat().st_size
-        return sizes
+                total += path.stat().st_size if is_session_id(path.parent.name) else 0
+        return total
 
     def remove_expired(self) -> int:
         """As stock, for folders of sessions only, and where one cannot be read as well."""
