@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
@@ -78,6 +79,7 @@ def routes(server: Server) -> list[tuple[str, str]]:
         *(("POST", "/train/"), ("POST", "/scoring/"), ("POST", "/infer/wsi/camus")),
         *(("GET", "/ohif/x"), ("GET", "/ohif/"), ("GET", "/proxy/dicom/x")),
         *(("GET", "/nothing"), ("GET", "/static/nothing")),
+        *(("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/docs/oauth2-redirect")),
     ]
     return [*listed, *hidden]
 
@@ -85,20 +87,38 @@ def routes(server: Server) -> list[tuple[str, str]]:
 LONG = ("/train", "/batch", "/reload", "/cardiac/train")
 """Begin work that goes on after the answer, or would end another's; asked once, at the end."""
 
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".mha", ".mhd", ".zip", ".tar.gz", ".dcm", ".avi")
+JSON = {"Content-Type": "application/json"}
+KNOWN = {"model": "camus", "strategy": "first", "method": "dice", "patient": "phantom01", "version": "1"}
+
+
+def bodies(path: str, name: str, sent: bytes) -> Iterator[dict[str, Any]]:
+    """Nothing, files that are and are not what their names say, and JSON and forms that are and are not."""
+    yield {}
+    field = {"/datastore/label": "label", "/session/": "files"}.get(path, "file")
+    if name == STILL:
+        yield {"files": {field: (f"{name}.nii.gz", sent)}}
+        for content in (b"no file", sent[:60]):
+            yield from ({"files": {field: (f"{name}{suffix}", content)}} for suffix in SUFFIXES)
+    yield {"json": {}}
+    yield {"json": [1]}
+    yield {"data": b"{", "headers": JSON}
+    yield {"data": {"params": "{", "info": "{"}}
+    yield {"data": {"params": "{}", "info": "{}"}}
+
 
 def ask_everything(asked: Asked) -> None:
     """Every route with names that are there, are broken and are not there, and with bodies of every kind."""
     sent = (asked.server.studies.parent / "sent.nii.gz").read_bytes()
     for method, path in routes(asked.server):
+        is_write = method in {"POST", "PUT"}
         if path.startswith("/logs") or (method in {"POST", "DELETE"} and path.startswith(LONG)):
             continue
         for name in (STILL, CINE, BROKEN, FOLDER, "nothing"):
-            address = path
-            for parameter in ("model", "strategy", "method", "session_id", "image", "patient"):
-                values = {"model": "camus", "strategy": "first", "method": "dice", "patient": "phantom01"}
-                value = name if name in {BROKEN, "nothing"} else values.get(parameter, name)
-                address = address.replace(f"{{{parameter}}}", value)
-            address = address.replace("{version}", "1").replace("{path}", "x").replace("{path:path}", "x")
+            if method == "DELETE" and name in {STILL, CINE} and path.startswith("/datastore/"):
+                continue  # they are needed
+            known = {} if name in {BROKEN, "nothing"} else KNOWN
+            address = re.sub(r"{(\w+)(:path)?}", lambda match: known.get(match[1], name), path)  # noqa: B023
             query = {
                 "image": name,
                 "label": name,
@@ -107,28 +127,7 @@ def ask_everything(asked: Asked) -> None:
                 "output": "all",
                 "version": "1",
             }
-            if method == "DELETE" and name in {STILL, CINE}:
-                query["tag"] = "original"
-                if "image" in path or path == "/datastore/":
-                    continue
-            bodies: list[dict[str, Any]] = [{}]
-            if method in {"POST", "PUT"}:
-                for content in (b"no file", sent[:60], sent):
-                    for field in ("file", "label", "files"):
-                        for suffix in (".nii.gz", ".nrrd", ".zip", ".dcm"):
-                            if content == sent and suffix != ".nii.gz":
-                                continue
-                            bodies.append({"files": {field: (f"{name}{suffix}", content)}})
-                bodies += [
-                    {"json": {}},
-                    {"json": [1]},
-                    {"data": b"{", "headers": {"Content-Type": "application/json"}},
-                    {"data": {"params": "{", "info": "{"}},
-                    {"data": {"params": "{}", "info": "{}"}},
-                ]
-                if name not in {STILL, BROKEN}:
-                    bodies = bodies[:1] + bodies[-5:]
-            for body in bodies:
+            for body in bodies(path, name, sent) if is_write else ({},):
                 asked.ask(method, address, params=query, **body)
             asked.ask(method, address)
 
