@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from cardiolabel.datasets.studies_folder import StudiesFolder
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import BadNameError, ConflictError, ImageContentError, UnknownImageError
 from cardiolabel.io import nifti
+from cardiolabel.io.files import atomic
 from cardiolabel.store.image_files import ImageFiles, sha256
 from cardiolabel.store.image_names import name_key
 from cardiolabel.store.store import Store
@@ -254,3 +256,18 @@ def test_pixels_elsewhere_do_not_replace(images: Images, uploads: Path, change: 
 def test_name_keys_of_different_names_differ() -> None:
     names = ["p1", "p2", "p1_4CH_ED", "p1_4CH_ES", "p1_2CH_ED", "p10", "p1-1", "p1.1"]
     assert len({name_key(name) for name in names}) == len(names)
+
+
+def test_what_a_killed_process_left_is_cleared_and_what_is_written_now_stays(
+    images: Images, uploads: Path
+) -> None:
+    images.files.add(image(uploads, 1), "p1")
+    left = images.folder / ".partial-0123.nii.gz"
+    left.write_bytes(b"half an image")
+    os.utime(left, (0, 0))
+    with atomic(images.folder / "p2.nii.gz") as draft:
+        draft.write_bytes(b"half another")
+        os.utime(draft, (0, 0))
+        images.files.clear_abandoned()
+        assert draft.is_file()
+    assert images.names() == ["p1.nii.gz", "p2.nii.gz"]

@@ -45,6 +45,8 @@ class StudiesDatastore(Datastore):
         self._engine, self._store, self._studies = engine, engine.store, engine.studies
         self._images = ImageFiles(engine.studies, engine.store)
         self._read_only = read_only
+        if not read_only:
+            self._images.clear_abandoned()
 
     def name(self) -> str:
         """The studies folder's name."""

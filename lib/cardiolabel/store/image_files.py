@@ -24,13 +24,14 @@ from cardiolabel.datasets.studies_folder import StudiesFolder
 from cardiolabel.domain import Record
 from cardiolabel.errors import BadNameError, BusyError, ConflictError, ImageContentError
 from cardiolabel.io import nifti
-from cardiolabel.io.files import atomic, copy_synced, exclusive, sync_folder
+from cardiolabel.io.files import atomic, copy_synced, exclusive, remove_partial, sync_folder
 from cardiolabel.store.image_names import TakenNames
 from cardiolabel.store.label_files import HOME
 from cardiolabel.store.store import Store
 
 _LOCK, _REMOVED = "images.lock", "removed.json"
 _WAIT_S = 30
+_JUST_NOW_S = 60  # another machine's locks may not be seen here
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ class ImageFiles:
     def __init__(self, studies: StudiesFolder, store: Store) -> None:
         self._studies, self._store = studies, store
         self._home = studies.folder / HOME / "images"
+
+    def clear_abandoned(self) -> None:
+        """Remove what killed processes left half-written; what running ones write stays."""
+        folder = self._studies.folder
+        for place in (folder, folder / HOME, *self._home.glob("*")):
+            remove_partial(place, older_than_s=_JUST_NOW_S)
 
     def add(self, source: Path, stem: str) -> Record:
         """Store a new image; the very same file again is no error.

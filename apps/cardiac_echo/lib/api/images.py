@@ -20,6 +20,7 @@ from lib.api import received
 from lib.api.labels import author
 from lib.api.schemas import NotesText
 from lib.errors import refused
+from lib.security.roles import Role, require
 
 router = APIRouter(tags=["Datastore"])
 
@@ -57,6 +58,8 @@ def add(
     is, is answered with 409.
     """
     notes = received.json_object(params)
+    if replace:
+        require(Role.ADMIN)
     if name := author(user):
         notes["user"] = name
     with temporary.folder() as folder:
@@ -138,9 +141,6 @@ def _download(image: str, stored: bool) -> Path:
 
 
 def _replace(image: str, path: Path, if_match: str | None, user: User) -> dict[str, Any]:
-    admin = settings.MONAI_LABEL_AUTH_ROLE_ADMIN
-    if settings.MONAI_LABEL_AUTH_ENABLE and admin not in user.roles:
-        raise refused(403, "forbidden", f"role {admin} is needed to replace an image")
     checksum = _CHECKSUM.fullmatch((if_match or "").strip().removeprefix("W/").strip('"'))
     if checksum is None or checksum[1] not in (None, "SHA256") or len(checksum[2]) != _SHA256_DIGITS:
         message = 'to replace an image, send its file\'s checksum: If-Match: "SHA256:…"'
