@@ -74,7 +74,7 @@ def test_every_save_changes_the_revision(folder: Folder, clock: Clock) -> None:
 def test_a_lease_of_the_future_lasts_no_longer_than_it_was_given(
     folder: Folder, clock: Clock, boot: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where nothing says by how much the clock was set: without the system's word, or on two machines."""
+    """Also where nothing says by how much the clock was set, as between two machines."""
     monkeypatch.setattr(lease_clock, "_boot_id", lambda: boot)
     store = folder.open()
     lease = store.hand_out("ann", seconds=60)

@@ -29,6 +29,8 @@ _WAY_BACK = (
 )
 _UNAVAILABLE_STATES = ("08", "57P", "53300", "55P03", "40P01", "40001")
 """SQLSTATE of PostgreSQL: connections that fail, a server that ends or starts, too many, locks."""
+_UNWRITTEN = frozenset({f"SQLITE_IOERR_{act}" for act in ("WRITE", "FSYNC", "DIR_FSYNC", "TRUNCATE")})
+"""What SQLite says where the system makes a disk one for reading only while files on it are open."""
 _READ_ONLY_STATE = "25006"
 
 
@@ -92,7 +94,7 @@ def _translation(error: DBAPIError, file: Path | None) -> StoreError:
 def _of_sqlite(name: str, reason: str, file: Path) -> StoreError:
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return damaged(file, reason)
-    if name.startswith("SQLITE_READONLY"):
+    if name.startswith("SQLITE_READONLY") or name in _UNWRITTEN:
         return NotWritableError(f"{file}: cannot be written, nothing was stored ({reason})")
     if name.startswith("SQLITE_BUSY"):
         return StoreUnavailableError(f"{file}: another program keeps it locked; nothing was stored")
