@@ -19,6 +19,7 @@ from lib.api import (
     account,
     agreement,
     dataset,
+    description,
     images,
     infer,
     labels,
@@ -47,7 +48,7 @@ from lib.security.uploads import Uploads
 from lib.startup import clear_start
 
 ROUTERS = (
-    overview.router,
+    *(overview.router, description.router),
     *(viewers.router, infer.router, sessions.router, tasks.router),
     *(models.router, models.served, models.versions, training.router),
     *(log_routes.router, dataset.router, reload.router),
@@ -56,11 +57,11 @@ ROUTERS = (
 )
 """In the order in which they are asked."""
 
-STOCK = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico"})
+STOCK = frozenset({"/", "/docs", "/favicon.ico"})
 """What stays of MONAI Label's own routes: pages that anybody may see. Any other that it has, now or in
 another version, is not served."""
 
-PUBLIC = frozenset({"/auth/", "/auth/token"})
+PUBLIC = frozenset({"/auth/", "/auth/token", "/openapi.json"})
 """Addresses of this app that need no role."""
 
 

@@ -83,6 +83,8 @@ class BoundedHttp(HttpToolsProtocol):
             *(["retry-after: 5"] if status == HTTPStatus.SERVICE_UNAVAILABLE else []),
         ]
         self.transport.write("\r\n".join([*lines, "", ""]).encode() + body)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         self._disconnect()
 
     def abort(self) -> None:
