@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -235,3 +236,26 @@ def test_a_new_folder_gets_a_new_database(plain_folder: Folder) -> None:
     assert plain_folder.open().counted() == (8, {"final": 1})
     lose(plain_folder)
     assert plain_folder.open().counted() == (8, {"final": 1})  # nothing was archived
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+def test_a_log_that_was_cut_off_loses_no_version(plain_folder: Folder, tmp_path: Path, share: float) -> None:
+    """A killed server leaves its last transactions in SQLite's log."""
+    store = plain_folder.open()
+    save(store, ONE, "first", "ann")
+    save(store, ONE, "second", "bob")
+    save(store, OTHER, "first", "cid")
+    killed = Folder(tmp_path / "killed")
+    shutil.copytree(plain_folder.path, killed.path, dirs_exist_ok=True, copy_function=shutil.copy2)
+    log = killed.path / ".cardiolabel" / "store.sqlite-wal"
+    content = log.read_bytes()
+    assert content
+    log.write_bytes(content[: int(len(content) * share)])
+    try:
+        store = killed.open()
+    except DamagedStoreError:  # not even the tables were in the file yet
+        rebuilt(killed)
+        store = killed.open()
+    assert [version.author for version in store.history(ONE, FINAL)] == ["ann", "bob"]
+    assert [version.author for version in store.history(OTHER, FINAL)] == ["cid"]
+    killed.close()
