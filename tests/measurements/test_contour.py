@@ -78,3 +78,21 @@ def test_too_little_to_have_a_shape(count: int) -> None:
     mask[0, :count] = 1
     with pytest.raises(MeasurementError):
         trace_cavity(mask, 1)
+
+
+def comb(size: int, *, pitch: int) -> np.ndarray:
+    """Teeth of one pixel, joined at one side."""
+    mask = np.zeros((size, size), np.uint8)
+    mask[::pitch] = mask[:, 0] = 1
+    return mask
+
+
+def test_an_outline_that_fills_the_picture_is_refused_at_once() -> None:
+    with pytest.raises(MeasurementError, match="outline is 262658 pixels long"):
+        trace_cavity(comb(512, pitch=2), 1)
+
+
+@pytest.mark.parametrize("size", [13, 64, 512])
+def test_noise_at_the_edge_is_still_an_outline(size: int) -> None:
+    drawn = np.random.default_rng(size).random((size, size)) < 0.7
+    assert len(trace_cavity(drawn.astype(np.uint8), 1).contour) > size

@@ -16,6 +16,9 @@ BEYOND_IMAGE = -1
 """Value outside a contour point that lies on the picture's border."""
 
 _MIN_PIXELS = 12
+_RAGGED = 8
+"""Pixels of outline for each row and column of a cavity's box; a convex one has 2, noise up to 5."""
+
 _GAP_PX, _GAP_MM = 2.5, 2.0
 
 
@@ -56,6 +59,7 @@ def trace_cavity(mask: NDArray[np.uint8], value: int) -> Cavity:
         raise MeasurementError(f"the LV cavity has only {sizes[kept - 1]} pixels")
     solid = filled(parts == kept)
     padded = np.pad(solid, 1)
+    _refuse_ragged(padded)
     polygon = max(find_contours(padded.astype(np.float32), 0.5), key=len)[:-1]
     surround = np.full(padded.shape, BEYOND_IMAGE, dtype=np.int16)
     _paste_neighbourhood(mask, surround, top - 1, left - 1)
@@ -74,6 +78,16 @@ def trace_cavity(mask: NDArray[np.uint8], value: int) -> Cavity:
         fragment_share=float(1 - sizes[kept - 1] / sizes.sum()),
         touches_border=on_edge,
     )
+
+
+def _refuse_ragged(padded: NDArray[np.bool_]) -> None:
+    """Refuse an outline many times as long as that of its box: no cavity has it, and it takes minutes."""
+    edges = np.count_nonzero(padded[1:] != padded[:-1]) + np.count_nonzero(padded[:, 1:] != padded[:, :-1])
+    if edges > _RAGGED * sum(padded.shape):
+        raise MeasurementError(
+            f"the LV cavity's outline is {edges} pixels long, {edges / (2 * sum(padded.shape)):.0f} times as long"
+            " as that of its box; draw it without comb-like teeth"
+        )
 
 
 def across_gap(
