@@ -186,12 +186,14 @@ class CardiacEchoApp(MONAILabelApp):
         if strategy is None:
             message = f"no strategy {request.get('strategy')!r}; there are: {_names(self._strategies)}"
             raise refused(404, "unknown_strategy", message)
-        chosen = strategy(request, self.datastore())
-        if "id" not in chosen:
-            return chosen
-        if again := self.leases.instead_of(chosen["id"], str(request.get("client_id") or "")):
-            why = f"you have {self.leases.at_most} images already, this one the longest"
-            chosen = {"id": again.image_id, "lease": again.as_json(), "why": why}
+        annotator = str(request.get("client_id") or "")
+        with self.leases.turn(annotator):
+            chosen = strategy(request, self.datastore())
+            if "id" not in chosen:
+                return chosen
+            if again := self.leases.instead_of(chosen["id"], annotator):
+                why = f"you have {self.leases.at_most} images already, this one the longest"
+                chosen = {"id": again.image_id, "lease": again.as_json(), "why": why}
         return {**self._opened_by_viewers(chosen["id"]), **chosen}
 
     def _opened_by_viewers(self, image_id: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +296,33 @@ def test_notes_do_not_grow_without_end(server: Server, realm: Realm) -> None:
         for number in range(5)
     ]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 422, 422]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"label_info": [{"name": "lv_cavity", "idx": "9" * 5000}]}, {"label_info": [{"name": 1, "idx": 1}]},
+        {"base_version": True}, {"base_version": -1}, {"allow_empty": "yes"}, {"note": "a\0b"}, {"n\0": 1},
+    ],
+)  # fmt: skip
+def test_label_params_that_are_none(server: Server, realm: Realm, params: dict[str, Any]) -> None:
+    before = written(server)
+    refused(save(server, realm, OTHER, "carol", **params), 422, "bad_params")
+    assert written(server) == before
+
+
+def test_many_requests_at_once_lease_no_more(server: Server, realm: Realm) -> None:
+    def next_sample(_: int) -> int:
+        answer = ask(server, realm, ANNOTATOR, "POST", "/activelearning/first", name="emil", json={})
+        return int(answer.status_code)
+
+    with ThreadPoolExecutor(12) as pool:
+        assert set(pool.map(next_sample, range(24))) == {200}
+    leases = ask(server, realm, USER, "GET", "/cardiac/leases").json()
+    emils = [lease["image"] for lease in leases if lease["annotator"] == "emil"]
+    assert 0 < len(emils) <= AT_MOST
+    for image in emils:
+        assert ask(server, realm, ADMIN, "DELETE", f"/cardiac/leases/{image}").ok
 
 
 def test_sessions_have_a_limit_together(server: Server, realm: Realm) -> None:

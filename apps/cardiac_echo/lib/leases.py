@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import AbstractContextManager, nullcontext
+
 from cardiolabel.errors import LeasedError
 from cardiolabel.store.leases import Lease
+from cardiolabel.store.names import storable
 from cardiolabel.store.store import Store
 from lib.errors import refused
 from lib.security.roles import Role, has, require
+
+_TURNS = 64
 
 
 class Leases:
@@ -25,6 +31,15 @@ class Leases:
 
     def __init__(self, store: Store, *, lease_s: float, at_most: int) -> None:
         self._store, self._lease_s, self.at_most = store, lease_s, at_most
+        self._turns = tuple(threading.Lock() for _ in range(_TURNS))
+
+    def turn(self, annotator: str) -> AbstractContextManager[object]:
+        """Lets an annotator who asks several times at once lease one image after the other.
+
+        Else each request would count what another gives back. One without a name needs no turn.
+        """
+        name = storable(annotator)
+        return self._turns[hash(name) % _TURNS] if name else nullcontext()
 
     def instead_of(self, image_id: str, annotator: str) -> Lease | None:
         """What an annotator who has enough keeps, rather than an image that was just leased to them.
@@ -53,13 +68,14 @@ class Leases:
             409: the annotator has enough.
         """
         require(Role.ANNOTATOR)
-        lease = self._store.take(image_id, annotator, seconds=self._lease_s)
-        if len(self.of(annotator)) > self.at_most:
+        with self.turn(annotator):
+            lease = self._store.take(image_id, annotator, seconds=self._lease_s)
+            if len(self.of(annotator)) <= self.at_most:
+                return lease
             self._store.release(image_id)
-            raise refused(
-                409, "leases_full", f"you have {self.at_most} images already; submit one or give one back"
-            )
-        return lease
+        raise refused(
+            409, "leases_full", f"you have {self.at_most} images already; submit one or give one back"
+        )
 
     def release(self, image_id: str, annotator: str) -> bool:
         """Give an image back; whether it was leased.
@@ -71,7 +87,7 @@ class Leases:
         """
         require(Role.ANNOTATOR)
         held = next((lease for lease in self._store.leases() if lease.image_id == image_id), None)
-        if held and held.annotator != annotator and not has(Role.ADMIN):
+        if held and held.annotator != storable(annotator) and not has(Role.ADMIN):
             raise LeasedError(
                 f"{image_id}: {held.annotator or 'somebody'} works on it; ask them or an administrator"
             )
@@ -81,4 +97,5 @@ class Leases:
 
     def of(self, annotator: str) -> list[Lease]:
         """Leases of an annotator, the oldest first; none of somebody without a name."""
-        return [lease for lease in self._store.leases() if annotator and lease.annotator == annotator]
+        name = storable(annotator)
+        return [lease for lease in self._store.leases() if name and lease.annotator == name]

@@ -29,6 +29,8 @@ LABEL_FIELDS = frozenset(
 )
 """What the server says of an image and of a label. Clients that send back what they were told lose these."""
 
+_NUL = json.dumps("\0")[1:-1]
+
 MAX_BYTES, MAX_VALUES, MAX_DEPTH = 65_536, 2_000, 12
 """Of all notes on one image or label, as JSON."""
 
@@ -77,18 +79,21 @@ def checked_notes(
     kept = {key: value for key, value in notes.items() if key not in owned}
     if name := sender_name():
         kept = {key: value for key, value in kept.items() if key != "client_id"} | {"user": name}
-    _check_size({**(beside or {}), **kept})
+    _check({**(beside or {}), **kept})
     return kept
 
 
-def _check_size(notes: Mapping[str, Any]) -> None:
+def _check(notes: Mapping[str, Any]) -> None:
     values = 0
     for depth in _depths(notes):
         values += 1
         if values > MAX_VALUES or depth > MAX_DEPTH:
             raise _too_much()
-    if len(json.dumps(notes)) > MAX_BYTES:
+    text = json.dumps(notes)
+    if len(text) > MAX_BYTES:
         raise _too_much()
+    if _NUL in text:  # which not every database can store
+        raise refused(422, "bad_params", "notes: expected text without NUL characters")
 
 
 def _depths(value: Any) -> Iterator[int]:

@@ -139,7 +139,7 @@ class Segment(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     name: str = Field(max_length=200)
-    idx: int | str
+    idx: Annotated[int, Field(ge=0, le=2**31 - 1)] | Annotated[str, Field(max_length=10)]
 
 
 class LabelParams(Notes):
@@ -148,7 +148,7 @@ class LabelParams(Notes):
     client_id: str | None = Field(default=None, max_length=200)
     allow_empty: Switch = False
     base_version: int | None = Field(default=None, ge=0, strict=True)
-    label_info: list[Segment] | Segment | None = None
+    label_info: Annotated[list[Segment], Field(max_length=1000)] | Segment | None = None
 
 
 def json_text(schema: type[BaseModel]) -> Any:
