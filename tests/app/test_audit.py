@@ -142,6 +142,8 @@ def test_refusals_and_failed_logins_are_told(audited: Audited) -> None:
     for token in ("x.y.z", audited.realm.token(ADMIN, exp=time.time() - 600)):
         headers = {"Authorization": f"Bearer {token}"}
         assert audited.server.get(f"/cardiac/patients/{PATIENT}", headers=headers).status_code == 401
+    assert audited.ask(USER, method="GET", path="/datastore/image?image=../x") == 400
+    assert audited.entry("refused", code="bad_name")["status"] == 400
     failed = audited.entry("login failed", code="not_logged_in")
     assert (failed["who"], failed["authenticated"]) == ("", False)
     assert failed["route"] == "/cardiac/patients/{patient}"

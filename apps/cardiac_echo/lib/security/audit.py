@@ -70,6 +70,9 @@ EVENTS: Mapping[tuple[str, str], str] = {
 REFUSALS = {401: "login failed", 403: "refused", 409: "conflict", 413: "too large", 429: "too many"}
 """What a request that does not succeed is called; others that fail are no events."""
 
+REFUSED_CODES = {"bad_name": "refused"}
+"""Likewise, by the code of the answer: names that are paths."""
+
 _PER_MINUTE_READ, _PER_MINUTE_REFUSED = 1000, 20
 _NAMES = ("image", "id", "label", "image_id", "patient")
 _OFF = "off"
@@ -194,11 +197,11 @@ def _record(log: AuditLog, scope: Scope, entry: AuditEntry, answer: _Answer, dur
     if has_login and sender_name() and _seen_roles:
         _note_roles(log, _seen_roles, who, client)
     method, route, status = scope["method"], _route(scope), answer.status
-    event = _event(entry, method, route, scope, status)
+    code = answer.text("code") if status >= 400 else "ok"
+    event = REFUSED_CODES.get(code) or _event(entry, method, route, scope, status)
     if event is None:
         return
     image = entry.image or _name(scope) or (answer.text("image") if status < 400 else "")
-    code = answer.text("code") if status >= 400 else "ok"
     written = {
         "event": event,
         "who": who,
