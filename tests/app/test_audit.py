@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +19,7 @@ import pytest
 from cardiolabel.audit.places import read_key
 from cardiolabel.audit.pseudonym import pseudonym
 
-from .conftest import APP, Server, make_studies, running, start_server_command, true_masks, write_still
+from .conftest import APP, ROOT, Server, make_studies, running, start_server_command, true_masks, write_still
 from .test_login import ADMIN, ANNOTATOR, USER, Realm, realm_running, server_with_login
 
 PATIENT = "muster4711"
@@ -86,6 +89,30 @@ def test_without_login_a_name_is_only_what_a_client_says(tmp_path: Path) -> None
     assert refused["subject"] == pseudonym("phantom01_4CH_ED", _state_key(tmp_path / "state"))
     assert not (studies / ".cardiolabel" / "audit").exists()
     assert '127.0.0.1 "PUT /datastore/label" 403' in server.log.read_text()
+
+
+PUBLISH = """
+import sys
+from pathlib import Path
+from cardiolabel.retraining.status import Status
+from lib.configs.camus import Camus
+from lib.trainers import retraining
+
+for state in ("refused", "published"):
+    retraining.retrain = lambda model, *_, **__: Status(model, state=state)
+    retraining.Retraining(Camus.source, Path(sys.argv[1]), Path("model"), None)({}, None)
+"""
+
+
+def test_a_retrained_model_that_is_published_is_told_by_the_process_that_trained(tmp_path: Path) -> None:
+    path = os.pathsep.join((str(APP), str(ROOT / "lib")))
+    subprocess.run(
+        [sys.executable, "-c", PUBLISH, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path}, cwd=APP, check=True, timeout=120,
+    )  # fmt: skip
+    (line,) = (tmp_path / ".cardiolabel" / "audit" / "audit.jsonl").read_text(encoding="ascii").splitlines()
+    entry = json.loads(line)
+    assert (entry["event"], entry["who"], entry["model"]) == ("model published", "training", "camus")
 
 
 def test_what_is_done_is_told_with_who_did_it(audited: Audited, tmp_path: Path) -> None:
