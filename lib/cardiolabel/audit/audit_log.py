@@ -127,11 +127,11 @@ class AuditLog:
             with FileLock(f"{self.path}.lock", timeout=_LOCK_S, mode=0o600):
                 self._rotate(len(lines))
                 self._append(lines.encode())
-        except (OSError, Timeout) as error:
+        except (OSError, Timeout, NotImplementedError) as error:  # the last: a file system without locks
             self._lose(sum(int(entry.get("count", 1)) for entry in entries))
             if time.monotonic() - self._complained_s > _COMPLAINT_S:
                 self._complained_s = time.monotonic()
-                reason = getattr(error, "strerror", None) or "another process holds it"
+                reason = getattr(error, "strerror", None) or "its lock cannot be had"
                 logger.warning("the audit log cannot be written (%s); events are counted only", reason)
 
     def _append(self, content: bytes) -> None:
