@@ -12,12 +12,15 @@ import numpy as np
 
 from cardiolabel.active_learning.ef_draws import Way
 from cardiolabel.annotators.agreement import agreement_json
+from cardiolabel.annotators.reading import Reading
 from cardiolabel.cache import BoundedCache
 from cardiolabel.corrections import Corrections
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import CardiolabelError
 from cardiolabel.inference.engines.threads import leave_cores_to
 from cardiolabel.inference.models import Models
+from cardiolabel.memory import budget
+from cardiolabel.patient_memory import PatientMemory
 from cardiolabel.scoring.worklist import Worklist
 from cardiolabel.store.store import Store
 from cardiolabel.studies import Studies
@@ -91,4 +94,17 @@ class Engine:
     def agreement(self) -> dict[str, Any]:
         """How well annotators agree, compared anew where somebody has saved since."""
         readings = self.corrections.readings()
-        return self._agreement.get(tuple(readings), lambda: agreement_json(readings, self.studies))
+
+        def compared() -> dict[str, Any]:
+            # One patient after the other, of whom two masks of each image are compared.
+            patients = {self.studies.record(one.image_id).patient for one in readings if self._has(one)}
+            needed = [PatientMemory.of(self.studies.of_patient(patient)).needed for patient in patients]
+            with budget.reserved(
+                "the annotators' masks", min(2 * max(needed, default=0), budget.limit_bytes)
+            ):
+                return agreement_json(readings, self.studies)
+
+        return self._agreement.get(tuple(readings), compared)
+
+    def _has(self, reading: Reading) -> bool:
+        return reading.image_id in self.studies.by_id()

@@ -83,10 +83,11 @@ def trace_cavity(mask: NDArray[np.uint8], value: int) -> Cavity:
 def _refuse_ragged(padded: NDArray[np.bool_]) -> None:
     """Refuse an outline many times as long as that of its box: no cavity has it, and it takes minutes."""
     edges = np.count_nonzero(padded[1:] != padded[:-1]) + np.count_nonzero(padded[:, 1:] != padded[:, :-1])
-    if edges > _RAGGED * sum(padded.shape):
+    around = sum(padded.shape)
+    if edges > _RAGGED * around:
         raise MeasurementError(
-            f"the LV cavity's outline is {edges} pixels long, {edges / (2 * sum(padded.shape)):.0f} times as long"
-            " as that of its box; draw it without comb-like teeth"
+            f"the LV cavity's outline is {edges} pixels long, {edges / (2 * around):.0f} times as long as its"
+            " box's; draw it without comb-like teeth"
         )
 
 

@@ -150,13 +150,14 @@ def _as_shown(engine: Engine, image_id: str, path: Path) -> bytes | None:
     """A label's file in the geometry that viewers show its image in; None where its own is that."""
     record = engine.studies.record(image_id)
     try:
-        flat = len(engine.studies.image(record).grid.shape) == 2
+        flat = len(nifti.read_grid(record.path).shape) == 2
         if not flat and engine.viewer_images.opens_itself(record):
             return None
-        frames = engine.studies.masked(record, path).masks
+        with engine.studies.memory(record):
+            frames = engine.studies.masked(record, path).masks
+            return nifti.mask_bytes(frames, engine.viewer_images.grid(record), compressed=True)
     except InputError:
         return None  # the client that opens it is told what is wrong with it
-    return nifti.mask_bytes(frames, engine.viewer_images.grid(record), compressed=True)
 
 
 def _version(if_match: str | None) -> int | None:
