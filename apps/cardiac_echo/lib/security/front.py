@@ -35,6 +35,8 @@ def bound_connections() -> None:
         config.http_protocol_class = BoundedHttp
         config.ws_protocol_class = None  # nothing here speaks WebSocket
         config.encoded_headers = [header for header in config.encoded_headers if header[0] != b"server"]
+    # It warns of every piece of a form that is none.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     trusted = configs[0].forwarded_allow_ips or ""
     proxies = trusted if isinstance(trusted, str) else ",".join(trusted)
     BoundedHttp.watch = Connections(
