@@ -397,3 +397,14 @@ def test_no_ef_at_all_is_a_panel_without_cases(readers: Readers, drawn: list[Pai
 def test_the_picture_is_a_png(readers: Readers) -> None:
     found = readers.json(readers.read("anna"), readers.read("ben", tighter_at_es))
     assert agreement_png(found).startswith(b"\x89PNG")
+
+
+def test_what_was_stored_last_counts_whatever_the_clock_said(readers: Readers) -> None:
+    late = [replace(one, sequence=2, saved_at=0.5) for one in readers.read("ben", images=STILLS)]
+    aside = readers.folder / "late"
+    (readers.folder / "ben").rename(aside)
+    late = [replace(one, masks_file=aside / one.masks_file.name) for one in late]
+    early = readers.read("ben", lambda _, masks: tighter(masks, 6), images=STILLS)
+    early = [replace(one, sequence=1, saved_at=9.0) for one in early]
+    (pair,) = readers.json(early, late, readers.read("anna", images=STILLS))["pairs"]
+    assert all(row["structures"]["lv_cavity"]["dice"] == 1 for row in pair["images"])

@@ -118,7 +118,7 @@ class Corrections:
     def readings(self) -> list[Reading]:
         """The last mask that each named annotator saved of each image."""
         return [
-            Reading(version.image_id, version.author, file, version.saved_at)
+            Reading(version.image_id, version.author, file, version.saved_at, version.sequence)
             for version, file in self._store.readings()
         ]
 

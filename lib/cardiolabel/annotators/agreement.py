@@ -26,7 +26,7 @@ def agreement_json(readings: Sequence[Reading], studies: Studies) -> dict[str, A
     Parameters
     ----------
     readings : sequence of Reading
-        Of several for one image and annotator the last one counts.
+        Of several for one image and annotator the last one stored counts.
     studies : Studies
         Where the images are.
 
@@ -51,7 +51,7 @@ def agreement_json(readings: Sequence[Reading], studies: Studies) -> dict[str, A
     Bland and Altman 1986, doi 10.1016/S0140-6736(86)90837-8.
     """
     read: dict[str, dict[str, Reading]] = {}
-    for reading in readings:
+    for reading in sorted(readings, key=lambda reading: (reading.sequence, reading.saved_at)):
         read.setdefault(reading.image_id, {})[reading.annotator] = reading
     names = sorted({name for by_name in read.values() for name in by_name})
     shared = {image_id: by_name for image_id, by_name in read.items() if len(by_name) > 1}

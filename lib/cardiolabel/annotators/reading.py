@@ -10,10 +10,12 @@ from pathlib import Path
 class Reading:
     """The latest mask that one annotator saved for one image.
 
-    ``saved_at`` is in seconds since 1970, for people: clocks are set back, so nothing is put in order by it.
+    ``sequence`` is the order in which the image's versions were stored, where a store did so; ``saved_at``,
+    in seconds since 1970, tells only readings without one apart, as clocks are set back.
     """
 
     image_id: str
     annotator: str
     masks_file: Path
     saved_at: float
+    sequence: int = 0

@@ -200,7 +200,8 @@ def _is_busy(kind: Kind) -> bool:
 
 
 def _age_s(task: dict[str, Any]) -> float:
-    return time.time() - datetime.strptime(task["start_ts"], "%Y-%m-%d %H:%M:%S").timestamp()
+    """How far from now a task began; one that a clock took later than now is as old as one from before."""
+    return abs(time.time() - datetime.strptime(task["start_ts"], "%Y-%m-%d %H:%M:%S").timestamp())
 
 
 def _forget_old(kind: Kind) -> None:
