@@ -202,12 +202,6 @@ def scan_folder(
     ]
     without_file = {row.where: row.reason for row in table.bad_rows if row.reason not in left_out.values()}
     reasons = {**{path.name: reason for path, reason in left_out.items()}, **without_file}
-    if table.bad_rows:
-        _log.warning(
-            "%d rows of the manifest cannot be understood; %d images are left out, the first: %s",
-            len(table.bad_rows), len(left_out), table.bad_rows[0].where,
-        )  # fmt: skip
-        _log.debug("rows of the manifest: %s", "; ".join(row.reason for row in table.bad_rows))
     return ScannedFolder(tuple(records), ids.disputed, ids.unowned, tuple(reasons.items()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -19,6 +20,8 @@ from cardiolabel.io import nifti
 _OWN_SUFFIX = ".nii.gz"
 _GRAIN_S = 0.05
 """Changes of a folder that follow each other faster may leave it with one and the same time."""
+
+_log = logging.getLogger(__name__)
 
 _FolderState = tuple[tuple[int, int, int, int] | None, ...]
 
@@ -171,12 +174,20 @@ class StudiesFolder:
             scanned = _Scan.of(self.folder)
             self._scanned_s = now_s
             if not scanned.has_content_of(self._scanned):
+                if scanned.left_out != self._scanned.left_out:
+                    _report(scanned.left_out)
                 self._scanned = scanned
             return self._scanned
 
     def _folder_state(self) -> _FolderState:
         """What changes whenever an image comes or goes, or the manifest is another."""
         return _identity(self.folder), _identity(self.folder / manifest.MANIFEST_NAME)
+
+
+def _report(left_out: tuple[tuple[str, str], ...]) -> None:
+    """Say in the log how many images are left out; commands name them."""
+    _log.info("%d rows of the manifest cannot be understood; their images are left out", len(left_out))
+    _log.debug("rows of the manifest: %s", "; ".join(reason for _, reason in left_out))
 
 
 def _identity(path: Path) -> tuple[int, int, int, int] | None:

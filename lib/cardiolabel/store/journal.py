@@ -97,9 +97,10 @@ class Journal:
         OSError
             The disk is full or the folder not writable.
         """
-        if self.has_lines(version.image_id, version.tag):
+        is_noted = version.key or version.author
+        if (version.number == 1 and is_noted) or self.has_lines(version.image_id, version.tag):
             self._append(version, [_of_version(version, current=current)], synced=synced)
-        elif version.key or version.author:
+        elif is_noted:
             self.begin(connection, version.image_id, version.tag, synced=synced)
 
     def begin(self, connection: Connection, image_id: str, tag: str, *, synced: bool) -> None:
