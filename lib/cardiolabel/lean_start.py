@@ -45,8 +45,11 @@ def main() -> None:
     encode_output()
     leave_out()
     try:
+        from monailabel.config import settings
         from monailabel.main import Main
 
+        # MONAI Label writes its settings out as JSON, which holds no addresses but text.
+        settings.MONAI_LABEL_CORS_ORIGINS = [str(origin) for origin in settings.MONAI_LABEL_CORS_ORIGINS]
         Main().run()
     except ValidationError as error:
         problems = (
