@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi import APIRouter
 
 from .conftest import APP, ROOT
 
@@ -190,3 +191,17 @@ def test_every_parameter_has_a_type(said: tuple[Any, Any]) -> None:
             for parameter in operation.get("parameters", ()):
                 kinds = parameter["schema"].keys() & {"type", "anyOf", "$ref", "enum"}
                 assert kinds, (method, path, parameter)
+
+
+@pytest.mark.filterwarnings("ignore:'crypt' is deprecated:DeprecationWarning")  # of passlib
+def test_a_route_that_names_no_role_keeps_the_server_from_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(APP))
+    from lib.security.roles import Role, check_declared, needs
+
+    router = APIRouter()
+    router.get("/cardiac/said", dependencies=[needs(Role.ANNOTATOR)])(dict)
+    check_declared(router, public=())
+    router.get("/cardiac/unsaid")(dict)
+    with pytest.raises(RuntimeError, match="/cardiac/unsaid"):
+        check_declared(router, public=())
+    check_declared(router, public={"/cardiac/unsaid"})
