@@ -199,9 +199,9 @@ def test_a_route_that_names_no_role_keeps_the_server_from_starting(monkeypatch: 
     from lib.security.roles import Role, check_declared, needs
 
     router = APIRouter()
-    router.get("/cardiac/said", dependencies=[needs(Role.ANNOTATOR)])(dict)
+    router.get("/cardiac/said", dependencies=[needs(Role.ANNOTATOR)])(lambda: {})
     check_declared(router, public=())
-    router.get("/cardiac/unsaid")(dict)
+    router.get("/cardiac/unsaid")(lambda: {})
     with pytest.raises(RuntimeError, match="/cardiac/unsaid"):
         check_declared(router, public=())
     check_declared(router, public={"/cardiac/unsaid"})
