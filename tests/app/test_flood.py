@@ -55,6 +55,15 @@ def body_of(kind: str, body: bytes, *, method: str = "POST", path: str = "/activ
     return lines.encode() + HOST + b"Connection: close\r\n\r\n" + body
 
 
+def in_the_app(code: str) -> Any:
+    """What code of the app's own prints behind ANSWERS, as JSON."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(APP), str(ROOT / "lib")))}
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, env=env, cwd=APP, check=False)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.partition("ANSWERS")[2])
+
+
 HEADS = {
     "a value without an end": (b"GET / HTTP/1.1\r\nX: " + b"a" * 400_000, 431),
     "a name without an end": (b"GET / HTTP/1.1\r\n" + b"a" * 400_000, 431),
@@ -102,6 +111,8 @@ BODIES: dict[str, tuple[bytes, int]] = {
     "many values": (b"[" + b"[],{}," * 200_000 + b"0]", 422),
     "many small values": (b"[" + b"0," * 900_000 + b"0]", 422),
     "a number of a million digits": (b'{"a":' + b"9" * 1024**2 + b"}", 422),
+    "many fields": (json.dumps({f"k{number}": number for number in range(5000)}).encode(), 422),
+    "many wrong values": (json.dumps([{}] * 16_000).encode(), 422),
     "UTF-16": (("[" * 300_000).encode("utf-16"), 422),
 }
 
@@ -110,7 +121,9 @@ BODIES: dict[str, tuple[bytes, int]] = {
 def test_json_is_counted_before_it_is_read(server: Server, kind: str) -> None:
     body, status = BODIES[kind]
     since = time.monotonic()
-    assert refusal(ask(server, body_of("application/json", body)))[0] == status
+    answer = ask(server, body_of("application/json", body))
+    assert refusal(answer)[0] == status
+    assert len(answer) < 5000
     assert time.monotonic() - since < 5
     field = (
         b'--x\r\nContent-Disposition: form-data; name="params"\r\n\r\n' + body[:900_000] + b"\r\n--x--\r\n"
@@ -130,6 +143,13 @@ def test_forms_have_few_parts_and_fields(server: Server) -> None:
     assert refusal(ask(server, address + HOST + b"\r\n"))[0] == 400
 
 
+def test_an_answer_to_a_wrong_request_is_short(server: Server) -> None:
+    body = json.dumps({"images": [{}] * 16_000}).encode()
+    answer = ask(server, body_of("application/json", body, path="/batch/infer/camus"))
+    assert refusal(answer)[0] == 422
+    assert len(answer) < 5000
+
+
 def test_compressed_bodies_are_not_read(server: Server) -> None:
     body = gzip.compress(b"{}")
     request = body_of("application/json", body).replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1)
@@ -146,6 +166,31 @@ def test_a_flood_of_everything_stops_no_good_client(server: Server) -> None:
     assert report["memory_mb"]["at_most"] < 1500, report
     assert report["descriptors"]["at_most"] > 500, report  # the attack was one
     assert report["descriptors"]["after"] <= report["descriptors"]["before"] + 3, report
+
+
+BUDGET = """
+import json
+from starlette.exceptions import HTTPException
+from lib.security.budget import Budget
+
+budget, answers = Budget(6400), []
+with budget.share() as large, budget.share() as second, budget.share() as small:
+    large.grow_to(4000)
+    large.grow_to(3000)
+    second.grow_to(700)
+    try:
+        second.grow_to(900)
+    except HTTPException as error:
+        answers.append([error.status_code, "Retry-After" in error.headers])
+    small.grow_to(100)
+    answers.append(budget.taken_bytes)
+answers.append(budget.taken_bytes)
+print("ANSWERS" + json.dumps(answers))
+"""
+
+
+def test_large_uploads_leave_room_for_small_ones_and_give_theirs_back() -> None:
+    assert in_the_app(BUDGET) == [[503, True], 4800, 0]
 
 
 LIMITS = """
@@ -208,11 +253,7 @@ asyncio.run(main())
 
 
 def test_whoever_waits_longest_makes_room_and_whoever_is_too_slow_is_closed() -> None:
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(APP), str(ROOT / "lib")))}
-    command = [sys.executable, "-c", LIMITS]
-    run = subprocess.run(command, capture_output=True, text=True, env=env, cwd=APP, check=False)
-    assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout.partition("ANSWERS")[2]) == {
+    assert in_the_app(LIMITS) == {
         "oldest makes room": ["aborted", None, None, None],
         "nobody to make room": [None, None, None, 503],
         "of one address": ["aborted", None, None, None, None, None],

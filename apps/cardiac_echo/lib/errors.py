@@ -73,6 +73,9 @@ UNAVAILABLE = "the database does not answer: nothing was stored; send it again i
 RETRY_AFTER_S = 5
 STORE_MESSAGES = {"disk_full": DISK_FULL, "not_writable": NOT_WRITABLE, "store_unavailable": UNAVAILABLE}
 
+_SHOWN_PROBLEMS = 10
+"""Of a request that breaks its schema; it may in as many places as it has values."""
+
 
 def refused(
     status: int, code: str, message: str, *, headers: dict[str, str] | None = None, **more: Any
@@ -193,6 +196,7 @@ def _http(error: HTTPException) -> JSONResponse:
 
 
 def _validation(error: RequestValidationError) -> JSONResponse:
-    problems = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
-    detail = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()]
+    shown = error.errors()[:_SHOWN_PROBLEMS]
+    problems = [f"{'.'.join(str(part) for part in one['loc'])[:200]}: {one['msg']}" for one in shown]
+    detail = [{key: one[key] for key in ("type", "loc", "msg")} for one in shown]
     return answer(422, "bad_request", "; ".join(problems), detail=jsonable_encoder(detail))

@@ -11,6 +11,9 @@ from lib.errors import refused
 
 RETRY_S = 5
 
+_SMALL_PART = 64
+"""A share of less than this part of a budget is small, and has a quarter of the budget to itself."""
+
 
 class Share:
     """What one request occupies of a `Budget`."""
@@ -28,7 +31,7 @@ class Share:
         """
         more = total_bytes - self._taken_bytes
         if more > 0:
-            self._budget.take(more)
+            self._budget.take(more, total_bytes)
             self._taken_bytes = total_bytes
 
     def end(self) -> None:
@@ -58,9 +61,14 @@ class Budget:
         finally:
             share.end()
 
-    def take(self, more_bytes: int) -> None:
-        """Occupy some more; 503 where that is too much."""
-        if self.taken_bytes + more_bytes > self.limit_bytes:
+    def take(self, more_bytes: int, total_bytes: int) -> None:
+        """Occupy some more for a share of so much in all; 503 where that is too much.
+
+        A few large shares leave room for small ones.
+        """
+        is_small = total_bytes * _SMALL_PART <= self.limit_bytes
+        limit = self.limit_bytes if is_small else self.limit_bytes * 3 // 4
+        if self.taken_bytes + more_bytes > limit:
             raise _full()
         self.taken_bytes += more_bytes
 

@@ -23,6 +23,7 @@ NAMES = frozenset(
 _LONGEST = 255
 _DEPTH = 50
 _MAX_VALUES = 50_000
+_MAX_FIELDS = 1000
 
 
 def is_path(name: str) -> bool:
@@ -111,6 +112,10 @@ def _texts(value: Any, what: str) -> Iterator[tuple[str, str]]:
         if isinstance(one, str):
             yield key, one
         elif isinstance(one, dict):
+            if len(one) > _MAX_FIELDS:
+                raise refused(
+                    422, "bad_params", f"{what}: expected at most {_MAX_FIELDS} fields in an object"
+                )
             for name, inner in one.items():
                 yield "", name
                 waiting.append((name, inner, depth + 1))
