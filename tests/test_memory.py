@@ -66,7 +66,7 @@ def test_nobody_waits_for_ever() -> None:
 
 
 def test_small_work_passes_by_large_work() -> None:
-    budget = Budget(1000 * MB, patience_s=0.05)
+    budget = Budget(1000 * MB, small_patience_s=0.05)
     with held(budget, 1000 * MB), budget.reserved("small", memory._SMALL_BYTES):
         with ThreadPoolExecutor(1) as pool, pytest.raises(OverloadedError):
             pool.submit(_reserve, budget, memory._SMALL_BYTES).result()
@@ -85,6 +85,24 @@ def test_only_a_few_wait_for_large_memory_so_that_threads_are_left() -> None:
         at_once = [one for one in work if isinstance(one.exception(LONG_S), OverloadedError)]
         assert len(at_once) == 10 and time.monotonic() - begun < 5
     assert budget._waiting == 0 and budget._used == 0
+
+
+def test_only_some_work_at_once_so_that_the_process_answers_others() -> None:
+    budget = Budget(1000 * MB)
+    running: list[int] = []
+    most = 0
+
+    def work(number: int) -> None:
+        nonlocal most
+        with budget.reserved("a", 0):
+            running.append(number)
+            most = max(most, len(running))
+            time.sleep(0.02)
+            running.remove(number)
+
+    with ThreadPoolExecutor(4 * memory._AT_ONCE) as pool:
+        list(pool.map(work, range(4 * memory._AT_ONCE)))
+    assert most == memory._AT_ONCE and budget._running == 0
 
 
 def test_blocks_within_a_block_share_its_memory() -> None:

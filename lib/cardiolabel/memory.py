@@ -28,9 +28,13 @@ _SMALL_BYTES = 192 * MB
 _WAITING = 4
 """So many threads wait for the memory of large work; more would leave none for the rest."""
 
-_PATIENCE_S = 10.0
+_AT_ONCE = 6
+"""So many pieces of work run at once; with many more than there are cores, all else would stand still."""
 
-_reserved: ContextVar[int] = ContextVar("reserved bytes of this piece of work", default=0)
+_PATIENCE_S = 10.0
+_SMALL_PATIENCE_S = 60.0
+
+_reserved: ContextVar[int | None] = ContextVar("reserved bytes of this piece of work", default=None)
 
 
 class Budget:
@@ -40,13 +44,20 @@ class Budget:
     ----------
     limit_bytes : int
         For one piece of work, and for all large ones together.
-    patience_s : float
-        How long a piece of work waits for its memory.
+    patience_s, small_patience_s : float
+        How long a large, or a small, piece of work waits for its memory and its turn.
     """
 
-    def __init__(self, limit_bytes: int = LIMIT_BYTES, *, patience_s: float = _PATIENCE_S) -> None:
-        self.limit_bytes, self.patience_s = limit_bytes, patience_s
-        self._used = self._waiting = 0
+    def __init__(
+        self,
+        limit_bytes: int = LIMIT_BYTES,
+        *,
+        patience_s: float = _PATIENCE_S,
+        small_patience_s: float = _SMALL_PATIENCE_S,
+    ) -> None:
+        self.limit_bytes = limit_bytes
+        self.patience_s, self.small_patience_s = patience_s, small_patience_s
+        self._used = self._waiting = self._running = 0
         self._changed = threading.Condition()
 
     @contextmanager
@@ -71,18 +82,20 @@ class Budget:
         """
         self.check(name, needed)
         before = _reserved.get()
-        more = max(needed - before, 0)
-        if not more:
+        is_new = before is None
+        more = max(needed - (before or 0), 0)
+        if not (more or is_new):
             yield
             return
-        self._take(more)
-        token = _reserved.set(before + more)
+        self._take(more, is_new=is_new)
+        token = _reserved.set((before or 0) + more)
         try:
             yield
         finally:
             _reserved.reset(token)
             with self._changed:
                 self._used -= more
+                self._running -= is_new
                 self._changed.notify_all()
 
     def check(self, name: str, needed: int) -> None:
@@ -93,11 +106,13 @@ class Budget:
                 f" {self.limit_bytes / MB:.0f} MB; send fewer or smaller frames"
             )
 
-    def _take(self, more: int) -> None:
+    def _take(self, more: int, *, is_new: bool) -> None:
         is_small = more <= _SMALL_BYTES
+        patience_s = self.small_patience_s if is_small else self.patience_s
 
         def fits() -> bool:
-            return self._used + more <= self.limit_bytes + (_SMALL_BYTES if is_small else 0)
+            has_room = self._used + more <= self.limit_bytes + (_SMALL_BYTES if is_small else 0)
+            return has_room and not (is_new and self._running >= _AT_ONCE)
 
         with self._changed:
             if not fits():
@@ -105,11 +120,12 @@ class Budget:
                     raise OverloadedError(_BUSY)
                 self._waiting += not is_small
                 try:
-                    if not self._changed.wait_for(fits, self.patience_s):
+                    if not self._changed.wait_for(fits, patience_s):
                         raise OverloadedError(_BUSY)
                 finally:
                     self._waiting -= not is_small
             self._used += more
+            self._running += is_new
 
 
 _BUSY = "the memory is taken by other requests; try again in a while"

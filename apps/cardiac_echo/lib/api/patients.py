@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
 from monailabel.interfaces.utils.app import app_instance
 
+from cardiolabel.memory import budget
 from lib.security.roles import Role, needs
 
 router = APIRouter(dependencies=[needs(Role.USER)])
@@ -21,9 +23,11 @@ def patients() -> list[dict[str, Any]]:
 
 
 @router.get("/cardiac/patients/{patient}", tags=["Cardiac"], summary="One patient's volumes and EF")
-def patient(patient: str) -> dict[str, Any]:
+def patient(patient: str) -> JSONResponse:
     """Measured from each image's best mask: final label, else original, else the model's."""
-    return app_instance().engine.studies.patient_json(patient)
+    with budget.reserved(patient, 0):
+        # Written here, in a thread: FastAPI would look through every point of it first.
+        return JSONResponse(app_instance().engine.studies.patient_json(patient))
 
 
 @router.get("/cardiac/patients/{patient}/figure.png", tags=["Cardiac"], summary="One patient's report figure")
