@@ -72,7 +72,9 @@ def test_records_that_cannot_be_read(tmp_path: Path) -> None:
     studies = make_studies(tmp_path / "studies")
     (studies / ".cardiolabel").mkdir(exist_ok=True)
     (studies / ".cardiolabel" / "store.sqlite").write_bytes(b"no database" * 1000)
-    assert "the server cannot start: the records cannot be read" in refusal(COMMAND, studies)
+    message = refusal(COMMAND, studies)
+    assert "the server cannot start: " in message
+    assert "store.sqlite" in message and "cardiolabel store rebuild" in message
 
 
 def test_without_weights_nothing_is_predicted_until_they_are_back(tmp_path: Path) -> None:
