@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import parse_qsl
 
 from monailabel.config import settings
@@ -12,10 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lib.errors import refused
 from lib.security.addresses import path_of
 from lib.security.environment import environment
+from lib.security.locality import OWN_NAMES, is_loopback, without_port
 from lib.security.names import NAMES, check_name, is_path
 from lib.security.sites import check_site
 
-OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_QUERY_PARAMETERS = 100
 
 
@@ -43,7 +42,7 @@ def _check_caller(scope: Scope) -> None:
     if settings.MONAI_LABEL_AUTH_ENABLE or environment().open:
         return
     headers = Headers(scope=scope)
-    if not all(_is_loopback(address) for address in _addresses(scope, headers)):
+    if not all(is_loopback(address) for address in _addresses(scope, headers)):
         raise refused(
             403,
             "login_required",
@@ -64,8 +63,7 @@ def _check_host(scope: Scope) -> None:
         return
     hosts = Headers(scope=scope).getlist("host")
     host = hosts[0].strip().lower() if len(hosts) == 1 else ""
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    if name not in OWN_HOSTS | names and host not in names:
+    if without_port(host) not in OWN_NAMES | names and host not in names:
         raise refused(
             403,
             "foreign_host",
@@ -80,15 +78,6 @@ def _addresses(scope: Scope, headers: Headers) -> list[str]:
     said = [headers.get(name, "") for name in ("x-forwarded-for", "x-real-ip", "forwarded")]
     named = [part.strip() for part in ",".join(said).split(",") if part.strip()]
     return [client[0] if client else "unknown", *named]
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return bool((mapped or parsed).is_loopback)
 
 
 def _check_names(scope: Scope) -> None:

@@ -26,13 +26,28 @@ def is_local(scope: Scope) -> bool:
     headers = Headers(scope=scope)
     if any(name in headers for name in PROXY_HEADERS):
         return False
-    host = headers.get("host", "").lower()
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
     client = scope.get("client")
-    return name in OWN_NAMES and client is not None and _is_loopback(client[0])
+    return (
+        without_port(headers.get("host", "")) in OWN_NAMES and client is not None and is_loopback(client[0])
+    )
 
 
-def _is_loopback(address: str) -> bool:
+def without_port(host: str) -> str:
+    """The name in a ``Host`` header, lower case.
+
+    >>> without_port("Localhost:8000"), without_port("[::1]:8000"), without_port("[::1]")
+    ('localhost', '[::1]', '[::1]')
+    """
+    name = host.strip().lower()
+    return name if name.endswith("]") else name.rpartition(":")[0] or name
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is one of this machine's own.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::ffff:127.0.0.1"), is_loopback("10.1.2.3"), is_loopback("")
+    (True, True, False, False)
+    """
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
