@@ -271,9 +271,7 @@ def test_notes_never_say_what_the_server_says(server: Server, realm: Realm) -> N
     assert ask(server, realm, ANNOTATOR, "DELETE", f"/cardiac/leases/{OTHER}").ok
 
 
-@pytest.mark.parametrize(
-    "notes", [{"long": "x" * 70_000}, {str(number): number for number in range(3_000)}, None]
-)
+@pytest.mark.parametrize("notes", [{"long": "x" * 70_000}, {"many": list(range(3_000))}, None])
 def test_notes_are_bounded(server: Server, realm: Realm, notes: dict[str, Any] | None) -> None:
     if notes is None:
         notes = {}
