@@ -6,10 +6,12 @@ import gzip
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -94,6 +96,19 @@ def test_requests_on_one_connection_are_answered_in_turn_up_to_a_number(server: 
     last = one.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     assert ask(server, one * 4 + last).count(b"HTTP/1.1 200") == 5
     assert ask(server, one * 5000).count(b"HTTP/1.1 200") < 20
+
+
+def test_a_client_that_leaves_amid_its_requests_is_no_failure_of_the_server(server: Server) -> None:
+    before = server.log.read_text().count("RuntimeError")
+    for _ in range(20):
+        host, port = server.url.removeprefix("http://").split(":")
+        connection = socket.create_connection((host, int(port)), timeout=10)
+        with connection, suppress(ConnectionError):  # the server closes it as well
+            connection.sendall((b"GET /info/ HTTP/1.1\r\n" + HOST + b"\r\n") * 5000)
+            connection.recv(4096)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert server.get("/info/").ok
+    assert server.log.read_text().count("RuntimeError") == before
 
 
 def test_nothing_but_http_is_spoken(server: Server) -> None:

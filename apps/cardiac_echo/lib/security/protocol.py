@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lib.security.connections import Connections
 
@@ -44,6 +44,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.address: str | None = None
         self._refusal: tuple[int, str, str] | None = None
         self._discarded_bytes = 0
+        self._answering: RequestResponseCycle | None = None
         self._begin_request()
         self._is_request_whole = True
 
@@ -103,9 +104,14 @@ class BoundedHttp(HttpToolsProtocol):
     def _disconnect(self) -> None:
         """Have the app see that nobody waits for its answer any more."""
         self.pipeline.clear()
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        for cycle in (self.cycle, self._answering):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle  # later requests of the connection may have been read already
+        super()._start_asgi_task(cycle, app)
 
     # What the event loop says.
 
@@ -118,6 +124,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self.watch.remove(self)
+        self._disconnect()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
