@@ -41,6 +41,9 @@ PREFIXES = (
 )
 """Beginnings of further ones: settings of the server, of its libraries' threads and GPUs, of PostgreSQL."""
 
+SILENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "RAY_USAGE_STATS_ENABLED": "0"}
+"""No library reports its use from here; MLflow, which MONAI Label's trainers import, would."""
+
 _SOURCE = Path(next(iter(cardiolabel.__path__))).parent
 _TASK = Path(__file__).parents[1] / "task.py"
 _GPUS = re.compile(r"[0-9]{1,3}(,[0-9]{1,3}){0,63}")
@@ -57,12 +60,14 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
 
     Examples
     --------
-    >>> environment({"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "/x", "LD_PRELOAD": "/x.so"})
-    {'PATH': '/bin', 'LC_ALL': 'C'}
+    >>> environment({"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "/x", "LD_PRELOAD": "/x.so"}) == {
+    ...     "PATH": "/bin", "LC_ALL": "C", **SILENT
+    ... }
+    True
     """
     return {
         name: value for name, value in variables.items() if name in VARIABLES or name.startswith(PREFIXES)
-    }
+    } | SILENT
 
 
 def module_command(module: str, *arguments: str) -> list[str]:

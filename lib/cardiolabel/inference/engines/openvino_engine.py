@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import queue
+import sys
 import tempfile
 import threading
 import warnings
@@ -12,7 +13,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -137,10 +139,20 @@ def _core() -> Any:
 
 
 @cache
+def _openvino() -> Any:
+    """The package, imported without its telemetry.
+
+    Importing OpenVINO sends a message to Google Analytics for Intel and writes an identifier into the user's
+    home; without the package ``openvino_telemetry`` it does neither.
+    """
+    sys.modules.setdefault("openvino_telemetry", cast(ModuleType, None))  # importing it then fails
+    return importlib.import_module("openvino")
+
+
+@cache
 def _started() -> Any:
     """OpenVINO, with threads bound to no core: reading and cleaning, or other processes, may have it."""
-    import openvino
-
+    openvino = _openvino()
     core = openvino.Core()
     core.set_property("CPU", {"ENABLE_CPU_PINNING": False})
     # The first array that its bindings see must not come from two threads at once: they wait for each other
@@ -151,9 +163,7 @@ def _started() -> Any:
 
 def _models(network: Callable[[], torch.nn.Module], *, key: str, size_px: int, keep: bool) -> list[Any]:
     """The converted parts, from the cache or new; without a cache, new at each start."""
-    import openvino
-
-    version = openvino.__version__.partition("-")[0]
+    version = _openvino().__version__.partition("-")[0]
     name = f"{key[:32]}-{size_px}-{version}-{_FORMAT}"
     if not keep:
         return _read(_converted(network(), size_px))
@@ -186,8 +196,8 @@ def _converted(network: torch.nn.Module, size_px: int) -> dict[str, bytes]:
 
 
 def _convert(network: torch.nn.Module, folder: Path, size_px: int) -> None:
-    """Write a network's parts; by the frontend itself: `openvino.convert_model` reports its use to Intel."""
-    import openvino
+    """Write a network's parts."""
+    openvino = _openvino()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
