@@ -15,12 +15,12 @@ import numpy as np
 
 from cardiolabel.cli.options import MODELS
 from cardiolabel.inference.engines.threads import limit_threads
-from cardiolabel.inference.models import load
 from cardiolabel.inference.predictor import FRAMES_AT_ONCE
 from cardiolabel.io import nifti
 from cardiolabel.measurements.study import measure_study
-from cardiolabel.predicted import masked_image
-from cardiolabel.studies import Studies
+from cardiolabel.models.models import load
+from cardiolabel.studies.predicted import masked_image
+from cardiolabel.studies.studies import Studies
 
 STAGES = ("read", "prepare", "network", "clean", "write", "measure")
 

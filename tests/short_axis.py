@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from cardiolabel.datasets import manifest
 from cardiolabel.domain import Clip, Phase, Record, Spacing, Stack, View
 from cardiolabel.io import nifti
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.weights import ModelCard, save_model
 from cardiolabel.preprocessing.recipes import SAX
+from cardiolabel.records import manifest
 
 SPACING, APART_MM = Spacing(row_mm=1.4, col_mm=1.5), 8.0
 RADII_MM = {Phase.ED: 17.0, Phase.ES: 11.0}

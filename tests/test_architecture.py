@@ -9,30 +9,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lib" / "cardiolabel"
 LEVELS = (
-    ("errors", "cache", "readable_text", "regions", "rounding"),
-    ("domain", "memory", "text_encoding"),
-    ("io",),
-    ("audit",),
-    ("datasets",),
+    ("errors",),
+    ("domain", "geometry", "system"),
+    ("io", "measurements"),
     ("preprocessing",),
-    ("networks",),
-    ("inference",),
-    ("measurements",),
-    ("reporting",),
-    ("training",),
-    ("patient_memory", "predicted", "overlays"),
+    ("records", "networks", "reporting"),
+    ("datasets", "inference", "store"),
+    ("models", "uncertainty"),
+    ("studies",),
     ("active_learning",),
-    ("study_intervals",),
-    ("studies", "store"),
-    ("annotators",),
-    ("corrections",),
-    ("scoring",),
     ("evaluation",),
-    ("folder_summary", "lean_start", "servers"),
-    ("pipeline",),
-    ("comparison", "bench", "cluster", "retraining"),
-    ("replay",),
-    ("simulation",),
+    ("training", "pipeline"),
+    ("experiments",),
     ("cli",),
     ("__main__",),
 )
@@ -87,7 +75,7 @@ def test_measuring_needs_no_deep_learning_and_no_file_format() -> None:
 def test_only_what_starts_or_asks_a_server_knows_monai_label() -> None:
     for path in MODULES:
         found = {module.split(".")[0] for module in imported(path)}
-        allowed = {"monailabel"} if own_room(path) in {"cli", "bench", "lean_start", "replay"} else set()
+        allowed = {"monailabel"} if own_room(path) in {"cli", "experiments", "system"} else set()
         assert not (found & {"lib", "apps", "monailabel"}) - allowed, path
 
 

@@ -14,34 +14,34 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
-from cardiolabel.inference.models import Models
+from cardiolabel.models.models import Models
 from cardiolabel.store.database import URL_VARIABLE
 from cardiolabel.store.store import LEASE_S
 from lib.activelearning.first import First
 from lib.activelearning.random import Random
 from lib.activelearning.ranked import DESCRIPTIONS, Ranked
+from lib.activelearning.scoring import Scoring
 from lib.api.install import install
-from lib.batch import Batch
 from lib.configs.acdc import Acdc
 from lib.configs.camus import Camus
 from lib.configs.echonet import Echonet
 from lib.configs.landmarks import Landmarks
 from lib.configs.sunnybrook import Sunnybrook
-from lib.datastore import StudiesDatastore
-from lib.devices import check_device
-from lib.engine import Engine
-from lib.errors import refused
-from lib.leases import Leases
-from lib.logs import be_discreet
-from lib.model_choice import choose_model
-from lib.notes import ORIGINAL
-from lib.scoring import Scoring
+from lib.datastore.studies_datastore.leases import Leases
+from lib.datastore.studies_datastore.notes import ORIGINAL
+from lib.datastore.studies_datastore.studies_datastore import StudiesDatastore
+from lib.files.sessions import UploadSessions
+from lib.files.temporary import clear_abandoned
+from lib.infers.batch import Batch
+from lib.infers.model_choice import choose_model
 from lib.security.audit_entry import note_event
 from lib.security.environment import apply_limits, environment
 from lib.security.roles import Role, require
-from lib.sessions import UploadSessions
-from lib.startup import clear_start
-from lib.temporary import clear_abandoned
+from lib.server.devices import check_device
+from lib.server.engine import Engine
+from lib.server.errors import refused
+from lib.server.logs import be_discreet
+from lib.server.startup import clear_start
 from lib.trainers.progress import train_stats
 
 logger = logging.getLogger(__name__)

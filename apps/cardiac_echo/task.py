@@ -1,6 +1,6 @@
 """What a process beside the server runs: one training, or one prediction of many images.
 
-``python -I task.py SOURCE METHOD``: the request is JSON on standard input, as `lib.child_process` sends it.
+``python -I task.py SOURCE METHOD``: the request is JSON on standard input, as `child_process` sends it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(source: str, method: str) -> None:
     )
     from monailabel.interfaces.utils.app import app_instance
 
-    from cardiolabel.servers import end_with_the_caller
+    from cardiolabel.experiments.servers import end_with_the_caller
 
     end_with_the_caller()
     getattr(app_instance(), method)(request)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cardiolabel.lean_start import leave_out
-from cardiolabel.text_encoding import encode_output, use_utf8
+from cardiolabel.system.lean_start import leave_out
+from cardiolabel.system.text_encoding import encode_output, use_utf8
 
 
 def main() -> None:

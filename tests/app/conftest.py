@@ -19,8 +19,8 @@ import requests
 
 from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.domain import Clip, Spacing
+from cardiolabel.experiments.servers import LEAN
 from cardiolabel.io import nifti
-from cardiolabel.servers import LEAN
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "apps" / "cardiac_echo"

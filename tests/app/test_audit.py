@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cardiolabel.audit.places import read_key
-from cardiolabel.audit.pseudonym import pseudonym
+from cardiolabel.store.audit.places import read_key
+from cardiolabel.store.audit.pseudonym import pseudonym
 
 from .conftest import APP, ROOT, Server, make_studies, running, start_server_command, true_masks, write_still
 from .test_login import ADMIN, ANNOTATOR, USER, Realm, realm_running, server_with_login
@@ -94,7 +94,7 @@ def test_without_login_a_name_is_only_what_a_client_says(tmp_path: Path) -> None
 PUBLISH = """
 import sys
 from pathlib import Path
-from cardiolabel.retraining.status import Status
+from cardiolabel.training.retraining.status import Status
 from lib.configs.camus import Camus
 from lib.trainers import retraining
 

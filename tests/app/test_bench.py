@@ -9,13 +9,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cardiolabel import servers
-from cardiolabel.bench.batches import bench_batches
-from cardiolabel.bench.http import bench_http
-from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom import make_study
 from cardiolabel.domain import Record, Spacing
+from cardiolabel.experiments import servers
+from cardiolabel.experiments.bench.batches import bench_batches
+from cardiolabel.experiments.bench.http import bench_http
 from cardiolabel.io import nifti
+from cardiolabel.records import manifest
 
 from .conftest import APP, WEIGHTS, needs_weights
 

@@ -64,7 +64,7 @@ def test_a_process_runs_nothing_of_a_request(evil: Path, method: str, expected: 
 
 def test_variables_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(APP))
-    from lib.child_process import SILENT, environment
+    from lib.server.child_process import SILENT, environment
 
     kept = {"PATH": "/bin", "LC_ALL": "C", "CARDIOLABEL_OPEN": "true", "MONAI_LABEL_STUDIES": "/s"}
     dropped = {

@@ -173,7 +173,7 @@ def _open_parts(part: dict[str, Any], schemas: dict[str, Any], *, is_form: bool 
 
 
 def test_every_body_is_closed(said: tuple[Any, Any]) -> None:
-    """Notes, which are bounded by `lib.notes`, say so with ``x-bytes``; forms drop what they do not know."""
+    """Notes, which are bounded by `notes`, say so with ``x-bytes``; forms drop what they do not know."""
     schemas = said[1]["components"]["schemas"]
     bodies = list(_bodies(said[1]))
     assert len(bodies) > 12

@@ -24,7 +24,7 @@ FORM = "multipart/form-data; boundary=x"
 PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.nii.gz"\r\n\r\n\r\n'
 
 
-@pytest.fixture(scope="module", params=["cardiolabel.lean_start", "monailabel.main"])
+@pytest.fixture(scope="module", params=["cardiolabel.system.lean_start", "monailabel.main"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Started as ``cardiolabel serve`` does, and in MONAI Label's own way."""
     studies = make_studies(tmp_path_factory.mktemp("flood") / "studies")

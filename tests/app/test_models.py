@@ -15,10 +15,10 @@ import pytest
 import SimpleITK as sitk
 from monailabel.client import MONAILabelClient
 
-from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS
 from cardiolabel.io import nifti
+from cardiolabel.records import manifest
 
 from ..inference.models import save_tiny_model
 from ..short_axis import CAVITY, RADII_MM, STACKS, WALL, rings, save_ring_model, volume_ml, write_stacks

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.domain import Phase
 from cardiolabel.errors import DatasetError
-from cardiolabel.networks.versions import Versions
-from cardiolabel.replay import replay as module
-from cardiolabel.replay.files import COLUMNS, gap_closed, write_replay
-from cardiolabel.replay.plan import draw_plan
-from cardiolabel.replay.replay import Quality, Round, Settings, replay
+from cardiolabel.experiments.replay import replay as module
+from cardiolabel.experiments.replay.files import COLUMNS, gap_closed, write_replay
+from cardiolabel.experiments.replay.plan import draw_plan
+from cardiolabel.experiments.replay.replay import Quality, Round, Settings, replay
+from cardiolabel.models.versions import Versions
+from cardiolabel.records import manifest
 
 from .conftest import APP
 

@@ -17,8 +17,8 @@ from scipy.ndimage import binary_erosion
 
 from cardiolabel.active_learning.selection import STRATEGIES
 from cardiolabel.domain import CAMUS_LABELS
+from cardiolabel.experiments.servers import MONAI_LABEL
 from cardiolabel.io import nifti
-from cardiolabel.servers import MONAI_LABEL
 
 from .conftest import APP, Server, make_studies, needs_weights, running, start_server_command, true_masks
 

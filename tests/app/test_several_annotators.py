@@ -14,8 +14,8 @@ import requests
 from monailabel.client import MONAILabelClient
 from scipy.ndimage import binary_erosion
 
-from cardiolabel.datasets.file_names import id_from_name
 from cardiolabel.io import nifti
+from cardiolabel.records.file_names import id_from_name
 
 from .conftest import APP, Server, make_studies, running, start_server_command, true_masks
 

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from monailabel.client import MONAILabelClient
 from numpy.typing import NDArray
 
-from cardiolabel.datasets.file_names import id_from_name
+from cardiolabel.records.file_names import id_from_name
 
 from .conftest import APP, Server, running, start_server_command
 

@@ -231,8 +231,8 @@ def test_nothing_is_left_of_an_image_that_is_removed(
 def test_a_folder_that_is_only_read_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(APP))
-    from cardiolabel.studies import Studies
-    from lib.viewer_images import ViewerImages
+    from cardiolabel.studies.studies import Studies
+    from lib.files.viewer_images import ViewerImages
 
     folder = tmp_path / "studies"
     write_sample(folder, patients=2, seed=1)

@@ -15,15 +15,7 @@ import pytest
 from cardiolabel.active_learning.selection import STRATEGIES
 from cardiolabel.io import nifti
 
-from .conftest import (
-    APP,
-    Server,
-    make_studies,
-    needs_weights,
-    running,
-    start_server_command,
-    true_masks,
-)
+from .conftest import APP, Server, make_studies, needs_weights, running, start_server_command, true_masks
 
 pytestmark = needs_weights
 

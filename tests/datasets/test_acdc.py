@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cardiolabel.datasets import acdc, manifest
+from cardiolabel.datasets import acdc
 from cardiolabel.datasets.prepare import Prepared, prepare
 from cardiolabel.domain import ACDC_LABELS, Phase, Record, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.io import nifti
 from cardiolabel.measurements.study import measure_study
-from cardiolabel.predicted import masked_image
+from cardiolabel.records import manifest
+from cardiolabel.studies.predicted import masked_image
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "acdc"
 CFG = "ED: 1\nES: 12\nGroup: DCM\nHeight: 184.0\nNbFrame: 30\nWeight: 95.0\n"

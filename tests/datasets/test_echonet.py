@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("av", reason="PyAV is not installed (pip install 'cardiolabel[video]')")
 
-from cardiolabel.datasets import echonet, manifest
+from cardiolabel.datasets import echonet
 from cardiolabel.datasets.echonet import Traced
 from cardiolabel.datasets.prepare import Prepared, prepare
 from cardiolabel.domain import CAMUS_LABELS, Convention, Method, Phase, View
@@ -19,7 +19,8 @@ from cardiolabel.errors import DatasetError, ImageReadError
 from cardiolabel.io import nifti
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.measurements.traced_discs import traced_ef_pct
-from cardiolabel.predicted import masked_image
+from cardiolabel.records import manifest
+from cardiolabel.studies.predicted import masked_image
 
 from .echonet_files import SHAPE, HalfEllipse, Video, make_echonet
 

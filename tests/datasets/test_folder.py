@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cardiolabel.datasets import folder, manifest
+from cardiolabel.datasets import folder
 from cardiolabel.domain import Phase, Record, View
 from cardiolabel.errors import DatasetError, ManifestError
+from cardiolabel.records import manifest
 
 
 def touch(root: Path, *names: str) -> Path:

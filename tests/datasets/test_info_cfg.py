@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cardiolabel.datasets.info_cfg import read_info_cfg
-from cardiolabel.datasets.numbers_in_text import whole
 from cardiolabel.errors import DatasetError
+from cardiolabel.io.numbers_in_text import whole
 
 
 def test_values_blanks_and_keys_that_are_not_there(tmp_path: Path) -> None:

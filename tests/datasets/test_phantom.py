@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom import PhantomImage, PhantomStudy, make_study, write_sample
 from cardiolabel.datasets.phantom_geometry import Beat, Heart, ellipsoid_volume_ml
 from cardiolabel.domain import CAMUS_LABELS, Phase, Spacing, View
 from cardiolabel.io import nifti
+from cardiolabel.records import manifest
 
 LV, WALL, ATRIUM = (CAMUS_LABELS.value(name) for name in ("lv_cavity", "myocardium", "left_atrium"))
 SPACINGS = (Spacing(row_mm=0.39, col_mm=0.415), Spacing(row_mm=0.3, col_mm=0.5))

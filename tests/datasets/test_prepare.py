@@ -13,11 +13,12 @@ import pytest
 import SimpleITK as sitk
 
 from cardiolabel.cli.data import Kind
-from cardiolabel.datasets import READERS, camus, manifest
+from cardiolabel.datasets import READERS, camus
 from cardiolabel.datasets.prepare import Prepared, prepare
 from cardiolabel.domain import Clip, Phase, Spacing, View
 from cardiolabel.errors import DatasetError, ManifestError
 from cardiolabel.io import metaimage, nifti
+from cardiolabel.records import manifest
 
 from ..axis_orders import reordered, save
 

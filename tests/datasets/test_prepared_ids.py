@@ -8,10 +8,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cardiolabel.datasets import manifest
 from cardiolabel.datasets.prepare import prepare
 from cardiolabel.datasets.prepared_ids import PREPARED_IDS
 from cardiolabel.errors import DatasetError
+from cardiolabel.records import manifest
 
 
 def save(path: Path, grey: int) -> None:

@@ -10,14 +10,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cardiolabel.datasets import manifest, sunnybrook
+from cardiolabel.datasets import sunnybrook
 from cardiolabel.datasets.prepare import Prepared, prepare
 from cardiolabel.domain import ACDC_LABELS, Phase, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.io import nifti
 from cardiolabel.measurements.records import PatientRow
 from cardiolabel.measurements.study import measure_study
-from cardiolabel.predicted import masked_image
+from cardiolabel.records import manifest
+from cardiolabel.studies.predicted import masked_image
 
 from .sunnybrook_files import (
     APART_MM,

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cardiolabel.datasets.polygon import polygon_area
 from cardiolabel.datasets.sunnybrook_contours import Kind, contour_files, read_contour, slice_mask
 from cardiolabel.domain import ACDC_LABELS
 from cardiolabel.errors import DatasetError
+from cardiolabel.geometry.polygon import polygon_area
 
 from .sunnybrook_files import SHAPE, circle, save_contour
 

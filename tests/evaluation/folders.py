@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
-from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom import make_study
 from cardiolabel.domain import Clip, Phase, Record, Spacing, Stack, View
 from cardiolabel.io import nifti
+from cardiolabel.records import manifest
 
 Masks = NDArray[np.uint8]
 Change = Callable[[Record, Masks], Masks]

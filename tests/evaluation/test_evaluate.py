@@ -34,18 +34,9 @@ from cardiolabel.evaluation.summary import (
 from cardiolabel.io import nifti
 from cardiolabel.measurements.agreement import agreement
 from cardiolabel.measurements.mask_agreement import compare_masks
-from cardiolabel.studies import Studies
+from cardiolabel.studies.studies import Studies
 
-from .folders import (
-    SPACING,
-    Masks,
-    predict,
-    tighter,
-    tighter_at_es,
-    write_cines,
-    write_echo,
-    write_stacks,
-)
+from .folders import SPACING, Masks, predict, tighter, tighter_at_es, write_cines, write_echo, write_stacks
 
 STRUCTURES = ("lv_cavity", "myocardium", "left_atrium", "epicardium")
 

@@ -22,11 +22,11 @@ from cardiolabel.inference.engines.choose import ENGINE_VARIABLE, engine_for
 from cardiolabel.inference.engines.openvino_engine import CACHE_VARIABLE, OpenVinoEngine
 from cardiolabel.inference.engines.threads import leave_cores_to
 from cardiolabel.inference.engines.torch_engine import TorchEngine
-from cardiolabel.inference.models import Models, load
 from cardiolabel.inference.predictor import Predictor
+from cardiolabel.models.models import Models, load
 from cardiolabel.networks.lite_unet import lite_unet
 from cardiolabel.networks.registry import build
-from cardiolabel.studies import Studies
+from cardiolabel.studies.studies import Studies
 
 from .models import ARGUMENTS, save_tiny_model
 

@@ -15,7 +15,7 @@ from cardiolabel.errors import TooLargeError
 from cardiolabel.inference import image_cost as costs
 from cardiolabel.inference.image_cost import check_upload, image_cost
 from cardiolabel.io import nifti
-from cardiolabel.memory import MB, Budget
+from cardiolabel.system.memory_budget import MB, Budget
 
 SERVER_BYTES = 1536 * MB
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from cardiolabel.datasets.landmarks import Landmarks
 from cardiolabel.domain import LV_LABELS, Clip, Spacing
+from cardiolabel.geometry.landmarks import Landmarks
 from cardiolabel.inference.landmark_masks import landmark_masks, outlined
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.networks.landmark_heatmaps import SPREAD

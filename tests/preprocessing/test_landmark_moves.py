@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cardiolabel.datasets.landmarks import NAMES
+from cardiolabel.geometry.landmarks import NAMES
 from cardiolabel.preprocessing.augmentation import Augmentation
 from cardiolabel.preprocessing.landmark_moves import moved_landmarks
 

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS, LabelSet
 from cardiolabel.io import nifti
+from cardiolabel.records import manifest
 
 from ..app.conftest import APP, ROOT, WEIGHTS, Server, running, start_server_command
 from ..short_axis import write_stacks

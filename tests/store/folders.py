@@ -83,7 +83,7 @@ class Folder:
         return path
 
     def records(self) -> Mapping[str, Record]:
-        """As `cardiolabel.studies.Studies.by_id`, without what reads pixels."""
+        """As `cardiolabel.studies.studies.Studies.by_id`, without what reads pixels."""
         with self._lock:
             found = {path.name.removesuffix(".nii.gz"): path for path in sorted(self.path.glob("*.nii.gz"))}
             if found.keys() != self._known.keys():

@@ -13,7 +13,7 @@ from cardiolabel.io.files import copy_synced
 from cardiolabel.store.store import Store
 from cardiolabel.store.versions import FINAL
 from cardiolabel.store.writer import Save
-from cardiolabel.studies import Studies
+from cardiolabel.studies.studies import Studies
 
 IMAGE = "phantom01_4CH_ED"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cardiolabel.datasets.studies_folder import StudiesFolder
+from cardiolabel.records.studies_folder import StudiesFolder
 from cardiolabel.store.database import Database, sqlite_url
 from cardiolabel.store.store import Store
 from cardiolabel.store.tables import images

@@ -13,9 +13,9 @@ import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from cardiolabel.datasets.left_out_labels import left_out_labels
-from cardiolabel.datasets.studies_folder import StudiesFolder
 from cardiolabel.io import nifti
+from cardiolabel.records.left_out_labels import left_out_labels
+from cardiolabel.records.studies_folder import StudiesFolder
 from cardiolabel.store import datastore_v2
 from cardiolabel.store.database import set_fact
 from cardiolabel.store.store import Store

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardiolabel.datasets.studies_folder import StudiesFolder
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import BadNameError, ConflictError, ImageContentError, UnknownImageError
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
+from cardiolabel.records.studies_folder import StudiesFolder
 from cardiolabel.store.image_files import ImageFiles, sha256
 from cardiolabel.store.image_names import name_key
 from cardiolabel.store.store import Store

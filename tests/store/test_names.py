@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardiolabel.errors import BadNameError
-from cardiolabel.store.names import check_name, is_name
+from cardiolabel.records.names import check_name, is_name
 from cardiolabel.store.writer import Save
 
 from .folders import Folder, image_ids, save, text_of

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cardiolabel.datasets.landmarks import NAMES, WALL_LEVELS
 from cardiolabel.datasets.phantom import make_study
 from cardiolabel.domain import Spacing
 from cardiolabel.errors import MeasurementError
+from cardiolabel.geometry.landmarks import NAMES, WALL_LEVELS
 from cardiolabel.training.landmark_points import landmarks_of_mask
 
 SPACINGS = [Spacing(0.5, 0.5), Spacing(0.3, 0.7), Spacing(0.8, 0.4)]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError
@@ -19,6 +18,7 @@ from cardiolabel.io import nifti
 from cardiolabel.networks.landmark_heatmaps import peak_points
 from cardiolabel.networks.registry import build
 from cardiolabel.preprocessing.recipes import LANDMARKS
+from cardiolabel.records import manifest
 from cardiolabel.training import samples
 from cardiolabel.training.fit import FitProgress, fit
 from cardiolabel.training.landmark_points import landmarks_of_mask

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cardiolabel.datasets.studies_folder import StudiesFolder
+from cardiolabel.records.studies_folder import StudiesFolder
 from cardiolabel.training.samples import mask_paths
 
 

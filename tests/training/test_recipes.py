@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cardiolabel.datasets.landmarks import NAMES
+from cardiolabel.geometry.landmarks import NAMES
 from cardiolabel.networks.registry import build
 from cardiolabel.training import fit as fitting
 from cardiolabel.training import training_recipe

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.domain import Phase, Record, Spacing, Stack, View
 from cardiolabel.errors import DatasetError
@@ -21,6 +20,7 @@ from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.networks.weights import load_model
 from cardiolabel.preprocessing.recipes import CAMUS, SAX
+from cardiolabel.records import manifest
 from cardiolabel.training import samples
 from cardiolabel.training.class_target import ClassTarget
 from cardiolabel.training.train import Trained, train

@@ -1,1 +1,1 @@
-"""Which image is worth a correction: how uncertain masks are, what that means for EF, and who comes next."""
+"""Which patient to correct next: scores, strategies and the worklist."""

@@ -23,9 +23,9 @@ def show_pseudonym(
     name: Annotated[str, typer.Argument(help="An image id, or a patient.")],
 ) -> None:
     """Tell what the audit log calls an image or a patient; for whoever may read the folder's key."""
-    from cardiolabel.audit.places import read_key
-    from cardiolabel.audit.pseudonym import pseudonym
     from cardiolabel.errors import DatasetError
+    from cardiolabel.store.audit.places import read_key
+    from cardiolabel.store.audit.pseudonym import pseudonym
 
     with clear_errors():
         if not studies.is_dir():

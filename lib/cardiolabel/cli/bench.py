@@ -24,10 +24,10 @@ def bench(
     quiet: Quiet = False,
 ) -> None:
     """Time everything beside the bare network and MONAI Label's own parts: a Markdown table."""
-    from cardiolabel.bench.figures import table
-    from cardiolabel.bench.run import Setting, conditions, run_bench
+    from cardiolabel.experiments.bench.figures import table
+    from cardiolabel.experiments.bench.run import Setting, conditions, run_bench
     from cardiolabel.io.files import atomic
-    from cardiolabel.networks.versions import Versions
+    from cardiolabel.models.versions import Versions
 
     with clear_errors():
         served = Versions(MODELS).folder(model)

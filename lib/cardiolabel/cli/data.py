@@ -65,7 +65,7 @@ def export_datastore(
     from cardiolabel.store import datastore_v2
     from cardiolabel.store.database import URL_VARIABLE
     from cardiolabel.store.store import Store
-    from cardiolabel.studies import Studies
+    from cardiolabel.studies.studies import Studies
 
     target = out or studies / datastore_v2.NAME
     with clear_errors():

@@ -9,7 +9,7 @@ import typer
 from cardiolabel.cli.options import MODELS, Existing, Out, Patients, Quiet, Weights, numbers
 from cardiolabel.cli.terminal import bar, clear_errors, say
 from cardiolabel.errors import DatasetError
-from cardiolabel.readable_text import readable_text
+from cardiolabel.system.readable_text import readable_text
 
 
 def calibrate(
@@ -23,12 +23,12 @@ def calibrate(
 
     Also what its pictures look like, by which others are told from them.
     """
-    from cardiolabel.active_learning.calibration import LEAST_PATIENTS
-    from cardiolabel.datasets.patient_list import read_patient_list
     from cardiolabel.evaluation.card import judge_card
     from cardiolabel.evaluation.ef_intervals import calibrate_card, coverage
-    from cardiolabel.studies import Studies
-    from cardiolabel.training.split import HELD_BACK
+    from cardiolabel.records.patient_list import read_patient_list
+    from cardiolabel.records.patient_split import HELD_BACK
+    from cardiolabel.studies.studies import Studies
+    from cardiolabel.uncertainty.calibration import LEAST_PATIENTS
 
     with clear_errors():
         references = Studies(studies, label_folders={"final": studies / "labels" / "final"})
@@ -70,9 +70,9 @@ def simulate(
     quiet: Quiet = False,
 ) -> None:
     """Play active learning through on a labelled dataset; run again to go on: labels.csv, .md, .png."""
-    from cardiolabel.simulation.files import write_simulation
-    from cardiolabel.simulation.settings import Settings
-    from cardiolabel.simulation.simulate import simulate as run
+    from cardiolabel.experiments.simulation.files import write_simulation
+    from cardiolabel.experiments.simulation.settings import Settings
+    from cardiolabel.experiments.simulation.simulate import simulate as run
 
     with clear_errors():
         names = tuple(name.strip() for name in strategies.split(",") if name.strip())
@@ -102,13 +102,13 @@ def score(
     """Find how open each patient's EF is, for the worklist: only patients of which something changed."""
     import os
 
+    from cardiolabel.active_learning.score_folder import score_folder
+    from cardiolabel.experiments.servers import end_with_the_caller
     from cardiolabel.inference.engines.threads import leave_cores_to, limit_threads
-    from cardiolabel.inference.models import SOURCES, Models
-    from cardiolabel.scoring.score_folder import score_folder
-    from cardiolabel.servers import end_with_the_caller
+    from cardiolabel.models.models import SOURCES, Models
     from cardiolabel.store.database import URL_VARIABLE
     from cardiolabel.store.store import Store
-    from cardiolabel.studies import Studies
+    from cardiolabel.studies.studies import Studies
 
     if beside:
         end_with_the_caller(beside)

@@ -38,8 +38,8 @@ def name_left_out_labels(studies: Path, quiet: bool, *, read: bool) -> None:
     """
     if quiet:
         return
-    from cardiolabel.datasets.left_out_labels import left_out_labels
-    from cardiolabel.datasets.studies_folder import StudiesFolder
+    from cardiolabel.records.left_out_labels import left_out_labels
+    from cardiolabel.records.studies_folder import StudiesFolder
 
     folder = StudiesFolder(studies)
     list_problems(folder.left_out_images(), quiet)
@@ -59,8 +59,8 @@ def take_over_labels(studies: Path, quiet: bool) -> None:
     """
     if not (studies / "labels").is_dir():
         return
-    from cardiolabel.datasets.left_out_labels import foreign_labels
-    from cardiolabel.datasets.studies_folder import StudiesFolder
+    from cardiolabel.records.left_out_labels import foreign_labels
+    from cardiolabel.records.studies_folder import StudiesFolder
 
     folder = StudiesFolder(studies)
     labels = foreign_labels(studies, folder.by_id(), folder.image_names())

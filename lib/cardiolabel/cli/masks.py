@@ -46,7 +46,7 @@ def infer(
     quiet: Quiet = False,
 ) -> None:
     """Predict every image, measure every patient: labels/, frames and patients as .csv and .parquet."""
-    from cardiolabel.inference.models import load
+    from cardiolabel.models.models import load
     from cardiolabel.pipeline.infer_folder import infer_folder
 
     if workers and not cluster:
@@ -81,7 +81,7 @@ def _workers(
 
     if where is None:
         return nullcontext(infer_patients)
-    from cardiolabel.cluster.cluster import cluster
+    from cardiolabel.pipeline.cluster.cluster import cluster
 
     return cluster(where, model=model, weights=weights, workers=workers)
 
@@ -153,7 +153,7 @@ def robustness(
     """Corrupt pictures in known ways and see what the masks lose: robustness.md, .csv and .png."""
     from cardiolabel.evaluation.robustness.files import summary, table, write_robustness
     from cardiolabel.evaluation.robustness.robustness import measure_robustness
-    from cardiolabel.inference.models import load
+    from cardiolabel.models.models import load
 
     splits = [name.strip() for name in (split or "").split(",") if name.strip()]
     with clear_errors():

@@ -12,7 +12,7 @@ from cardiolabel.cli.left_out import take_over_labels
 from cardiolabel.cli.options import APP, MODELS, Existing, Out, Quiet, Weights, numbers
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
 from cardiolabel.errors import DatasetError
-from cardiolabel.readable_text import readable_text
+from cardiolabel.system.readable_text import readable_text
 
 
 def train(
@@ -32,8 +32,8 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a model on masks that exist; run again to go on after an interruption."""
-    from cardiolabel.datasets.patient_list import read_patient_list
-    from cardiolabel.studies import Studies
+    from cardiolabel.records.patient_list import read_patient_list
+    from cardiolabel.studies.studies import Studies
     from cardiolabel.training import training_recipe
     from cardiolabel.training.fit import FitProgress
     from cardiolabel.training.train import train as run
@@ -77,9 +77,9 @@ def retrain(
     quiet: Quiet = False,
 ) -> None:
     """Train on final labels, and publish the model only if it is no worse for patients set aside."""
-    from cardiolabel.retraining.retrain import retrain as run
-    from cardiolabel.retraining.settings import Settings
-    from cardiolabel.retraining.status import Status
+    from cardiolabel.training.retraining.retrain import retrain as run
+    from cardiolabel.training.retraining.settings import Settings
+    from cardiolabel.training.retraining.status import Status
 
     with clear_errors(), bar("reading", quiet) as report:
 
@@ -115,9 +115,9 @@ def replay(
     quiet: Quiet = False,
 ) -> None:
     """Annotate a labelled dataset in rounds through a server that retrains: rounds.csv, .md, .png."""
-    from cardiolabel.replay.files import write_replay
-    from cardiolabel.replay.replay import Settings
-    from cardiolabel.replay.replay import replay as run
+    from cardiolabel.experiments.replay.files import write_replay
+    from cardiolabel.experiments.replay.replay import Settings
+    from cardiolabel.experiments.replay.replay import replay as run
 
     with clear_errors():
         asked = Settings(
@@ -152,8 +152,8 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Train recipes on the same patients and budget, judge and time them: comparison.csv, .md, .png."""
-    from cardiolabel.comparison.compare import compare as run
-    from cardiolabel.comparison.files import write_comparison
+    from cardiolabel.experiments.comparison.compare import compare as run
+    from cardiolabel.experiments.comparison.files import write_comparison
 
     names = [name.strip() for name in recipes.split(",") if name.strip()]
     with clear_errors():
@@ -178,7 +178,7 @@ def average(
     quiet: Quiet = False,
 ) -> None:
     """Write the mean of models of one training line, which is often better than each."""
-    from cardiolabel.networks.average import average_models
+    from cardiolabel.models.average import average_models
 
     with clear_errors():
         done = average_models(name, runs, out=out, version=version)

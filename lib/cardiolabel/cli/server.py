@@ -13,9 +13,9 @@ import typer
 from cardiolabel.cli.left_out import name_left_out_labels
 from cardiolabel.cli.options import APP, Existing, Quiet
 from cardiolabel.cli.terminal import clear_errors, say
-from cardiolabel.datasets.studies_folder import StudiesFolder
 from cardiolabel.errors import DatasetError
-from cardiolabel.readable_text import is_utf8
+from cardiolabel.records.studies_folder import StudiesFolder
+from cardiolabel.system.readable_text import is_utf8
 
 _TAKEN = (errno.EADDRINUSE, errno.EACCES)
 
@@ -55,7 +55,7 @@ def serve(
     # -P: nothing is imported from the folder that the command is called in, which may take uploads.
     arguments = ["--app", str(APP), "--studies", str(studies.resolve())]
     arguments += ["--conf", "models", models] if models else []
-    command = [sys.executable, "-P", "-m", "cardiolabel.lean_start", "start_server", *arguments]
+    command = [sys.executable, "-P", "-m", "cardiolabel.system.lean_start", "start_server", *arguments]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606  no shell
 
 

@@ -60,7 +60,7 @@ def rebuild(studies: Existing, quiet: Quiet = False) -> None:
     """Record the archived versions of labels anew, where the database is lost or damaged."""
     from cardiolabel.store.rebuild import rebuild as run
     from cardiolabel.store.store import Store
-    from cardiolabel.studies import Studies
+    from cardiolabel.studies.studies import Studies
 
     with clear_errors():
         _check(studies)

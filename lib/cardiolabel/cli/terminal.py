@@ -21,8 +21,8 @@ from rich.progress import (
 from rich.text import Text
 
 from cardiolabel.errors import CardiolabelError
-from cardiolabel.memory import set_limit_by_environment
-from cardiolabel.readable_text import readable_text
+from cardiolabel.system.memory_budget import set_limit_by_environment
+from cardiolabel.system.readable_text import readable_text
 
 
 @contextmanager

@@ -17,7 +17,7 @@ app = typer.Typer(
 @app.command("list")
 def listed(weights: Weights = MODELS) -> None:
     """Every version of every model, the newest first; the served one has a star."""
-    from cardiolabel.networks.versions import FOLDER, Versions
+    from cardiolabel.models.versions import FOLDER, Versions
 
     with clear_errors():
         own = {path.stem for path in weights.glob("*.safetensors")}
@@ -39,7 +39,7 @@ def roll_back(
     quiet: Quiet = False,
 ) -> None:
     """Serve another version; running servers follow by themselves."""
-    from cardiolabel.networks.versions import Versions
+    from cardiolabel.models.versions import Versions
 
     with clear_errors():
         found = Versions(weights).roll_back(model, to)

@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from cardiolabel.datasets.info_cfg import read_info_cfg
 from cardiolabel.datasets.listing import Entry, Listing, Shape
-from cardiolabel.datasets.numbers_in_text import real, whole
 from cardiolabel.domain import ACDC_LABELS, Phase, Record, Stack, View
 from cardiolabel.errors import DatasetError, ImageContentError
 from cardiolabel.io import nifti
 from cardiolabel.io.mask_files import read_mask_on
+from cardiolabel.io.numbers_in_text import real, whole
 
 __all__ = ["NAME", "PatientInfo", "listing", "read_info", "read_stack"]
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from cardiolabel.datasets.folder import reference_path
 from cardiolabel.datasets.info_cfg import read_info_cfg
 from cardiolabel.datasets.listing import Entry, Listing
-from cardiolabel.datasets.numbers_in_text import real, whole
-from cardiolabel.datasets.text_files import decoded
 from cardiolabel.domain import Convention, Phase, Record, View
 from cardiolabel.errors import DatasetError
+from cardiolabel.io.numbers_in_text import real, whole
+from cardiolabel.io.text_files import decoded
 
 __all__ = ["LAYOUT", "NAME", "Layout", "ViewInfo", "listing", "listing_of", "read_info"]
 

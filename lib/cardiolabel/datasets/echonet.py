@@ -30,11 +30,11 @@ from numpy.typing import NDArray
 
 from cardiolabel.datasets.echonet_tracing import Tracing, tracing_from_rows
 from cardiolabel.datasets.listing import Entry, Listing, Shape
-from cardiolabel.datasets.numbers_in_text import real, whole
-from cardiolabel.datasets.text_files import decoded
 from cardiolabel.domain import CAMUS_LABELS, Clip, Convention, Phase, Record, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.io import video
+from cardiolabel.io.numbers_in_text import real, whole
+from cardiolabel.io.text_files import decoded
 
 __all__ = ["NAME", "SPLITS", "Traced", "listing", "read_tracings"]
 

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.draw import polygon
 
-from cardiolabel.datasets.landmarks import WALL_LEVELS, Landmarks
-from cardiolabel.datasets.polygon import polygon_area
 from cardiolabel.errors import DatasetError
+from cardiolabel.geometry.landmarks import WALL_LEVELS, Landmarks
+from cardiolabel.geometry.polygon import polygon_area
 
 __all__ = ["DISCS", "Tracing", "tracing_from_rows"]
 

@@ -12,12 +12,12 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from cardiolabel.datasets import file_names, manifest
 from cardiolabel.datasets.listing import Entry, Listing
-from cardiolabel.datasets.manifest_table import ManifestTable
 from cardiolabel.domain import Phase, Record, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.io import mask_files
+from cardiolabel.records import file_names, manifest
+from cardiolabel.records.manifest_table import ManifestTable
 
 __all__ = ["NAME", "listing", "records", "reference_path"]
 

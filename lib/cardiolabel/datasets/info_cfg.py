@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from cardiolabel.datasets.text_files import decoded
 from cardiolabel.errors import DatasetError
+from cardiolabel.io.text_files import decoded
 
 _Value = TypeVar("_Value")
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiolabel.datasets import manifest
 from cardiolabel.datasets.phantom_geometry import Beat, Heart, Sector
 from cardiolabel.datasets.phantom_scanner import Scanner
 from cardiolabel.domain import Clip, Phase, Record, Spacing, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.io.nifti import write_clip, write_mask
+from cardiolabel.records import manifest
 
 __all__ = ["PhantomImage", "PhantomStudy", "PhantomTruth", "make_study", "write_sample"]
 

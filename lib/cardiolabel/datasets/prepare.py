@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiolabel.datasets import READERS, file_names, folder, manifest
+from cardiolabel.datasets import READERS, folder
 from cardiolabel.datasets.listing import Entry
 from cardiolabel.datasets.prepared_ids import with_earlier_ids
 from cardiolabel.domain import Clip, Spacing, Stack
@@ -19,6 +19,7 @@ from cardiolabel.errors import DatasetError, ImageContentError, InputError
 from cardiolabel.io import metaimage, nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.io.mask_files import read_mask_on
+from cardiolabel.records import file_names, manifest
 
 __all__ = ["LABELS", "Prepared", "prepare"]
 

@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cardiolabel.datasets.file_names import clean_id, id_with_digits, image_stem, normalized
-from cardiolabel.datasets.id_register import by_base
 from cardiolabel.datasets.listing import Entry
 from cardiolabel.errors import DatasetError
 from cardiolabel.io.files import atomic
+from cardiolabel.records.file_names import clean_id, id_with_digits, image_stem, normalized
+from cardiolabel.records.id_register import by_base
 
 __all__ = ["PREPARED_IDS", "with_earlier_ids"]
 

@@ -37,12 +37,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.datasets.listing import Entry, Listing, Shape
-from cardiolabel.datasets.numbers_in_text import whole
 from cardiolabel.datasets.sunnybrook_contours import ContourFile, contour_files
 from cardiolabel.datasets.sunnybrook_patient import Patient, numbered_files
-from cardiolabel.datasets.text_files import decoded
 from cardiolabel.domain import Phase, Record, View
 from cardiolabel.errors import DatasetError
+from cardiolabel.io.numbers_in_text import whole
+from cardiolabel.io.text_files import decoded
 
 __all__ = ["NAME", "SPLITS", "listing", "patients"]
 

@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiolabel.datasets.polygon import fill_polygon
-from cardiolabel.datasets.text_files import decoded
 from cardiolabel.domain import ACDC_LABELS
 from cardiolabel.errors import DatasetError
+from cardiolabel.geometry.polygon import fill_polygon
+from cardiolabel.io.text_files import decoded
 
 __all__ = ["Kind", "contour_files", "read_contour", "slice_mask"]
 

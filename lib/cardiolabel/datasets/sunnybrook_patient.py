@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiolabel.datasets.polygon import polygon_area
 from cardiolabel.datasets.sunnybrook_contours import ContourFile, Kind, read_contour, slice_mask
 from cardiolabel.domain import ACDC_LABELS, Phase, Stack
 from cardiolabel.errors import DatasetError
+from cardiolabel.geometry.polygon import polygon_area
 from cardiolabel.io.dicom_cine import CineSeries, read_series
 
 __all__ = ["Patient", "myocardium_drawn", "numbered_files"]

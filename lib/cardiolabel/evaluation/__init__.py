@@ -1,0 +1,1 @@
+"""Masks, volumes and EF compared with references, with other annotators and in degraded images."""

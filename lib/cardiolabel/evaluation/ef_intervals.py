@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiolabel.active_learning.calibration import LEAST_PATIENTS, LEVEL, Calibration, calibrate
-from cardiolabel.active_learning.intervals import calibration_key
-from cardiolabel.active_learning.pictures import LEAST_IMAGES, learn_pictures
-from cardiolabel.active_learning.scoring import Seen, score_patient
-from cardiolabel.active_learning.views import Pictured, learn_views
+from cardiolabel.active_learning.patient_score import Seen, score_patient
 from cardiolabel.domain import Record
 from cardiolabel.errors import InputError
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.networks.weights import read_card, write_card
-from cardiolabel.studies import Studies
+from cardiolabel.studies.studies import Studies
+from cardiolabel.uncertainty.calibration import LEAST_PATIENTS, LEVEL, Calibration, calibrate
+from cardiolabel.uncertainty.ef_intervals import calibration_key
+from cardiolabel.uncertainty.out_of_distribution import LEAST_IMAGES, learn_pictures
+from cardiolabel.uncertainty.swapped_views import Pictured, learn_views
 
 _HALVES = 200
 

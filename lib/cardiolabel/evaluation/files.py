@@ -14,8 +14,8 @@ from cardiolabel.evaluation.patients import FIGURES, INTERVALS, QUANTITIES, ef_p
 from cardiolabel.evaluation.report import PLOT, report_markdown
 from cardiolabel.io.files import atomic
 from cardiolabel.reporting.bland_altman import bland_altman_png
+from cardiolabel.reporting.rounding import rounded
 from cardiolabel.reporting.tables import write_table
-from cardiolabel.rounding import rounded
 
 _RECORD = ("image_id", "patient", "dataset", "split", "view", "phase", "image_quality")
 _PLANES = ("predicted_planes", "reference_planes", "shared_planes")

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from cardiolabel.domain import Spacing
 from cardiolabel.errors import MeasurementError
+from cardiolabel.geometry.regions import bounding_box
 from cardiolabel.measurements.mask_shapes import check_shapes
 from cardiolabel.measurements.overlap import dice
-from cardiolabel.regions import bounding_box
 
 OVERLAPS = ("dice", "iou", "pixel_accuracy")
 DISTANCES = ("hd_mm", "hd95_mm", "msd_mm")

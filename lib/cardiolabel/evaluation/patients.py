@@ -15,9 +15,9 @@ from cardiolabel.measurements.agreement import agreement
 from cardiolabel.measurements.bootstrap import Interval, bootstrap_intervals
 from cardiolabel.measurements.records import MaskedImage, PatientRow
 from cardiolabel.measurements.study import measure_study
-from cardiolabel.predicted import without_masks
 from cardiolabel.reporting.bland_altman import PairedValues
-from cardiolabel.rounding import rounded
+from cardiolabel.reporting.rounding import rounded
+from cardiolabel.studies.predicted import without_masks
 
 QUANTITIES = {"ef_pct": "EF points", "edv_ml": "ml", "esv_ml": "ml"}
 """What is compared, and the unit of differences."""

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cardiolabel.datasets.manifest import MANIFEST_NAME
-from cardiolabel.datasets.patient_list import read_patient_list
 from cardiolabel.domain import LabelSet, Record
 from cardiolabel.errors import DatasetError
 from cardiolabel.io.mask_files import holds_masks
 from cardiolabel.measurements.structures import structure_values
-from cardiolabel.predicted import MODEL_NAME
-from cardiolabel.studies import Studies
+from cardiolabel.records.manifest import MANIFEST_NAME
+from cardiolabel.records.patient_list import read_patient_list
+from cardiolabel.studies.predicted import MODEL_NAME
+from cardiolabel.studies.studies import Studies
 
 _SUFFIX = ".nii.gz"
 

@@ -11,7 +11,7 @@ import numpy as np
 from cardiolabel.domain import Method, Record
 from cardiolabel.evaluation.images import Compared, ScoreRow, Side, ValidityRow
 from cardiolabel.evaluation.metrics import DISTANCES, OVERLAPS
-from cardiolabel.rounding import rounded
+from cardiolabel.reporting.rounding import rounded
 
 NOT_GIVEN = "not given"
 

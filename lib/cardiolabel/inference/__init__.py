@@ -1,0 +1,1 @@
+"""Masks from images by one network: engines, batches and cleaning."""

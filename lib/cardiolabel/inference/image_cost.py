@@ -9,8 +9,8 @@ from pathlib import Path
 from cardiolabel.inference.predictor import CLEANING_THREADS
 from cardiolabel.io import nifti
 from cardiolabel.io.nifti_file import NiftiHeader
-from cardiolabel.memory import budget
 from cardiolabel.preprocessing.recipes import RECIPES
+from cardiolabel.system.memory_budget import budget
 
 __all__ = ["FRAME_BYTES", "ImageCost", "check_upload", "image_cost"]
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cardiolabel.datasets.landmarks import Landmarks
 from cardiolabel.errors import ImageContentError
+from cardiolabel.geometry.landmarks import Landmarks
 from cardiolabel.inference.postprocess import clean_mask
 from cardiolabel.networks.landmark_heatmaps import peak_points
 from cardiolabel.preprocessing.recipes import Placement, Recipe

@@ -17,7 +17,7 @@ def ordered(
 ) -> Iterator[Result]:
     """Results of ``work`` in the order of the items, of which at most ``ahead`` are begun before their turn.
 
-    The threads share what memory was reserved around this; see `cardiolabel.memory`.
+    The threads share what memory was reserved around this; see `cardiolabel.system.memory_budget`.
 
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> with ThreadPoolExecutor(2) as pool:

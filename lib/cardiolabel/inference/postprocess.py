@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cardiolabel.domain import LabelSet
-from cardiolabel.regions import background_euler, bounding_box, filled
+from cardiolabel.geometry.regions import background_euler, bounding_box, filled
 
 
 def clean_mask(mask: NDArray[np.uint8], labels: LabelSet) -> NDArray[np.uint8]:

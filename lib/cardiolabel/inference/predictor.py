@@ -20,9 +20,9 @@ from cardiolabel.inference.class_masks import class_masks
 from cardiolabel.inference.engines.choose import engine_for
 from cardiolabel.inference.engines.engine import Engine
 from cardiolabel.inference.landmark_masks import landmark_masks
-from cardiolabel.memory import budget
 from cardiolabel.networks.weights import ModelCard, read_weights, rebuild
 from cardiolabel.preprocessing.recipes import RECIPES, Output, Placement, Recipe
+from cardiolabel.system.memory_budget import budget
 
 FRAMES_AT_ONCE = 16
 """Frames that go through the network together."""
@@ -143,7 +143,7 @@ class Predictor:
         return np.concatenate([chunk.result() for chunk in cleaned])
 
     def prepare(self, clip: Clip) -> Prepared:
-        """A clip's network input; errors as `cardiolabel.memory.Budget.reserved` where it is too large."""
+        """A clip's network input; errors as `Budget.reserved` where it is too large."""
         with budget.reserved("the network's input", self.recipe.input_bytes(clip.shape, clip.spacing)):
             place = self.recipe.placement(clip)
             return Prepared(self.recipe.frames(clip, place), place)

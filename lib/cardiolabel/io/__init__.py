@@ -1,0 +1,1 @@
+"""Image and mask files: each format is read and written in one module."""

@@ -26,7 +26,7 @@ from cardiolabel.io.grid import Grid
 from cardiolabel.io.inflate import MAX_RATIO
 from cardiolabel.io.limits import pixel_bytes
 from cardiolabel.io.whole_values import whole_values
-from cardiolabel.memory import budget
+from cardiolabel.system.memory_budget import budget
 
 __all__ = ["SUFFIXES", "read", "read_grid", "read_placed_mask"]
 

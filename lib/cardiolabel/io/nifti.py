@@ -21,7 +21,7 @@ from cardiolabel.io.files import atomic
 from cardiolabel.io.grid import Grid
 from cardiolabel.io.nifti_file import UNITS_MM, NiftiHeader, read_header, read_pixels, readable
 from cardiolabel.io.whole_values import whole_values
-from cardiolabel.memory import budget
+from cardiolabel.system.memory_budget import budget
 
 SUFFIXES = (".nii.gz", ".nii")
 

@@ -21,12 +21,12 @@ from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
-from cardiolabel.cache import FileState, file_state
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io.grid import Grid
 from cardiolabel.io.inflate import MAX_RATIO, inflate, inflated_start
 from cardiolabel.io.limits import pixel_bytes
 from cardiolabel.io.nifti_affine import place
+from cardiolabel.system.file_cache import FileState, file_state
 
 __all__ = ["UNITS_MM", "NiftiHeader", "read_header", "read_pixels", "readable"]
 

@@ -16,14 +16,14 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from cardiolabel.cache import FileState, file_state
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io.grid import Grid
 from cardiolabel.io.inflate import MAX_RATIO, is_single_member
 from cardiolabel.io.limits import pixel_bytes
 from cardiolabel.io.segments import Segment, segments_of
 from cardiolabel.io.utf8_path import utf8_path
-from cardiolabel.memory import budget
+from cardiolabel.system.file_cache import FileState, file_state
+from cardiolabel.system.memory_budget import budget
 
 logger = logging.getLogger(__name__)
 

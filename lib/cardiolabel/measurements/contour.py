@@ -10,7 +10,7 @@ from scipy import ndimage
 from skimage.measure import find_contours
 
 from cardiolabel.errors import MeasurementError
-from cardiolabel.regions import bounding_box, filled
+from cardiolabel.geometry.regions import bounding_box, filled
 
 BEYOND_IMAGE = -1
 """Value outside a contour point that lies on the picture's border."""

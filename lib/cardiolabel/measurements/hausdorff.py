@@ -9,8 +9,8 @@ from scipy.spatial import KDTree
 
 from cardiolabel.domain import Spacing
 from cardiolabel.errors import MeasurementError
+from cardiolabel.geometry.regions import bounding_box
 from cardiolabel.measurements.mask_shapes import check_shapes
-from cardiolabel.regions import bounding_box
 
 
 def hausdorff_mm(

@@ -8,11 +8,11 @@ from collections.abc import Hashable
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiolabel.cache import BoundedCache
 from cardiolabel.domain import LabelSet, Spacing
 from cardiolabel.errors import MeasurementError
+from cardiolabel.geometry.regions import bounding_box
 from cardiolabel.measurements.geometry import LVGeometry, measure_geometry
-from cardiolabel.regions import bounding_box
+from cardiolabel.system.file_cache import BoundedCache
 
 _BYTES_BESIDES = 2000
 

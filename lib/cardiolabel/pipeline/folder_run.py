@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError
-from cardiolabel.studies import Studies
+from cardiolabel.studies.studies import Studies
 
 Progress = Callable[[int, int], None]
 

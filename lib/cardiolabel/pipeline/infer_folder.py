@@ -8,18 +8,18 @@ from pathlib import Path
 
 from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError, ImageContentError
-from cardiolabel.folder_summary import SUMMARY_NAME, FolderPage
-from cardiolabel.inference.models import check_view
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io.files import remove_partial
-from cardiolabel.overlays import overlay_file
+from cardiolabel.models.models import check_view
 from cardiolabel.pipeline.folder_run import Progress, Summary, images_of, refuse_no_mask
+from cardiolabel.pipeline.folder_summary import SUMMARY_NAME, FolderPage
 from cardiolabel.pipeline.infer_patients import infer_patients
+from cardiolabel.pipeline.overlays import overlay_file
 from cardiolabel.pipeline.workers import Options, Workers
-from cardiolabel.predicted import MODEL_NAME, model_note, write_model_note
 from cardiolabel.reporting.overlay import OVERLAYS
 from cardiolabel.reporting.tables import table_files, tables_of
-from cardiolabel.studies import Studies
+from cardiolabel.studies.predicted import MODEL_NAME, model_note, write_model_note
+from cardiolabel.studies.studies import Studies
 
 
 def infer_folder(

@@ -13,12 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiolabel.active_learning.calibration import Calibration
-from cardiolabel.active_learning.intervals import with_intervals
 from cardiolabel.domain import Record
 from cardiolabel.errors import InputError
 from cardiolabel.inference.batch import predict_all
-from cardiolabel.inference.models import check_view
 from cardiolabel.inference.ordered import ordered
 from cardiolabel.inference.predictor import Predictor, Prepared
 from cardiolabel.io import nifti
@@ -26,9 +23,12 @@ from cardiolabel.io.grid import Grid
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.measurements.study import measure_study
-from cardiolabel.overlays import Overlays, overlay_file
+from cardiolabel.models.models import check_view
+from cardiolabel.pipeline.overlays import Overlays, overlay_file
 from cardiolabel.pipeline.workers import Done, Options
-from cardiolabel.predicted import masked_image, without_masks
+from cardiolabel.studies.predicted import masked_image, without_masks
+from cardiolabel.uncertainty.calibration import Calibration
+from cardiolabel.uncertainty.ef_intervals import with_intervals
 
 logger = logging.getLogger(__name__)
 

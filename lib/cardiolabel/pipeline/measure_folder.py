@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from cardiolabel.errors import DatasetError
-from cardiolabel.folder_summary import SUMMARY_NAME
 from cardiolabel.measurements.records import FrameRow, Study
 from cardiolabel.pipeline.folder_run import Progress, Summary, images_of, refuse_no_mask
+from cardiolabel.pipeline.folder_summary import SUMMARY_NAME
 from cardiolabel.reporting.tables import tables_of
-from cardiolabel.studies import LABEL_TAGS, Studies
+from cardiolabel.studies.studies import LABEL_TAGS, Studies
 
 
 def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progress) -> Summary:

@@ -11,7 +11,7 @@ def moved_landmarks(points_px: torch.Tensor, theta: torch.Tensor, side_px: int) 
     Parameters
     ----------
     points_px : torch.Tensor, shape (N, 7, 2)
-        (row, col) in pixels, in the order of `cardiolabel.datasets.landmarks.NAMES`.
+        (row, col) in pixels, in the order of `cardiolabel.geometry.landmarks.NAMES`.
     theta : torch.Tensor, shape (N, 2, 3)
         As `cardiolabel.preprocessing.augmentation.Move` has it.
     side_px : int

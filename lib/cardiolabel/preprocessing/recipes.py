@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from cardiolabel.datasets import landmarks
 from cardiolabel.domain import CAMUS_LABELS, LV_LABELS, SAX_LABELS, Clip, LabelSet, Spacing, View
 from cardiolabel.errors import ImageContentError
+from cardiolabel.geometry import landmarks
 from cardiolabel.preprocessing.orientation import is_upside_down
 from cardiolabel.preprocessing.resample import Axis, resample
 
@@ -35,7 +35,7 @@ class Output(StrEnum):
     CLASSES = "classes"
     """Background and one class per structure of the label set."""
     LANDMARKS = "landmarks"
-    """A heatmap for each point of `cardiolabel.datasets.landmarks.NAMES`."""
+    """A heatmap for each point of `cardiolabel.geometry.landmarks.NAMES`."""
 
 
 @dataclass(frozen=True)

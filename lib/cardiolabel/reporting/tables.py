@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from cardiolabel.io.files import atomic
 from cardiolabel.measurements.records import FrameRow, PatientRow, Study
-from cardiolabel.readable_text import readable_text
+from cardiolabel.system.readable_text import readable_text
 
 FRAME_COLUMNS = (
     "image_id", "patient", "view", "phase", "frame",

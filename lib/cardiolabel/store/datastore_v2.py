@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cardiolabel.datasets.file_names import normalized
 from cardiolabel.domain import Record
 from cardiolabel.errors import StoreError
 from cardiolabel.io.files import atomic
-from cardiolabel.readable_text import readable_text
+from cardiolabel.records.file_names import normalized
+from cardiolabel.records.names import is_name
 from cardiolabel.store import images, versions
 from cardiolabel.store.database import Database, fact, set_fact
 from cardiolabel.store.label_files import SUFFIX, LabelFiles
-from cardiolabel.store.names import is_name
 from cardiolabel.store.versions import LAST_S, Origin, Version, iso_time
+from cardiolabel.system.readable_text import readable_text
 
 NAME = "datastore_v2.json"
 

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cardiolabel.datasets.left_out_labels import ForeignLabel, foreign_labels
 from cardiolabel.domain import Record
 from cardiolabel.errors import InputError
 from cardiolabel.io import nifti
 from cardiolabel.io.mask_files import read_mask_on
+from cardiolabel.records.left_out_labels import ForeignLabel, foreign_labels
+from cardiolabel.records.names import is_name
 from cardiolabel.store import versions
 from cardiolabel.store.database import Database
 from cardiolabel.store.label_files import LabelFiles
-from cardiolabel.store.names import is_name
 
 logger = logging.getLogger(__name__)
 

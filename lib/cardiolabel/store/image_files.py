@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from cardiolabel.datasets.file_names import id_from_name, image_suffix, is_image_name
-from cardiolabel.datasets.studies_folder import StudiesFolder
 from cardiolabel.domain import Record
 from cardiolabel.errors import BadNameError, BusyError, ConflictError, ImageContentError
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic, copy_synced, exclusive, remove_partial, sync_folder
+from cardiolabel.records.file_names import id_from_name, image_suffix, is_image_name
+from cardiolabel.records.studies_folder import StudiesFolder
 from cardiolabel.store.image_names import TakenNames
 from cardiolabel.store.label_files import HOME
 from cardiolabel.store.store import Store

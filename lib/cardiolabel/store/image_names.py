@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from cardiolabel.datasets import manifest
-from cardiolabel.datasets.file_names import id_from_name, image_stem, image_suffix, normalized
-from cardiolabel.datasets.studies_folder import StudiesFolder
+from cardiolabel.records import manifest
+from cardiolabel.records.file_names import id_from_name, image_stem, image_suffix, normalized
+from cardiolabel.records.studies_folder import StudiesFolder
 from cardiolabel.store.database import Database
 from cardiolabel.store.label_files import HOME
 from cardiolabel.store.tables import versions

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cardiolabel.records.names import is_name
 from cardiolabel.store import recovery, versions
 from cardiolabel.store.database import Database
 from cardiolabel.store.label_files import LabelFiles
-from cardiolabel.store.names import is_name
 from cardiolabel.store.versions import Version
 
 _BUFFER = 2**20

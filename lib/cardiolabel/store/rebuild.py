@@ -13,12 +13,12 @@ from sqlalchemy import Connection, func, select
 
 from cardiolabel.domain import Record
 from cardiolabel.errors import StoreError
+from cardiolabel.records.names import is_name
 from cardiolabel.store import images, versions
 from cardiolabel.store.database import Database, set_fact, sqlite_file
 from cardiolabel.store.journal import NAME as JOURNAL_NAME
 from cardiolabel.store.journal import JournalContent
 from cardiolabel.store.label_files import SUFFIX, LabelFiles
-from cardiolabel.store.names import is_name
 from cardiolabel.store.opening import begin, claim, database_url
 from cardiolabel.store.recovery import JOURNALS_FACT
 from cardiolabel.store.tables import versions as versions_table

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
+from cardiolabel.records.names import is_name
 from cardiolabel.store import images, versions
 from cardiolabel.store.database import Database, fact, set_fact
 from cardiolabel.store.journal import JournalContent
 from cardiolabel.store.label_files import FileState, LabelFiles
-from cardiolabel.store.names import is_name
 from cardiolabel.store.tables import versions as versions_table
 from cardiolabel.store.versions import Version
 

@@ -10,16 +10,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from cardiolabel.datasets.id_register import IdRegister, note_patients
-from cardiolabel.datasets.label_names import image_names
 from cardiolabel.domain import Record
 from cardiolabel.errors import UnknownImageError, UnknownLabelError
+from cardiolabel.records.id_register import IdRegister, note_patients
+from cardiolabel.records.label_names import image_names
+from cardiolabel.records.names import check_name, storable
 from cardiolabel.store import counts, datastore_v2, images, leases, scores, versions
 from cardiolabel.store.foreign_labels import ForeignLabels
 from cardiolabel.store.label_files import LabelFiles
 from cardiolabel.store.lease_clock import LeaseClock
 from cardiolabel.store.leases import Lease, Offers
-from cardiolabel.store.names import check_name, storable
 from cardiolabel.store.opening import begin, open_database
 from cardiolabel.store.recovery import note_earlier_versions
 from cardiolabel.store.scores import Scored

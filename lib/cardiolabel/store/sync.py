@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from sqlalchemy import Connection
 
 from cardiolabel.domain import Record
+from cardiolabel.records.names import is_name
 from cardiolabel.store import images, versions
 from cardiolabel.store.database import Database
 from cardiolabel.store.label_files import LabelFiles
-from cardiolabel.store.names import is_name
 from cardiolabel.store.recovery import restore_published
 from cardiolabel.store.versions import Origin, Version
 from cardiolabel.store.watch import LabelWatch

@@ -1,0 +1,1 @@
+"""Networks trained from labelled studies, and retrained on corrections."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiolabel.datasets.landmarks import WALL_LEVELS, Landmarks
 from cardiolabel.domain import CAMUS_LABELS, Spacing
+from cardiolabel.geometry.landmarks import WALL_LEVELS, Landmarks
 from cardiolabel.measurements.geometry import DISC_COUNT, measure_geometry
 
 

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cardiolabel.cache import file_state
-from cardiolabel.datasets.label_names import image_names, label_file
-from cardiolabel.datasets.landmarks import NAMES
 from cardiolabel.domain import Phase, Record, Spacing
 from cardiolabel.errors import DatasetError, InputError, MeasurementError
+from cardiolabel.geometry.landmarks import NAMES
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.preprocessing.recipes import Output, Placement, Recipe
+from cardiolabel.records.label_names import image_names, label_file
+from cardiolabel.system.file_cache import file_state
 from cardiolabel.training.landmark_points import landmarks_of_mask
 
 _READING = 2
@@ -38,7 +38,7 @@ class Samples:
     Where only the cavity was drawn, of class ``c``, all other pixels are of class `NOT` ``+ c``.
 
     ``points (N, 7, 2)``: landmarks in pixels of the images, in the order of
-    `cardiolabel.datasets.landmarks.NAMES`; ``(0, 7, 2)`` for recipes of other outputs. ``key`` tells the
+    `cardiolabel.geometry.landmarks.NAMES`; ``(0, 7, 2)`` for recipes of other outputs. ``key`` tells the
     files, as they were, from any others.
     """
 

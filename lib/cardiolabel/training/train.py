@@ -14,9 +14,9 @@ from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.weights import ModelCard, load_model, save_model
+from cardiolabel.records.patient_split import Split, draw, frozen
 from cardiolabel.training.fit import FitProgress, FitState, fit
 from cardiolabel.training.samples import Samples, load, mask_paths
-from cardiolabel.training.split import Split, draw, frozen
 from cardiolabel.training.training_recipe import TrainingRecipe
 
 

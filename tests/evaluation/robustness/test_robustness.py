@@ -16,7 +16,6 @@ from matplotlib.image import imread
 from typer.testing import CliRunner
 
 from cardiolabel.cli import app
-from cardiolabel.datasets import manifest
 from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS, Clip, LabelSet, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.evaluation.robustness import corruptions as change
@@ -26,6 +25,7 @@ from cardiolabel.evaluation.robustness.robustness import Robustness, measure_rob
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.preprocessing.recipes import APICAL
+from cardiolabel.records import manifest
 
 from ...inference.models import save_tiny_model
 from ..folders import SPACING, write_cines, write_echo, write_stacks

@@ -7,10 +7,10 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
 
-from cardiolabel.scoring.worklist import Worklist
+from cardiolabel.active_learning.worklist import Worklist
 from cardiolabel.store.store import Store
 from lib.activelearning.first import left
-from lib.errors import refused
+from lib.server.errors import refused
 
 DESCRIPTIONS = {
     "stratified": "Patients at random, as many of each view, phase and image quality as there are",

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from monailabel.interfaces.utils.app import app_instance
 
-from cardiolabel.annotators.figure import agreement_png
+from cardiolabel.evaluation.annotators.figure import agreement_png
 from lib.security.roles import Role, needs
 
 router = APIRouter(dependencies=[needs(Role.USER)])

@@ -13,14 +13,14 @@ from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.others.generic import file_checksum
 
-from cardiolabel.readable_text import readable_text
 from cardiolabel.store.image_files import sha256
-from lib import temporary
+from cardiolabel.system.readable_text import readable_text
 from lib.api import received
 from lib.api.labels import author
 from lib.api.schemas import NotesText
-from lib.errors import refused
+from lib.files import temporary
 from lib.security.roles import Role, require
+from lib.server.errors import refused
 
 router = APIRouter(tags=["Datastore"])
 

@@ -9,12 +9,12 @@ from fastapi import APIRouter, BackgroundTasks, File, UploadFile
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.interfaces.utils.app import app_instance
 
-from lib import temporary
 from lib.api import received
 from lib.api.schemas import InferParams, InferText
 from lib.api.sessions import known
-from lib.errors import refused
+from lib.files import temporary
 from lib.security.roles import Role, needs
+from lib.server.errors import refused
 
 router = APIRouter(dependencies=[needs(Role.USER)])
 

@@ -14,7 +14,6 @@ from monailabel.utils.async_tasks import utils as background
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from lib import errors, logs
 from lib.api import (
     account,
     agreement,
@@ -36,7 +35,6 @@ from lib.api import (
     worklist,
 )
 from lib.api import logs as log_routes
-from lib.child_process import run_task
 from lib.security.answer_headers import AnswerHeaders
 from lib.security.audit import Audit, begin
 from lib.security.front import bound_connections
@@ -45,7 +43,9 @@ from lib.security.login import Login, token_user
 from lib.security.roles import begin_serving, check_declared
 from lib.security.sites import allowed_origins
 from lib.security.uploads import Uploads
-from lib.startup import clear_start
+from lib.server import errors, logs
+from lib.server.child_process import run_task
+from lib.server.startup import clear_start
 
 ROUTERS = (
     *(overview.router, description.router),

@@ -13,16 +13,16 @@ from monailabel.config import settings
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
-from cardiolabel.corrections import Correction
 from cardiolabel.errors import InputError
 from cardiolabel.io import nifti
 from cardiolabel.store.versions import FINAL
-from lib import temporary
+from cardiolabel.studies.corrections import Correction
 from lib.api import received
 from lib.api.schemas import LabelParams, LabelText, Number, TagName
-from lib.engine import Engine
-from lib.errors import refused
+from lib.files import temporary
 from lib.security.roles import Role, needs
+from lib.server.engine import Engine
+from lib.server.errors import refused
 
 router = APIRouter(tags=["Labels"])
 

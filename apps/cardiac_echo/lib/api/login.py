@@ -13,10 +13,10 @@ from fastapi.security import OAuth2PasswordRequestForm
 from monailabel.config import settings
 from starlette.exceptions import HTTPException
 
-from lib.errors import refused
 from lib.security.attempts import Attempts
 from lib.security.login import realm
 from lib.security.realm import unavailable
+from lib.server.errors import refused
 
 router = APIRouter()
 

@@ -13,7 +13,7 @@ from fastapi.responses import PlainTextResponse
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC
 
-from lib.errors import refused
+from lib.server.errors import refused
 
 router = APIRouter(
     prefix="/logs", tags=["Others"], dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]

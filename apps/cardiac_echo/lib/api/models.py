@@ -16,20 +16,20 @@ from fastapi import APIRouter, File, Query, Response, UploadFile
 from monailabel.interfaces.utils.app import app_instance
 from starlette.exceptions import HTTPException
 
-from cardiolabel.cache import file_state
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import ModelError
-from cardiolabel.inference.models import Models
-from cardiolabel.networks.versions import FOLDER, SUFFIXES, Version, Versions
+from cardiolabel.models.models import Models
+from cardiolabel.models.versions import FOLDER, SUFFIXES, Version, Versions
 from cardiolabel.networks.weights import ModelCard, read_card
-from lib import temporary
+from cardiolabel.system.file_cache import file_state
 from lib.api import received
-from lib.errors import refused
+from lib.files import temporary
 from lib.infers.segmentation import Segmentation
 from lib.security.archives import unpack
 from lib.security.environment import MB, environment
 from lib.security.roles import Role, needs, require
 from lib.security.server_paths import without_paths
+from lib.server.errors import refused
 
 router = APIRouter(prefix="/model", tags=["Model"], dependencies=[needs(Role.ADMIN)])
 

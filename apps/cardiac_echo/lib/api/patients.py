@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from monailabel.interfaces.utils.app import app_instance
 
-from cardiolabel.memory import budget
+from cardiolabel.system.memory_budget import budget
 from lib.security.roles import Role, needs
 
 router = APIRouter(dependencies=[needs(Role.USER)])

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from fastapi import UploadFile
 from pydantic import BaseModel, ValidationError
 
-from cardiolabel.datasets.file_names import last_part, normalized
-from lib.errors import refused
+from cardiolabel.records.file_names import last_part, normalized
 from lib.security.names import strict_json
+from lib.server.errors import refused
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST = 255

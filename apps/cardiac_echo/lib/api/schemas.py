@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from fastapi import Form, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from lib import notes
+from lib.datastore.studies_datastore import notes
 
 Name = Annotated[str, Field(max_length=255)]
 
@@ -84,7 +84,7 @@ class BatchParams(Params):
 
 
 class TrainParams(Params):
-    """Of a training; ranges are those of `cardiolabel.retraining.settings.Settings`."""
+    """Of a training; ranges are those of `cardiolabel.training.retraining.settings.Settings`."""
 
     epochs: int | None = None
     learning_rate: float | None = None
@@ -128,7 +128,7 @@ class SampleParams(Params):
 
 
 class Notes(BaseModel):
-    """Whatever a client notes: any JSON object, within the limits of `lib.notes`."""
+    """Whatever a client notes: any JSON object, within the limits of `lib.datastore.notes`."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"x-bytes": notes.MAX_BYTES})
 

@@ -12,13 +12,13 @@ from monailabel.utils.sessions import SessionInfo
 
 from cardiolabel.inference.image_cost import check_upload
 from cardiolabel.io import nifti
-from lib import temporary
 from lib.api import received
-from lib.errors import refused
+from lib.files import temporary
+from lib.files.sessions import UploadSessions, is_session_id
 from lib.security.archives import unpack
 from lib.security.environment import MB, environment
 from lib.security.roles import Role, needs
-from lib.sessions import UploadSessions, is_session_id
+from lib.server.errors import refused
 
 router = APIRouter(tags=["Session"], dependencies=[needs(Role.USER)])
 

@@ -17,10 +17,10 @@ from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import processes, tasks
 
 from lib.api.schemas import BatchParams, ScoreAllParams, ScoreParams, TrainAllParams, TrainParams
-from lib.batch import progress
-from lib.devices import check_device
-from lib.errors import refused
+from lib.infers.batch import progress
 from lib.security.roles import Role, needs, require
+from lib.server.devices import check_device
+from lib.server.errors import refused
 from lib.trainers.progress import last_task, model_stats
 
 router = APIRouter()

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Response
 from monailabel.interfaces.utils.app import app_instance
 
 from cardiolabel.reporting.training_curve import training_curve_png
-from lib.errors import refused
 from lib.security.roles import Role, needs
+from lib.server.errors import refused
 
 router = APIRouter(tags=["Train"], dependencies=[needs(Role.USER)])
 

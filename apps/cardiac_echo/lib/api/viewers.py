@@ -8,8 +8,8 @@ import monailabel.endpoints
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
-from lib.errors import refused
 from lib.security.roles import Role, needs
+from lib.server.errors import refused
 
 router = APIRouter(dependencies=[needs(Role.USER)])
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cardiolabel.inference.models import SOURCES
-from lib.model_config import ModelConfig
+from cardiolabel.models.models import SOURCES
+from lib.configs.model_config import ModelConfig
 
 
 class Camus(ModelConfig):

@@ -10,14 +10,14 @@ from typing import Any
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from cardiolabel.inference.image_cost import image_cost
-from cardiolabel.inference.models import ModelSource
 from cardiolabel.io import nrrd
-from cardiolabel.memory import budget
-from cardiolabel.predicted import Predicted, file_result_json, predict_file
-from lib import masks
-from lib.engine import Engine
-from lib.errors import refused
-from lib.model_choice import STRICT
+from cardiolabel.models.models import ModelSource
+from cardiolabel.studies.predicted import Predicted, file_result_json, predict_file
+from cardiolabel.system.memory_budget import budget
+from lib.files import masks
+from lib.infers.model_choice import STRICT
+from lib.server.engine import Engine
+from lib.server.errors import refused
 
 
 class Segmentation(InferTask):

@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from lib.errors import refused
 from lib.security.names import harmless, is_path
+from lib.server.errors import refused
 
 MAX_MEMBERS = 200
 _HEADER_BYTES = 1024**2

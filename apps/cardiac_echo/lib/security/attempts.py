@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from lib.errors import refused
+from lib.server.errors import refused
 
 FORGOTTEN_S = 900.0
 """How long a failure counts."""

@@ -24,10 +24,10 @@ from monailabel.config import settings
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cardiolabel.audit.audit_log import AuditLog
-from cardiolabel.audit.places import LOG_NAME, audit_folder, secret_key
-from cardiolabel.audit.pseudonym import pseudonym
 from cardiolabel.errors import CardiolabelError
+from cardiolabel.store.audit.audit_log import AuditLog
+from cardiolabel.store.audit.places import LOG_NAME, audit_folder, secret_key
+from cardiolabel.store.audit.pseudonym import pseudonym
 from lib.security.audit_entry import AuditEntry, begin_entry
 from lib.security.environment import MB, environment
 from lib.security.guard import path_of

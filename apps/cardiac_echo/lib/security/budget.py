@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from starlette.exceptions import HTTPException
 
-from lib.errors import refused
+from lib.server.errors import refused
 
 RETRY_S = 5
 

@@ -8,9 +8,9 @@ from functools import cache
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cardiolabel import memory
 from cardiolabel.io.limits import set_image_limit
-from cardiolabel.memory import set_limit
+from cardiolabel.system import memory_budget
+from cardiolabel.system.memory_budget import set_limit
 
 MB = 1024**2
 
@@ -59,4 +59,7 @@ def apply_limits() -> None:
     """Give the library its limits; once per process."""
     set_image_limit(environment().max_image_mb * MB)
     set_limit(environment().max_request_mb * MB)
-    os.environ[memory.LIMIT_VARIABLE] = str(environment().max_request_mb)  # for the processes beside it
+    # For the child processes.
+    os.environ[memory_budget.LIMIT_VARIABLE] = str(
+        environment().max_request_mb
+    )  # for the processes beside it

@@ -8,12 +8,12 @@ from monailabel.config import settings
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lib.errors import refused
 from lib.security.addresses import path_of
 from lib.security.environment import environment
 from lib.security.locality import OWN_NAMES, is_loopback, without_port
 from lib.security.names import NAMES, check_name, is_path
 from lib.security.sites import check_site
+from lib.server.errors import refused
 
 MAX_QUERY_PARAMETERS = 100
 

@@ -15,12 +15,12 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lib.errors import refused
 from lib.security.addresses import path_of
 from lib.security.audit_entry import note_login
 from lib.security.environment import environment
 from lib.security.realm import Realm
 from lib.security.roles import STRANGER, note_sender, sender
+from lib.server.errors import refused
 
 ALGORITHMS = ["RS256", "RS384", "RS512"]
 MAX_TOKEN = 16 * 1024

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from lib.errors import refused
 from lib.security.audit_entry import note_claim
+from lib.server.errors import refused
 
 NAMES = frozenset(
     {

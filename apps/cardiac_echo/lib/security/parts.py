@@ -5,7 +5,7 @@ from __future__ import annotations
 from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
 
-from lib.errors import refused
+from lib.server.errors import refused
 
 MAX_PARTS = 32
 """Files and fields of one form; a client sends one file and a few fields."""

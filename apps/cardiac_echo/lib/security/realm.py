@@ -17,8 +17,8 @@ from anyio.to_thread import run_sync
 from monailabel.config import settings
 from starlette.exceptions import HTTPException
 
-from lib.errors import refused
 from lib.security import realm_answers
+from lib.server.errors import refused
 
 KEPT_S, AGAIN_S, FAILED_S = 600, 30, 5
 """How long keys are kept, how soon they are fetched again for a token that does not fit, and how soon

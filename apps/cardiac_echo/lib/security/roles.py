@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import DEFAULT_USER, RBAC, User
 
-from lib.errors import refused
+from lib.server.errors import refused
 
 
 class Role(StrEnum):

@@ -11,13 +11,13 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lib import temporary
-from lib.errors import refused
+from lib.files import temporary
 from lib.security.addresses import path_of
 from lib.security.budget import Budget, Share
 from lib.security.environment import MB, environment
 from lib.security.names import NAMES, check_name, strict_json
 from lib.security.parts import Parts
+from lib.server.errors import refused
 
 UPLOADS = ("/infer/", "/datastore/", "/session/", "/model/")
 """Addresses that take files, which are kept on the disk while they arrive."""

@@ -12,10 +12,10 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
 from cardiolabel.errors import DatasetError
-from cardiolabel.inference.models import ModelSource
-from cardiolabel.retraining.retrain import retrain
-from cardiolabel.retraining.settings import Settings, devices
-from cardiolabel.retraining.status import Status, read_status
+from cardiolabel.models.models import ModelSource
+from cardiolabel.training.retraining.retrain import retrain
+from cardiolabel.training.retraining.settings import Settings, devices
+from cardiolabel.training.retraining.status import Status, read_status
 from lib.security.audit import record_promotion
 from lib.security.server_paths import json_without_paths, without_paths
 

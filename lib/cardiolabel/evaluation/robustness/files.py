@@ -11,8 +11,8 @@ from cardiolabel.evaluation.robustness.conditions import FAILED_BELOW, LV, Condi
 from cardiolabel.evaluation.robustness.figure import robustness_png
 from cardiolabel.evaluation.robustness.robustness import Robustness
 from cardiolabel.io.files import atomic
+from cardiolabel.reporting.rounding import rounded
 from cardiolabel.reporting.tables import write_table
-from cardiolabel.rounding import rounded
 
 PLOT = "robustness.png"
 

@@ -23,7 +23,7 @@ from cardiolabel.inference.predictor import Predictor
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.measurements.short_axis import is_short_axis
 from cardiolabel.measurements.structures import structure_values
-from cardiolabel.training.split import HELD_BACK
+from cardiolabel.records.patient_split import HELD_BACK
 
 
 @dataclass(frozen=True, eq=False)

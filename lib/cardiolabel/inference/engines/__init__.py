@@ -1,1 +1,1 @@
-"""What computes a network: one interface, chosen by what the machine has."""
+"""What computes a network: PyTorch or OpenVINO."""

@@ -1,0 +1,84 @@
+"""Scores kept up to date beside the server, in a process that leaves the cores to whoever waits."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import threading
+from collections.abc import Hashable
+from typing import Any
+
+from cardiolabel.errors import CardiolabelError
+from lib.server.child_process import environment, module_command
+from lib.server.engine import Engine
+from lib.server.errors import refused
+
+logger = logging.getLogger(__name__)
+
+_LOOKED_EVERY_S = 2.0
+_AFTER_FAILURE_S = 60.0
+
+
+class Scoring:
+    """Starts ``cardiolabel score`` where something changed, one at a time.
+
+    Parameters
+    ----------
+    engine : Engine
+    wanted : str
+        ``on``, ``off``, or how many images to score after a change, at most.
+    """
+
+    def __init__(self, engine: Engine, wanted: str) -> None:
+        if wanted not in {"on", "off"} and not (wanted.isdecimal() and int(wanted) > 0):
+            raise refused(422, "bad_setting", f"scoring {wanted!r}: expected on, off, or a number of images")
+        self._engine, self._wanted = engine, wanted
+        self._process: subprocess.Popen[bytes] | None = None
+        self._failed = False
+
+    def status(self) -> dict[str, Any]:
+        """Whether it is wanted, runs now, and failed last time."""
+        running = self._process is not None and self._process.poll() is None
+        return {"wanted": self._wanted, "running": running, "failed": self._failed}
+
+    def start(self) -> None:
+        """Look for changes from now on, until this process ends."""
+        if self._wanted != "off":
+            threading.Thread(target=self._watch, name="scoring", daemon=True).start()
+
+    def _watch(self) -> None:
+        seen: Hashable = None
+        records: object = None
+        pause = threading.Event()
+        while True:
+            try:
+                now, there = self._revision(), self._engine.studies.by_id()
+                if now != seen or there is not records:
+                    self._failed = self._run() != 0
+                    seen, records = (None, None) if self._failed else (now, there)
+            except (CardiolabelError, OSError) as error:
+                logger.warning("scores were not brought up to date; tried again in %.0f s", _AFTER_FAILURE_S)
+                logger.debug("%s", error)
+                self._failed = True
+            pause.wait(_AFTER_FAILURE_S if self._failed else _LOOKED_EVERY_S)
+
+    def _revision(self) -> Hashable:
+        """Another one whenever labels or models are others."""
+        models = self._engine.models
+        used = tuple(models.named(name).used for name in models.names if models.is_loaded(name))
+        return self._engine.store.revision(), used
+
+    def _run(self) -> int:
+        """Score what changed; ends with this process."""
+        models = self._engine.models
+        command = module_command(
+            "cardiolabel", "score",
+            str(self._engine.studies.folder), "--weights", str(models.folder.resolve()),
+            "--models", ",".join(models.names), "--beside", str(os.getpid()), "--quiet",
+        )  # fmt: skip
+        command += ["--images", self._wanted] if self._wanted != "on" else []
+        self._process = subprocess.Popen(  # noqa: S603  the app's own command
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment(os.environ)
+        )
+        return self._process.wait()

@@ -1,0 +1,116 @@
+"""What clients note of images and labels: free, but bounded, and never what the server itself says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+from cardiolabel.records.names import check_name
+from cardiolabel.store.versions import FINAL
+from lib.security.roles import sender_name
+from lib.server.errors import refused
+
+ORIGINAL = "original"
+"""Tag of predictions, as MONAI Label has it."""
+
+IMAGE_FIELDS = frozenset(
+    {
+        *("id", "image", "name", "patient", "view", "phase", "ext", "path", "checksum", "PatientID"),
+        *("lease", "why", "reason", "strategy"),
+    }
+)
+LABEL_FIELDS = frozenset(
+    {
+        *("id", "image", "label", "tag", "name", "ext", "path", "ts", "version", "origin", "author"),
+        *("saved_at", "model", "ef_before", "ef_after", "measurement", "current", "rolled_back_to"),
+    }
+)
+"""What the server says of an image and of a label. Clients that send back what they were told lose these."""
+
+_NUL = json.dumps("\0")[1:-1]
+
+MAX_BYTES, MAX_VALUES, MAX_DEPTH = 65_536, 2_000, 12
+"""Of all notes on one image or label, as JSON."""
+
+
+class Tag(StrEnum):
+    """Labels that are written; any others of a folder are read only."""
+
+    FINAL = FINAL
+    ORIGINAL = ORIGINAL
+
+
+def writable_tag(tag: str) -> str:
+    """A tag that a label may be written under, as given.
+
+    Raises
+    ------
+    BadNameError
+        It is not even a name.
+    HTTPException
+        422: it is none of `Tag`.
+    """
+    if check_name("tag", tag) not in set(Tag):
+        raise refused(422, "unknown_tag", f"tag {tag[:80]!r}: expected {' or '.join(Tag)}")
+    return tag
+
+
+def checked_notes(
+    notes: Mapping[str, Any], owned: frozenset[str], *, beside: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Notes as they are stored: without fields of the server, and in the name of whoever logged in.
+
+    Parameters
+    ----------
+    notes : mapping
+        What a client sent.
+    owned : frozenset of str
+        `IMAGE_FIELDS` or `LABEL_FIELDS`.
+    beside : mapping, optional
+        Notes that these are added to.
+
+    Raises
+    ------
+    HTTPException
+        422: together they are too long, too many, or nested too deep.
+    """
+    kept = {key: value for key, value in notes.items() if key not in owned}
+    if name := sender_name():
+        kept = {key: value for key, value in kept.items() if key != "client_id"} | {"user": name}
+    _check({**(beside or {}), **kept})
+    return kept
+
+
+def _check(notes: Mapping[str, Any]) -> None:
+    values = 0
+    for depth in _depths(notes):
+        values += 1
+        if values > MAX_VALUES or depth > MAX_DEPTH:
+            raise _too_much()
+    text = json.dumps(notes)
+    if len(text) > MAX_BYTES:
+        raise _too_much()
+    if _NUL in text:  # which not every database can store
+        raise refused(422, "bad_params", "notes: expected text without NUL characters")
+
+
+def _depths(value: Any) -> Iterator[int]:
+    """How deep each value lies."""
+    waiting = [(value, 0)]
+    while waiting:
+        inner, depth = waiting.pop()
+        yield depth
+        if depth <= MAX_DEPTH and isinstance(inner, Mapping | list):
+            values = inner.values() if isinstance(inner, Mapping) else inner
+            waiting.extend((one, depth + 1) for one in values)
+
+
+def _too_much() -> Exception:
+    return refused(
+        422,
+        "too_many_notes",
+        f"notes: expected at most {MAX_VALUES} values in {MAX_BYTES // 1024} kB of JSON, nested at most"
+        f" {MAX_DEPTH} deep; send less",
+    )

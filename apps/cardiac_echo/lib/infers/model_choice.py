@@ -1,0 +1,104 @@
+"""Which model predicts an image: the one that was asked for, or the one for the image's view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cardiolabel.domain import View
+from cardiolabel.errors import ModelError
+from cardiolabel.io import nifti
+from cardiolabel.io.shown_grid import is_cine
+from cardiolabel.models.models import ModelSource
+from cardiolabel.records.file_names import record_from_name
+from lib.server.engine import Engine
+from lib.server.errors import refused
+
+STRICT = "strict"
+"""Parameter of a request: nothing but the model that it asks for."""
+
+_ADVICE = "set its view in manifest.csv: A2C, A4C or SAX"
+_UPLOAD_ADVICE = "let its file name end in 2CH, 4CH or SAX, or ask for a model of its view"
+
+
+def choose_model(
+    request: Mapping[str, Any], sources: Mapping[str, ModelSource], engine: Engine
+) -> tuple[str, str]:
+    """Name the model for a request's image.
+
+    A viewer asks for the first model that has a structure in common with what it shows, whatever the image
+    is. So the model that was asked for is a wish: an image of another view gets the first model for its own.
+
+    Parameters
+    ----------
+    request : mapping
+        ``model``, ``image`` (an id, or the `Path` of an upload), and ``strict``: with true, the model that
+        is asked for or none.
+    sources : mapping of str to ModelSource
+        The models that are served, the preferred first.
+    engine : Engine
+
+    Returns
+    -------
+    name : str
+        The model that was asked for, if no other suits the view: it then refuses the image and says why.
+    note : str
+        Why another model than the one asked for is used, or that the view is not known; else empty.
+
+    Raises
+    ------
+    HTTPException
+        422: ``strict`` is neither true nor false; or an image of unknown view has slices as a stack has, for
+        which a model of single frames would draw anything.
+    """
+    asked, strict = str(request["model"]), request.get(STRICT, False)
+    if not isinstance(strict, bool):
+        raise refused(422, "bad_params", f"{STRICT} {strict!r}: expected true or false")
+    view, name = _view(request["image"], engine)
+    if strict or (view is not View.UNKNOWN and view in sources[asked].views):
+        return asked, ""
+    if view is View.UNKNOWN:
+        is_upload = isinstance(request["image"], Path)
+        if not is_upload or View.SAX not in sources[asked].views:
+            _refuse_slices(request["image"], name, engine)
+        advice = _UPLOAD_ADVICE if is_upload else _ADVICE
+        return asked, f"{name} is of unknown view: {asked} took it for one of its own; {advice}"
+    suitable = [model for model, source in sources.items() if view in source.views]
+    ready = (model for model in suitable if _has_weights(model, engine))
+    chosen = next(ready, next(iter(suitable), asked))
+    if chosen == asked:
+        return asked, ""
+    views = ", ".join(sources[asked].views)
+    return chosen, f"{name} is of view {view}: model {chosen} was used, as {asked} is for views {views}"
+
+
+def _view(image: object, engine: Engine) -> tuple[View, str]:
+    """An image's view, and what messages call it."""
+    if isinstance(image, Path):
+        return record_from_name(image).view, "the image"
+    record = engine.studies.record(str(image))
+    return record.view, record.image_id
+
+
+def _refuse_slices(image: object, name: str, engine: Engine) -> None:
+    if isinstance(image, Path):
+        record, grid, advice = record_from_name(image), nifti.read_grid(image), _UPLOAD_ADVICE
+    else:
+        advice = _ADVICE
+        record = engine.studies.record(str(image))
+        grid = engine.studies.image(record).grid
+    slices, step_mm = grid.frames_shape[0], grid.slice_spacing_mm or 0.0
+    if slices > 1 and not is_cine(record, grid):
+        raise refused(
+            422, "unusable_image",
+            f"{name} is of view unknown, and has {slices} slices of {step_mm:.4g} mm; {advice}",
+        )  # fmt: skip
+
+
+def _has_weights(model: str, engine: Engine) -> bool:
+    try:
+        engine.models.named(model)
+    except ModelError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The running server: its engine, errors, logs and child processes."""

@@ -1,0 +1,139 @@
+"""Processes beside the server, started with nothing that a request could choose.
+
+MONAI Label puts a path of the request on a process's ``PYTHONPATH`` (``bundle_path``), and Python then runs
+the ``sitecustomize.py`` of whatever lies there. Here the command and its environment are the server's own:
+Python runs isolated (``-I``), the variables are listed, and the request goes through standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from monailabel.utils.async_tasks import utils as background
+
+import cardiolabel
+from lib.server.errors import refused
+
+logger = logging.getLogger(__name__)
+
+VARIABLES = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP"),
+        *("LD_LIBRARY_PATH", "SYSTEMROOT", "XDG_CACHE_HOME", "XDG_STATE_HOME"),
+    }
+)
+"""What such a process needs of the system."""
+
+PREFIXES = (
+    *("LC_", "MONAI_LABEL_", "CARDIOLABEL_"),
+    *("CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "KMP_", "PG"),
+)
+"""Beginnings of further ones: settings of the server, of its libraries' threads and GPUs, of PostgreSQL."""
+
+SILENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "RAY_USAGE_STATS_ENABLED": "0"}
+"""No library reports its use from here; MLflow, which MONAI Label's trainers import, would."""
+
+_SOURCE = Path(next(iter(cardiolabel.__path__))).parent
+_TASK = Path(__file__).parents[2] / "task.py"
+_GPUS = re.compile(r"[0-9]{1,3}(,[0-9]{1,3}){0,63}")
+_MODULE = (
+    "import runpy, sys; sys.path.insert(0, sys.argv[1]); import cardiolabel; "
+    "sys.path.append(sys.path.pop(0)); del sys.argv[:2]; "
+    "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
+_SHOWN_LINES = 20
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those variables of the server that a process beside it gets.
+
+    Examples
+    --------
+    >>> environment({"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "/x", "LD_PRELOAD": "/x.so"}) == {
+    ...     "PATH": "/bin", "LC_ALL": "C", **SILENT
+    ... }
+    True
+    """
+    return {
+        name: value for name, value in variables.items() if name in VARIABLES or name.startswith(PREFIXES)
+    } | SILENT
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """Run a module isolated, with `cardiolabel` from where the server has it."""
+    return [*_python(), "-c", _MODULE, str(_SOURCE), module, *arguments]
+
+
+def run_task(
+    task: dict[str, Any], method: str, callback: Callable[[dict[str, Any]], None] | None = None
+) -> None:
+    """Run a task to its end; to be used instead of MONAI Label's ``_task_func``, which this is told by.
+
+    Parameters
+    ----------
+    task : dict
+        Its record, which is kept up to date: ``status``, the last lines as ``details``, ``end_ts``.
+    method : str
+        ``train``, ``batch_infer`` or ``scoring``.
+    callback : callable, optional
+        Told the record at the end.
+    """
+    log, lines = logging.getLogger(f"task_{method}"), deque[str](maxlen=_SHOWN_LINES)
+    running = background.background_processes[method]
+    task["details"], ended_well = lines, False
+    try:
+        process = _started(method, task["request"])
+        running[task["id"]] = process
+        task["status"] = "RUNNING"
+        for line in process.stdout or ():
+            if line.strip():
+                log.info("%s", line.rstrip())
+                lines.append(line.rstrip())
+        ended_well = process.wait() == 0
+    except OSError as error:
+        logger.error("no process for a task could be started: %s", error.strerror)
+    finally:
+        running.pop(task["id"], None)
+        task["end_ts"] = datetime.today().strftime("%Y-%m-%d %H:%M:%S")
+        if task["status"] != "STOPPED":
+            task["status"] = "DONE" if ended_well else "ERROR"
+    if callback:
+        callback(task)
+
+
+def _started(method: str, request: Mapping[str, Any]) -> subprocess.Popen[str]:
+    process = subprocess.Popen(  # noqa: S603  the app's own command
+        [*_python(), str(_TASK), str(_SOURCE), method],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        encoding="utf-8", errors="replace",
+        env={**environment(os.environ), **_chosen(method, request)},
+    )  # fmt: skip
+    if process.stdin:
+        with suppress(BrokenPipeError), process.stdin as pipe:  # it may have ended already, and says why
+            pipe.write(json.dumps(request))
+    return process
+
+
+def _chosen(method: str, request: Mapping[str, Any]) -> dict[str, str]:
+    """Variables that depend on a task: the GPUs, which are nothing but numbers."""
+    gpus = str(request.get("gpus") or "all")
+    if gpus != "all" and not _GPUS.fullmatch(gpus):
+        raise refused(422, "bad_params", "gpus: expected all, or numbers with commas between them")
+    found = {} if gpus == "all" else {"CUDA_VISIBLE_DEVICES": gpus}
+    return {**found, "MONAI_LABEL_DATASTORE_AUTO_RELOAD": "false"} if method == "train" else found
+
+
+def _python() -> list[str]:
+    """Python without its variables, the current folder and the user's own packages; names are UTF-8."""
+    return [sys.executable, "-I", "-X", "utf8"]

@@ -1,0 +1,110 @@
+"""The studies folder, its records and the models, shared by inference, strategies and routes."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cardiolabel.active_learning.worklist import Worklist
+from cardiolabel.domain import Clip, Spacing
+from cardiolabel.errors import CardiolabelError
+from cardiolabel.evaluation.annotators.agreement import agreement_json
+from cardiolabel.inference.engines.threads import leave_cores_to
+from cardiolabel.models.models import Models
+from cardiolabel.store.store import Store
+from cardiolabel.studies.corrections import Corrections
+from cardiolabel.studies.patient_memory import PatientMemory
+from cardiolabel.studies.reading import Reading
+from cardiolabel.studies.studies import Studies
+from cardiolabel.system.file_cache import BoundedCache
+from cardiolabel.system.memory_budget import budget
+from cardiolabel.uncertainty.ef_distribution import Way
+from lib.files.viewer_images import ViewerImages
+
+logger = logging.getLogger(__name__)
+
+
+class Engine:
+    """One studies folder with its records, and the models once their weights are there.
+
+    Without weights the studies are still listed and measured from their labels; each request for a model
+    looks for its weights again, so that putting them back needs no new start.
+
+    Parameters
+    ----------
+    folder : Path
+        The studies folder.
+    models : Models
+        Those that are served, the preferred first.
+    database_url : str or None
+        Where the records are; None for a file within the studies folder.
+    watch : bool
+        Notice label files that something else writes or removes.
+    read_only : bool
+        Leave the studies folder as it is.
+    """
+
+    def __init__(
+        self, folder: Path, *, models: Models, database_url: str | None, watch: bool, read_only: bool = False
+    ) -> None:
+        self.models = models
+        self.studies = Studies(folder, models=models, spreads_pct=self._spreads_pct)
+        self.viewer_images = ViewerImages(self.studies, read_only=read_only)
+        self.store = Store(folder, records=self.studies.by_id, url=database_url, watch=watch)
+        self.worklist = Worklist(self.studies, self.store)
+        self.corrections = Corrections(self.studies, self.store)
+        self._agreement: BoundedCache[dict[str, Any]] = BoundedCache(1, size_of=lambda _: 1)
+
+    def reload(self) -> None:
+        """Read the weights of the loaded models anew, and compare every file of the folder with its record.
+
+        Raises
+        ------
+        MissingWeightsError, CorruptWeightsError
+            A model cannot be read; all go on as they were.
+        """
+        self.models.reload()
+        self.store.sync.refresh()
+
+    def warm_up(self) -> None:
+        """Let the first model predict an empty frame, so that no request waits for libraries.
+
+        From then on this process is for predictions: training has its own.
+        """
+        try:
+            empty = Clip(np.zeros((1, 64, 64), dtype=np.uint8), Spacing(row_mm=1, col_mm=1))
+            predictor = self.models.named(self.models.names[0])
+            predictor.predict(empty)
+            leave_cores_to(predictor.engine)
+            self.worklist.warm_up()
+        except CardiolabelError as error:
+            logger.warning("not warmed up: %s", error)
+        # What is there now stays. To look through it for garbage would take some request 0.4 s now and then.
+        gc.collect()
+        gc.freeze()
+
+    def _spreads_pct(self, patient: str) -> tuple[str, Mapping[Way, float]] | None:
+        return self.worklist.spreads_pct(patient)
+
+    def agreement(self) -> dict[str, Any]:
+        """How well annotators agree, compared anew where somebody has saved since."""
+        readings = self.corrections.readings()
+
+        def compared() -> dict[str, Any]:
+            # One patient after the other, of whom two masks of each image are compared.
+            patients = {self.studies.record(one.image_id).patient for one in readings if self._has(one)}
+            needed = [PatientMemory.of(self.studies.of_patient(patient)).needed for patient in patients]
+            with budget.reserved(
+                "the annotators' masks", min(2 * max(needed, default=0), budget.limit_bytes)
+            ):
+                return agreement_json(readings, self.studies)
+
+        return self._agreement.get(tuple(readings), compared)
+
+    def _has(self, reading: Reading) -> bool:
+        return reading.image_id in self.studies.by_id()

@@ -1,0 +1,36 @@
+"""Why the server cannot start, in one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from cardiolabel.errors import CardiolabelError
+from lib.security.environment import Environment
+
+_PREFIX = Environment.model_config["env_prefix"]
+
+
+@contextmanager
+def clear_start() -> Iterator[None]:
+    """Say what is wrong with a setting or the studies folder; `logs` keeps the traceback to itself."""
+    try:
+        yield
+    except (CardiolabelError, HTTPException, ValidationError, OSError) as error:
+        sys.stderr.write(f"cardiolabel: the server cannot start: {_message(error)}\n")
+        raise
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, HTTPException):
+        return str(error.detail["message"] if isinstance(error.detail, dict) else error.detail)
+    if isinstance(error, ValidationError):
+        return "; ".join(
+            f"{_PREFIX}{str(one['loc'][0]).upper()}={str(one['input'])[:80]!r}: {one['msg'].lower()}"
+            for one in error.errors()
+        )
+    return str(error)

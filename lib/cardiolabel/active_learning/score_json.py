@@ -1,0 +1,87 @@
+"""A patient's score as JSON, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiolabel.active_learning.patient_score import ImageScore, PatientScore
+from cardiolabel.domain import Convention, Method
+from cardiolabel.inference.predictor import UsedModel
+from cardiolabel.uncertainty.calibration import Calibration
+from cardiolabel.uncertainty.ef_distribution import Way
+from cardiolabel.uncertainty.ef_intervals import with_intervals
+from cardiolabel.uncertainty.half_precision_text import packed, unpacked
+
+Score = dict[str, Any]
+
+
+def score_json(score: PatientScore, used: UsedModel, calibrations: Mapping[str, Calibration]) -> Score:
+    """JSON-safe form.
+
+    ``ef``: rows of method, convention, EF, its interval and its spread, the most trusted method first; by
+    image the ``shares`` of the variance of the first one, and in ``images`` the doubts; ``embedding``, the
+    mean of the images.
+    """
+    best = score.best()
+    predicted = [one.image_id for one in score.images if one.entropy is not None]
+    spreads = {way: draws.spread_pct for way, draws in score.draws.items()}
+    study = with_intervals(score.study, calibrations, predicted=predicted, spreads_pct=spreads)
+    rows = {(row.method, row.convention): row for row in study.rows}
+    return {
+        "model": used.as_dict(),
+        "ef": [
+            {
+                "method": str(way[0]), "convention": str(way[1]), "ef_pct": _rounded(rows[way].ef_pct, 2),
+                "ef_low_pct": _rounded(rows[way].ef_low_pct, 2),
+                "ef_high_pct": _rounded(rows[way].ef_high_pct, 2), "spread_pct": round(spread, 3),
+            }
+            for way, spread in spreads.items()
+        ],
+        "shares": {image: round(share, 3) for image, share in best[1].share.items()} if best else {},
+        "reason": score.reason,
+        "images": {one.image_id: _image_json(one) for one in score.images},
+        "embedding": packed(np.mean([one.embedding for one in score.images], axis=0)),
+    }  # fmt: skip
+
+
+def unscorable_json(reason: str, used: UsedModel) -> Score:
+    """Of a patient that has no image a model could be asked about."""
+    return {
+        "model": used.as_dict(), "ef": [], "shares": {}, "reason": reason, "images": {}, "embedding": None,
+    }  # fmt: skip
+
+
+def unreadable_json() -> dict[str, Any]:
+    """Of an image that cannot be read."""
+    return {"entropy": None, "disagreement": None, "expected_dice": None, "flags": ["unreadable"]}
+
+
+def spreads_of(score: Score) -> dict[Way, float]:
+    """Spread of EF in points by method and convention."""
+    return {(Method(row["method"]), Convention(row["convention"])): row["spread_pct"] for row in score["ef"]}
+
+
+def entropy_of(score: Score) -> float | None:
+    """Mean entropy of the images without a mask that a person drew."""
+    known = [one["entropy"] for one in score["images"].values() if one["entropy"] is not None]
+    return float(np.mean(known)) if known else None
+
+
+def embedding_of(score: Score) -> NDArray[np.float32] | None:
+    """The mean of the images; None of a patient that could not be scored."""
+    return unpacked(score["embedding"]) if score["embedding"] else None
+
+
+def _image_json(one: ImageScore) -> dict[str, Any]:
+    return {
+        "entropy": _rounded(one.entropy, 4), "disagreement": _rounded(one.disagreement, 4),
+        "expected_dice": _rounded(one.expected_dice, 4), "flags": list(one.flags),
+    }  # fmt: skip
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

@@ -1,1 +1,0 @@
-"""What was done on a server, by whom and when, without names of patients."""

@@ -1,0 +1,1 @@
+"""How well annotators agree on images that they both segmented: masks and EF."""

@@ -1,0 +1,75 @@
+"""EF by two annotators: of a patient, and its bias and limits over patients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cardiolabel.domain import Convention, Method
+from cardiolabel.errors import MeasurementError
+from cardiolabel.measurements.agreement import Agreement, agreement
+from cardiolabel.measurements.records import PatientRow
+from cardiolabel.reporting.rounding import rounded
+
+CASES = "patients with an EF from both annotators"
+
+_LIMITS = (
+    "bias_pct", "sd_pct", "lower_limit_pct", "upper_limit_pct", "mean_absolute_difference_pct",
+    "bias_interval_pct", "lower_limit_interval_pct", "upper_limit_interval_pct",
+)  # fmt: skip
+
+
+def ef_row(rows: tuple[PatientRow, ...], names: tuple[str, str]) -> dict[str, Any]:
+    """A patient's EF of one method and convention by both annotators, and by how much they differ."""
+    one, other = rows
+    difference = None if one.ef_pct is None or other.ef_pct is None else one.ef_pct - other.ef_pct
+    return {
+        "method": str(one.method),
+        "convention": str(one.convention),
+        "ef_pct": {name: rounded(row.ef_pct) for name, row in zip(names, rows, strict=True)},
+        "ef_difference_pct": rounded(difference),
+        "reasons": {name: row.reason for name, row in zip(names, rows, strict=True)},
+    }
+
+
+def ef_agreement(kind: tuple[str, str], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Bias and limits of one method and convention over patients, or the reason why not."""
+    known = [list(row["ef_pct"].values()) for row in rows if row["ef_difference_pct"] is not None]
+    pairs = np.array(known, dtype=np.float64).reshape(-1, 2)
+    found, reason = None, ""
+    try:
+        found = agreement(pairs[:, 0], pairs[:, 1], cases=CASES)
+    except MeasurementError as error:
+        reason = _shared_reason(rows) or str(error)
+    return {
+        "method": kind[0],
+        "convention": kind[1],
+        "n": len(pairs),
+        **_limits_json(found),
+        "reason": reason,
+    }
+
+
+def _limits_json(found: Agreement | None) -> dict[str, Any]:
+    if found is None:
+        return dict.fromkeys(_LIMITS)
+    lower, upper = found.limits
+    numbers = (found.bias, found.sd, lower, upper, found.mae)
+    intervals = ((found.bias, found.bias_margin), (lower, found.limit_margin), (upper, found.limit_margin))
+    values = [rounded(number) for number in numbers]
+    ends = [[rounded(at - margin), rounded(at + margin)] for at, margin in intervals]
+    return dict(zip(_LIMITS, [*values, *ends], strict=True))
+
+
+def _shared_reason(rows: list[dict[str, Any]]) -> str:
+    """The one reason why no annotator has an EF of any patient, if it is one."""
+    if any(value is not None for row in rows for value in row["ef_pct"].values()):
+        return ""
+    reasons = {reason for row in rows for reason in row["reasons"].values()}
+    return reasons.pop() if len(reasons) == 1 else ""
+
+
+def trust(kind: tuple[str, str]) -> tuple[int, int]:
+    """Order of methods and conventions, the one to look at first first."""
+    return list(Method).index(Method(kind[0])), list(Convention).index(Convention(kind[1]))

@@ -1,0 +1,1 @@
+"""Comparisons, simulations, replays and benchmarks: long runs that answer a question."""

@@ -1,0 +1,1 @@
+"""What reading, inference, measuring and serving cost."""

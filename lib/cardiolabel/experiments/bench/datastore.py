@@ -1,0 +1,103 @@
+"""Saving labels and handing out images in small and large studies folders, beside MONAI Label's datastore."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from monailabel.datastore.local import LocalDatastore
+
+from cardiolabel.domain import Phase, Record, View
+from cardiolabel.experiments.bench.figures import Found, Progress, Target
+from cardiolabel.store.store import Store
+from cardiolabel.store.versions import FINAL
+from cardiolabel.store.writer import Save
+
+SIZES = (100, 1000, 10_000)
+
+_CALLS, _STOCK_CALLS = 60, 5
+_MASK = bytes(3000)
+"""The store does not look into what it keeps."""
+
+
+def bench_datastore(
+    *, home: Path, sizes: Sequence[int] = SIZES, on_progress: Progress = lambda done, total, what: None
+) -> list[Found]:
+    """Median times of saves and hand-outs in folders of ``sizes`` images, made in ``home``."""
+    stores = {count: _store(_folder(home / f"ours-{count}", count)) for count in sizes}
+    found: list[Found] = []
+    try:
+        save = _in_turns({count: _saving(store, count) for count, store in stores.items()})
+        hand_out = _in_turns({count: _handing_out(store) for count, store in stores.items()})
+    finally:
+        for store in stores.values():
+            store.close()
+    on_progress(1, 1 + len(sizes), "datastore")
+    part = "datastore"
+    for count in sizes:
+        found.append(Found(part, f"save a label, {count} images", save[count], "ms"))
+        found.append(Found(part, f"hand out the next image, {count} images", hand_out[count], "ms"))
+        label = home / "label.nii.gz"
+        label.write_bytes(_MASK)
+        stock_ms = _stock_save_ms(_folder(home / f"stock-{count}", count), label)
+        found.append(Found(part, f"stock: save a label, {count} images", stock_ms, "ms"))
+        on_progress(2 + sizes.index(count), 1 + len(sizes), "datastore")
+    few, many = min(sizes), max(sizes)
+    for what, times in (("save", save), ("hand out", hand_out)):
+        ratio = times[many] / times[few]
+        found.append(Found(part, f"{what}, {many} images over {few}", ratio, "x", Target(most=1.5)))
+    return found
+
+
+def _folder(path: Path, count: int) -> Path:
+    path.mkdir(parents=True)
+    for number in range(count):
+        (path / f"p{number:05d}.nii.gz").write_bytes(b"an image")
+    return path
+
+
+def _store(folder: Path) -> Store:
+    records = {
+        path.name.removesuffix(".nii.gz"): Record(
+            path.name.removesuffix(".nii.gz"), path.name[:6], View.A4C, Phase.ED, "made", path
+        )
+        for path in sorted(folder.glob("*.nii.gz"))
+    }
+    return Store(folder, records=lambda: records)
+
+
+def _saving(store: Store, count: int) -> Callable[[int], object]:
+    def work(turn: int) -> object:
+        image_id = f"p{turn * 7919 % count:05d}"
+        return store.writer.save(image_id, FINAL, lambda path: path.write_bytes(_MASK), Save(author="one"))
+
+    return work
+
+
+def _handing_out(store: Store) -> Callable[[int], object]:
+    return lambda turn: store.hand_out(f"annotator {turn}", seconds=1)
+
+
+def _in_turns(works: dict[int, Callable[[int], object]]) -> dict[int, float]:
+    """Median ms of each work, in turns, so that other load costs all of them alike."""
+    taken: dict[int, list[float]] = {count: [] for count in works}
+    for turn in range(_CALLS):
+        for count, work in works.items():
+            begun = time.perf_counter()
+            work(turn)
+            taken[count].append(1e3 * (time.perf_counter() - begun))
+    return {count: statistics.median(times) for count, times in taken.items()}
+
+
+def _stock_save_ms(folder: Path, label: Path) -> float:
+    logging.getLogger("monailabel").setLevel(logging.ERROR)
+    store = LocalDatastore(str(folder), extensions=["*.nii.gz"], auto_reload=False)
+    taken = []
+    for turn in range(_STOCK_CALLS):
+        begun = time.perf_counter()
+        store.save_label(f"p{turn:05d}", str(label), FINAL, {})
+        taken.append(1e3 * (time.perf_counter() - begun))
+    return statistics.median(taken)

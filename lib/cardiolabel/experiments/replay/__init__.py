@@ -1,0 +1,1 @@
+"""Rounds of annotation and retraining replayed through a server."""

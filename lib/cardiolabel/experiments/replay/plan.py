@@ -1,0 +1,129 @@
+"""Which patients take which part in a replay, and the studies folder that its server is given."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from cardiolabel.domain import Record, View
+from cardiolabel.errors import DatasetError
+from cardiolabel.io.files import atomic
+from cardiolabel.records import manifest
+from cardiolabel.records.patient_split import HELD_BACK
+
+_PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Patients of each round, those that the server judges candidates by, and those that the report is of.
+
+    No patient is in two parts. ``settings`` are what else a replay was begun with.
+    """
+
+    rounds: tuple[tuple[str, ...], ...]
+    judges: tuple[str, ...]
+    reported: tuple[str, ...]
+    settings: dict[str, object]
+
+
+def draw_plan(
+    records: Sequence[Record],
+    rounds: Sequence[int],
+    *,
+    judges: int,
+    seed: int,
+    settings: dict[str, object],
+) -> Plan:
+    """Choose patients: reported ones are those that the official split holds back.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Images with labels.
+    rounds : sequence of int
+        Patients with labels after each round, growing.
+    judges : int
+        Patients with labels from the beginning, whom nothing is learned from.
+    seed : int
+        Another seed draws others.
+    settings : dict
+        JSON-safe.
+
+    Raises
+    ------
+    DatasetError
+        The numbers do not grow, there are too few patients, or none is held back.
+    """
+    if not rounds or list(rounds) != sorted({*rounds}) or rounds[0] < 1:
+        raise DatasetError("expected growing numbers of patients, such as 20,40,80")
+    reported = {record.patient for record in records if record.split in HELD_BACK}
+    free = [record for record in records if record.patient not in reported]
+    there, wanted = len({record.patient for record in free}), rounds[-1] + judges
+    if not reported:
+        raise DatasetError("no patient to report on: the manifest has no split VAL or TEST")
+    if there < wanted:
+        raise DatasetError(f"{wanted} patients are needed besides those held back; there are {there}")
+    parts: list[tuple[str, ...]] = []
+    for patients in (*rounds, wanted):  # each holds those before
+        _, chosen = manifest.split_by_patient(free, holdout=patients, seed=seed)
+        known = {patient for part in parts for patient in part}
+        parts.append(tuple(sorted({record.patient for record in chosen} - known)))
+    return Plan(tuple(parts[:-1]), parts[-1], tuple(sorted(reported)), settings)
+
+
+def begin(plan: Plan, records: Sequence[Record], labels: Path, out: Path) -> Path:
+    """The server's studies folder: rounds without labels, judges with theirs; made once.
+
+    Parameters
+    ----------
+    plan : Plan
+    records : sequence of Record
+        Images with labels.
+    labels : Path
+        Folder of ``<image_id>.nii.gz``.
+    out : Path
+        The replay's folder.
+
+    Raises
+    ------
+    DatasetError
+        ``out`` was begun otherwise.
+    OSError
+        ``out`` cannot be written.
+    """
+    studies, begun = out / "studies", out / _PLAN
+    said = json.dumps(asdict(plan), indent=1) + "\n"
+    if begun.exists():
+        if begun.read_text(encoding="utf-8") != said:
+            raise DatasetError(f"{out}: begun with other settings or patients; give another --out")
+        return studies
+    (studies / "labels" / "final").mkdir(parents=True, exist_ok=True)
+    order = [*(patient for one in plan.rounds for patient in one), *plan.judges]
+    place = {patient: number for number, patient in enumerate(order)}
+    mine = sorted((one for one in records if one.patient in place), key=lambda one: place[one.patient])
+    copied = []
+    for record in mine:
+        judges = record.patient in plan.judges
+        target = studies / f"{record.image_id}.nii.gz"
+        shutil.copy(record.path, target)
+        if judges:
+            shutil.copy(labels / target.name, studies / "labels" / "final")
+        copied.append(replace(record, path=target, split="VAL" if judges else "TRAIN"))
+    manifest.write(copied, studies)
+    with atomic(begun) as draft:
+        draft.write_text(said, encoding="utf-8")
+    return studies
+
+
+def labelled(studies: Path, views: frozenset[View]) -> list[Record]:
+    """Images of some views that have a final label, in the folder's order."""
+    labels = studies / "labels" / "final"
+    return [
+        record
+        for record in manifest.scan(studies)
+        if record.view in views and (labels / f"{record.image_id}.nii.gz").is_file()
+    ]

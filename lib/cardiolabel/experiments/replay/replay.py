@@ -1,0 +1,290 @@
+"""Annotation in rounds through a real server and client, each followed by a retraining."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cardiolabel.domain import Record
+from cardiolabel.experiments import servers
+from cardiolabel.experiments.replay.annotator import Annotator
+from cardiolabel.experiments.replay.plan import begin, draw_plan, labelled
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.io import nifti
+from cardiolabel.io.files import atomic
+from cardiolabel.models.versions import Versions
+from cardiolabel.networks.registry import build
+from cardiolabel.networks.weights import ModelCard, read_card, save_model
+from cardiolabel.system.readable_text import readable_text
+from cardiolabel.training import training_recipe
+from cardiolabel.training.fit import FitProgress
+from cardiolabel.training.retraining.figures import figures
+from cardiolabel.training.train import train
+from cardiolabel.training.training_recipe import TrainingRecipe
+
+Progress = Callable[[int, int, str], None]
+
+_ROUNDS = "rounds.json"
+_NOTHING = "nothing"
+"""What a model was trained on that a replay begins with."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a replay is asked for.
+
+    Parameters
+    ----------
+    rounds : tuple of int
+        Patients with labels after each round, growing.
+    images : int
+        Training images of each round, about, whatever it has to learn from.
+    scratch_images : int
+        Of a training from scratch on the same labels, to compare with; 0 for none.
+    scratch_rounds : tuple of int
+        Of which rounds (patients with labels) there is one.
+    judges : int
+        Patients by whom the server judges candidates.
+    seed : int
+    """
+
+    rounds: tuple[int, ...] = (20, 40, 80, 160, 320)
+    images: int = 3000
+    scratch_images: int = 0
+    scratch_rounds: tuple[int, ...] = ()
+    judges: int = 40
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Means over patients whom neither the server nor the model ever saw: Dice and EF error in points."""
+
+    dice: float
+    lv_dice: float
+    ef_mae_pct: float | None
+    patients: int
+    ef_patients: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round; what has not happened yet is None.
+
+    ``patients`` have labels after it. ``offered_lv_dice`` is that of the predictions which were corrected, by
+    the model ``offered_by``. ``training_s`` runs from the request to the verdict.
+    """
+
+    patients: int
+    images: int | None = None
+    annotation_s: float | None = None
+    offered_lv_dice: float | None = None
+    offered_by: str = ""
+    epochs: int | None = None
+    training_s: float | None = None
+    version: int | None = None
+    reason: str = ""
+    served: Quality | None = None
+    scratch: Quality | None = None
+    scratch_s: float | None = None
+
+
+def replay(
+    model: str,
+    studies: Path,
+    *,
+    out: Path,
+    app: Path,
+    settings: Settings | None = None,
+    on_progress: Progress = lambda done, total, what: None,
+) -> list[Round]:
+    """Annotate a dataset that has labels, round by round; run again to go on after an interruption.
+
+    The server begins with an untrained network, so that nothing it is judged by is known to it. Its first
+    retraining is from scratch, later ones are from what is published.
+
+    Parameters
+    ----------
+    model : str
+        Of the app, with a recipe of that name.
+    studies : Path
+        A studies folder with ``labels/final`` and an official split; what that holds back is reported on.
+    out : Path
+        Created where missing: the server's studies and app, and ``rounds.json``.
+    app : Path
+        The server app; its models are left out.
+    settings : Settings, optional
+    on_progress : callable
+        Told done, total and what is being done.
+
+    Raises
+    ------
+    DatasetError
+        Too few patients, or ``out`` was begun otherwise.
+    ServerError, ReplayError
+        The server does not start, or refuses something.
+    OSError
+        ``out`` cannot be written.
+    """
+    asked = settings or Settings()
+    recipe = training_recipe.read(model)
+    records = labelled(studies, recipe.form.views)
+    labels = studies / "labels" / "final"
+    plan = draw_plan(
+        records,
+        asked.rounds,
+        judges=asked.judges,
+        seed=asked.seed,
+        settings={"model": model, **asdict(asked)},
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    begin(plan, records, labels, out)
+    _begin_app(app, out / "app", recipe)
+    run = _Replay(recipe, studies, out, asked, on_progress)
+    run.reported = [record for record in records if record.patient in set(plan.reported)]
+    with servers.running(
+        out / "app", out / "studies", conf=servers.quiet(model), home=out / "home"
+    ) as server:
+        run.annotator = Annotator(f"http://127.0.0.1:{server.port}", model, labels, out / "home" / "client")
+        for number, patients in enumerate(plan.rounds):
+            run.round(number, {one.image_id: one for one in records if one.patient in set(patients)})
+    for number in range(len(plan.rounds)):
+        run.scratch(number, [patient for part in plan.rounds[: number + 1] for patient in part])
+    return run.rounds
+
+
+def _begin_app(app: Path, own: Path, recipe: TrainingRecipe) -> None:
+    """A copy of the app whose only model was never trained."""
+    if (own / "model" / f"{recipe.name}.json").is_file():  # written last
+        return
+    left_out = shutil.ignore_patterns("model", "logs", "__pycache__")
+    shutil.copytree(app, own, ignore=left_out, dirs_exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    arguments = {"out_channels": recipe.form.channels, **recipe.arguments}
+    network = build(recipe.network, arguments)
+    card = ModelCard(
+        name=recipe.name, version="0.0.0", network=recipe.network,
+        arguments={key: value for key, value in arguments.items() if key != "pretrained"},
+        recipe=recipe.form.name, trained_on=_NOTHING, licence=_NOTHING, size_px=recipe.size_px,
+    )  # fmt: skip
+    save_model(network, card, folder=own / "model")
+
+
+class _Replay:
+    """A replay with what is known of its rounds, stored after each step."""
+
+    annotator: Annotator
+    reported: list[Record]
+
+    def __init__(
+        self, recipe: TrainingRecipe, studies: Path, out: Path, settings: Settings, on_progress: Progress
+    ) -> None:
+        self._recipe, self._studies, self._out, self._settings = recipe, studies, out, settings
+        self._on_progress = on_progress
+        self.rounds = _read(out / _ROUNDS) or [Round(patients) for patients in settings.rounds]
+
+    def round(self, number: int, wanted: dict[str, Record]) -> None:
+        """Annotate, retrain, and judge what is served then."""
+        total, this = len(wanted), f"round {number + 1}"
+        if self.rounds[number].images is None:
+            done = {path.name.removesuffix(".nii.gz") for path in self._labels.glob("*.nii.gz")}
+            left = {image_id: record for image_id, record in wanted.items() if image_id not in done}
+            version = read_card(self._recipe.name, self._served).version
+            found = self.annotator.annotate(
+                left, version=version,
+                on_progress=lambda corrected: self._on_progress(corrected, total, f"{this}: correcting"),
+            )  # fmt: skip
+            self._note(
+                number, images=found.images, annotation_s=found.seconds, offered_by=version,
+                offered_lv_dice=found.offered_lv_dice,
+            )  # fmt: skip
+        if self.rounds[number].training_s is None:
+            epochs = max(1, round(self._settings.images / self._frames()))
+            begun = time.monotonic()
+            status = self.annotator.retrain(
+                {"epochs": epochs, "from_scratch": not Versions(self._weights).served(self._recipe.name)},
+                on_progress=lambda said: self._on_progress(
+                    said.get("done", 0), said.get("total", 0), f"{this}: {said.get('state', 'starting')}"
+                ),
+            )
+            self._note(
+                number, epochs=epochs, training_s=time.monotonic() - begun, version=status["version"],
+                reason=status["reason"],
+            )  # fmt: skip
+        if self.rounds[number].served is None:
+            self._note(number, served=self._quality(self._served, f"{this}: reporting"))
+
+    def scratch(self, number: int, patients: list[str]) -> None:
+        """Train on the same labels from scratch, where that is asked for."""
+        asked, known = self._settings, self.rounds[number]
+        if not asked.scratch_images or known.scratch or known.patients not in asked.scratch_rounds:
+            return
+        what = f"from scratch on {known.patients} patients"
+
+        def show(progress: FitProgress) -> None:
+            self._on_progress(progress.images, progress.budget, what)
+
+        found = labelled(self._out / "studies", self._recipe.form.views)
+        folder = self._out / "scratch" / str(known.patients)
+        mine = [record for record in found if record.patient in set(patients)]
+        trained = train(
+            replace(self._recipe, images=asked.scratch_images), mine, self._labels, out=folder,
+            version="scratch", trained_on=readable_text(self._studies.resolve().name), licence=_NOTHING,
+            on_progress=show,
+        )  # fmt: skip
+        self._note(number, scratch=self._quality(folder, what), scratch_s=trained.state.seconds)
+
+    @property
+    def _labels(self) -> Path:
+        return self._out / "studies" / "labels" / "final"
+
+    @property
+    def _weights(self) -> Path:
+        return self._out / "app" / "model"
+
+    @property
+    def _served(self) -> Path:
+        return Versions(self._weights).folder(self._recipe.name)
+
+    def _frames(self) -> int:
+        """Frames and slices that were drawn on and may be learned from."""
+        found = labelled(self._out / "studies", self._recipe.form.views)
+        files = [self._labels / f"{record.image_id}.nii.gz" for record in found if record.split == "TRAIN"]
+        return sum(int(nifti.read_mask(path).any(axis=(1, 2)).sum()) for path in files)
+
+    def _quality(self, weights: Path, what: str) -> Quality:
+        def show(done: int) -> None:
+            self._on_progress(done, len(self.reported), what)
+
+        predictor = Predictor.load(self._recipe.name, weights)
+        found = figures(predictor, self.reported, self._studies, on_progress=show)
+        errors = list(found.ef_error_pct.values())
+        return Quality(
+            float(np.mean(list(found.dice.values()))), float(np.mean(list(found.lv_dice.values()))),
+            float(np.mean(errors)) if errors else None, len(found.dice), len(errors),
+        )  # fmt: skip
+
+    def _note(self, number: int, **known: object) -> None:
+        self.rounds[number] = replace(self.rounds[number], **known)  # type: ignore[arg-type]
+        with atomic(self._out / _ROUNDS) as draft:
+            draft.write_text(
+                json.dumps([asdict(one) for one in self.rounds], indent=1) + "\n", encoding="utf-8"
+            )
+
+
+def _read(path: Path) -> list[Round]:
+    if not path.exists():
+        return []
+    found = []
+    for said in json.loads(path.read_text(encoding="utf-8")):
+        for part in ("served", "scratch"):
+            said[part] = Quality(**said[part]) if said[part] else None
+        found.append(Round(**said))
+    return found

@@ -1,0 +1,262 @@
+"""Each strategy chooses patients, a model learns from their labels, and patients it never saw judge it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cardiolabel.active_learning.diversity import thumbnail
+from cardiolabel.active_learning.patient_score import Seen, score_patient
+from cardiolabel.active_learning.selection import Candidate, rank, stratum_of
+from cardiolabel.domain import Convention, Record
+from cardiolabel.experiments.replay.plan import labelled
+from cardiolabel.experiments.simulation.settings import Settings, begin, pool_of
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.io import nifti
+from cardiolabel.io.files import atomic
+from cardiolabel.preprocessing.recipes import Recipe
+from cardiolabel.system.readable_text import readable_text
+from cardiolabel.training import training_recipe
+from cardiolabel.training.fit import FitProgress
+from cardiolabel.training.retraining.figures import figures
+from cardiolabel.training.train import train
+from cardiolabel.training.training_recipe import TrainingRecipe
+from cardiolabel.uncertainty.calibration import whole_spread_pct
+
+Progress = Callable[[int, int, str], None]
+
+FULL = "all patients"
+"""In place of a strategy: a model that learned from everyone."""
+
+_NO_MODEL = frozenset({"random", "stratified", "diversity"})
+"""Strategies that do without scores."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A model that has learned from a strategy's patients, judged by patients never selected from.
+
+    By patient, ``dice``: mean over structures; ``lv_dice``: the LV cavity alone; ``ef_error_pct``: absolute,
+    in points. ``chosen`` are the patients that it learned from. ``training_s`` is that of its last step.
+    """
+
+    strategy: str
+    seed: int
+    patients: int
+    chosen: tuple[str, ...]
+    dice: dict[str, float]
+    lv_dice: dict[str, float]
+    ef_error_pct: dict[str, float]
+    training_s: float
+
+
+def simulate(
+    recipe_name: str,
+    studies: Path,
+    *,
+    out: Path,
+    settings: Settings | None = None,
+    on_progress: Progress = lambda done, total, what: None,
+) -> list[Outcome]:
+    """Play active learning through; run again to go on after an interruption.
+
+    Each model goes on from that of the budget before, as a server's retraining does. All strategies of a
+    seed begin with the same model. Whoever is chosen is labelled as a whole. The model of all patients sees
+    as many images as those of the largest budget have.
+
+    Parameters
+    ----------
+    recipe_name : str
+        Training recipe of every step.
+    studies : Path
+        A studies folder with ``labels/final`` and an official split; what that holds back is reported on.
+    out : Path
+        Created where missing: a folder for each model, and what it was worth.
+    settings : Settings, optional
+    on_progress : callable
+        Told models done, models in all and what is being done.
+
+    Raises
+    ------
+    DatasetError
+        Too few patients, or ``out`` was begun otherwise.
+    OSError
+        ``out`` cannot be written.
+    """
+    asked = settings or Settings()
+    recipe = training_recipe.read(recipe_name)
+    recipe = replace(recipe, size_px=asked.size_px or recipe.size_px)
+    records = labelled(studies, recipe.form.views)
+    pool, _ = pool_of(records, asked)
+    out.mkdir(parents=True, exist_ok=True)
+    begin(out, recipe_name, studies, pool, asked)
+    run = _Simulation(recipe, records, pool, studies, out, asked, on_progress)
+    for seed in asked.seeds:
+        for strategy in asked.strategies:
+            run.play(strategy, seed)
+        run.play_all(seed)
+    return run.outcomes
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model by what it learned from; strategies that chose the same share it."""
+
+    folder: Path
+    chosen: tuple[str, ...]
+
+    @classmethod
+    def after(cls, before: _Model | None, chosen: tuple[str, ...], folder: Path) -> _Model:
+        history = f"{before.folder.name if before else ''} {json.dumps(sorted(chosen))}"
+        return cls(folder / f"{len(chosen)}-{hashlib.sha256(history.encode()).hexdigest()[:12]}", chosen)
+
+
+class _Simulation:
+    """A simulation with what is known of its models."""
+
+    def __init__(
+        self,
+        recipe: TrainingRecipe,
+        records: Sequence[Record],
+        pool: Sequence[str],
+        studies: Path,
+        out: Path,
+        settings: Settings,
+        on_progress: Progress,
+    ) -> None:
+        self._recipe, self._studies, self._out, self._settings = recipe, studies, out, settings
+        self._records: dict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            self._records[record.patient].append(record)
+        self._pool = pool
+        self._judges = [record for record in records if record.patient not in set(pool)]
+        self._on_progress = on_progress
+        self._candidates = {patient: _candidate(self._records[patient], recipe.form) for patient in pool}
+        self._total = len(settings.seeds) * (len(settings.strategies) * len(settings.budgets) + 1)
+        self.outcomes: list[Outcome] = []
+
+    def play(self, strategy: str, seed: int) -> None:
+        """One strategy through all budgets."""
+        model: _Model | None = None
+        for budget in self._settings.budgets:
+            chosen = self._grown(strategy, seed, model, budget)
+            model = self._learned(strategy, seed, chosen, model)
+
+    def play_all(self, seed: int) -> None:
+        """Everyone at once, with as many images as the other models have seen in the end."""
+        images = self._settings.images * len(self._settings.budgets)
+        self._learned(FULL, seed, tuple(self._pool), None, images=images)
+
+    def _grown(self, strategy: str, seed: int, model: _Model | None, budget: int) -> tuple[str, ...]:
+        """The patients of a model, and more up to a budget."""
+        path = self._out / "choices" / f"{strategy}-{seed}-{budget}.json"
+        if path.exists():
+            return tuple(json.loads(path.read_text(encoding="utf-8")))
+        chosen = model.chosen if model else ()
+        left = [self._candidates[patient] for patient in self._pool if patient not in set(chosen)]
+        if model is None and not (self._settings.own_start and strategy in {*_NO_MODEL, "hybrid"}):
+            strategy = "random"
+        if model and strategy not in _NO_MODEL:
+            left = self._scored(left, seed, model, least=budget - len(chosen))
+        done = [self._candidates[patient] for patient in chosen]
+        ranked = rank(strategy, left, labelled=done, seed=seed)
+        grown = (*chosen, *(choice.patient for choice in ranked[: budget - len(chosen)]))
+        with atomic(path) as draft:
+            draft.write_text(json.dumps(grown) + "\n", encoding="utf-8")
+        return grown
+
+    def _scored(self, left: list[Candidate], seed: int, model: _Model, *, least: int) -> list[Candidate]:
+        """Candidates, or so many of them, with what a model leaves open; it looks at each only once."""
+        if (most := self._settings.scored) is not None:
+            drawn = rank("random", left, seed=seed + len(model.chosen))[: max(most, least)]
+            left = [self._candidates[choice.patient] for choice in drawn]
+        known = model.folder / "scores.json"
+        scores = json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}
+        predictor = Predictor.load(self._recipe.name, model.folder, keep=False)
+        for done, one in enumerate(left, start=1):
+            if one.patient not in scores:
+                self._tell(f"seed {seed}, {len(model.chosen)} patients: scoring {done} of {len(left)}")
+                scores[one.patient] = self._score(one.patient, predictor)
+        with atomic(known) as draft:
+            draft.write_text(json.dumps(scores) + "\n", encoding="utf-8")
+        return [replace(one, **scores[one.patient]) for one in left]
+
+    def _score(self, patient: str, predictor: Predictor) -> dict[str, Any]:
+        images = [Seen(record, nifti.read(record.path)) for record in self._records[patient]]
+        score = score_patient(images, predictor, conventions=(Convention.GUIDELINE,))
+        entropies = [image.entropy for image in score.images if image.entropy is not None]
+        best = score.best()
+        return {
+            "entropy": float(np.mean(entropies)),
+            "ef_spread_pct": whole_spread_pct(best[1].spread_pct) if best else None,
+            "reason": score.reason,
+        }
+
+    def _learned(
+        self,
+        strategy: str,
+        seed: int,
+        chosen: tuple[str, ...],
+        before: _Model | None,
+        *,
+        images: int | None = None,
+    ) -> _Model:
+        """A model that goes on with the patients chosen, unless any strategy had it already, judged."""
+        model = _Model.after(before, chosen, self._out / "models" / str(seed))
+        known = model.folder / "outcome.json"
+        if not known.exists():
+            outcome = self._trained(strategy, seed, model, before, images or self._settings.images)
+            with atomic(known) as draft:
+                draft.write_text(json.dumps(asdict(outcome)) + "\n", encoding="utf-8")
+        said = json.loads(known.read_text(encoding="utf-8"))
+        self.outcomes.append(Outcome(**{**said, "strategy": strategy, "chosen": chosen}))
+        self._tell("")
+        return model
+
+    def _trained(
+        self, strategy: str, seed: int, model: _Model, before: _Model | None, images: int
+    ) -> Outcome:
+        what = f"{strategy}, seed {seed}, {len(model.chosen)} patients"
+
+        def show(progress: FitProgress) -> None:
+            self._tell(f"{what}: training {progress.images} of {progress.budget}")
+
+        records = [record for patient in model.chosen for record in self._records[patient]]
+        trained = train(
+            replace(self._recipe, seed=seed, images=images), records, self._studies / "labels" / "final",
+            out=model.folder, version="simulated", trained_on=readable_text(self._studies.resolve().name),
+            licence="as the training data", start=before.folder if before else None,
+            on_progress=show,
+        )  # fmt: skip
+        self._tell(f"{what}: judging")
+        found = figures(
+            Predictor.load(self._recipe.name, model.folder, keep=False), self._judges, self._studies
+        )
+        for left_over in (*model.folder.glob("samples-*.pt"), model.folder / "checkpoint.pt"):
+            left_over.unlink(missing_ok=True)
+        shutil.rmtree(model.folder / "tensorboard", ignore_errors=True)
+        return Outcome(
+            strategy, seed, len(model.chosen), model.chosen, found.dice, found.lv_dice, found.ef_error_pct,
+            trained.state.seconds,
+        )  # fmt: skip
+
+    def _tell(self, what: str) -> None:
+        self._on_progress(len(self.outcomes), self._total, what)
+
+
+def _candidate(records: Sequence[Record], recipe: Recipe) -> Candidate:
+    """A patient before any model has seen it."""
+    embeddings = []
+    for record in records:
+        clip = nifti.read(record.path).clip
+        frames = recipe.frames(clip, recipe.placement(clip))
+        embeddings.append(thumbnail(frames[len(frames) // 2, 0]))
+    return Candidate(records[0].patient, stratum=stratum_of(records), embedding=np.mean(embeddings, axis=0))

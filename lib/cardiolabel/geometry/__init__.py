@@ -1,0 +1,1 @@
+"""Shapes of masks: regions, outlines and landmarks as pixels."""

@@ -1,0 +1,248 @@
+"""Models by name: what each is made of, and each read when it is first asked for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardiolabel.domain import LabelSet, Record, View
+from cardiolabel.errors import CardiolabelError, CorruptWeightsError, ImageContentError, InputError
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.models.versions import Versions
+from cardiolabel.preprocessing.recipes import RECIPES
+from cardiolabel.system.file_cache import FileState
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """What a model is made of.
+
+    Parameters
+    ----------
+    name : str
+    recipe : str
+        A recipe that tells its labels and views. Weights of another recipe for the same views will do, if
+        they give these structures.
+    shares : str
+        The model whose weights it uses as long as there are none of its own name.
+    keeps : tuple of str
+        Structures of the recipe that its masks hold; all of them where empty.
+    """
+
+    name: str
+    recipe: str
+    shares: str = ""
+    keeps: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> LabelSet:
+        """What the values of its masks mean."""
+        labels = RECIPES[self.recipe].labels
+        kept = tuple(pair for pair in labels.values if not self.keeps or pair[0] in self.keeps)
+        return LabelSet(self.name, kept)
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Views that it is for."""
+        return tuple(view for view in View if view in RECIPES[self.recipe].views)
+
+    def weights(self, folder: Path) -> str:
+        """Name of its weights file in a folder, without suffix."""
+        own = not self.shares or Versions(folder).exist(self.name)
+        return self.name if own else self.shares
+
+
+SOURCES = {
+    source.name: source
+    for source in (
+        ModelSource("camus", "camus"),
+        ModelSource("echonet", "camus", shares="camus", keeps=("lv_cavity",)),
+        ModelSource("sunnybrook", "sax"),
+        ModelSource("acdc", "sax", shares="sunnybrook"),
+        ModelSource("landmarks", "landmarks"),
+    )
+}
+"""The models that this package knows by name."""
+
+
+def load(name: str, folder: Path) -> Predictor:
+    """One model of `SOURCES`, or of any other name whose weights are in the folder.
+
+    Raises
+    ------
+    MissingWeightsError, CorruptWeightsError
+        As `Predictor.load`.
+    """
+    known = SOURCES.get(name)
+    if known:
+        return Models([known], folder).named(name)
+    return Predictor.load(name, Versions(folder).folder(name))
+
+
+def check_view(name: str, views: Iterable[View], record: Record) -> None:
+    """Raise `ImageContentError` where an image is of a view that a model is not for."""
+    if record.view not in views:
+        allowed = ", ".join(view for view in View if view in views)
+        raise ImageContentError(
+            f"model {name} is for images of view {allowed}; {record.image_id} is of view {record.view}"
+            + ("; set it in manifest.csv" if record.view is View.UNKNOWN else "")
+        )
+
+
+class Models:
+    """Predictors by name, in order; safe to use from several threads.
+
+    A model's weights are read when it is first asked for, and looked for again as long as they are
+    missing. Models of the same weights share one network. Where another version is published, it is read
+    beside the work, and used from then on.
+
+    Parameters
+    ----------
+    sources : iterable of ModelSource
+        The models, those that are preferred first.
+    folder : Path
+        Folder of weights files.
+    """
+
+    def __init__(self, sources: Iterable[ModelSource] = (), folder: Path = Path()) -> None:
+        self._sources = {source.name: source for source in sources}
+        self._folder = folder
+        self._versions = Versions(folder)
+        self._ready: dict[str, Predictor] = {}
+        self._networks: dict[str, Predictor] = {}
+        self._served: dict[str, FileState | None] = {}
+        self._lock, self._following = threading.Lock(), threading.Lock()
+
+    @classmethod
+    def of(cls, *predictors: Predictor) -> Models:
+        """Models that are loaded already."""
+        made = cls(ModelSource(one.card.name, one.card.recipe) for one in predictors)
+        made._ready = {one.card.name: one for one in predictors}
+        return made
+
+    @property
+    def folder(self) -> Path:
+        """Folder of weights files."""
+        return self._folder
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All models, loaded or not."""
+        return tuple(self._sources)
+
+    def named(self, name: str) -> Predictor:
+        """One model.
+
+        Raises
+        ------
+        InputError
+            There is no such model.
+        MissingWeightsError, CorruptWeightsError
+            It cannot be used; nothing else is used instead.
+        """
+        if name not in self._sources:
+            raise InputError(f"no model {name!r}; there are: {', '.join(self._sources) or 'none'}")
+        if name not in self._ready:
+            with self._lock:
+                if name not in self._ready:
+                    self._ready[name] = self._load(self._sources[name], self._networks, self._served)
+        self._follow()
+        return self._ready[name]
+
+    def for_record(self, record: Record, model: str | None = None) -> Predictor:
+        """The model asked for, else the first one for the record's view.
+
+        Raises
+        ------
+        ImageContentError
+            No model, or not this one, is for that view.
+        InputError, MissingWeightsError, CorruptWeightsError
+            As `named`.
+        """
+        if model is not None and model in self._sources:
+            check_view(model, self._sources[model].views, record)
+        return self.named(model or self._first(record))
+
+    def loaded_for(self, record: Record, model: str | None = None) -> Predictor | None:
+        """As `for_record`, but nothing is read: None where that would be needed, or would fail."""
+        try:
+            return self._ready.get(model or self._first(record))
+        except ImageContentError:
+            return None
+
+    def is_loaded(self, name: str) -> bool:
+        """Whether a model's weights have been read."""
+        return name in self._ready
+
+    def engine_name(self, name: str) -> str | None:
+        """What computes a model; None until its weights have been read."""
+        ready = self._ready.get(name)
+        return ready.engine.name if ready else None
+
+    def reload(self) -> None:
+        """Read the weights of all loaded models anew; those in use stay where one of them fails.
+
+        Raises
+        ------
+        MissingWeightsError, CorruptWeightsError
+            As `named`.
+        """
+        with self._lock:
+            networks: dict[str, Predictor] = {}
+            served: dict[str, FileState | None] = {}
+            ready = {name: self._load(self._sources[name], networks, served) for name in self._ready}
+            self._ready, self._networks, self._served = ready, networks, served
+
+    def _follow(self) -> None:
+        """Where other versions are served by now, read them beside the work."""
+        if not self._networks:  # they were given, not read
+            return
+        names = {self._sources[name].weights(self._folder) for name in tuple(self._ready)}
+        now = {weights: self._versions.state(weights) for weights in names}
+        if now == self._served or not self._following.acquire(blocking=False):
+            return
+
+        def follow() -> None:
+            try:
+                self.reload()
+            except (CardiolabelError, OSError) as error:
+                self._served = now  # not again until yet another is served
+                logger.warning("the models go on as they were: %s", error)
+            finally:
+                self._following.release()
+
+        threading.Thread(target=follow, name="models", daemon=True).start()
+
+    def _first(self, record: Record) -> str:
+        """Name of the first model for a record's view."""
+        for name, source in self._sources.items():
+            if record.view in source.views:
+                return name
+        if not self._sources:
+            raise ImageContentError("no model is loaded")
+        images = "images of an unknown view" if record.view is View.UNKNOWN else f"{record.view} images"
+        raise ImageContentError(f"no loaded model segments {images}; loaded: {', '.join(self._sources)}")
+
+    def _load(
+        self, source: ModelSource, networks: dict[str, Predictor], served: dict[str, FileState | None]
+    ) -> Predictor:
+        weights = source.weights(self._folder)
+        if weights not in networks:
+            served[weights] = self._versions.state(weights)
+            networks[weights] = Predictor.load(weights, self._versions.folder(weights))
+        found = networks[weights]
+        same_views = found.recipe.views == RECIPES[source.recipe].views
+        if not (same_views and set(source.labels.values) <= set(found.labels.values)):
+            raise CorruptWeightsError(
+                f"{weights}.json is of recipe {found.card.recipe}, which does not give what model"
+                f" {source.name} is for: {', '.join(source.labels.as_dict())}"
+            )
+        structures = tuple(source.labels.as_dict())
+        if source.name == weights and structures == tuple(found.labels.as_dict()):
+            return found
+        return found.only(structures, name=source.name)

@@ -1,0 +1,1 @@
+"""Folders predicted by many processes or machines."""

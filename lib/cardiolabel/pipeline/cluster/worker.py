@@ -1,0 +1,76 @@
+"""What runs in a worker's process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardiolabel.errors import CardiolabelError, ClusterError
+from cardiolabel.system.lean_start import leave_out
+
+if TYPE_CHECKING:
+    from cardiolabel.inference.predictor import Predictor
+    from cardiolabel.pipeline.cluster.groups import Group
+    from cardiolabel.pipeline.workers import Done, Options
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A group's patients, and the warnings that came up."""
+
+    done: list[Done]
+    warnings: list[str]
+
+
+class Worker:
+    """One core of one machine; Ray runs it in a process of its own, as lean as that of a command."""
+
+    def __init__(self, model: str, weights: Path, environment: dict[str, str]) -> None:
+        self._model, self._weights, self._environment = model, weights, environment
+        self._predictor: Predictor | None = None
+        self._heard = _Heard()
+
+    def ready(self) -> None:
+        """Load what takes its time; errors as `load`."""
+        os.environ.update(self._environment, CUDA_VISIBLE_DEVICES="")  # Ray leaves them to all workers
+        leave_out()
+        from cardiolabel.inference.engines.threads import limit_threads
+        from cardiolabel.models.models import load
+
+        logging.getLogger("cardiolabel").addHandler(self._heard)
+        limit_threads(1)
+        try:
+            self._predictor = load(self._model, self._weights)
+        except CardiolabelError as error:
+            raise ClusterError(f"worker on {socket.gethostname()}: {error}") from error
+
+    def measure(self, group: Group, options: Options, program: str) -> Answer:
+        """As `infer_patients`, after a look at whether this machine is fit for it."""
+        from cardiolabel.pipeline.cluster.fitness import check_fit
+        from cardiolabel.pipeline.infer_patients import infer_patients
+
+        if self._predictor is None:
+            raise ClusterError("a worker was given patients before it was ready")
+        check_fit(self._predictor, group, options, program)
+        with closing(infer_patients(group, self._predictor, options)) as done:
+            return Answer(list(done), self._heard.taken())
+
+
+class _Heard(logging.Handler):
+    """Keeps warnings for the one who is asked to do the work, where somebody reads them."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._messages.append(record.getMessage())
+
+    def taken(self) -> list[str]:
+        messages, self._messages = self._messages, []
+        return messages

@@ -1,0 +1,1 @@
+"""What a studies folder says of its images: manifest, names, ids and patients."""

@@ -1,0 +1,89 @@
+"""Which patients a model is trained on, chosen by and judged by: drawn once per run and never again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cardiolabel.domain import Record
+from cardiolabel.errors import DatasetError
+from cardiolabel.io.files import atomic
+from cardiolabel.records.manifest import split_by_patient
+
+HELD_BACK = frozenset({"VAL", "TEST"})
+"""Parts of a dataset's official split whose patients take no part in training or in choosing weights."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Patients by their part in a run; no patient is in two.
+
+    ``training`` patients are learned from, ``selection`` patients decide which checkpoint is kept,
+    ``held_back`` patients are those that the dataset's official split, or whoever trains, sets aside.
+    """
+
+    training: tuple[str, ...]
+    selection: tuple[str, ...]
+    held_back: tuple[str, ...]
+
+
+def draw(records: Sequence[Record], *, selection: float, seed: int, held_back: Collection[str] = ()) -> Split:
+    """Set aside the official split's patients, and a share of the others for choosing weights.
+
+    Parameters
+    ----------
+    records : sequence of Record
+    selection : float
+        Share of the remaining patients; at least one of them, unless it is 0.
+    seed : int
+        Another seed draws others.
+    held_back : collection of str
+        More patients to set aside, where a dataset has no official split.
+
+    Raises
+    ------
+    DatasetError
+        Fewer than two patients are left, or one to set aside is not there.
+    """
+    unknown = sorted(set(held_back) - {record.patient for record in records})
+    if unknown:
+        raise DatasetError(f"to hold back: no patient {unknown[0]!r} with a mask")
+    aside_for_good = {record.patient for record in records if record.split in HELD_BACK} | set(held_back)
+    rest = [record for record in records if record.patient not in aside_for_good]
+    patients = {record.patient for record in rest}
+    if len(patients) < 2:
+        raise DatasetError(f"training needs at least two patients with masks, found {len(patients)}")
+    aside = max(1, min(len(patients) - 1, round(selection * len(patients)))) if selection else 0
+    kept, chosen = split_by_patient(rest, holdout=aside, seed=seed)
+    return Split(
+        training=tuple(sorted({record.patient for record in kept})),
+        selection=tuple(sorted({record.patient for record in chosen})),
+        held_back=tuple(sorted(aside_for_good)),
+    )
+
+
+def frozen(path: Path, drawn: Split) -> Split:
+    """The split stored in a run's folder, or the one just drawn, which is then stored.
+
+    Raises
+    ------
+    DatasetError
+        The stored split is of other patients: the studies changed since the run began.
+    """
+    if not path.exists():
+        with atomic(path) as draft:
+            draft.write_text(json.dumps(asdict(drawn), indent=1) + "\n", encoding="utf-8")
+        return drawn
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        stored = Split(*(tuple(said[part]) for part in ("training", "selection", "held_back")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path}: not a stored split ({error}); begin another run") from error
+    if stored != drawn:
+        raise DatasetError(
+            f"{path.parent}: the run was begun on other patients ({len(stored.training)} in training, now"
+            f" {len(drawn.training)}); give another --out"
+        )
+    return stored

@@ -1,0 +1,198 @@
+"""The records of a studies folder, which follow the folder and its manifest."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardiolabel.domain import Record
+from cardiolabel.errors import UnknownImageError, UnknownPatientError
+from cardiolabel.io import nifti
+from cardiolabel.records import manifest
+from cardiolabel.records.label_names import image_names, label_file
+from cardiolabel.system.file_cache import FileState, file_state
+
+_OWN_SUFFIX = ".nii.gz"
+_GRAIN_S = 0.05
+"""Changes of a folder that follow each other faster may leave it with one and the same time."""
+
+_log = logging.getLogger(__name__)
+
+_FolderState = tuple[tuple[int, int, int, int] | None, ...]
+
+
+def state_of(path: Path) -> FileState | None:
+    """As `file_state`; None where there is no such file."""
+    try:
+        return file_state(path)
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class _Scan:
+    """The folder's records."""
+
+    by_id: dict[str, Record]
+    by_patient: dict[str, list[Record]]
+    disputed: Mapping[str, tuple[str, ...]]
+    unowned_ids: frozenset[str]
+    names: Mapping[str, str]
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, folder: Path) -> _Scan:
+        scanned = manifest.scan_folder(folder, suffixes=nifti.SUFFIXES)
+        readable = [record for record in scanned.records if record.path.name.lower().endswith(nifti.SUFFIXES)]
+        by_patient: dict[str, list[Record]] = {}
+        for record in readable:
+            by_patient.setdefault(record.patient, []).append(record)
+        return cls(
+            {record.image_id: record for record in readable},
+            by_patient,
+            scanned.disputed,
+            scanned.unowned_ids,
+            image_names(folder, readable, unowned_ids=scanned.unowned_ids),
+            scanned.left_out,
+        )
+
+    def has_content_of(self, other: _Scan) -> bool:
+        """Whether both say the same, of images in the same order and of the same paths."""
+        same = [*self.by_id.items()] == [*other.by_id.items()] and all(
+            record.path == other.by_id[image_id].path for image_id, record in self.by_id.items()
+        )
+        return same and (self.disputed, self.unowned_ids, self.names, self.left_out) == (
+            other.disputed, other.unowned_ids, other.names, other.left_out,
+        )  # fmt: skip
+
+
+class StudiesFolder:
+    """Images and patients of one studies folder; safe to use from several threads.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``<image_id>.nii.gz`` and ``manifest.csv``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._scanned = _Scan({}, {}, {}, frozenset(), {})
+        self._state: _FolderState = (None,)
+        self._first_seen_s, self._scanned_s = math.inf, -math.inf
+        self._scan_lock = threading.Lock()
+
+    def records(self) -> list[Record]:
+        """All images, scanned again whenever the folder or its manifest changed.
+
+        Raises
+        ------
+        DatasetError, ManifestError
+            The folder is not there or its manifest is malformed.
+        """
+        return list(self.by_id().values())
+
+    def by_id(self) -> Mapping[str, Record]:
+        """As `records`, by image id; the very same mapping as before while nothing changed."""
+        return self._scan().by_id
+
+    def by_patient(self) -> Mapping[str, list[Record]]:
+        """As `records`, by patient in the order of their first image."""
+        return self._scan().by_patient
+
+    def patients(self) -> list[str]:
+        """Patients in the order of their first image."""
+        return list(self.by_patient())
+
+    def of_patient(self, patient: str) -> list[Record]:
+        """A patient's records.
+
+        Raises
+        ------
+        UnknownPatientError
+            No image of that patient.
+        """
+        try:
+            return list(self.by_patient()[patient])
+        except KeyError:
+            raise UnknownPatientError(f"no patient {patient!r} in this studies folder") from None
+
+    def record(self, image_id: str) -> Record:
+        """One image's record.
+
+        Raises
+        ------
+        UnknownImageError
+            No image of that id.
+        """
+        try:
+            return self.by_id()[image_id]
+        except KeyError:
+            names = image_id, f"{image_id}{_OWN_SUFFIX}"
+            reason = next((f"; {why}" for file, why in self.left_out_images() if file in names), "")
+            raise UnknownImageError(f"no image {image_id!r} in this studies folder{reason}") from None
+
+    def label_file(self, folder: Path, record: Record) -> Path:
+        """Where a folder has the mask of an image, as `label_names.label_file` finds it, or would have it."""
+        own = folder / f"{record.image_id}.nii.gz"
+        return own if own.is_file() else label_file(folder, record, self.image_names()) or own
+
+    def image_names(self) -> Mapping[str, str]:
+        """Image ids by the names that label files may have; see `label_names.image_names`."""
+        return self._scan().names
+
+    def left_out_images(self) -> tuple[tuple[str, str], ...]:
+        """Files whose row in the manifest is malformed, or its line where it names none, and the reason."""
+        return self._scan().left_out
+
+    def disputed_labels(self) -> Mapping[str, tuple[str, ...]]:
+        """Image ids under which there are labels that could belong to several files, with these files."""
+        return self._scan().disputed
+
+    def unowned_ids(self) -> frozenset[str]:
+        """Ids that none of the images has: the disputed ones, and those of images that are gone."""
+        return self._scan().unowned_ids
+
+    def _scan(self) -> _Scan:
+        """The records as they are now.
+
+        Whether the folder is as it was scanned is told by its times, which may lie anywhere, and never by
+        comparing them with the clock. A change right after another one may leave the same times: a scan
+        counts for good if it began a while after they were first seen.
+        """
+        with self._scan_lock:
+            state, now_s = self._folder_state(), time.monotonic()
+            if state != self._state:
+                self._state, self._first_seen_s = state, now_s
+            elif state[0] and self._scanned_s - self._first_seen_s >= _GRAIN_S:
+                return self._scanned
+            scanned = _Scan.of(self.folder)
+            self._scanned_s = now_s
+            if not scanned.has_content_of(self._scanned):
+                if scanned.left_out != self._scanned.left_out:
+                    _report(scanned.left_out)
+                self._scanned = scanned
+            return self._scanned
+
+    def _folder_state(self) -> _FolderState:
+        """What changes whenever an image comes or goes, or the manifest is another."""
+        return _identity(self.folder), _identity(self.folder / manifest.MANIFEST_NAME)
+
+
+def _report(left_out: tuple[tuple[str, str], ...]) -> None:
+    """Say in the log how many images are left out; commands name them."""
+    _log.info("%d rows of the manifest cannot be understood; their images are left out", len(left_out))
+    _log.debug("rows of the manifest: %s", "; ".join(reason for _, reason in left_out))
+
+
+def _identity(path: Path) -> tuple[int, int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -1,1 +1,0 @@
-"""Annotation of a dataset that has labels, played again through a server, to see what retraining gains."""

@@ -1,0 +1,1 @@
+"""A studies folder read, predicted, measured and corrected."""

@@ -1,0 +1,1 @@
+"""Retraining on corrections, and promotion of a model that is no worse."""

@@ -1,0 +1,188 @@
+"""Whether a retrained model may take the place of the published one: both judged by the same patients."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cardiolabel.domain import Record
+from cardiolabel.errors import DatasetError
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.measurements.bootstrap import bootstrap_intervals
+from cardiolabel.training.retraining.figures import Figures, figures
+
+LEAST_PATIENTS = 5
+"""Fewer tell nothing: nothing is published by them."""
+
+DICE_LOSS, EF_LOSS_PCT = 0.01, 2.0
+"""What the 95 % interval of the difference must exclude: mean Dice lost, points of EF error gained."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A figure of both models over the same patients; ``low`` and ``high`` are of their difference.
+
+    ``candidate - published`` is what ``difference`` and its 95 % interval hold.
+    """
+
+    patients: int
+    published: float
+    candidate: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the candidate is published, and why or why not.
+
+    ``dice`` and ``ef_error_pct`` are those of `Figures`; None where too few
+    patients have them. ``dice_by_quality`` has the Dice of patients whose worst image is of that quality.
+    ``candidate`` names the one of several that it is of.
+    """
+
+    promoted: bool
+    reason: str
+    patients: int
+    dice: Difference | None = None
+    ef_error_pct: Difference | None = None
+    dice_by_quality: Mapping[str, Difference] = field(default_factory=dict)
+    candidate: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-safe form."""
+        return asdict(self)
+
+
+def judge(
+    published: Predictor,
+    candidates: Mapping[str, Predictor],
+    records: Collection[Record],
+    studies: Path,
+    *,
+    seed: int = 0,
+    on_progress: Progress = lambda done, total: None,
+) -> Verdict:
+    """Predict the validation patients with all models and compare what comes of it.
+
+    Of several candidates, the one with the highest mean Dice stands for them: of those that may be
+    published, if there are any.
+
+    Parameters
+    ----------
+    published : Predictor
+    candidates : mapping of str to Predictor
+        At least one, by name; of the same labels.
+    records : collection of Record
+        Images of the validation patients.
+    studies : Path
+        Studies folder with the references in ``labels/final``.
+    seed : int
+        For the intervals.
+
+    Raises
+    ------
+    OSError
+        Masks cannot be written.
+    """
+    patients = {record.patient for record in records}
+    if len(patients) < LEAST_PATIENTS:
+        reason = (
+            f"{len(patients)} validation patients are too few to judge by; at least {LEAST_PATIENTS} are"
+            " needed: label more patients"
+        )
+        return Verdict(False, reason, len(patients))
+    judged: list[Figures] = []
+    total = (1 + len(candidates)) * len(records)
+
+    def show(done: int) -> None:
+        on_progress(len(judged) * len(records) + done, total)
+
+    try:
+        for predictor in (published, *candidates.values()):
+            judged.append(figures(predictor, records, studies, on_progress=show))
+    except DatasetError as error:
+        return Verdict(False, f"the models cannot be compared: {error}", len(patients))
+    quality = _worst_quality(records)
+    verdicts = [
+        replace(verdict(judged[0], one, quality=quality, seed=seed), candidate=name)
+        for name, one in zip(candidates, judged[1:], strict=True)
+    ]
+    return max(verdicts, key=lambda one: (one.promoted, one.dice.candidate if one.dice else 0.0))
+
+
+def verdict(
+    published: Figures, candidate: Figures, *, quality: Mapping[str, str] | None = None, seed: int = 0
+) -> Verdict:
+    """Compare by patient; the candidate must be no worse, and no interval may leave room for a real loss.
+
+    It is no worse where neither Dice nor EF error is, on average; or where one of them is surely better and
+    the other worse by no more than chance explains.
+
+    Parameters
+    ----------
+    published, candidate : Figures
+        Patients that only one of them has do not count.
+    quality : mapping of str to str, optional
+        Image quality of patients, for what is told of each.
+    seed : int
+        For the intervals.
+    """
+    found = _difference(published.dice, candidate.dice, seed)
+    error = _difference(published.ef_error_pct, candidate.ef_error_pct, seed)
+    if found is None:
+        both = len(published.dice.keys() & candidate.dice.keys())
+        return Verdict(False, f"{both} patients could be compared, too few to judge by", both)
+    parts: dict[str, dict[str, float]] = defaultdict(dict)
+    for patient, dice in published.dice.items():
+        parts[(quality or {}).get(patient, "unknown")][patient] = dice
+    compared = {one: _difference(parts[one], candidate.dice, seed) for one in sorted(parts)}
+    by_quality = {one: part for one, part in compared.items() if part}
+    worse = []
+    if found.difference < 0 and not (found.high > 0 and error and error.high < 0):
+        worse.append(f"Dice falls from {found.published:.4f} to {found.candidate:.4f}")
+    elif found.low < -DICE_LOSS:
+        worse.append(f"Dice could be worse by {-found.low:.3f} (95 % interval)")
+    if error and error.difference > 0 and not (error.low < 0 and found.low > 0):
+        worse.append(f"the EF error grows from {error.published:.1f} to {error.candidate:.1f} points")
+    elif error and error.high > EF_LOSS_PCT:
+        worse.append(f"the EF error could be worse by {error.high:.1f} points (95 % interval)")
+    better = f"Dice {found.published:.4f} -> {found.candidate:.4f}" + (
+        f", EF error {error.published:.1f} -> {error.candidate:.1f} points"
+        if error
+        else "; too few patients have an EF to judge it"
+    )
+    return Verdict(not worse, "; ".join(worse) or better, found.patients, found, error, by_quality)
+
+
+def _difference(old: Mapping[str, float], new: Mapping[str, float], seed: int) -> Difference | None:
+    common = sorted(old.keys() & new.keys())
+    if len(common) < LEAST_PATIENTS:
+        return None
+    before, after = (np.array([side[patient] for patient in common]) for side in (old, new))
+    low, high = bootstrap_intervals(after, before, seed=seed).bias
+    return Difference(
+        len(common), float(before.mean()), float(after.mean()), float((after - before).mean()), low, high
+    )
+
+
+def _worst_quality(records: Collection[Record]) -> dict[str, str]:
+    """Image quality of each patient's worst image; CAMUS calls them Good, Medium and Poor."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        if record.image_quality:
+            found[record.patient].add(record.image_quality)
+    return {patient: max(said, key=_badness) for patient, said in found.items()}
+
+
+def _badness(quality: str) -> tuple[int, str]:
+    known = ("Good", "Medium", "Poor")
+    return known.index(quality) if quality in known else -1, quality

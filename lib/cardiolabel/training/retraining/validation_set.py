@@ -1,0 +1,118 @@
+"""The patients by whom retrained models are judged: chosen once, kept for good, never trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from cardiolabel.domain import Record
+from cardiolabel.errors import DatasetError
+from cardiolabel.io.files import atomic
+from cardiolabel.records.patient_split import HELD_BACK
+
+NAME = "validation.json"
+SHARE = 0.2
+"""Of the patients with labels; official splits keep their own share."""
+
+Stratum = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ValidationSet:
+    """Patients to judge by, and those that may be trained on; no patient is in both, or ever changes side."""
+
+    validation: tuple[str, ...] = ()
+    training: tuple[str, ...] = ()
+
+    def extended(self, records: Sequence[Record], *, share: float = SHARE) -> ValidationSet:
+        """The set with patients that it has not seen before.
+
+        Patients of an official split keep to it: published models may know those of TRAIN. Of the others, a
+        share is taken for validation, so that each stratum (views, phases, worst image quality) has its own;
+        who it is depends on names alone.
+
+        Parameters
+        ----------
+        records : sequence of Record
+            Images with labels.
+        share : float
+            Of the patients without an official split.
+        """
+        strata = _strata(records)
+        official = {record.patient: record.split for record in records if record.split}
+        seen = {*self.validation, *self.training}
+        free = {patient for patient in strata.keys() | seen if patient not in official}
+        new = sorted(strata.keys() - seen, key=lambda name: hashlib.sha256(name.encode()).digest())
+        validation = {patient for patient in new if official.get(patient) in HELD_BACK}
+        waiting = [patient for patient in new if patient not in official]
+        wanted = round(share * len(free)) - len(set(self.validation) & free)
+        chosen = Counter(strata[patient] for patient in self.validation if patient in strata.keys() & free)
+        sizes = Counter(stratum for patient, stratum in strata.items() if patient in free)
+        for _ in range(min(wanted, len(waiting))):
+            lacking = max(waiting, key=lambda one: share * sizes[strata[one]] - chosen[strata[one]])
+            waiting.remove(lacking)
+            chosen[strata[lacking]] += 1
+            validation.add(lacking)
+        return ValidationSet(
+            tuple(sorted({*self.validation, *validation})),
+            tuple(sorted({*self.training, *(set(new) - validation)})),
+        )
+
+
+def extend_stored(path: Path, records: Sequence[Record]) -> ValidationSet:
+    """The stored set, extended by the patients of ``records`` and stored again.
+
+    Parameters
+    ----------
+    path : Path
+        A JSON file; written where it is missing.
+    records : sequence of Record
+        Images with labels.
+
+    Raises
+    ------
+    DatasetError
+        The file is damaged: nobody is to be trained on who may have been judged by.
+    OSError
+        It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f"{path.name}.lock")):
+        stored = _read(path)
+        found = stored.extended(records)
+        if found != stored or not path.exists():
+            with atomic(path) as draft:
+                draft.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
+    return found
+
+
+def _read(path: Path) -> ValidationSet:
+    if not path.exists():
+        return ValidationSet()
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        validation, training = (tuple(map(str, said[part])) for part in ("validation", "training"))
+        found = ValidationSet(validation, training)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{path.name} is damaged ({error}); restore it, models are judged by it"
+        ) from error
+    if both := sorted(set(found.validation) & set(found.training)):
+        raise DatasetError(f"{path.name}: patient {both[0]!r} is on both sides; restore it")
+    return found
+
+
+def _strata(records: Sequence[Record]) -> dict[str, Stratum]:
+    """Patients by what their images are."""
+    found: dict[str, set[str]] = {}
+    quality: dict[str, set[str]] = {}
+    for record in records:
+        found.setdefault(record.patient, set()).update((f"view {record.view}", f"phase {record.phase}"))
+        quality.setdefault(record.patient, set()).add(record.image_quality or "")
+    return {patient: (*sorted(kinds), *sorted(quality[patient])) for patient, kinds in found.items()}

@@ -1,0 +1,175 @@
+"""Masks that a model could as well have drawn of a frame, measured, and how far they disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cardiolabel.domain import Spacing
+from cardiolabel.errors import MeasurementError
+from cardiolabel.inference.class_masks import likeliest
+from cardiolabel.inference.engines.engine import Engine
+from cardiolabel.inference.postprocess import clean_mask, wall_share
+from cardiolabel.measurements.geometry import LVGeometry, measure_geometry
+from cardiolabel.preprocessing.recipes import Placement, Recipe
+from cardiolabel.uncertainty.test_time_augmentation import VARIATIONS
+
+LEVELS = ((0, -1.5), (1, 1.5), (2, -1.5), (3, 1.5), (4, -1.5), (5, 1.5))
+"""Sampled masks: which of the `VARIATIONS`, and what is added to the logit of the cavity.
+
+Adding moves the endocardium by as much as the network leaves open there, so that a sharp edge stays.
+"""
+
+_BAND_SHARE = 0.02
+"""Half the width of the band around the endocardium, in parts of the input's side."""
+
+
+@dataclass(frozen=True, eq=False)
+class Variants:
+    """Sizes of the M masks that one frame could have: what `volumes_ml` takes, for all of them at once.
+
+    ``diameters_mm (M, 20)``, ``length_mm (M,)``, ``area_mm2 (M,)``; M is 1 where a person drew.
+    """
+
+    diameters_mm: NDArray[np.float64]
+    length_mm: NDArray[np.float64]
+    area_mm2: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, geometries: Sequence[LVGeometry]) -> Variants:
+        """Variants with these geometries."""
+        return cls(
+            np.array([one.diameters_mm for one in geometries]),
+            np.array([one.length_mm for one in geometries]),
+            np.array([one.area_mm2 for one in geometries]),
+        )
+
+    def __len__(self) -> int:
+        """Number of variants."""
+        return len(self.length_mm)
+
+    def drawn(self, index: NDArray[np.intp]) -> Variants:
+        """Those with the numbers ``index (D,)``."""
+        return Variants(self.diameters_mm[index], self.length_mm[index], self.area_mm2[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Doubt:
+    """What a model leaves open about one frame.
+
+    Attributes
+    ----------
+    variants : Variants or None
+        Of the sampled masks; None where fewer than half of them can be measured.
+    cavity_px : ndarray, shape (M,)
+        Cavity of every sampled mask in pixels of the network's grid.
+    entropy : float
+        Mean predictive entropy in nats of the pixels around the endocardium; 0 without a cavity.
+    disagreement : float
+        1 - mean Dice between the model's own cavity and those of the `VARIATIONS`.
+    expected_dice : float
+        Dice that the model itself expects of its cavity: against masks drawn from its probabilities.
+    """
+
+    variants: Variants | None
+    cavity_px: NDArray[np.float64]
+    entropy: float
+    disagreement: float
+    expected_dice: float
+
+
+def looks(engine: Engine, frame: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits ``(K, C, S, S)`` of each of the `VARIATIONS` of a frame ``(1, 1, S, S)``."""
+    return engine.logits(np.concatenate([one.apply(frame) for one in VARIATIONS]))
+
+
+def doubt(logits: NDArray[np.float32], recipe: Recipe, *, place: Placement, spacing: Spacing | None) -> Doubt:
+    """What a network leaves open about a frame that it saw in several ways.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (K, C, S, S)
+        As `looks`.
+    recipe : Recipe
+        With classes for outputs.
+    place : Placement
+        Of the frame.
+    spacing : Spacing or None
+        Pixel size of the frame.
+    """
+    cavity = recipe.values.index(recipe.labels.value("lv_cavity"))
+    pixel = input_spacing(place, spacing)
+    masks = [_mask(logits[number], recipe, cavity, by) for number, by in LEVELS]
+    own = [
+        one.undo(likeliest(planes)[None] == cavity)[0] for one, planes in zip(VARIATIONS, logits, strict=True)
+    ]
+    probabilities = _softmax(logits[0])
+    return Doubt(
+        _variants(masks, recipe, pixel),
+        _cavity_px(masks, recipe),
+        _entropy_around(probabilities, own[0]),
+        float(1 - np.mean([_dice(own[0], other) for other in own[1:]])),
+        _dice(own[0], probabilities[cavity]),
+    )
+
+
+def input_spacing(place: Placement, spacing: Spacing | None) -> Spacing | None:
+    """Size of the network's pixels in mm."""
+    if spacing is None:
+        return None
+    return Spacing(
+        spacing.row_mm * place.rows / place.inner_rows, spacing.col_mm * place.cols / place.inner_cols
+    )
+
+
+def _mask(logits: NDArray[np.float32], recipe: Recipe, cavity: int, by: float) -> NDArray[np.uint8]:
+    """A clean mask ``(S, S)`` on the network's grid."""
+    planes = [plane + np.float32(by) if number == cavity else plane for number, plane in enumerate(logits)]
+    mask = clean_mask(np.array(recipe.values, dtype=np.uint8)[likeliest(planes)], recipe.labels)
+    thin = recipe.least_wall and wall_share(mask, recipe.labels) < recipe.least_wall
+    return np.zeros_like(mask) if thin else mask
+
+
+def _variants(masks: Sequence[NDArray[np.uint8]], recipe: Recipe, spacing: Spacing | None) -> Variants | None:
+    found = []
+    for mask, (number, _) in zip(masks, LEVELS, strict=True):
+        scale = VARIATIONS[number].scale
+        pixel = Spacing(spacing.row_mm / scale, spacing.col_mm / scale) if spacing else None
+        try:
+            found.append(measure_geometry(mask, pixel, labels=recipe.labels))
+        except MeasurementError:
+            continue
+    return Variants.of(found) if 2 * len(found) >= len(masks) else None
+
+
+def _cavity_px(masks: Sequence[NDArray[np.uint8]], recipe: Recipe) -> NDArray[np.float64]:
+    value = recipe.labels.value("lv_cavity")
+    scales = [VARIATIONS[number].scale for number, _ in LEVELS]
+    return np.array([(mask == value).sum() / scale**2 for mask, scale in zip(masks, scales, strict=True)])
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    powers = np.exp(logits - logits.max(axis=0))
+    probabilities: NDArray[np.float32] = powers / powers.sum(axis=0)
+    return probabilities
+
+
+def _entropy_around(probabilities: NDArray[np.float32], cavity: NDArray[np.bool_]) -> float:
+    width = max(1, round(_BAND_SHARE * len(cavity)))
+    band = ndimage.binary_dilation(cavity, iterations=width) & ~ndimage.binary_erosion(
+        cavity, iterations=width
+    )
+    if not band.any():
+        return 0.0
+    inside = probabilities[:, band]
+    return float(-(inside * np.log(inside.clip(min=1e-9))).sum(axis=0).mean())
+
+
+def _dice(mask: NDArray[np.bool_], other: NDArray[np.generic]) -> float:
+    """Of two masks, or of a mask and probabilities; 1 where both are empty."""
+    total = float(mask.sum() + other.sum())
+    return float(2 * other[mask].sum() / total) if total else 1.0
