@@ -27,9 +27,9 @@ from lib.configs.camus import Camus
 from lib.configs.echonet import Echonet
 from lib.configs.landmarks import Landmarks
 from lib.configs.sunnybrook import Sunnybrook
-from lib.datastore.studies_datastore.leases import Leases
-from lib.datastore.studies_datastore.notes import ORIGINAL
-from lib.datastore.studies_datastore.studies_datastore import StudiesDatastore
+from lib.datastore.leases import Leases
+from lib.datastore.notes import ORIGINAL
+from lib.datastore.studies_datastore import StudiesDatastore
 from lib.files.sessions import UploadSessions
 from lib.files.temporary import clear_abandoned
 from lib.infers.batch import Batch

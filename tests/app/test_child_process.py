@@ -15,7 +15,7 @@ from .conftest import APP, ROOT
 
 RUN = """
 import os, subprocess, sys
-from lib import child_process
+from lib.server import child_process
 from monailabel.utils.async_tasks import utils
 evil, method = sys.argv[1:]
 os.environ.update(PYTHONPATH=evil, PYTHONUSERBASE=evil, LD_AUDIT=evil, MONAI_LABEL_X="x")

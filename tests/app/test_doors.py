@@ -645,7 +645,7 @@ import os
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.middleware import Middleware
-from lib import errors
+from lib.server import errors
 from lib.security import environment, guard
 
 api = FastAPI(middleware=[Middleware(errors.Failures), Middleware(guard.Guard)])

@@ -115,7 +115,7 @@ import errno, json, logging, sys
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.middleware import Middleware
-from lib import errors, logs
+from lib.server import errors, logs
 
 logging.basicConfig(level=sys.argv[1] if len(sys.argv) > 1 else "INFO", stream=sys.stdout)
 logs.be_discreet()

@@ -18,7 +18,7 @@ CODE = """
 import sys
 from pathlib import Path
 from cardiolabel.io import nifti
-from lib import masks
+from lib.files import masks
 image, target = Path(sys.argv[1]), Path(sys.argv[2])
 grid = nifti.read(image).grid
 made = masks.write((nifti.read(image).clip.pixels > 7).astype("uint8"), grid, ".nrrd", like=image)

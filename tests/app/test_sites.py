@@ -114,7 +114,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from monailabel.config import settings
 from starlette.middleware import Middleware
-from lib import errors
+from lib.server import errors
 from lib.security import guard
 
 settings.MONAI_LABEL_AUTH_ENABLE = True

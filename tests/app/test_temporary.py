@@ -105,7 +105,7 @@ def test_folders_for_viewers_and_sessions_are_made_again(server: Server) -> None
 
 CODE = """
 import os, sys, time
-from lib import temporary
+from lib.files import temporary
 print(temporary.home(), flush=True)
 (temporary.home() / "upload").write_bytes(b"pixels")
 if sys.argv[1] == "is killed":

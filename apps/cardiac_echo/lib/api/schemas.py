@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from fastapi import Form, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from lib.datastore.studies_datastore import notes
+from lib.datastore import notes
 
 Name = Annotated[str, Field(max_length=255)]
 

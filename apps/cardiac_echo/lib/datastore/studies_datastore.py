@@ -23,7 +23,7 @@ from cardiolabel.store.image_files import ImageFiles, Replaced
 from cardiolabel.store.versions import FINAL
 from cardiolabel.store.writer import Save
 from cardiolabel.studies.corrections import Correction
-from lib.datastore.studies_datastore.notes import (
+from lib.datastore.notes import (
     IMAGE_FIELDS,
     LABEL_FIELDS,
     ORIGINAL,
