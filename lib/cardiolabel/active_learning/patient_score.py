@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.active_learning.diversity import thumbnail
-from cardiolabel.domain import Convention, Method, Phase, Record, View
+from cardiolabel.domain import Convention, Method, Phase, Record
 from cardiolabel.errors import ImageContentError, MeasurementError
 from cardiolabel.inference.predictor import FRAMES_AT_ONCE, Predictor, Prepared
 from cardiolabel.io import nifti
@@ -143,7 +143,7 @@ class _Looked:
 
     @property
     def is_stack(self) -> bool:
-        return self.seen.record.view is View.SAX
+        return self.seen.record.view.is_stack
 
     def look_again(self, frames: list[int]) -> None:
         """Doubt those frames of a cine, or its middle one, and all slices of a stack."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cardiolabel.datasets import sunnybrook
 from cardiolabel.datasets.sunnybrook_patient import myocardium_drawn
-from cardiolabel.domain import Phase, Record, View
+from cardiolabel.domain import Phase, Record
 
 _OF_WALL = frozenset({"myocardium", "epicardium"})
 
@@ -40,7 +40,7 @@ def labelled_parts(record: Record, reference: NDArray[np.uint8]) -> tuple[Part, 
     """
     if not reference.any():
         return ()
-    if record.view is View.SAX or len(reference) == 1:
+    if record.view.is_stack or len(reference) == 1:
         return (Part(record.phase, np.arange(len(reference))),)
     labelled = np.flatnonzero(reference.any(axis=(1, 2)))
     phases: dict[Phase, list[int]] = {}

@@ -51,7 +51,7 @@ class _Measured:
 
 def is_short_axis(image: MaskedImage) -> bool:
     """Whether an image is measured as a stack of slices."""
-    return image.view is View.SAX
+    return image.view.is_stack
 
 
 def measure_short_axis(patient: str, stacks: Sequence[MaskedImage], limits: QualityLimits) -> ShortAxis:

@@ -14,7 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from cardiolabel.domain import CAMUS_LABELS, LV_LABELS, SAX_LABELS, Clip, LabelSet, Spacing, View
+from cardiolabel.domain import (
+    CAMUS_LABELS,
+    LV_LABELS,
+    SAX_LABELS,
+    Clip,
+    LabelSet,
+    Spacing,
+    View,
+    views_of_recipe,
+)
 from cardiolabel.errors import ImageContentError
 from cardiolabel.geometry import landmarks
 from cardiolabel.preprocessing.orientation import is_upside_down
@@ -227,25 +236,30 @@ def _edges(place: Placement, size: int) -> list[int]:
     return [place.left, right, place.top, bottom]
 
 
-APICAL = frozenset({View.A2C, View.A4C, View.UNKNOWN})
-
-CAMUS = Recipe("camus", size_px=256, labels=CAMUS_LABELS, views=APICAL)
+CAMUS = Recipe("camus", size_px=256, labels=CAMUS_LABELS, views=views_of_recipe("camus"))
 """Apical echo: LV cavity, myocardium, left atrium in A2C and A4C."""
 
 SAX = Recipe(
-    "sax", size_px=256, labels=SAX_LABELS, views=frozenset({View.SAX}), pixel_mm=1.0, sector=False,
+    "sax",
+    size_px=256,
+    labels=SAX_LABELS,
+    views=views_of_recipe("sax"),
+    pixel_mm=1.0,
+    sector=False,
     least_wall=0.5,
-)  # fmt: skip
+)
 """Short-axis MR: LV cavity and myocardium; 26 cm around the middle of the picture.
 
 A slice belongs to the ventricle where myocardium surrounds at least half of the blood: Schulz-Menger et al.
 2020, doi 10.1186/s12968-020-00610-6.
 """
 
-LV = replace(CAMUS, name="lv", labels=LV_LABELS)
+LV = replace(CAMUS, name="lv", labels=LV_LABELS, views=views_of_recipe("lv"))
 """Apical echo: the LV cavity alone, as EchoNet has it."""
 
-LANDMARKS = replace(CAMUS, name="landmarks", labels=LV_LABELS, output=Output.LANDMARKS)
+LANDMARKS = replace(
+    CAMUS, name="landmarks", labels=LV_LABELS, views=views_of_recipe("landmarks"), output=Output.LANDMARKS
+)
 """Apical echo: the LV cavity by its seven landmarks, seen as `CAMUS` sees it."""
 
 RECIPES = {recipe.name: recipe for recipe in (CAMUS, SAX, LV, LANDMARKS)}

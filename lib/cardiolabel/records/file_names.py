@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
-from cardiolabel.domain import Phase, Record, View
+from cardiolabel.domain import VIEWS, Phase, Record, View
 from cardiolabel.system.readable_text import readable_text
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mhd", ".mha")
@@ -24,7 +24,7 @@ FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 _DIGITS = 12
 _LONGEST_ID = 248  # a file's name has 255 letters at most; this leaves room for ".nii.gz"
 
-_VIEWS = {"2ch": View.A2C, "a2c": View.A2C, "4ch": View.A4C, "a4c": View.A4C, "sax": View.SAX}
+_VIEWS = {name: view for view, description in VIEWS.items() for name in description.file_names}
 _PHASES = {"ed": Phase.ED, "es": Phase.ES, "cine": Phase.CINE, "sequence": Phase.CINE}
 
 

@@ -105,7 +105,7 @@ def _draw_curve(axes: Axes, study: Study) -> None:
     drawn = False
     for image_id in dict.fromkeys(row.image_id for row in study.frames):
         rows = [row for row in study.frames if row.image_id == image_id]
-        if len(rows) < 2 or rows[0].view is View.SAX:
+        if len(rows) < 2 or rows[0].view.is_stack:
             continue
         areas = [row.geometry.area_mm2 if row.geometry else np.nan for row in rows]
         if np.isnan(areas).all():

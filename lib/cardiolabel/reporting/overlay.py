@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import find_contours
 
-from cardiolabel.domain import Clip, Phase, Spacing, View
+from cardiolabel.domain import Clip, Phase, Spacing
 from cardiolabel.measurements.records import FrameRow, MaskedImage, Study
 from cardiolabel.reporting.canvas import Canvas, shortened, text_width, wrapped
 from cardiolabel.reporting.theme import INK, STRUCTURE_COLORS
@@ -112,8 +112,8 @@ def overlay_png(clip: Clip, image: MaskedImage, study: Study) -> bytes:
     titles = shown_frames(image, study)
     rows = {row.frame: row for row in study.frames if row.image_id == image.image_id}
     shown = list(titles)
-    window = _window(image.masks) if image.view is View.SAX else (0, clip.shape[1], 0, clip.shape[2])
-    layout = _layout(len(shown), _extent_mm(window, clip.spacing), stack=image.view is View.SAX)
+    window = _window(image.masks) if image.view.is_stack else (0, clip.shape[1], 0, clip.shape[2])
+    layout = _layout(len(shown), _extent_mm(window, clip.spacing), stack=image.view.is_stack)
     names = [name for name, value in image.labels.values if (image.masks[shown] == value).any()]
     height = _HEAD_PX + layout.rows * layout.cell[0] + _FOOT_PX
     width = layout.cols * layout.cell[1] + _GAP_PX
@@ -138,7 +138,7 @@ def shown_frames(image: MaskedImage, study: Study) -> Mapping[int, str]:
     its largest and smallest cavity; else the first frame. Frames count from 0, as in ``frames.csv``.
     """
     count = len(image.masks)
-    if image.view is View.SAX:
+    if image.view.is_stack:
         slices = np.unique(np.linspace(0, count - 1, min(count, MOST_SLICES)).round().astype(int))
         return {int(index): f"slice {index}" for index in slices}
     if count == 1:

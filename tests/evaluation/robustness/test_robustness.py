@@ -16,7 +16,7 @@ from matplotlib.image import imread
 from typer.testing import CliRunner
 
 from cardiolabel.cli import app
-from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS, Clip, LabelSet, View
+from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS, Clip, LabelSet, View, views_of_recipe
 from cardiolabel.errors import DatasetError
 from cardiolabel.evaluation.robustness import corruptions as change
 from cardiolabel.evaluation.robustness.conditions import Tally
@@ -24,7 +24,6 @@ from cardiolabel.evaluation.robustness.files import columns, table, write_robust
 from cardiolabel.evaluation.robustness.robustness import Robustness, measure_robustness
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
-from cardiolabel.preprocessing.recipes import APICAL
 from cardiolabel.records import manifest
 
 from ...inference.models import save_tiny_model
@@ -36,7 +35,7 @@ class ByHeart:
     """Predicts the reference of any picture it has seen, mirrored ones included, else nothing."""
 
     labels: LabelSet = CAMUS_LABELS
-    views: frozenset[View] = APICAL
+    views: frozenset[View] = views_of_recipe("camus")
     known: dict[bytes, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -125,7 +124,7 @@ def test_every_condition_has_an_example(found: Robustness) -> None:
 
 
 def test_patients_count_once_however_many_images_they_have() -> None:
-    tried = change.corruptions(APICAL)
+    tried = change.corruptions(views_of_recipe("camus"))
     plain, worse = Tally(tried[0]), Tally(tried[1])
     drops = {("a", "1"): 0.1, ("a", "2"): 0.3, ("b", "1"): 0.0, ("c", "1"): 0.1}
     for key, drop in drops.items():
@@ -144,7 +143,7 @@ def test_the_files(found: Robustness, tmp_path: Path) -> None:
         reader = csv.DictReader(file)
         rows = {row["corruption"]: row for row in reader}
     assert tuple(reader.fieldnames or ()) == columns(found.structures)
-    assert list(rows) == [one.name for one in change.corruptions(APICAL)]
+    assert list(rows) == [one.name for one in change.corruptions(views_of_recipe("camus"))]
     assert rows["none"]["dice_lv_cavity"] == "1.0" and rows["none"]["ef_patients"] == "3"
     lost = rows["noise_20"]
     assert (lost["drop_lv_cavity_points"], lost["drop_lv_cavity_points_low"]) == ("100.0", "100.0")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cardiolabel.domain import View
+from cardiolabel.domain import VIEWS, View
 from cardiolabel.errors import ModelError
 from cardiolabel.io import nifti
 from cardiolabel.io.shown_grid import is_cine
@@ -15,11 +15,19 @@ from cardiolabel.records.file_names import record_from_name
 from lib.server.engine import Engine
 from lib.server.errors import refused
 
+
+def _alternatives(words: Iterable[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}"
+
+
 STRICT = "strict"
 """Parameter of a request: nothing but the model that it asks for."""
 
-_ADVICE = "set its view in manifest.csv: A2C, A4C or SAX"
-_UPLOAD_ADVICE = "let its file name end in 2CH, 4CH or SAX, or ask for a model of its view"
+_NAMED_VIEWS = {view: description for view, description in VIEWS.items() if description.file_names}
+_ENDINGS = _alternatives(description.file_names[0].upper() for description in _NAMED_VIEWS.values())
+_ADVICE = f"set its view in manifest.csv: {_alternatives(_NAMED_VIEWS)}"
+_UPLOAD_ADVICE = f"let its file name end in {_ENDINGS}, or ask for a model of its view"
 
 
 def choose_model(
@@ -60,7 +68,7 @@ def choose_model(
         return asked, ""
     if view is View.UNKNOWN:
         is_upload = isinstance(request["image"], Path)
-        if not is_upload or View.SAX not in sources[asked].views:
+        if not is_upload or not any(view.is_stack for view in sources[asked].views):
             _refuse_slices(request["image"], name, engine)
         advice = _UPLOAD_ADVICE if is_upload else _ADVICE
         return asked, f"{name} is of unknown view: {asked} took it for one of its own; {advice}"

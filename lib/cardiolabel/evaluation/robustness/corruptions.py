@@ -224,7 +224,7 @@ def corruptions(views: Collection[View]) -> tuple[Corruption, ...]:
 
     Short-axis stacks have no sector, no transducer and no compressed echoes; they may lie turned instead.
     """
-    if View.SAX in views:
+    if any(view.is_stack for view in views):
         turn = Corruption("turn_90", "a quarter turn", lambda clip, masks, _: turned(clip, masks))
         return (*_OF_ANY, turn)
     return (*_OF_ANY, *_OF_ULTRASOUND)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from cardiolabel.domain import Phase, Record, View
+from cardiolabel.domain import Phase, Record
 
 Group = list[list[Record]]
 
@@ -29,5 +29,5 @@ def groups(patients: Iterable[Sequence[Record]]) -> Iterator[Group]:
 
 
 def _weight(record: Record) -> int:
-    still = record.phase in (Phase.ED, Phase.ES) and record.view is not View.SAX
+    still = record.phase in (Phase.ED, Phase.ES) and not record.view.is_stack
     return 1 if still else _CINE_STILLS

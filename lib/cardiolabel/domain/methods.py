@@ -1,0 +1,27 @@
+"""Methods of computing a left-ventricular volume, and the two conventions of its length."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Method(StrEnum):
+    """How a left-ventricular volume is computed."""
+
+    BIPLANE = "biplane"
+    SINGLE_PLANE_A4C = "single-plane-A4C"
+    SINGLE_PLANE_A2C = "single-plane-A2C"
+    AREA_LENGTH = "area-length"
+    SLICE_SUMMATION = "slice-summation"
+
+
+class Convention(StrEnum):
+    """Which long-axis length the discs are cut from.
+
+    ``guideline``: each phase has its own (ASE/EACVI 2015, doi 10.1016/j.echo.2014.10.003).
+    ``camus``: one length, the longest over phases and views, serves both phases (the ``EF`` field
+    of the CAMUS NIfTI release).
+    """
+
+    GUIDELINE = "guideline"
+    CAMUS = "camus"
