@@ -34,7 +34,7 @@ def test_image_and_mask_move_together() -> None:
         assert not torch.equal(mask, before)
 
 
-def test_grey_is_varied_and_the_mask_is_not() -> None:
+def test_grey_values_change_and_the_mask_does_not() -> None:
     images, masks = batch()
     varied, same = Augmentation(**STILL)(images, masks, generator=seeded())
     assert torch.equal(same, masks)
@@ -46,12 +46,12 @@ def test_mirroring_is_drawn_per_image() -> None:
     images, masks = batch(count=32)
     mirrored = {**STILL, "mirror_share": 0.5}
     _, moved = Augmentation(**mirrored, **PLAIN_GREY)(images, masks, generator=seeded())
-    flipped = [torch.equal(one, other.flip(1)) for one, other in zip(moved, masks, strict=True)]
-    kept = [torch.equal(one, other) for one, other in zip(moved, masks, strict=True)]
-    assert 4 < sum(flipped) < 28 and sum(flipped) + sum(kept) == 32
+    flipped = [torch.equal(moved_mask, mask.flip(1)) for moved_mask, mask in zip(moved, masks, strict=True)]
+    unchanged = [torch.equal(moved_mask, mask) for moved_mask, mask in zip(moved, masks, strict=True)]
+    assert 4 < sum(flipped) < 28 and sum(flipped) + sum(unchanged) == 32
 
 
-def test_the_generator_decides_everything() -> None:
+def test_the_same_seed_gives_the_same_batch() -> None:
     images, masks = batch()
     augment = Augmentation()
     torch.manual_seed(1)
@@ -63,7 +63,7 @@ def test_the_generator_decides_everything() -> None:
     assert not torch.equal(one[0], other[0])
 
 
-def test_the_batch_given_is_not_changed() -> None:
+def test_the_input_batch_stays_unchanged() -> None:
     images, masks = batch()
     before = images.clone(), masks.clone()
     Augmentation()(images, masks, generator=seeded())

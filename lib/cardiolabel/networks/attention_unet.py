@@ -1,4 +1,4 @@
-"""U-Net with attention gates on its skip connections, MONAI's AttentionUnet."""
+"""U-Net with attention gates on its skip connections, built on MONAI's AttentionUnet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from monai.networks.nets.attentionunet import AttentionUnet
 def attention_unet(
     out_channels: int, *, widths: tuple[int, ...] = (32, 64, 128, 256, 512)
 ) -> torch.nn.Module:
-    """2-D attention U-Net; one grey channel in.
+    """Build a 2-D attention U-Net for one grey channel.
 
     Parameters
     ----------

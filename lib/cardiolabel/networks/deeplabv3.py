@@ -1,4 +1,4 @@
-"""DeepLabV3 with a ResNet-101, torchvision's."""
+"""DeepLabV3 with a ResNet-101, built on torchvision."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from cardiolabel.networks.grey import GreyToThree
 from cardiolabel.networks.torchvision_import import torchvision_module
 
 
-class _Out(torch.nn.Module):
-    """torchvision's segmentation networks answer with a dictionary."""
+class _LogitsOnly(torch.nn.Module):
+    """Takes the logits out of the dictionary that torchvision's segmentation networks return."""
 
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
@@ -21,15 +21,15 @@ class _Out(torch.nn.Module):
 
 
 def deeplabv3(out_channels: int, *, pretrained: bool = False) -> torch.nn.Module:
-    """DeepLabV3-ResNet101; one grey channel in.
+    """Build DeepLabV3-ResNet101 for one grey channel.
 
     Parameters
     ----------
     out_channels : int
         Structures plus background.
     pretrained : bool
-        Begin with ImageNet weights of the ResNet, which PyTorch's hub downloads once into its cache; a
-        file that lies there already is taken.
+        Start from ImageNet weights of the ResNet, which PyTorch's hub downloads into its cache unless they
+        are there.
 
     References
     ----------
@@ -40,4 +40,4 @@ def deeplabv3(out_channels: int, *, pretrained: bool = False) -> torch.nn.Module
     network = segmentation.deeplabv3_resnet101(
         weights=None, weights_backbone=backbone, num_classes=out_channels
     )
-    return GreyToThree(_Out(network))
+    return GreyToThree(_LogitsOnly(network))

@@ -1,4 +1,4 @@
-"""nnU-Net's plain U-Net with deep supervision, MONAI's DynUNet."""
+"""nnU-Net's plain U-Net with deep supervision, built on MONAI's DynUNet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from monai.networks.nets.dynunet import DynUNet
 
 
 class DeeplySupervised(torch.nn.Module):
-    """Gives all of DynUNet's outputs in training, and the finest alone otherwise."""
+    """Returns all outputs of DynUNet in training, and only the finest in evaluation."""
 
     def __init__(self, network: DynUNet) -> None:
         super().__init__()
@@ -15,14 +15,14 @@ class DeeplySupervised(torch.nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
         """Logits ``(N, C, S, S)``; in training a list of them, the finest first."""
-        found: torch.Tensor = self.network(images)
-        return list(found.unbind(1)) if self.training else found
+        outputs: torch.Tensor = self.network(images)
+        return list(outputs.unbind(1)) if self.training else outputs
 
 
 def dynunet(
     out_channels: int, *, widths: tuple[int, ...] = (32, 64, 128, 256, 512, 512), heads: int = 3
 ) -> torch.nn.Module:
-    """2-D U-Net as nnU-Net plans it: instance norm, leaky ReLU, deep supervision; one grey channel in.
+    """Build nnU-Net's 2-D U-Net for one grey channel: instance norm, leaky ReLU, deep supervision.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def dynunet(
     widths : tuple of int
         Channels per level; the input's side must be divisible by ``2**(len(widths) - 1)``.
     heads : int
-        Coarser outputs that training supervises as well.
+        Number of coarser outputs that training supervises too.
 
     References
     ----------
@@ -40,9 +40,15 @@ def dynunet(
     levels = len(widths)
     return DeeplySupervised(
         DynUNet(
-            spatial_dims=2, in_channels=1, out_channels=out_channels,
-            kernel_size=[3] * levels, strides=[1] + [2] * (levels - 1),
-            upsample_kernel_size=[2] * (levels - 1), filters=list(widths), norm_name="instance",
-            deep_supervision=True, deep_supr_num=heads,
+            spatial_dims=2,
+            in_channels=1,
+            out_channels=out_channels,
+            kernel_size=[3] * levels,
+            strides=[1] + [2] * (levels - 1),
+            upsample_kernel_size=[2] * (levels - 1),
+            filters=list(widths),
+            norm_name="instance",
+            deep_supervision=True,
+            deep_supr_num=heads,
         )
-    )  # fmt: skip
+    )

@@ -1,4 +1,4 @@
-"""U-Net with an EfficientNet encoder, MONAI's FlexibleUNet."""
+"""U-Net with an EfficientNet encoder, built on MONAI's FlexibleUNet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cardiolabel.networks.grey import GreyToThree
 def efficientnet_unet(
     out_channels: int, *, backbone: str = "efficientnet-b1", pretrained: bool = False
 ) -> torch.nn.Module:
-    """2-D U-Net over an EfficientNet encoder; one grey channel in.
+    """Build a 2-D U-Net with an EfficientNet encoder for one grey channel.
 
     Parameters
     ----------
@@ -20,14 +20,13 @@ def efficientnet_unet(
     backbone : str
         ``efficientnet-b0`` to ``efficientnet-b8``.
     pretrained : bool
-        Begin with ImageNet weights, which PyTorch's hub downloads once into its cache; a file that lies
-        there already is taken.
+        Start from ImageNet weights, which PyTorch's hub downloads into its cache unless they are there.
 
     References
     ----------
     Tan and Le 2019, arXiv:1905.11946.
     """
     network = FlexibleUNet(3, out_channels, backbone, pretrained=pretrained)
-    for unused in ("_conv_head", "_bn1", "_fc"):  # of the classifier
+    for unused in ("_conv_head", "_bn1", "_fc"):  # layers of the classifier
         setattr(network.encoder, unused, torch.nn.Identity())
     return GreyToThree(network)

@@ -1,4 +1,4 @@
-"""One grey channel for networks that were made for colour."""
+"""Adapter that feeds grey images to networks made for RGB."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 class GreyToThree(torch.nn.Module):
-    """Gives a network for RGB pictures ``(N, 1, S, S)`` grey ones; the channels are equal.
+    """Repeats grey images ``(N, 1, S, S)`` on three channels for a network made for RGB.
 
     Parameters
     ----------
@@ -19,6 +19,6 @@ class GreyToThree(torch.nn.Module):
         self.network = network
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits ``(N, C, S, S)``."""
+        """Compute logits ``(N, C, S, S)``."""
         logits: torch.Tensor = self.network(images.expand(-1, 3, -1, -1))
         return logits

@@ -1,15 +1,15 @@
-"""Heatmaps of landmarks as points, to a fraction of a pixel."""
+"""Conversion of landmark heatmaps to points with sub-pixel accuracy."""
 
 from __future__ import annotations
 
 import torch
 
 SPREAD = 1 / 80
-"""Standard deviation that heatmaps are trained to have, as a share of the image's side."""
+"""Standard deviation of the target heatmaps, as a fraction of the image side."""
 
 
 def expected_points(logits: torch.Tensor) -> torch.Tensor:
-    """The mean place of each heatmap, differentiable (soft-argmax, or DSNT).
+    """Compute the mean position of each heatmap, differentiably (soft-argmax, DSNT).
 
     Parameters
     ----------
@@ -34,20 +34,20 @@ def expected_points(logits: torch.Tensor) -> torch.Tensor:
     tensor([[[2.0000, 0.5000]]])
     """
     heat = logits.flatten(2).softmax(2).view(logits.shape)
-    places = torch.arange(logits.shape[-1], dtype=logits.dtype, device=logits.device)
-    return torch.stack([heat.sum(3) @ places, heat.sum(2) @ places], dim=-1)
+    positions = torch.arange(logits.shape[-1], dtype=logits.dtype, device=logits.device)
+    return torch.stack([heat.sum(3) @ positions, heat.sum(2) @ positions], dim=-1)
 
 
 def peak_points(logits: torch.Tensor) -> torch.Tensor:
-    """The mean place of each heatmap near its peak, which a second, lower peak elsewhere cannot pull away.
+    """Compute the mean position around each heatmap's peak, unaffected by lower peaks elsewhere.
 
-    Near is within three standard deviations (`SPREAD`) along rows and columns. Shapes are as in
+    The neighbourhood spans three standard deviations (`SPREAD`) along rows and columns. Shapes are those of
     `expected_points`; a heatmap with NaN gives NaN.
     """
     side = logits.shape[-1]
     reach = max(1, round(3 * SPREAD * side))
     peak = logits.flatten(2).argmax(2)
-    places = torch.arange(side, device=logits.device)
-    rows, cols = ((places - at[..., None]).abs() <= reach for at in (peak // side, peak % side))
+    positions = torch.arange(side, device=logits.device)
+    rows, cols = ((positions - centre[..., None]).abs() <= reach for centre in (peak // side, peak % side))
     near = rows[..., :, None] & cols[..., None, :]
     return expected_points(logits.masked_fill(~near, -torch.inf))

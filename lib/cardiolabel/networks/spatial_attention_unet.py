@@ -12,20 +12,20 @@ _ACTIVATION = ("LeakyReLU", {"negative_slope": 0.1, "inplace": True})
 
 
 class SpatialAttention(torch.nn.Module):
-    """Weights every pixel by a convolution over the mean and the maximum of its channels."""
+    """Weights each pixel by a convolution over the mean and maximum of its channels."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weigh = torch.nn.Conv2d(2, 1, kernel_size=7, padding=3, bias=False)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Features ``(N, C, H, W)``, weighted."""
-        both = torch.cat([features.mean(1, keepdim=True), features.amax(1, keepdim=True)], 1)
-        return features * torch.sigmoid(self.weigh(both))
+        """Weight features ``(N, C, H, W)``."""
+        pooled = torch.cat([features.mean(1, keepdim=True), features.amax(1, keepdim=True)], 1)
+        return features * torch.sigmoid(self.weigh(pooled))
 
 
 class SpatialAttentionUNet(torch.nn.Module):
-    """2-D U-Net, ``(N, 1, S, S)`` to logits ``(N, C, S, S)``.
+    """2-D SA-UNet, from ``(N, 1, S, S)`` to logits ``(N, C, S, S)``.
 
     Parameters
     ----------
@@ -34,11 +34,11 @@ class SpatialAttentionUNet(torch.nn.Module):
     widths : tuple of int
         Channels per level; the input's side must be divisible by ``2**(len(widths) - 1)``.
     dropout : float
-        Share of features that training leaves out.
+        Probability of dropping a feature in training.
 
     References
     ----------
-    Guo et al. 2020, arXiv:2004.03696; with dropout where the paper has DropBlock.
+    Guo et al. 2020, arXiv:2004.03696; with dropout in place of DropBlock.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class SpatialAttentionUNet(torch.nn.Module):
         self.last = torch.nn.Conv2d(widths[0], out_channels, kernel_size=1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits of the images."""
+        """Compute logits ``(N, C, S, S)``."""
         levels = [self.first(images)]
         for down in self.down:
             levels.append(down(levels[-1]))

@@ -1,4 +1,4 @@
-"""torchvision beside a PyTorch that its wheel was not built for."""
+"""Import of torchvision when its wheel was built for another PyTorch."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import torch
 
 _operators: list[Any] = []
-"""Operator libraries that must live as long as the process."""
+"""Operator libraries; they must live as long as the process."""
 
 
 def torchvision_module(module: str) -> Any:
-    """Import from torchvision, also where its wheel was built for another PyTorch than the one here.
+    """Import a module of torchvision, even if its wheel was built for another PyTorch.
 
-    PyPI's wheel then cannot load its compiled operators and fails to import, although no network needs
-    them. Naming each missing operator, without an implementation, is enough.
+    Such a wheel cannot load its compiled operators and fails to import, although no network here needs them.
+    Declaring each missing operator without an implementation is enough.
     """
     for _ in range(50):
         try:

@@ -1,4 +1,4 @@
-"""A plain U-Net: MONAI's DynUNet with narrow, capped widths."""
+"""A plain U-Net of few channels, built on MONAI's DynUNet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from monai.networks.nets.dynunet import DynUNet
 
 
 def unet(out_channels: int, *, widths: tuple[int, ...] = (24, 48, 96, 160, 160, 160)) -> torch.nn.Module:
-    """2-D U-Net, 3x3 convolutions, batch norm, leaky ReLU; one grey channel in.
+    """Build a 2-D U-Net for one grey channel: 3x3 convolutions, batch norm, leaky ReLU.
 
     Parameters
     ----------
@@ -22,7 +22,12 @@ def unet(out_channels: int, *, widths: tuple[int, ...] = (24, 48, 96, 160, 160, 
     """
     levels = len(widths)
     return DynUNet(
-        spatial_dims=2, in_channels=1, out_channels=out_channels,
-        kernel_size=[3] * levels, strides=[1] + [2] * (levels - 1),
-        upsample_kernel_size=[2] * (levels - 1), filters=list(widths), norm_name="batch",
-    )  # fmt: skip
+        spatial_dims=2,
+        in_channels=1,
+        out_channels=out_channels,
+        kernel_size=[3] * levels,
+        strides=[1] + [2] * (levels - 1),
+        upsample_kernel_size=[2] * (levels - 1),
+        filters=list(widths),
+        norm_name="batch",
+    )

@@ -1,4 +1,4 @@
-"""Weights travel with a card: ``<name>.safetensors`` (fp16) and ``<name>.json`` side by side."""
+"""Weights files (``<name>.safetensors``, fp16) and the model cards beside them (``<name>.json``)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,26 @@ _UNFIT = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, R
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a weights file is: how to rebuild the network, what it was trained on, how good it is.
+    """Describes a weights file: how to rebuild the network, its training data and its accuracy.
 
-    ``network`` and ``arguments`` rebuild it, ``recipe`` names its preprocessing and ``size_px``, if given,
-    another input size than that recipe's, ``sha256`` is of the weights file. ``metrics`` hold figures on
-    patients never trained on, by the name of what it was judged on. ``intervals``: calibrations of EF's
-    interval, by method and convention; ``pictures``: what the model's pictures look like;
-    ``views``: how those of its views differ.
+    Parameters
+    ----------
+    network, arguments : str, dict
+        Name and arguments of the builder in `cardiolabel.networks.registry`.
+    recipe : str
+        Preprocessing recipe.
+    size_px : int or None
+        Side of the input, where it differs from the recipe's.
+    sha256 : str
+        Checksum of the weights file.
+    metrics : dict
+        Results on patients that were never trained on, by the name of the test data.
+    intervals : dict
+        Calibrations of the EF interval, by method and convention.
+    pictures : dict
+        Subspace of the training images, for the out-of-distribution check.
+    views : dict
+        Direction that tells the model's views apart, for the check of swapped views.
     """
 
     name: str
@@ -48,17 +61,17 @@ class ModelCard:
     views: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-safe form."""
+        """Convert to types that JSON can hold."""
         return dataclasses.asdict(self)
 
 
 def save_model(network: torch.nn.Module, card: ModelCard, *, folder: Path) -> ModelCard:
-    """Write weights as fp16 and their card; returns the card with its sha256.
+    """Write weights as fp16 and the model card; returns the card with its checksum.
 
     Raises
     ------
     OSError
-        The folder cannot be written; files that were there stay whole.
+        The folder cannot be written; earlier files stay intact.
     """
     tensors = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
@@ -73,7 +86,7 @@ def save_model(network: torch.nn.Module, card: ModelCard, *, folder: Path) -> Mo
 
 
 def write_card(card: ModelCard, *, folder: Path) -> None:
-    """Write ``<name>.json``; raises OSError where that cannot be, and leaves the old one whole."""
+    """Write ``<name>.json``; an OSError leaves the earlier card intact."""
     with atomic(folder / f"{card.name}.json") as temporary:
         temporary.write_text(json.dumps(card.as_dict(), indent=2) + "\n", encoding="utf-8")
 
@@ -84,7 +97,7 @@ def read_card(name: str, folder: Path) -> ModelCard:
     Raises
     ------
     MissingWeightsError
-        There is no card or no weights file.
+        The card or the weights file is missing.
     CorruptWeightsError
         The card is not valid.
     """
@@ -106,32 +119,34 @@ def load_model(name: str, folder: Path) -> tuple[torch.nn.Module, ModelCard]:
     Raises
     ------
     MissingWeightsError, CorruptWeightsError
-        As `read_card`; also where sha256, names or shapes do not match.
+        As `read_card`; also where the checksum, names or shapes do not match.
     """
     blob, card = read_weights(name, folder)
     return rebuild(blob, card), card
 
 
 def read_weights(name: str, folder: Path) -> tuple[bytes, ModelCard]:
-    """The content of a weights file and its card, whose sha256 it has; errors as `read_card`."""
+    """Read a weights file and its card, and compare the checksum; raises like `read_card`."""
     card = read_card(name, folder)
     blob = (folder / f"{name}.safetensors").read_bytes()
     if hashlib.sha256(blob).hexdigest() != card.sha256:
-        raise CorruptWeightsError(f"{name}.safetensors is not the file its card describes (sha256)")
+        raise CorruptWeightsError(
+            f"{name}.safetensors is not the file that its card describes (sha256 differs); restore it"
+        )
     return blob, card
 
 
 def rebuild(blob: bytes, card: ModelCard) -> torch.nn.Module:
-    """The network of a weights file in evaluation mode, fp32.
+    """Rebuild the network of a weights file in evaluation mode, fp32.
 
     Raises
     ------
     CorruptWeightsError
-        Names or shapes are not those of the card's network.
+        Names or shapes of tensors do not fit the network on the card.
     """
     try:
         stored = load(blob)
-        with torch.device("meta"):  # a card could ask for more memory than its file fills
+        with torch.device("meta"):  # no memory yet: a damaged card could ask for any amount
             _check(build(card.network, card.arguments), stored)
         network = build(card.network, card.arguments)
         _fill(network, stored)
@@ -141,14 +156,14 @@ def rebuild(blob: bytes, card: ModelCard) -> torch.nn.Module:
 
 
 def _tensors(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Every tensor once: DynUNet's state_dict names shared ones twice."""
+    """List every tensor once; DynUNet's state_dict repeats shared tensors."""
     return {name: tensor.detach() for name, tensor in (*network.named_parameters(), *network.named_buffers())}
 
 
 def _check(network: torch.nn.Module, stored: dict[str, torch.Tensor]) -> None:
     own = _tensors(network)
     if stored.keys() != own.keys():
-        raise RuntimeError(f"it holds {len(stored)} tensors, the network has {len(own)} of other names")
+        raise RuntimeError(f"its {len(stored)} tensors are not the {len(own)} of the network")
     for name, tensor in own.items():
         if tensor.shape != stored[name].shape:
             raise RuntimeError(f"{name} has shape {tuple(stored[name].shape)}, not {tuple(tensor.shape)}")

@@ -1,4 +1,4 @@
-"""Random variation of training batches, on whole batches at once."""
+"""Random augmentation of training batches: geometry and grey values, a whole batch at a time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-Move = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
-"""Moves what belongs to images along with them: a batch of it, ``theta (N, 2, 3)`` as
-`torch.nn.functional.affine_grid` takes it, which tells where every place of a new image was in the old one,
-and the images' side in pixels."""
+TargetWarp = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
+"""Warps training targets like their images: ``warp(targets, theta, side_px)``.
+
+``theta (N, 2, 3)`` is the sampling transform of `torch.nn.functional.affine_grid` (from the warped image to
+the original) and ``side_px`` the images' side in pixels.
+"""
 
 
-def moved_masks(masks: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
-    """Masks ``(N, S, S)`` of integers, by nearest neighbours."""
+def warp_masks(masks: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
+    """Warp integer masks ``(N, S, S)`` with nearest-neighbour sampling."""
     grid = functional.affine_grid(theta, [len(masks), 1, side_px, side_px], align_corners=False)
     moved = functional.grid_sample(masks[:, None].float(), grid, mode="nearest", align_corners=False)
     return moved[:, 0].long()
@@ -23,12 +25,18 @@ def moved_masks(masks: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a training batch is varied; every range is drawn per image, uniformly.
+    """Ranges of a random augmentation; each value is drawn uniformly and once per image.
 
-    The defaults are for ultrasound: gain, depth attenuation, speckle and shadows besides geometry.
-    A ``clean_share`` of images is moved only and keeps its greys. In a ``scanner_share`` of the others
-    ``level`` moves greys up or down and ``depth_loss`` takes from them with depth, in parts of the range
-    from black to white, as a scanner's gain does with echoes that are shown by their logarithm.
+    The defaults suit ultrasound: gain, depth attenuation, speckle and shadows as well as geometry. Shares are
+    probabilities, 0..1; shifts and levels are fractions of the image side and of the grey range.
+
+    Parameters
+    ----------
+    clean_share : float
+        Images whose geometry is changed but whose grey values are not.
+    scanner_share : float
+        Images with a changed overall level (``level``) and depth gain (``depth_loss``), both additive, as
+        gain controls act on log-compressed echoes.
     """
 
     rotation_deg: float = 20.0
@@ -56,13 +64,13 @@ class Augmentation:
         targets: torch.Tensor,
         *,
         generator: torch.Generator,
-        move: Move = moved_masks,
+        warp_targets: TargetWarp = warp_masks,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Vary images ``(N, 1, S, S)`` in 0..1 together with masks, or with what else ``move`` moves."""
+        """Augment images ``(N, 1, S, S)`` in 0..1 and their targets, which are masks by default."""
         theta = self._theta(len(images), generator)
         grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
         warped = functional.grid_sample(images, grid, align_corners=False)
-        return self._regrey(warped, generator), move(targets, theta, images.shape[-1])
+        return self._regrey(warped, generator), warp_targets(targets, theta, images.shape[-1])
 
     def _theta(self, count: int, generator: torch.Generator) -> torch.Tensor:
         def draw(low: float, high: float) -> torch.Tensor:
@@ -92,8 +100,8 @@ class Augmentation:
         grey = images.clamp(0, 2) ** draw(*self.gamma)
         grey = grey * draw(*self.gain) * (1 - draw(-0.3, 1) * self.attenuation * depth)
         if self.scanner_share:
-            moved = draw(-self.level, self.level) - draw(0, self.depth_loss) * depth
-            grey = (grey + moved * lit * (draw(0, 1) < self.scanner_share)).clamp(min=0)
+            offset = draw(-self.level, self.level) - draw(0, self.depth_loss) * depth
+            grey = (grey + offset * lit * (draw(0, 1) < self.scanner_share)).clamp(min=0)
         coarse = torch.randn(count, 1, rows // 2, cols // 2, generator=generator)
         grain = functional.interpolate(coarse, size=(rows, cols), mode="bilinear")
         grey = grey * (1 + grain * draw(0, self.speckle) * 2)
@@ -110,31 +118,56 @@ class Augmentation:
         return grey.clamp(0, 2)
 
     def _cropped(self, grey: torch.Tensor, draw: Callable[[float, float], torch.Tensor]) -> torch.Tensor:
-        """Black beyond a slanted line near the left or right edge, as where a sector is set narrower."""
+        """Blacken one side beyond a slanted line, as a narrower sector would."""
         _, _, rows, cols = grey.shape
         across = torch.linspace(0, 1, cols).view(1, 1, 1, cols)
         depth = torch.linspace(-0.5, 0.5, rows).view(1, 1, rows, 1)
         side = draw(0, 1) < 0.5
         across = torch.where(side, across, 1 - across)
-        kept = across > draw(0, self.crop) + depth * draw(-0.2, 0.2)
-        return torch.where((draw(0, 1) < self.crop_share) & ~kept, torch.zeros(()), grey)
+        inside = across > draw(0, self.crop) + depth * draw(-0.2, 0.2)
+        return torch.where((draw(0, 1) < self.crop_share) & ~inside, torch.zeros(()), grey)
 
 
 AUGMENTATIONS = {
     "none": Augmentation(
-        rotation_deg=0, scale=(1, 1), stretch=0, shift=0, mirror_share=0, gamma=(1, 1), gain=(1, 1),
-        attenuation=0, noise=0, speckle=0, blur_share=0, shadow_share=0,
+        rotation_deg=0,
+        scale=(1, 1),
+        stretch=0,
+        shift=0,
+        mirror_share=0,
+        gamma=(1, 1),
+        gain=(1, 1),
+        attenuation=0,
+        noise=0,
+        speckle=0,
+        blur_share=0,
+        shadow_share=0,
     ),
     "light": Augmentation(
-        rotation_deg=10, scale=(0.9, 1.1), stretch=0, shift=0.05, mirror_share=0, gamma=(1, 1),
-        gain=(0.9, 1.1), attenuation=0, noise=0, speckle=0, blur_share=0, shadow_share=0,
+        rotation_deg=10,
+        scale=(0.9, 1.1),
+        stretch=0,
+        shift=0.05,
+        mirror_share=0,
+        gamma=(1, 1),
+        gain=(0.9, 1.1),
+        attenuation=0,
+        noise=0,
+        speckle=0,
+        blur_share=0,
+        shadow_share=0,
     ),
     "echo": Augmentation(),
     "echo_cropped": Augmentation(crop_share=0.2),
     "echo_scanner": Augmentation(crop_share=0.2, scanner_share=0.3, speckle=0.2),
     "echo_mixed": Augmentation(crop_share=0.4, scanner_share=0.5, speckle=0.3, clean_share=0.5),
     "sax": Augmentation(
-        rotation_deg=180, mirror_share=0.5, attenuation=0, noise=0.05, speckle=0, shadow_share=0,
+        rotation_deg=180,
+        mirror_share=0.5,
+        attenuation=0,
+        noise=0.05,
+        speckle=0,
+        shadow_share=0,
     ),
-}  # fmt: skip
-"""By the name that a training recipe gives."""
+}
+"""Augmentations by the name that training recipes use."""

@@ -1,7 +1,7 @@
-"""Which way up an echo frame is, read from the sector itself.
+"""Detects echo frames stored upside down from the shape of the sector.
 
-The near field of an apical sector is narrow and lies at the transducer, which the networks expect
-at the top. Affine signs of echo files cannot be trusted to say so.
+The near field is narrow and lies at the transducer, which the networks expect at the top of the frame.
+The affine of an echo file is no reliable guide to that.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 _NEAR_FIELD = 0.12
+"""Share of the sector's depth whose median width is compared at both ends."""
+
 _NARROWER = 0.6
+"""The narrow end is at most this fraction of the wide end; chosen on CAMUS frames of both orientations."""
 
 
 def is_upside_down(frame: NDArray[np.generic]) -> bool:
-    """Whether the sector's narrow end lies at the bottom of a frame ``(H, W)``.
+    """Check whether the narrow end of the sector lies at the bottom of a frame ``(H, W)``.
 
-    False where no sector is visible (a rectangular picture, a blank frame).
+    False where no sector is visible, as in a rectangular image or a blank frame.
     """
     lit = frame > frame.min()
     rows = np.flatnonzero(lit.any(axis=1))

@@ -1,4 +1,4 @@
-"""One recipe per task: how a clip becomes network input, and how probabilities come back.
+"""Preprocessing recipes: how a clip becomes network input, and how probabilities return to its grid.
 
 Training and inference call the same functions, so there is one meaning of input size,
 normalisation and orientation.
@@ -32,14 +32,15 @@ from cardiolabel.preprocessing.resample import Axis, resample
 _FLOAT_BYTES = 4
 
 _EXACT_BYTES = 2
-"""Pixels of so many bytes, and their differences, are what they are in float32."""
+"""Integers of up to this many bytes, and their differences, are exact in float32."""
 
 _LARGEST = 16
-"""How many sides of the input a frame may be long, where pixels have a fixed size."""
+"""Longest frame side, in multiples of the input side, for recipes of fixed pixel size; longer means a wrong
+pixel size in the file."""
 
 
 class Output(StrEnum):
-    """What a network gives for a frame."""
+    """Kind of a network's output."""
 
     CLASSES = "classes"
     """Background and one class per structure of the label set."""
@@ -49,10 +50,10 @@ class Output(StrEnum):
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a frame ``(rows, cols)`` lies within the square network input.
+    """Position of a frame ``(rows, cols)`` within the square network input.
 
-    ``inner_rows`` x ``inner_cols`` input pixels starting at ``(top, left)``, which is negative where the
-    input shows only the frame's middle; ``flipped`` where the frame was turned upside down first.
+    The frame fills ``inner_rows`` x ``inner_cols`` input pixels from ``(top, left)`` on. A negative corner
+    means that the input shows only the middle of the frame. ``flipped`` frames are turned upside down first.
     """
 
     rows: int
@@ -64,9 +65,9 @@ class Placement:
     flipped: bool
 
     def to_input(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Points ``(..., 2)``, (row, col) in pixels of the frame, in pixels of the input.
+        """Convert points ``(..., 2)``, (row, col), from frame pixels to input pixels.
 
-        The centre of the first pixel is (0, 0) on both grids.
+        On both grids (0, 0) is the centre of the first pixel.
         """
         rows, cols = points_px[..., 0], points_px[..., 1]
         rows = self.rows - 1 - rows if self.flipped else rows
@@ -74,7 +75,7 @@ class Placement:
         return np.asarray(inner - 0.5 + (self.top, self.left))
 
     def to_frame(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The reverse of `to_input`."""
+        """Convert points ``(..., 2)``, (row, col), from input pixels to frame pixels."""
         inner = points_px - (self.top, self.left) + 0.5
         rows, cols = inner[..., 0] / self._row_scale - 0.5, inner[..., 1] / self._col_scale - 0.5
         return np.stack([self.rows - 1 - rows if self.flipped else rows, cols], axis=-1)
@@ -90,15 +91,28 @@ class Placement:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Geometry and grey values of one task's network input.
+    """Geometry and grey values of a network's input.
 
-    ``size_px``: side of the square input. Without ``pixel_mm`` the whole frame is fitted into it with
-    its physical aspect ratio and padded with zeros, so the network sees neither stretched anatomy nor
-    absolute size. With ``pixel_mm`` an input pixel has that size and the frame's middle is cut out, or
-    padded; a frame without calibration is fitted. ``sector``: frames are ultrasound sectors, which are
-    turned upright. ``views``: those it is for. ``output``: what the network gives; its class ``n`` is
-    the label set's ``n``-th structure, 0 is background. ``least_wall``: share of the cavity's edge that
-    myocardium must cover, else the plane lies beyond the ventricle and stays empty.
+    Parameters
+    ----------
+    name : str
+        As model cards name it.
+    size_px : int
+        Side of the square input.
+    labels : LabelSet
+        Structures to segment; class ``n`` of the network is the set's ``n``-th structure, 0 is background.
+    views : frozenset of View
+        Views that the recipe's models segment.
+    pixel_mm : float or None
+        Fixed size of an input pixel: the middle of the frame is cropped or padded. Without it, or for frames
+        without calibration, the whole frame is fitted with its physical aspect ratio and padded with zeros.
+    sector : bool
+        Whether frames are ultrasound sectors, which are turned upright.
+    output : Output
+        Kind of the network's output.
+    least_wall : float
+        Share of the cavity's edge that myocardium must cover; with less, the slice lies beyond the ventricle
+        and its mask stays empty.
     """
 
     name: str
@@ -111,38 +125,42 @@ class Recipe:
     least_wall: float = 0.0
 
     def sized(self, size_px: int | None) -> Recipe:
-        """The same recipe with another side of its input; None keeps its own."""
+        """Copy the recipe with another input side; None keeps its own."""
         return replace(self, size_px=size_px or self.size_px)
 
     @property
     def values(self) -> tuple[int, ...]:
-        """Mask value of each of the network's classes."""
+        """Mask value of each class of the network."""
         return 0, *(value for _, value in self.labels.values)
 
     @property
     def channels(self) -> int:
-        """Number of the network's outputs."""
+        """Number of output channels of the network."""
         return {Output.CLASSES: len(self.values), Output.LANDMARKS: len(landmarks.NAMES)}[self.output]
 
     def placement(self, clip: Clip) -> Placement:
-        """Fit the clip's frames into the input, keeping the physical aspect ratio.
+        """Place the clip's frames in the input, keeping their physical aspect ratio.
 
         Raises
         ------
         ImageContentError
-            The frames are metres wide by the file's pixel size.
+            By the file's pixel size, the frames would be metres wide.
         """
         _, rows, cols = clip.shape
         inner_rows, inner_cols = self._fitted_size(rows, cols, clip.spacing)
         middle = clip.pixels[clip.shape[0] // 2]
         return Placement(
-            rows, cols, inner_rows, inner_cols,
-            (self.size_px - inner_rows) // 2, (self.size_px - inner_cols) // 2,
-            self.sector and is_upside_down(middle),
-        )  # fmt: skip
+            rows,
+            cols,
+            inner_rows,
+            inner_cols,
+            top=(self.size_px - inner_rows) // 2,
+            left=(self.size_px - inner_cols) // 2,
+            flipped=self.sector and is_upside_down(middle),
+        )
 
     def input_bytes(self, shape: tuple[int, int, int], spacing: Spacing | None) -> int:
-        """Memory that `frames` of a clip of this shape ``(T, H, W)`` takes at most; errors as `placement`."""
+        """Give the peak memory of `frames` for a clip of shape ``(T, H, W)``; raises like `placement`."""
         inner_rows, inner_cols = self._fitted_size(shape[1], shape[2], spacing)
         fitted, padded = inner_rows * inner_cols, self.size_px**2
         return shape[0] * _FLOAT_BYTES * (fitted + max(fitted, padded))
@@ -163,28 +181,28 @@ class Recipe:
         return inner_rows, inner_cols
 
     def frames(self, clip: Clip, place: Placement) -> NDArray[np.float32]:
-        """Network input ``(T, 1, size, size)``; grey values per clip in 0..1.
+        """Make the network input ``(T, 1, size, size)`` with grey values normalised per clip.
 
-        The clip's own minimum maps to 0 and its 99.5th percentile to 1, above which values are
-        kept, so a bright annotation cannot darken the tissue.
+        The clip's minimum maps to 0 and its 99.5th percentile to 1. Brighter pixels stay above 1, so that a
+        bright annotation does not darken the tissue.
         """
-        floor = float(clip.pixels.min())  # subtracted first: large offsets do not fit float32
+        floor = float(clip.pixels.min())  # subtracted before the cast: float32 cannot hold large offsets
         fitted = torch.empty(len(clip.pixels), 1, place.inner_rows, place.inner_cols)
         exact = np.float32 if clip.pixels.dtype.itemsize <= _EXACT_BYTES else np.float64
-        for index, frame in enumerate(clip.pixels):  # one by one: a long cine is large in float
+        for index, frame in enumerate(clip.pixels):  # one by one: a long cine in float is large
             above = torch.from_numpy((frame.astype(exact) - exact(floor)).astype(np.float32, copy=False))
             above = above[None, None]
             upright = above.flip(2) if place.flipped else above
             fitted[index] = _resize(upright, place.inner_rows, place.inner_cols)[0]
         low = float(fitted.min())
         high = _percentile(fitted.numpy(), 99.5)
-        # Almost black frames have their 99.5th percentile at the minimum.
+        # In almost black frames the 99.5th percentile equals the minimum.
         span = (high - low) or (float(fitted.max()) - low) or 1.0
-        fitted.sub_(low).div_(span)  # in place: it is large
+        fitted.sub_(low).div_(span)  # in place, to save memory
         return _pad(fitted, place, self.size_px).numpy()
 
     def masks(self, masks: NDArray[np.uint8], place: Placement) -> NDArray[np.uint8]:
-        """Classes ``(T, size, size)`` of reference masks ``(T, H, W)``; unknown values are background."""
+        """Convert reference masks ``(T, H, W)`` to classes ``(T, size, size)``; others are background."""
         structures = [masks == value for value in self.values[1:]]
         planes = np.stack([~np.any(structures, axis=0), *structures], axis=1)
         tensor = torch.from_numpy(planes.astype(np.float32))
@@ -196,11 +214,15 @@ class Recipe:
     def restore(
         self, probabilities: torch.Tensor, place: Placement, box: tuple[slice, slice]
     ) -> torch.Tensor:
-        """Probabilities ``(..., size, size)`` on a box ``(..., h, w)`` of the frame's own grid."""
+        """Resample probabilities ``(..., size, size)`` onto a box ``(..., h, w)`` of the frame's own grid."""
         rows = Axis.of(
-            box[0], size=place.rows, inner=place.inner_rows, at=place.top, side=self.size_px,
+            box[0],
+            size=place.rows,
+            inner=place.inner_rows,
+            at=place.top,
+            side=self.size_px,
             reverse=place.flipped,
-        )  # fmt: skip
+        )
         cols = Axis.of(
             box[1], size=place.cols, inner=place.inner_cols, at=place.left, side=self.size_px, reverse=False
         )
@@ -208,7 +230,8 @@ class Recipe:
 
 
 def _percentile(values: NDArray[np.float32], percent: float) -> float:
-    """As `numpy.percentile`, in a third of its time.
+    """Compute the same as `numpy.percentile` in a third of the time.
+
 
     >>> _percentile(np.arange(5, dtype=np.float32), 30)
     1.2
@@ -231,7 +254,7 @@ def _pad(planes: torch.Tensor, place: Placement, size: int) -> torch.Tensor:
 
 
 def _edges(place: Placement, size: int) -> list[int]:
-    """What is added left, right, above and below a fitted frame; negative where it is cut."""
+    """Padding left, right, above and below a fitted frame; negative where it is cropped."""
     right, bottom = size - place.left - place.inner_cols, size - place.top - place.inner_rows
     return [place.left, right, place.top, bottom]
 
@@ -248,10 +271,10 @@ SAX = Recipe(
     sector=False,
     least_wall=0.5,
 )
-"""Short-axis MR: LV cavity and myocardium; 26 cm around the middle of the picture.
+"""Short-axis MR: LV cavity and myocardium; the central 26 cm of the image.
 
-A slice belongs to the ventricle where myocardium surrounds at least half of the blood: Schulz-Menger et al.
-2020, doi 10.1186/s12968-020-00610-6.
+A basal slice belongs to the ventricle if myocardium surrounds at least half of the blood pool:
+Schulz-Menger et al. 2020, doi 10.1186/s12968-020-00610-6.
 """
 
 LV = replace(CAMUS, name="lv", labels=LV_LABELS, views=views_of_recipe("lv"))
@@ -260,7 +283,7 @@ LV = replace(CAMUS, name="lv", labels=LV_LABELS, views=views_of_recipe("lv"))
 LANDMARKS = replace(
     CAMUS, name="landmarks", labels=LV_LABELS, views=views_of_recipe("landmarks"), output=Output.LANDMARKS
 )
-"""Apical echo: the LV cavity by its seven landmarks, seen as `CAMUS` sees it."""
+"""Apical echo: the LV cavity outlined by seven landmarks, with the input of `CAMUS`."""
 
 RECIPES = {recipe.name: recipe for recipe in (CAMUS, SAX, LV, LANDMARKS)}
-"""By the name that a model card gives."""
+"""Recipes by the name on a model card."""

@@ -1,4 +1,4 @@
-"""Bilinear resampling of a part of a picture: what interpolating all of it would give there."""
+"""Bilinear resampling of part of an image, equal to that part of the whole resampled image."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """Where wanted pixels of one axis come from: of ``source``, pixel ``low`` and the one after it.
+    """Bilinear weights along one axis: each target pixel mixes two neighbouring source pixels.
 
-    ``low`` and ``high`` count from the source's start; ``low_share`` and ``high_share`` are their weights, 0
-    where a pixel lies outside the picture that is resampled.
+    ``low`` and ``high`` are their indices within ``source``; ``low_share`` and ``high_share`` the weights, 0
+    for pixels outside the source image.
     """
 
     source: slice
@@ -22,40 +22,44 @@ class Axis:
     high_share: torch.Tensor
 
     @classmethod
-    def of(cls, wanted: slice, *, size: int, inner: int, at: int, side: int, reverse: bool) -> Axis:
-        """An axis of ``size`` pixels, fitted into ``inner`` pixels from ``at`` on of a picture of ``side``.
+    def of(cls, target: slice, *, size: int, inner: int, at: int, side: int, reverse: bool) -> Axis:
+        """Compute the weights for mapping a network input back onto a frame axis.
 
         Parameters
         ----------
-        wanted : slice
-            Pixels of the axis, at least one, none beyond it.
+        target : slice
+            Frame pixels to compute: at least one, all within ``size``.
+        size, inner, at, side : int
+            The axis has ``size`` pixels and fills ``inner`` pixels, from ``at`` on, of an input of ``side``.
         reverse : bool
-            The axis was turned around before it was fitted.
+            Whether the axis was reversed before it was fitted.
         """
-        pixels = torch.arange(wanted.start, wanted.stop, dtype=torch.float64)
+        pixels = torch.arange(target.start, target.stop, dtype=torch.float64)
         if reverse:
             pixels = size - 1 - pixels
         places = ((pixels + 0.5) * (inner / size) - 0.5).clamp(min=0)
         low = places.floor().long().clamp(max=inner - 1)
         share = places - low
         low, high = low + at, (low + 1).clamp(max=inner - 1) + at
-        inside = [(0 <= one) & (one < side) for one in (low, high)]
+        inside = [(0 <= index) & (index < side) for index in (low, high)]
         low, high = low.clamp(0, side - 1), high.clamp(0, side - 1)
         start = int(torch.minimum(low, high).min())
         source = slice(start, int(torch.maximum(low, high).max()) + 1)
-        shares = [(one * there).float() for one, there in zip((1 - share, share), inside, strict=True)]
+        shares = [
+            (weight * visible).float() for weight, visible in zip((1 - share, share), inside, strict=True)
+        ]
         return cls(source, low - start, high - start, *shares)
 
     @property
     def matrix(self) -> torch.Tensor:
-        """Weights ``(wanted, source)``."""
+        """Weights ``(target, source)`` as a dense matrix."""
         weights = torch.zeros(len(self.low), self.source.stop - self.source.start)
         weights.scatter_add_(1, self.low[:, None], self.low_share[:, None])
         return weights.scatter_add_(1, self.high[:, None], self.high_share[:, None])
 
 
 def resample(planes: torch.Tensor, rows: Axis, cols: Axis) -> torch.Tensor:
-    """Planes ``(..., S, S)`` at the wanted rows and columns ``(..., h, w)``."""
+    """Resample planes ``(..., S, S)`` at the target rows and columns ``(..., h, w)``."""
     across = planes[..., rows.source, cols.source] @ cols.matrix.T
-    found = across.index_select(-2, rows.low).mul_(rows.low_share[:, None])
-    return found.addcmul_(across.index_select(-2, rows.high), rows.high_share[:, None])
+    upper = across.index_select(-2, rows.low).mul_(rows.low_share[:, None])
+    return upper.addcmul_(across.index_select(-2, rows.high), rows.high_share[:, None])

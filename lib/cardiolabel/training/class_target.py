@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from cardiolabel.preprocessing.augmentation import moved_masks
+from cardiolabel.preprocessing.augmentation import warp_masks
 from cardiolabel.training.samples import NOT, Samples
 
 
@@ -19,7 +19,7 @@ class ClassTarget:
 
     def moved(self, targets: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
         """Classes ``(N, 1, S, S)`` of varied images."""
-        return moved_masks(targets, theta, side_px)[:, None]
+        return warp_masks(targets, theta, side_px)[:, None]
 
     def completed(self, targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """Classes, where only some class is ruled out the likeliest other one by logits ``(N, C, S, S)``.

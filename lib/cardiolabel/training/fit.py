@@ -119,7 +119,10 @@ def fit(
         run.set_rate(state.steps / total)
         picked = _pick(fresh, len(training), recipe.batch, run.generator)
         images, wanted = augment(
-            training.images[picked].float(), targets[picked], generator=run.generator, move=target.moved
+            training.images[picked].float(),
+            targets[picked],
+            generator=run.generator,
+            warp_targets=target.moved,
         )
         run.step(images, wanted, loss_of)
         if state.steps % judge_every == 0 or state.steps == total:

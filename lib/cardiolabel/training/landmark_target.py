@@ -7,7 +7,7 @@ import torch
 
 from cardiolabel.inference.landmark_masks import outlined
 from cardiolabel.networks.landmark_heatmaps import peak_points
-from cardiolabel.preprocessing.landmark_moves import moved_landmarks
+from cardiolabel.preprocessing.landmark_warp import warp_landmarks
 from cardiolabel.training.samples import Samples
 
 
@@ -22,7 +22,7 @@ class LandmarkTarget:
 
     def moved(self, targets: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
         """Points of varied images."""
-        return moved_landmarks(targets, theta, side_px)
+        return warp_landmarks(targets, theta, side_px)
 
     def completed(self, targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """The targets, which leave nothing open."""

@@ -21,7 +21,7 @@ class Target(Protocol):
         """The targets of all frames, the first axis being frames."""
 
     def moved(self, targets: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
-        """A batch of them after `cardiolabel.preprocessing.augmentation.Move`, as losses take it."""
+        """A batch of them after `cardiolabel.preprocessing.augmentation.TargetWarp`, as losses take it."""
 
     def completed(self, targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """Moved targets, what they leave open filled in by the network's own logits."""

@@ -7,7 +7,7 @@ import torch
 
 from cardiolabel.geometry.landmarks import NAMES
 from cardiolabel.preprocessing.augmentation import Augmentation
-from cardiolabel.preprocessing.landmark_moves import moved_landmarks
+from cardiolabel.preprocessing.landmark_warp import warp_landmarks
 
 SIDE = 96
 POINTS = torch.tensor([[60.0, 30], [45, 28], [32, 33], [22, 45], [34, 58], [46, 63], [58, 64]])
@@ -39,7 +39,7 @@ def test_a_point_lies_where_its_dot_lies(seed: int) -> None:
             picture.expand(3, 1, SIDE, SIDE),
             POINTS.expand(3, 7, 2),
             generator=torch.Generator().manual_seed(seed),
-            move=moved_landmarks,
+            warp_targets=warp_landmarks,
         )
 
     pictures = [varied(dots(POINTS[[index]])) for index in range(len(NAMES))]
@@ -53,7 +53,7 @@ def test_a_point_lies_where_its_dot_lies(seed: int) -> None:
 
 def test_mirroring_swaps_left_and_right() -> None:
     mirror = torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]])
-    moved = moved_landmarks(POINTS[None], mirror, SIDE)[0]
+    moved = warp_landmarks(POINTS[None], mirror, SIDE)[0]
     expected = torch.stack([POINTS[:, 0], SIDE - 1 - POINTS[:, 1]], 1)
     for name, other in zip(NAMES, reversed(NAMES), strict=True):
         torch.testing.assert_close(moved[NAMES.index(name)], expected[NAMES.index(other)])
@@ -61,10 +61,10 @@ def test_mirroring_swaps_left_and_right() -> None:
 
 def test_nothing_moves_without_a_warp() -> None:
     still = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
-    torch.testing.assert_close(moved_landmarks(POINTS[None], still, SIDE)[0], POINTS)
+    torch.testing.assert_close(warp_landmarks(POINTS[None], still, SIDE)[0], POINTS)
 
 
 def test_a_shift_by_half_a_picture() -> None:
     shift = torch.tensor([[[1.0, 0, 0.5], [0, 1, -1]]])  # the new image shows what was right of it and above
-    moved = moved_landmarks(POINTS[None], shift, SIDE)[0]
+    moved = warp_landmarks(POINTS[None], shift, SIDE)[0]
     torch.testing.assert_close(moved, POINTS + torch.tensor([SIDE / 2, -SIDE / 4]))
