@@ -1,4 +1,4 @@
-"""The nouns refuse what cannot be, when they are made."""
+"""Domain objects refuse impossible values when they are made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tiny network on disk, and clips to give it."""
+"""A tiny model on disk, and clips for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results in order, errors at their turn, no thread left behind, memory that does not grow."""
+"""Batched prediction keeps order, raises errors in turn, stops its threads and bounds its memory."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def count(item: int, masks: NDArray[np.uint8] | None) -> tuple[int, int]:
     return item, 0 if masks is None else len(masks)
 
 
-def test_results_are_in_order_whatever_the_frames(predictor: Predictor, engine: Instant) -> None:
+def test_results_come_in_order_whatever_the_number_of_frames(predictor: Predictor, engine: Instant) -> None:
     items = [1, 40, 0, 0, 3, 1, 0, 16, 1, *[1] * 50, *[0] * 40, 2]
     found = list(predict_all(predictor, items, read=read, finish=count))
     assert found == [(item, item) for item in items]
@@ -73,11 +73,11 @@ def test_results_are_in_order_whatever_the_frames(predictor: Predictor, engine: 
     assert len(engine.asked) < 15  # stills together
 
 
-def test_nothing_of_nothing(predictor: Predictor) -> None:
+def test_no_items_give_no_results(predictor: Predictor) -> None:
     assert list(predict_all(predictor, [], read=read, finish=count)) == []
 
 
-def test_an_error_of_reading_comes_at_its_turn(predictor: Predictor) -> None:
+def test_a_reading_error_is_raised_when_its_item_is_due(predictor: Predictor) -> None:
     found = []
     with pytest.raises(OSError, match="unreadable"):
         for one in predict_all(predictor, [1, 2, -1, 3], read=read, finish=count):
@@ -85,7 +85,7 @@ def test_an_error_of_reading_comes_at_its_turn(predictor: Predictor) -> None:
     assert found == [(1, 1), (2, 2)]
 
 
-def test_after_an_error_of_finishing_the_rest_is_not_begun(predictor: Predictor) -> None:
+def test_no_item_starts_after_a_finishing_error(predictor: Predictor) -> None:
     finished = []
 
     def finish(item: int, masks: NDArray[np.uint8] | None) -> int:
@@ -100,7 +100,7 @@ def test_after_an_error_of_finishing_the_rest_is_not_begun(predictor: Predictor)
     assert len(finished) < 40
 
 
-def test_who_stops_early_stops_everything(predictor: Predictor) -> None:
+def test_closing_the_generator_stops_all_threads(predictor: Predictor) -> None:
     taken = []
 
     def items() -> Iterator[int]:
@@ -114,7 +114,7 @@ def test_who_stops_early_stops_everything(predictor: Predictor) -> None:
     assert len(taken) < 3 * FRAMES_AT_ONCE
 
 
-def test_logits_do_not_pile_up_before_slow_cleaning(
+def test_logits_do_not_accumulate_before_slow_cleaning(
     predictor: Predictor, engine: Instant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cleaned = [0]

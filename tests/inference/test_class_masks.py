@@ -1,4 +1,4 @@
-"""Logits of classes to masks, and slices that lie beyond the ventricle."""
+"""Class logits become masks, and slices beyond the ventricle stay empty."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def logits(*walls_deg: float) -> torch.Tensor:
     return torch.from_numpy(10.0 * np.stack(planes)).float()
 
 
-def test_a_slice_with_less_than_half_a_wall_is_beyond_the_ventricle() -> None:
+def test_a_slice_with_less_than_half_a_wall_gets_no_mask() -> None:
     clip = Clip(np.zeros((4, SIDE, SIDE), np.uint8), Spacing(row_mm=1, col_mm=1))
     masks = class_masks(logits(360, 200, 160, 0).numpy(), SAX, SAX.placement(clip))
     assert [bool((mask == 3).any()) for mask in masks] == [True, True, False, False]
@@ -35,7 +35,7 @@ def test_a_slice_with_less_than_half_a_wall_is_beyond_the_ventricle() -> None:
 
 @pytest.mark.parametrize("row", [5, 20, 230, 250])
 @pytest.mark.parametrize("recipe", [CAMUS, SAX], ids=lambda recipe: recipe.name)
-def test_what_lies_in_the_padding_alone_is_nothing(recipe: Recipe, row: int) -> None:
+def test_structures_in_the_padding_give_an_empty_mask(recipe: Recipe, row: int) -> None:
     clip = Clip(np.zeros((1, 60, 240), np.uint8), Spacing(row_mm=1, col_mm=1))  # its rows are the middle ones
     planes = np.zeros((1, recipe.channels, SIDE, SIDE), np.float32)
     planes[:, 0] = 1
@@ -43,7 +43,7 @@ def test_what_lies_in_the_padding_alone_is_nothing(recipe: Recipe, row: int) -> 
     assert not class_masks(planes, recipe, recipe.placement(clip)).any()
 
 
-def test_what_reaches_into_the_padding_ends_at_the_frame() -> None:
+def test_structures_end_at_the_edge_of_the_frame() -> None:
     clip = Clip(np.zeros((1, 60, 240), np.uint8), Spacing(row_mm=1, col_mm=1))
     planes = np.zeros((1, 4, SIDE, SIDE), np.float32)
     planes[:, 0] = 1

@@ -1,4 +1,4 @@
-"""Converted networks are used only where they are, byte for byte, what was kept, and by whom."""
+"""A cached network is used only if it is byte for byte what this user stored."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "openvino"
 
 
-def test_what_was_kept_is_read(cache: Path) -> None:
+def test_a_cached_network_is_read_back(cache: Path) -> None:
     assert ConvertedNetworks(cache).read("camus") == FILES
     assert ConvertedNetworks(cache).read("other") is None
 
@@ -56,7 +56,7 @@ def test_what_was_kept_is_read(cache: Path) -> None:
     "change",
     [change_bytes, add_file, remove_file, spoil_checksums, remove_checksums, let_others_write],
 )
-def test_what_changed_is_taken_out_with_a_warning(
+def test_a_changed_file_is_removed_with_a_warning(
     cache: Path, change: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     change(cache / "camus")
@@ -67,12 +67,12 @@ def test_what_changed_is_taken_out_with_a_warning(
     assert ConvertedNetworks(cache).read("camus") == FILES
 
 
-def test_one_network_does_not_pass_for_another(cache: Path) -> None:
+def test_a_network_under_another_name_is_rejected(cache: Path) -> None:
     (cache / "camus").rename(cache / "echonet")
     assert ConvertedNetworks(cache).read("echonet") is None
 
 
-def test_nobody_else_may_write_there(tmp_path: Path) -> None:
+def test_the_cache_is_private_to_its_user(tmp_path: Path) -> None:
     umask = os.umask(0o002)
     try:
         cached = ConvertedNetworks(tmp_path / "openvino")
@@ -84,17 +84,17 @@ def test_nobody_else_may_write_there(tmp_path: Path) -> None:
     assert cached.read("camus") == FILES
 
 
-def test_a_cache_that_others_could_write_to_is_emptied_and_closed(cache: Path) -> None:
+def test_a_cache_that_others_could_write_to_is_distrusted_and_made_private(cache: Path) -> None:
     cache.chmod(0o777)
     assert ConvertedNetworks(cache).read("camus") is None
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
 
 
-def test_somebody_elses_cache_is_not_used(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_users_cache_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = cache.stat().st_uid + 1234
     if os.geteuid() == 0:
         os.chown(cache, other, -1)
     else:
         monkeypatch.setattr(os, "geteuid", lambda: other)
-    with pytest.raises(UntrustedCacheError, match="another user's"):
+    with pytest.raises(UntrustedCacheError, match="another user"):
         ConvertedNetworks(cache)

@@ -1,4 +1,4 @@
-"""One network gives the same masks whatever computes it, and converted models never mislead."""
+"""Every engine gives the same masks, and a cached network is never mistaken for another."""
 
 from __future__ import annotations
 
@@ -57,21 +57,21 @@ def never() -> torch.nn.Module:
 
 
 @needs_openvino
-def test_a_network_that_says_nothing_runs_in_fp32(network: torch.nn.Module, frames: np.ndarray) -> None:
+def test_a_network_without_parts_runs_in_fp32(network: torch.nn.Module, frames: np.ndarray) -> None:
     engine = converted(network)
     assert engine.name == "openvino cpu fp32"
     np.testing.assert_allclose(engine.logits(frames), TorchEngine(network).logits(frames), atol=1e-4)
 
 
 @needs_openvino
-def test_frames_alone_and_together_are_the_same(network: torch.nn.Module, frames: np.ndarray) -> None:
+def test_single_and_batched_frames_give_equal_logits(network: torch.nn.Module, frames: np.ndarray) -> None:
     engine = converted(network)
     alone = np.concatenate([engine.logits(frame[None]) for frame in frames])
     assert np.array_equal(engine.logits(frames), alone)
 
 
 @needs_openvino
-def test_a_network_in_two_parts_is_the_whole(frames: np.ndarray) -> None:
+def test_two_parts_compute_the_same_as_the_whole_network(frames: np.ndarray) -> None:
     torch.manual_seed(0)
     network = lite_unet(4, lite=0).eval()
     engine, exact = converted(network, "lite"), TorchEngine(network).logits(frames)
@@ -79,14 +79,14 @@ def test_a_network_in_two_parts_is_the_whole(frames: np.ndarray) -> None:
 
 
 @needs_openvino
-def test_it_is_converted_once(network: torch.nn.Module, frames: np.ndarray) -> None:
+def test_a_network_is_converted_once(network: torch.nn.Module, frames: np.ndarray) -> None:
     first = converted(network).logits(frames)
     again = OpenVinoEngine(never, key="tiny", size_px=64)
     assert np.array_equal(again.logits(frames), first)
 
 
 @needs_openvino
-def test_a_damaged_file_is_converted_anew(
+def test_a_damaged_file_is_converted_again(
     network: torch.nn.Module, frames: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
@@ -98,7 +98,7 @@ def test_a_damaged_file_is_converted_anew(
 
 
 @needs_openvino
-def test_a_cache_that_cannot_be_written_costs_time_only(
+def test_an_unwritable_cache_only_costs_time(
     network: torch.nn.Module,
     frames: np.ndarray,
     tmp_path: Path,
@@ -109,12 +109,12 @@ def test_a_cache_that_cannot_be_written_costs_time_only(
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
     with caplog.at_level(logging.WARNING):
         engine = converted(network)
-    assert "not kept" in caplog.text
+    assert "cannot be cached" in caplog.text
     np.testing.assert_allclose(engine.logits(frames), TorchEngine(network).logits(frames), atol=1e-4)
 
 
 @needs_openvino
-def test_openvino_reports_to_nobody(tmp_path: Path) -> None:
+def test_openvino_sends_no_telemetry(tmp_path: Path) -> None:
     """Its import alone would send a message and write an identifier into the home directory."""
     program = """
 import sys
@@ -157,13 +157,13 @@ def test_engines_agree_on_masks_and_ejection_fractions(
         assert efs[0] == pytest.approx(efs[1], abs=0.1)
 
 
-def test_the_engine_asked_for_is_the_one(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_requested_engine_is_used(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ENGINE_VARIABLE, "torch")
     assert isinstance(engine_for(lambda: network, key="tiny", size_px=64), TorchEngine)
 
 
 @pytest.mark.parametrize(("wanted", "said"), [("onnx", "expected one of"), ("openvino", "not installed")])
-def test_an_engine_that_is_not_there_is_refused(
+def test_an_unknown_or_missing_engine_is_refused(
     wanted: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ENGINE_VARIABLE, wanted)
@@ -172,13 +172,13 @@ def test_an_engine_that_is_not_there_is_refused(
         engine_for(never, key="tiny", size_px=64)
 
 
-def test_without_openvino_it_is_torch(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pytorch_is_used_without_openvino(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ENGINE_VARIABLE, raising=False)
     monkeypatch.setattr(openvino_engine, "is_installed", lambda: False)
     assert isinstance(engine_for(lambda: network, key="tiny", size_px=64), TorchEngine)
 
 
-def test_the_name_says_what_computes(tmp_path: Path) -> None:
+def test_the_engine_name_gives_device_and_precision(tmp_path: Path) -> None:
     save_tiny_model(tmp_path)
     library, device, precision = load("tiny", tmp_path).engine.name.split()
     assert library in ("torch", "openvino")
@@ -187,7 +187,7 @@ def test_the_name_says_what_computes(tmp_path: Path) -> None:
 
 
 @needs_openvino
-def test_half_a_model_is_not_a_model(
+def test_a_partly_written_network_is_not_used(
     frames: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
@@ -201,7 +201,7 @@ def test_half_a_model_is_not_a_model(
 
 
 @needs_openvino
-def test_without_a_home_the_model_is_converted_at_each_start(
+def test_without_a_home_directory_each_start_converts_the_network(
     network: torch.nn.Module,
     frames: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
@@ -219,7 +219,7 @@ def test_without_a_home_the_model_is_converted_at_each_start(
     np.testing.assert_allclose(found, TorchEngine(network).logits(frames), atol=1e-4)
 
 
-def test_what_openvino_cannot_convert_torch_computes(
+def test_pytorch_computes_networks_that_openvino_cannot_convert(
     network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def unable(*_: object, **__: object) -> None:
@@ -230,10 +230,10 @@ def test_what_openvino_cannot_convert_torch_computes(
     monkeypatch.setattr(choose, "OpenVinoEngine", unable)
     with caplog.at_level(logging.WARNING):
         assert isinstance(engine_for(lambda: network, key="tiny", size_px=64), TorchEngine)
-    assert "PyTorch does" in caplog.text
+    assert "using PyTorch" in caplog.text
 
 
-def test_openvino_starts_once_and_meets_an_array_before_any_thread_does() -> None:
+def test_openvino_starts_once_and_gets_its_first_array_before_any_thread() -> None:
     openvino = pytest.importorskip("openvino")
     with (
         pytest.MonkeyPatch.context() as patched,
@@ -253,7 +253,7 @@ def test_openvino_starts_once_and_meets_an_array_before_any_thread_does() -> Non
 
 
 @pytest.mark.parametrize(("name", "threads"), [("openvino cpu bf16", 1), ("torch cpu fp32", 2)])
-def test_only_an_engine_with_own_threads_leaves_pytorch_one(name: str, threads: int) -> None:
+def test_pytorch_gets_one_thread_beside_openvino_only(name: str, threads: int) -> None:
     class Named:
         def __init__(self) -> None:
             self.name = name

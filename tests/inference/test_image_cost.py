@@ -1,4 +1,4 @@
-"""What an image takes in memory is told by its header: every kind that could take too much, and real ones."""
+"""The header of an image bounds the memory that the image needs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def budget(monkeypatch: pytest.MonkeyPatch) -> Budget:
 
 
 @pytest.mark.parametrize("shape", TOO_LARGE.values(), ids=TOO_LARGE)
-def test_what_would_take_too_much_is_refused_by_its_header(
+def test_an_image_too_large_for_memory_is_refused_by_its_header(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: Budget, shape: tuple[int, ...]
 ) -> None:
     dtype = np.float64 if shape[-1] == 300 else np.uint8
@@ -88,7 +88,7 @@ def header_of(shape: tuple[int, ...], dtype: object) -> bytes:
 
 
 @pytest.mark.parametrize(("shape", "dtype"), REAL.values(), ids=REAL)
-def test_real_images_are_within_the_servers_limit(
+def test_usual_images_fit_the_servers_limit(
     tmp_path: Path, budget: Budget, shape: tuple[int, ...], dtype: object
 ) -> None:
     path = tmp_path / "a.nii.gz"
@@ -96,11 +96,11 @@ def test_real_images_are_within_the_servers_limit(
     assert image_cost(path).passing <= SERVER_BYTES
 
 
-def test_an_upload_within_the_limit_is_read(tmp_path: Path, budget: Budget) -> None:
+def test_an_upload_within_the_limit_is_accepted(tmp_path: Path, budget: Budget) -> None:
     check_upload(empty_image(tmp_path / "a.nii.gz", (64, 48, 10)))
 
 
-def test_scaled_values_take_more(tmp_path: Path) -> None:
+def test_scaled_values_cost_more_memory(tmp_path: Path) -> None:
     path = empty_image(tmp_path / "a.nii", (64, 48, 10), np.int16)
     content = bytearray(gzip.decompress(path.read_bytes()))
     plain, scaled = tmp_path / "plain.nii", tmp_path / "scaled.nii"

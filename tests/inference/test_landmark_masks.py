@@ -1,4 +1,4 @@
-"""Heatmaps in, cavities on the frame's own grid out; what is no outline is empty."""
+"""Landmark heatmaps become cavities on the frame's own grid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cardiolabel.domain import LV_LABELS, Clip, Spacing
 from cardiolabel.geometry.landmarks import Landmarks
-from cardiolabel.inference.landmark_masks import landmark_masks, outlined
+from cardiolabel.inference.landmark_masks import cavity_mask, landmark_masks
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.networks.landmark_heatmaps import SPREAD
 from cardiolabel.networks.registry import build
@@ -48,7 +48,7 @@ def heatmaps(points_px: NDArray[np.float64], place: Placement) -> torch.Tensor:
     [((400, 300), Spacing(0.3, 0.6)), ((180, 500), Spacing(1.1, 0.3)), ((256, 256), None)],
     ids=str,
 )
-def test_perfect_heatmaps_give_the_cavity(
+def test_exact_heatmaps_give_the_reference_cavity(
     shape: tuple[int, int], spacing: Spacing | None, flipped: bool
 ) -> None:
     frame, points = sector(shape), SHARES * shape
@@ -64,22 +64,22 @@ def test_perfect_heatmaps_give_the_cavity(
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("-inf"), float("inf")])
-def test_heatmaps_without_a_peak_cost_their_own_frame(value: float) -> None:
+def test_a_heatmap_without_a_peak_empties_only_its_own_frame(value: float) -> None:
     place = LANDMARKS.placement(Clip(sector((256, 256))[None], None))
     good = heatmaps(SHARES * 256, place)
     masks = landmark_masks(torch.cat([torch.full_like(good, value), good]).numpy(), LANDMARKS, place)
     assert not masks[0].any() and masks[1].any()
 
 
-def test_landmarks_in_one_place_are_no_cavity() -> None:
-    assert not outlined(np.full((7, 2), 30.0), (64, 64)).any()
-    assert not outlined(np.full((7, 2), 30.0) + 1e-12 * np.arange(7)[:, None], (64, 64)).any()
-    assert not outlined(np.full((7, 2), np.nan), (64, 64)).any()
-    assert outlined(SHARES * 64, (64, 64)).sum() > 300
+def test_coinciding_landmarks_give_no_cavity() -> None:
+    assert not cavity_mask(np.full((7, 2), 30.0), (64, 64)).any()
+    assert not cavity_mask(np.full((7, 2), 30.0) + 1e-12 * np.arange(7)[:, None], (64, 64)).any()
+    assert not cavity_mask(np.full((7, 2), np.nan), (64, 64)).any()
+    assert cavity_mask(SHARES * 64, (64, 64)).sum() > 300
 
 
-def test_landmarks_beyond_the_frame_are_cut_off() -> None:
-    whole, cut = outlined(SHARES * 64, (64, 64)), outlined(SHARES * 64, (32, 64))
+def test_an_outline_beyond_the_frame_is_clipped() -> None:
+    whole, cut = cavity_mask(SHARES * 64, (64, 64)), cavity_mask(SHARES * 64, (32, 64))
     assert np.array_equal(cut, whole[:32])
 
 

@@ -1,4 +1,4 @@
-"""One clean component per structure."""
+"""Post-processing leaves one component per structure, without holes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def heart() -> np.ndarray:
     return mask
 
 
-def test_a_clean_mask_stays() -> None:
+def test_a_clean_mask_stays_unchanged() -> None:
     mask = heart()
     cleaned = clean_mask(mask, CAMUS_LABELS)
     assert np.array_equal(cleaned, mask)
@@ -27,7 +27,7 @@ def test_a_clean_mask_stays() -> None:
 
 
 @pytest.mark.parametrize("value", [1, 2, 3])
-def test_crumbs_go(value: int) -> None:
+def test_small_components_are_removed(value: int) -> None:
     mask = heart()
     mask[0, 0:2] = value
     mask[29, 23] = value
@@ -41,7 +41,7 @@ def test_holes_of_the_cavity_are_filled(value: int) -> None:
     assert np.array_equal(clean_mask(mask, CAMUS_LABELS), heart())
 
 
-def test_gaps_that_cavity_and_wall_enclose_are_wall() -> None:
+def test_background_enclosed_by_cavity_and_wall_becomes_wall() -> None:
     mask = heart()
     mask[5, 5] = 0
     mask[9:12, 6] = 0  # between cavity and wall
@@ -51,14 +51,14 @@ def test_gaps_that_cavity_and_wall_enclose_are_wall() -> None:
     assert (clean_mask(open_mask, CAMUS_LABELS)[10, 4:7] == 0).all()
 
 
-def test_the_cavity_inside_the_wall_is_not_a_hole_of_it() -> None:
+def test_the_cavity_is_no_hole_of_the_wall() -> None:
     ring = np.zeros((20, 20), np.uint8)
     ring[3:17, 3:17] = 2
     ring[6:14, 6:14] = 1
     assert np.array_equal(clean_mask(ring, CAMUS_LABELS), ring)
 
 
-def test_the_larger_of_two_is_kept_and_the_input_is_not_changed() -> None:
+def test_the_larger_component_stays_and_the_input_is_unchanged() -> None:
     mask = np.zeros((10, 20), np.uint8)
     mask[1:4, 1:4] = 1
     mask[1:6, 8:18] = 1
@@ -71,11 +71,11 @@ def test_the_larger_of_two_is_kept_and_the_input_is_not_changed() -> None:
 @pytest.mark.parametrize(
     "mask", [np.zeros((5, 5), np.uint8), np.ones((1, 1), np.uint8), np.full((4, 6), 1, np.uint8)]
 )
-def test_nothing_and_everything(mask: np.ndarray) -> None:
+def test_empty_and_full_masks_stay_unchanged(mask: np.ndarray) -> None:
     assert np.array_equal(clean_mask(mask, CAMUS_LABELS), mask)
 
 
-def test_values_outside_the_label_set_go() -> None:
+def test_values_outside_the_label_set_are_removed() -> None:
     mask = heart()
     mask[0] = 9
     assert set(np.unique(clean_mask(mask, CAMUS_LABELS))) == {0, 1, 2, 3}

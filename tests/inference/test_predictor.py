@@ -1,4 +1,4 @@
-"""A clip in, masks of the clip's own shape out; from any thread."""
+"""A predictor turns a clip into masks of the same shape, from any thread."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def test_masks_are_clean(predictor: Predictor) -> None:
         assert np.array_equal(clean_mask(mask, CAMUS_LABELS), mask)
 
 
-def test_the_answer_is_always_the_same(predictor: Predictor) -> None:
+def test_predictions_are_reproducible(predictor: Predictor) -> None:
     clip = noise_clip(2, 64, 64, None)
     assert np.array_equal(predictor.predict(clip), predictor.predict(clip))
 
 
-def test_two_threads_at_once(predictor: Predictor) -> None:
+def test_two_threads_get_equal_masks(predictor: Predictor) -> None:
     clips = [noise_clip(3, 70 + k, 90, None, seed=k) for k in range(6)]
     expected = [predictor.predict(clip) for clip in clips]
     with ThreadPoolExecutor(2) as pool:
@@ -71,7 +71,7 @@ def test_two_threads_at_once(predictor: Predictor) -> None:
         assert np.array_equal(one, other)
 
 
-def test_what_cannot_be_loaded(tmp_path: Path) -> None:
+def test_loading_reports_missing_and_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(MissingWeightsError):
         Predictor.load("tiny", tmp_path)
     save_tiny_model(tmp_path, recipe="ultrasound of 1970")
@@ -79,12 +79,12 @@ def test_what_cannot_be_loaded(tmp_path: Path) -> None:
         Predictor.load("tiny", tmp_path)
 
 
-def test_labels_are_the_recipes(predictor: Predictor) -> None:
+def test_labels_come_from_the_recipe(predictor: Predictor) -> None:
     assert predictor.labels is CAMUS_LABELS
     assert len(predictor.card.sha256) == 64
 
 
-def test_only_the_cavity(predictor: Predictor) -> None:
+def test_only_keeps_the_selected_structure(predictor: Predictor) -> None:
     clip = noise_clip(3, 100, 100, None)
     everything = predictor.predict(clip)
     cavity = predictor.only(["lv_cavity"], name="camus_lv")
@@ -100,10 +100,12 @@ def test_only_keeps_the_order_of_labels_and_can_be_narrowed_again(predictor: Pre
     two = predictor.only({"left_atrium", "lv_cavity"}, name="two")
     assert two.labels.as_dict() == {"lv_cavity": 1, "left_atrium": 3}
     assert two.only(["left_atrium"], name="one").labels.as_dict() == {"left_atrium": 3}
-    with pytest.raises(ValueError, match="model two has no myocardium; there are: lv_cavity, left_atrium"):
+    with pytest.raises(
+        ValueError, match="model two does not segment myocardium; expected lv_cavity, left_atrium"
+    ):
         two.only(["myocardium"], name="one")
 
 
-def test_only_of_an_unknown_structure(predictor: Predictor) -> None:
-    with pytest.raises(ValueError, match="no right_ventricle"):
+def test_only_refuses_an_unknown_structure(predictor: Predictor) -> None:
+    with pytest.raises(ValueError, match="does not segment right_ventricle"):
         predictor.only(["lv_cavity", "right_ventricle"], name="x")

@@ -1,4 +1,4 @@
-"""Heatmaps become points to a fraction of a pixel."""
+"""Heatmaps become points with sub-pixel accuracy."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ POINTS = torch.tensor([[[30.0, 41.0], [30.3, 41.75], [12.5, 66.1]]])
 
 
 @pytest.mark.parametrize("points_of", [expected_points, peak_points])
-def test_a_gaussian_is_its_centre(points_of: object) -> None:
+def test_a_gaussian_gives_its_centre(points_of: object) -> None:
     assert callable(points_of)
     torch.testing.assert_close(points_of(heatmap(POINTS)), POINTS, atol=0.02, rtol=0)
 
 
-def test_a_second_peak_does_not_pull() -> None:
+def test_a_second_peak_does_not_move_the_point() -> None:
     other = heatmap(torch.tensor([[70.0, 8.0]]).expand(1, 3, 2)) - 0.3
     both = torch.logaddexp(heatmap(POINTS), other)
     assert (expected_points(both) - POINTS).abs().max() > 10
     torch.testing.assert_close(peak_points(both), POINTS, atol=0.02, rtol=0)
 
 
-def test_a_peak_in_the_corner_stays_inside() -> None:
+def test_a_peak_in_the_corner_stays_inside_the_image() -> None:
     found = peak_points(heatmap(torch.tensor([[[0.0, SIDE - 1.0]]])))
     assert (found >= 0).all() and (found <= SIDE - 1).all()
     torch.testing.assert_close(found, torch.tensor([[[0.0, SIDE - 1.0]]]), atol=1.0, rtol=0)
 
 
-def test_what_is_no_heatmap_is_no_point() -> None:
+def test_nan_heatmaps_give_nan_points() -> None:
     nothing = torch.full((1, 1, SIDE, SIDE), torch.nan)
     assert peak_points(nothing).isnan().all()
 
 
-def test_points_pull_on_the_logits() -> None:
+def test_points_are_differentiable() -> None:
     logits = torch.zeros(1, 1, SIDE, SIDE, requires_grad=True)
     expected_points(logits)[..., 1].sum().backward()
     assert logits.grad is not None

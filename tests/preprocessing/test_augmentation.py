@@ -1,4 +1,4 @@
-"""Training batches are varied, image and mask together, the same way for the same generator."""
+"""Augmentation changes image and mask alike and is reproducible."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_image_and_mask_move_together() -> None:
+def test_image_and_mask_are_warped_alike() -> None:
     images, masks = batch()
     moved_images, moved_masks = Augmentation(**PLAIN_GREY)(images, masks, generator=seeded())
     assert moved_masks.dtype == torch.int64 and moved_images.shape == images.shape
@@ -95,7 +95,7 @@ def test_a_cropped_sector_is_black_at_one_side_only() -> None:
     assert (cropped[:, :, :, 0] == 0).any() and (cropped[:, :, :, -1] == 0).any()
 
 
-def test_a_scanners_gain_moves_lit_greys_and_its_loss_grows_with_depth() -> None:
+def test_scanner_gain_shifts_lit_pixels_and_depth_loss_grows_with_depth() -> None:
     images = torch.full((64, 1, 64, 64), 0.5)
     images[:, :, :, :8] = 0
     masks = torch.zeros(64, 64, 64, dtype=torch.long)

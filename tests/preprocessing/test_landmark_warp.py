@@ -1,4 +1,4 @@
-"""Landmarks go where the image goes."""
+"""Landmarks are warped like their image."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def centre(picture: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_point_lies_where_its_dot_lies(seed: int) -> None:
+def test_a_warped_point_lies_where_its_dot_lies(seed: int) -> None:
     # One varied batch per point; the same generator varies them all the same way.
     augment = Augmentation(**PLAIN_GREY, mirror_share=0.5, shift=0.05)
 
@@ -59,7 +59,7 @@ def test_mirroring_swaps_left_and_right() -> None:
         torch.testing.assert_close(moved[NAMES.index(name)], expected[NAMES.index(other)])
 
 
-def test_nothing_moves_without_a_warp() -> None:
+def test_the_identity_warp_moves_nothing() -> None:
     still = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
     torch.testing.assert_close(warp_landmarks(POINTS[None], still, SIDE)[0], POINTS)
 

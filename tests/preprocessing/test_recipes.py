@@ -1,4 +1,4 @@
-"""What goes into the network and what comes back are inverse to one another."""
+"""Preparing a frame and restoring its masks are inverse to each other."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ def dice(one: NDArray[np.uint8], other: NDArray[np.uint8], value: int) -> float:
 
 @pytest.mark.parametrize("flipped", [False, True], ids=["upright", "upside down"])
 @pytest.mark.parametrize(("shape", "spacing"), SIZES, ids=str)
-def test_a_mask_comes_back_to_where_it_was(
-    shape: tuple[int, int], spacing: Spacing | None, flipped: bool
-) -> None:
+def test_a_mask_returns_to_its_place(shape: tuple[int, int], spacing: Spacing | None, flipped: bool) -> None:
     clip = Clip(np.stack([sector(shape, flipped=flipped)] * 2), spacing)
     masks = np.stack([heart(shape)] * 2)
     place = CAMUS.placement(clip)
@@ -142,7 +140,7 @@ def test_constant_frames_become_zeros(value: float) -> None:
     assert not CAMUS.frames(clip, place).any()
 
 
-def test_a_lone_bright_pixel_does_not_blow_up() -> None:
+def test_a_lone_bright_pixel_does_not_overflow() -> None:
     pixels = np.zeros((1, 300, 300), np.uint8)
     pixels[0, 150, 150] = 255
     clip = Clip(pixels, None)
@@ -174,7 +172,7 @@ def test_recipes_are_found_by_the_name_that_a_card_stores() -> None:
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
 @pytest.mark.parametrize("flipped", [False, True], ids=["upright", "upside down"])
 @pytest.mark.parametrize(("shape", "spacing"), SIZES, ids=str)
-def test_a_point_lands_where_its_pixels_land(
+def test_points_and_pixels_land_in_the_same_place(
     shape: tuple[int, int], spacing: Spacing | None, flipped: bool, recipe: Recipe
 ) -> None:
     clip = Clip(sector(shape, flipped=flipped)[None], spacing)
@@ -190,7 +188,7 @@ def test_a_point_lands_where_its_pixels_land(
     np.testing.assert_allclose(place.to_frame(place.to_input(points)), points, atol=1e-9)
 
 
-def test_landmarks_are_seen_as_camus_sees_and_say_what_the_network_gives() -> None:
+def test_landmarks_share_the_input_of_camus() -> None:
     assert replace(LANDMARKS, name=CAMUS.name, labels=CAMUS.labels, output=CAMUS.output) == CAMUS
     assert (LANDMARKS.labels, LANDMARKS.output, LANDMARKS.channels) == (LV_LABELS, Output.LANDMARKS, 7)
     assert (CAMUS.output, CAMUS.channels) == (Output.CLASSES, 4)

@@ -1,4 +1,4 @@
-"""Resampling a part is cutting it out of the whole."""
+"""Resampling part of an image equals cutting that part out of the whole resampled image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cardiolabel.preprocessing.resample import Axis, resample
     at=st.tuples(st.integers(-9, 9), st.integers(-9, 9)),
     cut=st.tuples(*[st.floats(0, 1)] * 4), reverse=st.booleans(),
 )  # fmt: skip
-def test_a_part_is_what_interpolating_everything_gives_there(
+def test_a_part_equals_that_part_of_the_whole_resampled_image(
     seed: int, side: int, rows: int, cols: int, inner: tuple[int, int], at: tuple[int, int],
     cut: tuple[float, ...], reverse: bool,
 ) -> None:  # fmt: skip

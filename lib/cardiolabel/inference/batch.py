@@ -1,4 +1,4 @@
-"""Many images through one model: reading, the network and cleaning overlap, in bounded memory."""
+"""Batched prediction: reading, inference and mask cleaning overlap, in bounded memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 _THREADS = 2
 _AHEAD = 6
-"""Images that are read, or cleaned, before their turn."""
+"""Most images read ahead of the network, and most results that wait to be yielded."""
 
 
 def predict_all(
@@ -29,47 +29,46 @@ def predict_all(
     read: Callable[[Item], Prepared | None],
     finish: Callable[[Item, NDArray[np.uint8] | None], Result],
 ) -> Generator[Result]:
-    """What ``finish`` makes of each item's masks, in the items' order.
+    """Predict masks of many images and yield the result of each, in the order of the items.
 
-    Frames of several stills go through the network together, those of a cine in pieces.
+    Frames of several stills are batched together; a cine is split into several batches.
 
     Parameters
     ----------
     predictor : Predictor
     items : iterable
-        Taken as they are needed.
+        Consumed lazily.
     read : callable
-        An item's network input; None where its masks are not to be predicted. Called in threads.
+        Returns an item's network input, or None to skip its prediction. Called in threads.
     finish : callable
-        Takes an item and its masks ``(T, H, W)``, or None. Called in threads.
+        Turns an item and its masks ``(T, H, W)``, or None if it was skipped, into a result. Runs in threads.
 
     Yields
     ------
     Result
-        Closing the generator ends its threads; what is being cleaned then is finished first.
+        Closing the generator ends its threads after the masks being cleaned are finished.
 
     Raises
     ------
     Exception
-        Whatever ``read`` and ``finish`` raise, at that item's turn; of the items after it, none that is not
-        begun is begun.
+        An error of ``read`` or ``finish`` is raised when its item is due; no further item is started.
     """
     readers = ThreadPoolExecutor(_THREADS, thread_name_prefix="read")
     cleaners = ThreadPoolExecutor(_THREADS, thread_name_prefix="clean")
     try:
-        flow = _Flow(predictor, cleaners, finish)
+        pipeline = _Pipeline(predictor, cleaners, finish)
         reading = ordered(readers, lambda item: (item, read(item)), items, ahead=_AHEAD)
         while True:
             try:
                 item, prepared = next(reading)
             except StopIteration:
                 break
-            except Exception:  # what was read before it has its turn first
-                yield from flow.rest()
+            except Exception:  # items read before the failed one are still finished
+                yield from pipeline.remaining()
                 raise
-            flow.add(item, prepared)
-            yield from flow.ended(but=_AHEAD)
-        yield from flow.rest()
+            pipeline.add(item, prepared)
+            yield from pipeline.finished(outstanding=_AHEAD)
+        yield from pipeline.remaining()
     finally:
         for pool in (readers, cleaners):
             pool.shutdown(cancel_futures=True)
@@ -77,7 +76,7 @@ def predict_all(
 
 @dataclass(eq=False)
 class _Image(Generic[Item]):
-    """An item and its masks, piece by piece."""
+    """An item and its masks, which arrive in pieces of at most a batch."""
 
     item: Item
     prepared: Prepared | None
@@ -87,8 +86,8 @@ class _Image(Generic[Item]):
         return np.concatenate([piece.result() for piece in self.pieces]) if self.pieces else None
 
 
-class _Flow(Generic[Item, Result]):
-    """Images that wait for the network until there are frames enough, and those that are past it."""
+class _Pipeline(Generic[Item, Result]):
+    """Collects frames into batches for the network, and cleans the masks of earlier batches meanwhile."""
 
     def __init__(
         self,
@@ -101,7 +100,7 @@ class _Flow(Generic[Item, Result]):
         self._frames = 0
         self._cleaning: list[Future[NDArray[np.uint8]]] = []
         self._cleaning_before: list[Future[NDArray[np.uint8]]] = []
-        self._ending: deque[Future[Result]] = deque()
+        self._finishing: deque[Future[Result]] = deque()
 
     def add(self, item: Item, prepared: Prepared | None) -> None:
         image = _Image(item, prepared)
@@ -111,36 +110,36 @@ class _Flow(Generic[Item, Result]):
             self._waiting.append((image, piece))
             self._frames += piece.stop - piece.start
             if self._frames >= FRAMES_AT_ONCE or len(self._waiting) >= FRAMES_AT_ONCE:
-                self.through()
+                self._run_batch()
 
-    def through(self) -> None:
-        """Let everything that waits through the network."""
+    def _run_batch(self) -> None:
+        """Run the network on all waiting frames."""
         frames = [image.prepared.frames[piece] for image, piece in self._waiting if image.prepared]
-        wait(self._cleaning_before)  # no more logits are kept than of two rounds
+        wait(self._cleaning_before)  # at most two batches of logits stay in memory
         self._cleaning_before, self._cleaning = self._cleaning, []
         logits = self._predictor.engine.logits(np.concatenate(frames)) if frames else None
-        begin = 0
+        first = 0
         for image, piece in self._waiting:
             count = piece.stop - piece.start
             if image.prepared and logits is not None:
-                part, place = logits[begin : begin + count], image.prepared.place
+                part, place = logits[first : first + count], image.prepared.place
                 cleaning = self._cleaners.submit(self._predictor.masks, part, place)
                 image.pieces.append(cleaning)
                 self._cleaning.append(cleaning)
-                begin += count
+                first += count
             if image.prepared is None or piece.stop == len(image.prepared.frames):
-                self._ending.append(self._cleaners.submit(self._end, image))
+                self._finishing.append(self._cleaners.submit(self._finish_image, image))
         self._waiting, self._frames = [], 0
 
-    def _end(self, image: _Image[Item]) -> Result:
+    def _finish_image(self, image: _Image[Item]) -> Result:
         return self._finish(image.item, image.masks())
 
-    def rest(self) -> Iterator[Result]:
-        """Everything that is still on its way."""
-        self.through()
-        yield from self.ended(but=0)
+    def remaining(self) -> Iterator[Result]:
+        """Run the last batch and yield all outstanding results."""
+        self._run_batch()
+        yield from self.finished(outstanding=0)
 
-    def ended(self, *, but: int) -> Iterator[Result]:
-        """Results, until only so many are on their way."""
-        while len(self._ending) > but:
-            yield self._ending.popleft().result()
+    def finished(self, *, outstanding: int) -> Iterator[Result]:
+        """Yield results, in order, until only ``outstanding`` are left."""
+        while len(self._finishing) > outstanding:
+            yield self._finishing.popleft().result()

@@ -1,4 +1,4 @@
-"""From the logits of classes to clean masks."""
+"""Clean masks from the class logits of a network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cardiolabel.preprocessing.recipes import Placement, Recipe
 
 
 def class_masks(logits: NDArray[np.float32], recipe: Recipe, place: Placement) -> NDArray[np.uint8]:
-    """Masks ``(T, H, W)`` on the frames' own grid: the likeliest classes by logits ``(T, C, S, S)``."""
+    """Turn logits ``(T, C, S, S)`` into clean masks ``(T, H, W)`` on the frames' own grid."""
     values = np.array(recipe.values, dtype=np.uint8)
     masks = np.zeros((len(logits), place.rows, place.cols), dtype=np.uint8)
     for mask, frame in zip(masks, torch.from_numpy(logits), strict=True):
@@ -26,9 +26,9 @@ def class_masks(logits: NDArray[np.float32], recipe: Recipe, place: Placement) -
     return masks
 
 
-def _box(found: NDArray[np.bool_], place: Placement) -> tuple[slice, slice] | None:
-    """Where a frame can have structures: within a pixel of where the network's grid has them; or nowhere."""
-    edges = [np.flatnonzero(found.any(axis=axis))[[0, -1]] for axis in (1, 0) if found.any()]
+def _box(foreground: NDArray[np.bool_], place: Placement) -> tuple[slice, slice] | None:
+    """Bound the part of the frame within one input pixel of any structure; None without structures."""
+    edges = [np.flatnonzero(foreground.any(axis=axis))[[0, -1]] for axis in (1, 0) if foreground.any()]
     if not edges:
         return None
     corners = place.to_frame(np.stack(edges, axis=1) + np.array([[-1.0], [1.0]]))
@@ -39,10 +39,10 @@ def _box(found: NDArray[np.bool_], place: Placement) -> tuple[slice, slice] | No
 
 
 def likeliest(planes: Sequence[NDArray[np.float32]] | NDArray[np.float32]) -> NDArray[np.uint8]:
-    """As ``planes.argmax(0)`` of planes ``(C, H, W)``, of equals the first, in a tenth of its time."""
+    """Compute ``planes.argmax(0)`` of planes ``(C, H, W)`` in a tenth of the time; ties go to the first."""
     best = planes[0].copy()
-    found = np.zeros(best.shape, dtype=np.uint8)
+    winners = np.zeros(best.shape, dtype=np.uint8)
     for number, plane in enumerate(planes[1:], start=1):
-        np.copyto(found, number, where=plane > best)
+        np.copyto(winners, number, where=plane > best)
         np.maximum(best, plane, out=best)
-    return found
+    return winners

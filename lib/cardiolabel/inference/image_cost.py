@@ -1,4 +1,4 @@
-"""How much memory an image takes from its file to the answer, told by its header before any of it is read."""
+"""Memory that an image needs from file to answer, estimated from its header alone."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from cardiolabel.system.memory_budget import budget
 __all__ = ["FRAME_BYTES", "ImageCost", "check_upload", "image_cost"]
 
 _INPUT_BYTES = max(recipe.size_px for recipe in RECIPES.values()) ** 2 * 4
-_INPUTS = 2  # the network's input of all frames, and the copy that its grey values are ranked in
+_INPUTS = 2  # the network input of all frames, and the copy sorted for its grey-value percentile
 
 _ANSWER_BYTES = 3
-"""For each pixel beside the image's own: the masks, and their copies while they are written."""
+"""Bytes per pixel besides the image: the masks, and copies of them while they are written."""
 
 _CLEANED_BYTES = 64
-"""For each pixel of the frames that are being cleaned: probabilities, parts, distances."""
+"""Bytes per pixel of a frame whose mask is being cleaned: probabilities, components, distances."""
 
 FRAME_BYTES = 32_768
-"""For each frame: its outline and discs, and both as JSON."""
+"""Bytes per frame: its contour and discs, and both as JSON."""
 
 
 @dataclass(frozen=True)
 class ImageCost:
-    """Bytes, measured as the growth of the process and rounded up.
+    """Memory in bytes, from the measured growth of the process, rounded up.
 
     Attributes
     ----------
     passing : int
-        At most at any one time, from reading the image to its answer.
+        Peak from reading the image to answering.
     cleaning : int
-        Of that what its masks take while they are cleaned.
+        Part of the peak that cleaning the masks takes.
     lasting : int
-        What stays of it while its patient is measured: masks and geometry.
+        Masks and geometry, held until the patient is measured.
     pixels : int
         The image itself.
     """
@@ -50,7 +50,7 @@ class ImageCost:
 
     @classmethod
     def of(cls, header: NiftiHeader) -> ImageCost:
-        """Of a file with this header.
+        """Estimate the cost of a file from its header.
 
         Examples
         --------
@@ -66,12 +66,12 @@ class ImageCost:
 
 
 def image_cost(path: Path) -> ImageCost:
-    """Of a NIfTI file, by its header alone; errors as `cardiolabel.io.nifti.header_of`."""
+    """Estimate the cost of a NIfTI file from its header; raises like `cardiolabel.io.nifti.header_of`."""
     return ImageCost.of(nifti.header_of(path))
 
 
 def check_upload(path: Path) -> None:
-    """Refuse an image that is not usable, holds anything besides its pixels, or could not be worked on.
+    """Refuse an uploaded image that is unusable, carries more than pixels, or needs too much memory.
 
     Raises
     ------

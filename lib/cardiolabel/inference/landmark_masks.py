@@ -1,4 +1,4 @@
-"""From heatmaps of landmarks to masks of the cavity that they outline."""
+"""Masks of the LV cavity from landmark heatmaps."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from cardiolabel.preprocessing.recipes import Placement, Recipe
 
 
 def landmark_masks(logits: NDArray[np.float32], recipe: Recipe, place: Placement) -> NDArray[np.uint8]:
-    """Masks ``(T, H, W)`` on the frames' own grid, of logits ``(T, 7, S, S)``.
+    """Turn landmark logits ``(T, 7, S, S)`` into cavity masks ``(T, H, W)`` on the frames' own grid.
 
-    A frame whose landmarks are no outline has an empty mask.
+    A frame whose landmarks do not form an outline gets an empty mask.
     """
     points_px = place.to_frame(peak_points(torch.from_numpy(logits)).double().numpy())
     value = np.uint8(recipe.labels.value("lv_cavity"))
-    cavities = [outlined(points, (place.rows, place.cols)) for points in points_px]
+    cavities = [cavity_mask(points, (place.rows, place.cols)) for points in points_px]
     return np.stack([clean_mask(cavity * value, recipe.labels) for cavity in cavities])
 
 
-def outlined(points_px: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """The cavity ``(H, W)`` of seven points ``(7, 2)``; empty where they are none or lie in one place."""
+def cavity_mask(points_px: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Fill the outline of seven points ``(7, 2)``; empty where points are NaN or coincide."""
     try:
         return Landmarks(points_px).mask(shape)
     except ImageContentError:

@@ -1,4 +1,4 @@
-"""Work in a pool of threads, its results in order and never far ahead of who takes them."""
+"""A lazy parallel map that keeps the order of its items."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ Result = TypeVar("Result")
 def ordered(
     pool: Executor, work: Callable[[Item], Result], items: Iterable[Item], *, ahead: int
 ) -> Iterator[Result]:
-    """Results of ``work`` in the order of the items, of which at most ``ahead`` are begun before their turn.
+    """Map ``work`` over items in a pool, in order, with at most ``ahead`` results waiting.
 
-    The threads share what memory was reserved around this; see `cardiolabel.system.memory_budget`.
+    The threads share the memory that the caller has reserved; see `cardiolabel.system.memory_budget`.
 
+    Examples
+    --------
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> with ThreadPoolExecutor(2) as pool:
     ...     list(ordered(pool, abs, [-3, 2, -1], ahead=2))
     [3, 2, 1]
     """
-    begun: deque[Future[Result]] = deque()
+    started: deque[Future[Result]] = deque()
     try:
         for item in items:
-            begun.append(pool.submit(copy_context().run, work, item))
-            if len(begun) > ahead:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+            started.append(pool.submit(copy_context().run, work, item))
+            if len(started) > ahead:
+                yield started.popleft().result()
+        while started:
+            yield started.popleft().result()
     finally:
-        for future in begun:
+        for future in started:
             future.cancel()

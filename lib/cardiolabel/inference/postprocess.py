@@ -1,4 +1,4 @@
-"""From raw class maps to one clean component per structure."""
+"""Post-processing of predicted masks: one component per structure, without holes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cardiolabel.geometry.regions import background_euler, bounding_box, filled
 
 
 def clean_mask(mask: NDArray[np.uint8], labels: LabelSet) -> NDArray[np.uint8]:
-    """Keep each structure's largest component and fill holes: of the cavity, and beside it with myocardium.
+    """Keep the largest component of each structure, and fill holes in the cavity and in the wall.
 
     Parameters
     ----------
@@ -30,21 +30,23 @@ def clean_mask(mask: NDArray[np.uint8], labels: LabelSet) -> NDArray[np.uint8]:
             continue
         parts, count = ndimage.label(mask[box] == value)
         if count > 1:
-            kept = parts == int(np.bincount(parts.ravel())[1:].argmax()) + 1
+            component = parts == int(np.bincount(parts.ravel())[1:].argmax()) + 1
         else:
-            kept = parts > 0
+            component = parts > 0
         if name == "lv_cavity":
-            cleaned[box][filled(kept)] = value
+            cleaned[box][filled(component)] = value
         else:
-            cleaned[box][kept & (cleaned[box] == 0)] = value
+            cleaned[box][component & (cleaned[box] == 0)] = value
     if labels.has("myocardium") and labels.has("lv_cavity"):
         _close_wall(cleaned, labels)
     return cleaned
 
 
 def wall_share(mask: NDArray[np.uint8], labels: LabelSet) -> float:
-    """Share of the pixels around the LV cavity that are myocardium; 0 without a cavity.
+    """Compute the share of the cavity's edge that myocardium covers; 0 without a cavity.
 
+    Examples
+    --------
     >>> ring = np.full((5, 5), 2, np.uint8)
     >>> ring[2, 2] = 1
     >>> ring[:2] = 0
@@ -57,12 +59,12 @@ def wall_share(mask: NDArray[np.uint8], labels: LabelSet) -> float:
 
 
 def _close_wall(mask: NDArray[np.uint8], labels: LabelSet) -> None:
-    """Background that cavity and myocardium, each of one part or none, enclose is myocardium."""
+    """Label background enclosed by cavity and myocardium as myocardium."""
     wall = labels.value("myocardium")
-    found = bounding_box((mask == labels.value("lv_cavity")) | (mask == wall))
-    if found is None:
+    heart_box = bounding_box((mask == labels.value("lv_cavity")) | (mask == wall))
+    if heart_box is None:
         return
-    box = mask[found]
+    box = mask[heart_box]
     cavity, myocardium = box == labels.value("lv_cavity"), box == wall
     heart = cavity | myocardium
     apart = cavity.any() and myocardium.any() and not _touch(cavity, myocardium)
@@ -70,8 +72,9 @@ def _close_wall(mask: NDArray[np.uint8], labels: LabelSet) -> None:
         box[ndimage.binary_fill_holes(heart) & (box == 0)] = wall
 
 
-def _touch(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
-    """Whether a pixel of one mask is beside a pixel of another."""
+def _touch(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
+    """Check whether two masks have neighbouring pixels."""
     return any(
-        bool((a[:, 1:] & b[:, :-1]).any() or (a[1:] & b[:-1]).any()) for a, b in ((one, other), (other, one))
+        bool((a[:, 1:] & b[:, :-1]).any() or (a[1:] & b[:-1]).any())
+        for a, b in ((first, second), (second, first))
     )

@@ -1,4 +1,4 @@
-"""A clip in, clean masks on the clip's own grid out."""
+"""The predictor: a clip in, clean masks on the clip's own grid out."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from cardiolabel.preprocessing.recipes import RECIPES, Output, Placement, Recipe
 from cardiolabel.system.memory_budget import budget
 
 FRAMES_AT_ONCE = 16
-"""Frames that go through the network together."""
+"""Batch size of the network, in frames."""
 
 CLEANING_THREADS = 2
-"""Frames whose masks are cleaned at the same time."""
+"""Threads that clean masks."""
 
 _MASKS = {Output.CLASSES: class_masks, Output.LANDMARKS: landmark_masks}
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A clip as network input ``(T, 1, S, S)``, and where its frames lie in it."""
+    """Network input ``(T, 1, S, S)`` of a clip, and the placement of its frames in it."""
 
     frames: NDArray[np.float32]
     place: Placement
@@ -43,7 +43,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class UsedModel:
-    """Which model gave masks, and what computed it, as every result says it."""
+    """Model and engine that made the masks, as recorded in every result."""
 
     name: str
     version: str
@@ -51,12 +51,12 @@ class UsedModel:
     engine: str
 
     def as_dict(self) -> dict[str, str]:
-        """JSON-safe form."""
+        """Convert to types that JSON can hold."""
         return dataclasses.asdict(self)
 
 
 class Predictor:
-    """A model's network with its recipe; safe to call from several threads.
+    """A model with its preprocessing recipe; safe to call from several threads.
 
     Parameters
     ----------
@@ -71,19 +71,19 @@ class Predictor:
         self.card = card
         self.recipe = recipe
         self.labels = recipe.labels
-        """What the mask values mean."""
+        """Meaning of the mask values."""
         self._masks = _MASKS[recipe.output]
 
     @classmethod
     def load(cls, name: str, folder: Path, *, keep: bool = True) -> Predictor:
-        """Load ``<name>.safetensors`` and its card from ``folder``, for the fastest engine here.
+        """Load ``<name>.safetensors`` and its card from ``folder`` into the fastest engine here.
 
-        What that converts is kept for the next start, unless ``keep`` is False.
+        Unless ``keep`` is False, a converted network is cached for the next start.
 
         Raises
         ------
         MissingWeightsError, CorruptWeightsError
-            The files are not there, or are not what the card says.
+            The files are missing, or do not match the card.
         InputError
             As `engine_for`.
         """
@@ -91,45 +91,49 @@ class Predictor:
         if card.recipe not in RECIPES:
             raise CorruptWeightsError(f"{name}.json names an unknown recipe {card.recipe!r}")
         recipe = RECIPES[card.recipe].sized(card.size_px)
-        made_of = json.dumps([card.sha256, card.network, card.arguments], sort_keys=True)
-        key = hashlib.sha256(made_of.encode()).hexdigest()
+        identity = json.dumps([card.sha256, card.network, card.arguments], sort_keys=True)
+        key = hashlib.sha256(identity.encode()).hexdigest()
         engine = engine_for(lambda: rebuild(blob, card), key=key, size_px=recipe.size_px, keep=keep)
         return cls(engine, card, recipe=recipe)
 
     @property
     def used(self) -> UsedModel:
-        """What results say of it."""
+        """Model and engine, as results record them."""
         return UsedModel(self.card.name, self.card.version, self.card.sha256, self.engine.name)
 
     def only(self, structures: Iterable[str], *, name: str) -> Predictor:
-        """A predictor of the same network whose masks hold only some structures.
+        """Copy the predictor with masks that hold only some structures.
 
-        The others are left out of masks that are clean already, so that those that stay are what they
-        are beside them.
+        Other structures are removed after cleaning, so that the remaining ones do not change.
 
         Parameters
         ----------
         structures : iterable of str
-            Of this predictor's labels.
+            Names from this predictor's label set.
         name : str
-            What results call the model, and its label set.
+            New name of the model and of its label set.
 
         Raises
         ------
         ValueError
-            A structure that this predictor does not have.
+            The predictor does not segment one of the structures.
         """
-        wanted = set(structures)
-        if unknown := sorted(wanted - self.labels.as_dict().keys()):
-            known = ", ".join(self.labels.as_dict())
-            raise ValueError(f"model {self.card.name} has no {', '.join(unknown)}; there are: {known}")
+        selected = set(structures)
+        if unknown := sorted(selected - self.labels.as_dict().keys()):
+            available = ", ".join(self.labels.as_dict())
+            raise ValueError(
+                f"model {self.card.name} does not segment {', '.join(unknown)}; expected {available}"
+            )
         narrower = copy.copy(self)
         narrower.card = dataclasses.replace(self.card, name=name)
-        narrower.labels = LabelSet(name, tuple(one for one in self.labels.values if one[0] in wanted))
+        narrower.labels = LabelSet(
+            name,
+            tuple((structure, value) for structure, value in self.labels.values if structure in selected),
+        )
         return narrower
 
     def predict(self, clip: Clip) -> NDArray[np.uint8]:
-        """Masks ``(T, H, W)`` for a clip of the same shape."""
+        """Predict masks ``(T, H, W)`` of a clip, in its own shape."""
         prepared = self.prepare(clip)
         starts = range(0, len(prepared.frames), FRAMES_AT_ONCE)
         if len(starts) == 1:
@@ -137,20 +141,22 @@ class Predictor:
         cleaned: list[Future[NDArray[np.uint8]]] = []
         with ThreadPoolExecutor(CLEANING_THREADS) as pool:
             for start in starts:
-                wait(cleaned[-CLEANING_THREADS:-1])  # no more logits are kept than threads can clean
+                wait(cleaned[-CLEANING_THREADS:-1])  # bounds the logits in memory
                 logits = self.engine.logits(prepared.frames[start : start + FRAMES_AT_ONCE])
                 cleaned.append(pool.submit(self.masks, logits, prepared.place))
         return np.concatenate([chunk.result() for chunk in cleaned])
 
     def prepare(self, clip: Clip) -> Prepared:
-        """A clip's network input; errors as `Budget.reserved` where it is too large."""
+        """Make a clip's network input; raises like `Budget.reserved` if it is too large."""
         with budget.reserved("the network's input", self.recipe.input_bytes(clip.shape, clip.spacing)):
             place = self.recipe.placement(clip)
             return Prepared(self.recipe.frames(clip, place), place)
 
     def masks(self, logits: NDArray[np.float32], place: Placement) -> NDArray[np.uint8]:
-        """Clean masks ``(T, H, W)`` on the frames' own grid, of logits ``(T, C, S, S)``."""
+        """Turn logits ``(T, C, S, S)`` into clean masks ``(T, H, W)`` on the frames' own grid."""
         masks = self._masks(logits, self.recipe, place)
-        kept = np.zeros(256, dtype=np.bool_)
-        kept[list(self.labels.known)] = True
-        return masks if self.labels is self.recipe.labels else np.where(kept[masks], masks, np.uint8(0))
+        if self.labels is self.recipe.labels:
+            return masks
+        is_selected = np.zeros(256, dtype=np.bool_)
+        is_selected[list(self.labels.known)] = True
+        return np.where(is_selected[masks], masks, np.uint8(0))

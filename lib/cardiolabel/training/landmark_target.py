@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from cardiolabel.inference.landmark_masks import outlined
+from cardiolabel.inference.landmark_masks import cavity_mask
 from cardiolabel.networks.landmark_heatmaps import peak_points
 from cardiolabel.preprocessing.landmark_warp import warp_landmarks
 from cardiolabel.training.samples import Samples
@@ -32,5 +32,5 @@ class LandmarkTarget:
         """The cavities that heatmaps ``(N, 7, S, S)`` outline, one-hot ``(N, S, S, 2)``."""
         rows, cols = logits.shape[-2:]
         points_px = peak_points(logits).double().cpu().numpy()
-        cavities = np.stack([outlined(points, (rows, cols)) for points in points_px])
+        cavities = np.stack([cavity_mask(points, (rows, cols)) for points in points_px])
         return torch.from_numpy(np.stack([~cavities, cavities], axis=-1))

@@ -1,4 +1,4 @@
-"""Which engine computes a network."""
+"""Choice of the engine that computes a network."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ ENGINES = ("auto", "torch", "openvino")
 def engine_for(
     network: Callable[[], torch.nn.Module], *, key: str, size_px: int, keep: bool = True
 ) -> Engine:
-    """The fastest engine here, or the one that `ENGINE_VARIABLE` names.
+    """Make the engine that `ENGINE_VARIABLE` names, by default the fastest on this machine.
 
-    ``auto`` is PyTorch where there is a GPU, else OpenVINO where it is installed, else PyTorch.
+    ``auto`` means PyTorch on a GPU, else OpenVINO if it is installed, else PyTorch on the CPU.
 
     Parameters
     ----------
     network : callable
-        Gives the network in evaluation mode.
+        Builds the network, in evaluation mode.
     key : str
-        Tells weights, kind and arguments of this network from all others.
+        Identifies the network: its weights, architecture and arguments.
     size_px : int
-        Side of its input.
+        Side of the network's input.
     keep : bool
-        Keep what was converted for the next start.
+        Cache the converted network for the next start.
 
     Raises
     ------
     InputError
-        The engine asked for is unknown or not installed.
+        The requested engine is unknown or not installed.
     """
-    wanted = os.environ.get(ENGINE_VARIABLE) or "auto"
-    if wanted not in ENGINES:
-        raise InputError(f"{ENGINE_VARIABLE}={wanted!r}: expected one of {', '.join(ENGINES)}")
+    requested = os.environ.get(ENGINE_VARIABLE) or "auto"
+    if requested not in ENGINES:
+        raise InputError(f"{ENGINE_VARIABLE}={requested!r}: expected one of {', '.join(ENGINES)}")
     installed = openvino_engine.is_installed()
-    if wanted == "openvino" and not installed:
+    if requested == "openvino" and not installed:
         raise InputError(f"{ENGINE_VARIABLE}=openvino: not installed; pip install 'cardiolabel[openvino]'")
-    if wanted == "openvino":
+    if requested == "openvino":
         return OpenVinoEngine(network, key=key, size_px=size_px, keep=keep)
-    if wanted == "auto" and installed and not torch.cuda.is_available():
+    if requested == "auto" and installed and not torch.cuda.is_available():
         try:
             return OpenVinoEngine(network, key=key, size_px=size_px, keep=keep)
         except (RuntimeError, ImportError) as error:
-            logger.warning("OpenVINO cannot compute this network, PyTorch does: %s", error)
+            logger.warning("OpenVINO cannot compute this network; using PyTorch: %s", error)
     return TorchEngine(network())

@@ -1,7 +1,7 @@
-"""Converted networks kept for the next start, each with the checksums of its files.
+"""Cache of converted networks, each with checksums of its files.
 
-A network that is changed by one bit may give any volume under the name of its weights. It is therefore read
-once, compared with its checksums, and computed from what was compared.
+A single changed bit in a network can change every volume. A cached network is therefore read once, compared
+with its checksums, and loaded from the very bytes that were compared.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class UntrustedCacheError(OSError):
-    """The cache belongs to somebody else, who could put any network into it."""
+    """The cache folder belongs to another user, who could replace the networks in it."""
 
 
 class ConvertedNetworks:
-    """Files of converted networks by name, in a folder of this user's own.
+    """Stores the files of converted networks by name, in a folder private to this user.
 
     Parameters
     ----------
     folder : Path
-        Made where it is missing, for this user alone.
+        Created if missing, readable by this user only.
 
     Raises
     ------
     UntrustedCacheError
-        The folder is another user's.
+        The folder belongs to another user.
     OSError
-        It cannot be made.
+        The folder cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,14 +52,16 @@ class ConvertedNetworks:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.stat()
         if status.st_uid not in {os.geteuid(), 0}:
-            raise UntrustedCacheError(f"{folder}: another user's; set {CACHE_VARIABLE} to one of yours")
+            raise UntrustedCacheError(
+                f"{folder} belongs to another user; set {CACHE_VARIABLE} to a folder of yours"
+            )
         self._was_open = bool(status.st_mode & _OTHERS_WRITE)
         if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) != 0o700:
             folder.chmod(0o700)
         self._folder = folder
 
     def read(self, name: str) -> dict[str, bytes] | None:
-        """Files of a network by their names, as they were kept; None where it was not, or they are others."""
+        """Read the files of a network; None if it is not cached or fails its checksums."""
         folder = self._folder / name
         if not folder.is_dir():
             return None
@@ -70,18 +72,18 @@ class ConvertedNetworks:
                 return files
         except (OSError, ValueError) as error:
             logger.debug("a converted network cannot be read: %s", error)
-        logger.warning("the converted network %s is not what was kept; it is converted again", name)
+        logger.warning("the cached network %s fails its checksums; it is converted again", name)
         self._put_aside(folder)
         return None
 
     def keep(self, name: str, files: dict[str, bytes]) -> None:
-        """Keep a network, whole or not at all; raises OSError where that cannot be."""
+        """Store a network atomically; raises OSError if the disk refuses."""
         draft = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._folder))
         try:
             checksums = json.dumps(_checksums(name, files)).encode("ascii")
             for file_name, content in {**files, _CHECKSUMS: checksums}.items():
                 path = draft / file_name
-                path.touch(mode=0o600, exist_ok=False)  # whatever the umask leaves to a group
+                path.touch(mode=0o600, exist_ok=False)  # private whatever the umask
                 with path.open("wb") as file:
                     file.write(content)
                     file.flush()
@@ -89,13 +91,13 @@ class ConvertedNetworks:
             draft.replace(self._folder / name)
             sync_folder(self._folder)
         except OSError:
-            if not (self._folder / name).is_dir():  # else another process was quicker
+            if not (self._folder / name).is_dir():  # otherwise another process stored it first
                 raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
     def _is_open(self, folder: Path) -> bool:
-        """Whether somebody else could have written to a network's files and to their checksums."""
+        """Check whether another user could have changed a network together with its checksums."""
         trusted = {os.geteuid(), 0}
         states = [path.stat() for path in (folder, *folder.iterdir())]
         return self._was_open or any(
@@ -103,7 +105,7 @@ class ConvertedNetworks:
         )
 
     def _put_aside(self, folder: Path) -> None:
-        """Take a network out of the cache, at once, so that nobody reads the rest of it."""
+        """Remove a network from the cache atomically, so that no process reads part of it."""
         with (
             suppress(OSError),
             tempfile.TemporaryDirectory(prefix=".damaged-", dir=self._folder) as elsewhere,

@@ -1,4 +1,4 @@
-"""The interface of engines."""
+"""The interface of inference engines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Library, device and precision, as results carry them."""
+        """Library, device and precision, as recorded in results."""
 
     def logits(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits ``(N, C, S, S)`` of network input ``(N, 1, S, S)``; one frame as fast as it can be."""
+        """Compute logits ``(N, C, S, S)`` of input ``(N, 1, S, S)``; a single frame takes all cores."""

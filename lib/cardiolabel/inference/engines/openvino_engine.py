@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: bf16 where the CPU has it and the network says what must not be rounded."""
+"""OpenVINO on the CPU, with bf16 for the parts of a network that tolerate it."""
 
 from __future__ import annotations
 
@@ -27,42 +27,42 @@ __all__ = ["CACHE_VARIABLE", "OpenVinoEngine", "is_installed", "limit_threads"]
 logger = logging.getLogger(__name__)
 
 _FORMAT = 2
-"""Raised whenever a network's ``forward``, ``front`` or ``rest`` changes, or how it is converted."""
+"""Version of the conversion; raise it when a network's ``forward``, ``front`` or ``rest`` changes."""
 
 _PART = "part{}of{}.xml"
 
 _starting = threading.Lock()
 
 _SPARE_LANES = 1
-"""While one lane's frame is handed over, its core computes another's."""
+"""Extra lanes that keep every core busy while a finished frame is copied out."""
 
 
 def is_installed() -> bool:
-    """Whether OpenVINO can be imported."""
+    """Check whether OpenVINO can be imported."""
     return importlib.util.find_spec("openvino") is not None
 
 
 def limit_threads(count: int) -> None:
-    """Hold every network compiled from now on to ``count`` threads; the numbers stay the same."""
+    """Limit networks compiled from now on to ``count`` threads; results do not change."""
     _core().set_property("CPU", {"INFERENCE_NUM_THREADS": count})
 
 
 class OpenVinoEngine:
-    """One compiled network: a single frame takes all cores, several share them, one core each.
+    """A compiled network: a single frame uses all cores, several frames one core each.
 
-    A network with the methods ``front`` and ``rest``, which follow each other, runs its rest in bf16 on CPUs
-    that have it; any other network runs in fp32.
+    If a network has the methods ``front`` and ``rest``, ``rest`` runs in bf16 on CPUs that support it; all
+    else runs in fp32.
 
     Parameters
     ----------
     network : callable
-        Gives the network in evaluation mode; called only where it was not converted before.
+        Builds the network, in evaluation mode; called only if no converted copy is cached.
     key : str
-        Tells weights, kind and arguments of this network from all others.
+        Identifies the network: its weights, architecture and arguments.
     size_px : int
-        Side of its input.
+        Side of the network's input.
     keep : bool
-        Keep what was converted for the next start.
+        Cache the converted network for the next start.
     """
 
     def __init__(
@@ -70,18 +70,18 @@ class OpenVinoEngine:
     ) -> None:
         self._parts = _models(network, key=key, size_px=size_px, keep=keep)
         has_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        self._kinds = ["f32", "bf16" if has_bf16 else "f32"][: len(self._parts)]
+        self._precisions = ["f32", "bf16" if has_bf16 else "f32"][: len(self._parts)]
         self._alone = _Lane(self._compiled("LATENCY"))
         self._busy = threading.Lock()
         self._lanes: _Lanes | None = None
 
     @property
     def name(self) -> str:
-        """As `Engine.name`."""
-        return f"openvino cpu {self._kinds[-1].replace('f32', 'fp32')}"
+        """Library, device and precision, as in `Engine.name`."""
+        return f"openvino cpu {self._precisions[-1].replace('f32', 'fp32')}"
 
     def logits(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """As `Engine.logits`."""
+        """Compute logits, as in `Engine.logits`."""
         with self._busy:
             if len(frames) == 1:
                 return self._alone(frames)
@@ -90,28 +90,30 @@ class OpenVinoEngine:
 
     def _compiled(self, hint: str) -> list[Any]:
         return [
-            _core().compile_model(part, "CPU", {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": kind})
-            for part, kind in zip(self._parts, self._kinds, strict=True)
+            _core().compile_model(
+                part, "CPU", {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": precision}
+            )
+            for part, precision in zip(self._parts, self._precisions, strict=True)
         ]
 
 
 class _Lane:
-    """The parts of a network, each with memory of its own, one feeding the next."""
+    """One copy of the network's parts with buffers of their own, run one after the other."""
 
     def __init__(self, compiled: Sequence[Any]) -> None:
         self._requests = [part.create_infer_request() for part in compiled]
 
     def __call__(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits ``(1, C, S, S)`` of one frame ``(1, 1, S, S)``."""
-        given = [frame]
+        """Compute logits ``(1, C, S, S)`` of one frame ``(1, 1, S, S)``."""
+        tensors = [frame]
         for request in self._requests:
-            request.infer(given, share_inputs=True)
-            given = [tensor.data for tensor in request.output_tensors]
-        return given[0].copy()
+            request.infer(tensors, share_inputs=True)
+            tensors = [tensor.data for tensor in request.output_tensors]
+        return tensors[0].copy()
 
 
 class _Lanes:
-    """As many lanes side by side as the compiled parts work best with, and one more."""
+    """Parallel lanes: the number that OpenVINO recommends, and one more."""
 
     def __init__(self, compiled: Sequence[Any]) -> None:
         count = compiled[-1].get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + _SPARE_LANES
@@ -121,10 +123,10 @@ class _Lanes:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="openvino")
 
     def __call__(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits ``(N, C, S, S)`` of frames ``(N, 1, S, S)``."""
-        return np.concatenate(list(self._pool.map(self._one, frames[:, None])))
+        """Compute logits ``(N, C, S, S)`` of frames ``(N, 1, S, S)``."""
+        return np.concatenate(list(self._pool.map(self._run, frames[:, None])))
 
-    def _one(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
         lane = self._free.get()
         try:
             return lane(frame)
@@ -133,14 +135,14 @@ class _Lanes:
 
 
 def _core() -> Any:
-    """OpenVINO, ready for several threads."""
+    """Give OpenVINO's core; safe to call from several threads."""
     with _starting:
         return _started()
 
 
 @cache
 def _openvino() -> Any:
-    """The package, imported without its telemetry.
+    """Import the package without its telemetry.
 
     Importing OpenVINO sends a message to Google Analytics for Intel and writes an identifier into the user's
     home; without the package ``openvino_telemetry`` it does neither.
@@ -151,18 +153,18 @@ def _openvino() -> Any:
 
 @cache
 def _started() -> Any:
-    """OpenVINO, with threads bound to no core: reading and cleaning, or other processes, may have it."""
+    """Start OpenVINO's core once, without binding its threads to cores, which other work shares."""
     openvino = _openvino()
     core = openvino.Core()
     core.set_property("CPU", {"ENABLE_CPU_PINNING": False})
-    # The first array that its bindings see must not come from two threads at once: they wait for each other
-    # for ever, one with Python's lock and one with the bindings' own.
+    # Two threads that pass their first arrays at once deadlock: one holds Python's lock, the other a lock of
+    # the bindings. So the first array is passed here.
     openvino.Tensor(np.zeros(1, dtype=np.float32)).data.sum()
     return core
 
 
 def _models(network: Callable[[], torch.nn.Module], *, key: str, size_px: int, keep: bool) -> list[Any]:
-    """The converted parts, from the cache or new; without a cache, new at each start."""
+    """Load the converted parts from the cache, or convert the network and cache it."""
     version = _openvino().__version__.partition("-")[0]
     name = f"{key[:32]}-{size_px}-{version}-{_FORMAT}"
     if not keep:
@@ -175,7 +177,7 @@ def _models(network: Callable[[], torch.nn.Module], *, key: str, size_px: int, k
             files = _converted(network(), size_px)
             cached.keep(name, files)
     except OSError as error:
-        logger.warning("the converted model is not kept, each start converts it again: %s", error)
+        logger.warning("the converted network cannot be cached, so each start converts it again: %s", error)
     return _read(files or _converted(network(), size_px))
 
 
@@ -188,48 +190,50 @@ def _read(files: dict[str, bytes]) -> list[Any]:
 
 
 def _converted(network: torch.nn.Module, size_px: int) -> dict[str, bytes]:
-    """The files of a network's parts."""
-    with tempfile.TemporaryDirectory() as elsewhere:
-        drafted = Path(elsewhere) / "model"
-        _convert(network, drafted, size_px)
-        return {path.name: path.read_bytes() for path in drafted.iterdir()}
+    """Convert a network; returns the files of its parts by name."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        _convert(network, folder, size_px)
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def _convert(network: torch.nn.Module, folder: Path, size_px: int) -> None:
-    """Write a network's parts."""
+    """Convert a network and write its parts into a folder."""
     openvino = _openvino()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     frontend = FrontEndManager().load_by_framework("pytorch")
-    given: tuple[torch.Tensor, ...] = (torch.zeros(1, 1, size_px, size_px),)
+    inputs: tuple[torch.Tensor, ...] = (torch.zeros(1, 1, size_px, size_px),)
     folder.mkdir()
     methods = _methods(network)
     for number, method in enumerate(methods):
         part = _Part(network, method)
         with torch.inference_mode(), warnings.catch_warnings():
-            # It traces with torch.jit, which says that it is to be replaced.
+            # The decoder traces with torch.jit, which warns that it is deprecated.
             warnings.simplefilter("ignore", DeprecationWarning)
-            decoder = TorchScriptPythonDecoder(part, example_input=given, trace_kwargs={"check_trace": False})
+            decoder = TorchScriptPythonDecoder(
+                part, example_input=inputs, trace_kwargs={"check_trace": False}
+            )
             model = frontend.convert(frontend.load(decoder))
-            model.reshape({index: list(tensor.shape) for index, tensor in enumerate(given)})
-            found = part(*given)
-            given = found if isinstance(found, tuple) else (found,)
+            model.reshape({index: list(tensor.shape) for index, tensor in enumerate(inputs)})
+            outputs = part(*inputs)
+            inputs = outputs if isinstance(outputs, tuple) else (outputs,)
         openvino.save_model(model, folder / _PART.format(number, len(methods)), compress_to_fp16=False)
 
 
 def _methods(network: Any) -> list[Callable[..., Any]]:
-    """What is computed one after the other."""
+    """List the steps of a network, each converted on its own."""
     return [network.front, network.rest] if hasattr(network, "front") else [network]
 
 
 class _Part(torch.nn.Module):
-    """A method of a network as a module, as the conversion wants it."""
+    """Wraps one method of a network as a module for conversion."""
 
     def __init__(self, network: torch.nn.Module, method: Callable[..., Any]) -> None:
         super().__init__()
         self.network, self._method = network, method
         self.eval()
 
-    def forward(self, *given: torch.Tensor) -> Any:
-        return self._method(*given)
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        return self._method(*inputs)

@@ -1,4 +1,4 @@
-"""How many cores networks may take."""
+"""Limits on the threads of PyTorch and OpenVINO."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from cardiolabel.inference.engines.engine import Engine
 
 
 def leave_cores_to(engine: Engine) -> None:
-    """Let PyTorch, where it only prepares pictures for an engine with threads of its own, use one thread.
+    """Limit PyTorch to one thread if it only prepares images for OpenVINO.
 
-    Its idle threads spin for a while, on the cores that the engine and whatever follows it need.
+    PyTorch's idle threads spin for a while and would take cores from the engine.
     """
     if engine.name.startswith("openvino"):
         torch.set_num_threads(1)
 
 
 def limit_threads(count: int) -> None:
-    """Hold every network that this process loads from now on to ``count`` threads."""
+    """Limit every network that this process loads from now on to ``count`` threads."""
     torch.set_num_threads(count)
     if openvino_engine.is_installed():
         openvino_engine.limit_threads(count)

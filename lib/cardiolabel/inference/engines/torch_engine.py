@@ -1,4 +1,4 @@
-"""PyTorch, on a GPU where there is one."""
+"""PyTorch, on a GPU if there is one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FRAMES_AT_ONCE = {"cuda": 64, "cpu": 8}
 
 
 class TorchEngine:
-    """fp16 on a GPU, fp32 on the CPU, channels last.
+    """Computes a network in fp16 on a GPU or in fp32 on the CPU, with channels last.
 
     Parameters
     ----------
@@ -24,12 +24,12 @@ class TorchEngine:
 
     @property
     def name(self) -> str:
-        """As `Engine.name`."""
+        """Library, device and precision, as in `Engine.name`."""
         return "torch cuda fp16" if self._device.type == "cuda" else "torch cpu fp32"
 
     @torch.inference_mode()
     def logits(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """As `Engine.logits`."""
+        """Compute logits, as in `Engine.logits`."""
         at_once = _FRAMES_AT_ONCE[self._device.type]
         chunks = [self._logits(frames[start : start + at_once]) for start in range(0, len(frames), at_once)]
         return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
@@ -37,6 +37,6 @@ class TorchEngine:
     def _logits(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         batch = torch.from_numpy(frames).to(self._device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self._device.type, torch.float16, enabled=self._device.type == "cuda"):
-            found: torch.Tensor = self._network(batch)
-        logits: NDArray[np.float32] = found.float().cpu().numpy()
+            outputs: torch.Tensor = self._network(batch)
+        logits: NDArray[np.float32] = outputs.float().cpu().numpy()
         return logits
