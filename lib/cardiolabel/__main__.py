@@ -1,4 +1,4 @@
-"""The ``cardiolabel`` command, as ``python -m cardiolabel`` too."""
+"""Entry point of the ``cardiolabel`` command and of ``python -m cardiolabel``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from cardiolabel.system.text_encoding import encode_output, use_utf8
 
 
 def main() -> None:
-    """Run the command with this process's arguments."""
+    """Run the command with the arguments of this process."""
     use_utf8()
     encode_output()
     leave_out()

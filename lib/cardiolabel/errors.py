@@ -1,34 +1,34 @@
-"""The error tree.
+"""Errors that this package raises on purpose, in one tree.
 
 ::
 
-    CardiolabelError                 everything this package raises on purpose
-    ├── InputError                   what was given cannot be used
+    CardiolabelError                 base of all
+    ├── InputError                   the input cannot be used
     │   ├── ImageReadError           a file cannot be opened or decoded
-    │   ├── ImageContentError        decoded, but not a usable image or mask
-    │   │   ├── EmptyMaskError       a mask without any labelled pixel, and nobody said that this is meant
-    │   │   └── TooLargeError        it would take more memory than the limit, by what its header says
-    │   ├── DatasetError             a dataset folder is incomplete or not of this layout
+    │   ├── ImageContentError        decoded, but no usable image or mask
+    │   │   ├── EmptyMaskError       a mask without labels that is not declared empty
+    │   │   └── TooLargeError        it would need more memory than the limit
+    │   ├── DatasetError             a dataset folder is incomplete or has another layout
     │   ├── ManifestError            manifest.csv is malformed
-    │   ├── BadNameError             an id or a tag that could not be a file's name
+    │   ├── BadNameError             an id or a tag that cannot be a file name
     │   ├── UnknownImageError        no image of that id
-    │   ├── UnknownLabelError        no label, or no version of it
+    │   ├── UnknownLabelError        no such label, or no such version
     │   ├── UnknownPatientError      no image of that patient
-    │   ├── ConflictError            somebody else changed it in the meantime
-    │   └── LeasedError              somebody else is working on it
+    │   ├── ConflictError            another user changed it in the meantime
+    │   └── LeasedError              another annotator is working on it
     ├── MeasurementError             a quantity cannot be measured; the message is the reason
-    ├── ClusterError                 other machines cannot be reached, or do not do what they should
-    ├── BusyError                    another process is doing the same
-    ├── OverloadedError              others need the memory now; the same would work in a while
+    ├── ClusterError                 workers cannot be reached, or fail
+    ├── BusyError                    another process is doing the same work
+    ├── OverloadedError              memory is taken at present; try again later
     ├── StoreError                   the records of a studies folder cannot be read or written
-    │   ├── DiskFullError            there is no room; nothing was stored
-    │   ├── NotWritableError         the disk or the database only reads; nothing was stored
-    │   ├── StoreUnavailableError    the database does not answer now; the same may work later
-    │   └── DamagedStoreError        the database is lost or damaged; what is archived is there
+    │   ├── DiskFullError            the disk is full; nothing was stored
+    │   ├── NotWritableError         the disk or database is read-only; nothing was stored
+    │   ├── StoreUnavailableError    the database does not answer; try again later
+    │   └── DamagedStoreError        the database is lost or damaged, beside an archive
     └── ModelError                   weights cannot be used
         ├── MissingWeightsError      no weights file for the model
-        ├── CorruptWeightsError      the file is not what its card says
-        └── StaleModelError          it was compared with a version that is served no more
+        ├── CorruptWeightsError      the file does not match its card
+        └── StaleModelError          it was compared with a version no longer served
 
 A message names the file or frame, what was expected and what to do.
 """
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
 
 class CardiolabelError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error that this package raises on purpose."""
 
 
 class InputError(CardiolabelError):
-    """What was given cannot be used."""
+    """The input cannot be used."""
 
 
 class ImageReadError(InputError):
@@ -58,15 +58,15 @@ class ImageContentError(InputError):
 
 
 class EmptyMaskError(ImageContentError):
-    """A mask without any labelled pixel, where nobody said that this is meant."""
+    """A mask has no labelled pixel and is not declared empty."""
 
 
 class TooLargeError(ImageContentError):
-    """An image or a mask would take more memory than the limit."""
+    """An image or a mask would need more memory than the limit."""
 
 
 class DatasetError(InputError):
-    """A dataset folder is incomplete or not of the expected layout."""
+    """A dataset folder is incomplete or has another layout than expected."""
 
 
 class ManifestError(InputError):
@@ -74,23 +74,23 @@ class ManifestError(InputError):
 
 
 class BadNameError(InputError):
-    """An id or a tag that could not be a file's name."""
+    """An id or a tag cannot be a file name."""
 
 
 class UnknownImageError(InputError):
-    """No image of that id exists."""
+    """No image has this id."""
 
 
 class UnknownLabelError(InputError):
-    """No such label, or no such version of it, exists."""
+    """No such label exists, or no such version of it."""
 
 
 class UnknownPatientError(InputError):
-    """No image of that patient exists."""
+    """No image belongs to this patient."""
 
 
 class ConflictError(InputError):
-    """Somebody else changed it in the meantime; ``details`` say what both sides have."""
+    """Another user changed it in the meantime; ``details`` describe both versions."""
 
     def __init__(self, message: str, details: dict[str, Any]) -> None:
         super().__init__(message)
@@ -98,11 +98,11 @@ class ConflictError(InputError):
 
 
 class LeasedError(InputError):
-    """Somebody else is working on it."""
+    """Another annotator is working on the image."""
 
 
 class ClusterError(CardiolabelError):
-    """Workers on this or other machines cannot be reached, or do not do what they should."""
+    """Workers on this or workers cannot be reached, or fail."""
 
 
 class StoreError(CardiolabelError):
@@ -110,19 +110,19 @@ class StoreError(CardiolabelError):
 
 
 class DiskFullError(StoreError):
-    """There is no room on the disk; nothing was stored."""
+    """The disk is full; nothing was stored."""
 
 
 class NotWritableError(StoreError):
-    """The disk or the database can only be read; nothing was stored."""
+    """The disk or the database is read-only; nothing was stored."""
 
 
 class StoreUnavailableError(StoreError):
-    """The database does not answer now; nothing was stored, and the same may work later."""
+    """The database does not answer; nothing was stored, and a later attempt may succeed."""
 
 
 class DamagedStoreError(StoreError):
-    """The database is lost or damaged, beside an archive from which its records can be made anew."""
+    """The database is lost or damaged; its records can be rebuilt from the archive beside it."""
 
 
 class MeasurementError(CardiolabelError):
@@ -138,16 +138,16 @@ class MissingWeightsError(ModelError):
 
 
 class CorruptWeightsError(ModelError):
-    """A weights file is not what its card says."""
+    """A weights file does not match its card."""
 
 
 class StaleModelError(ModelError):
-    """A model was compared with a version that is served no more."""
+    """A model was compared with a version that is no longer served."""
 
 
 class BusyError(CardiolabelError):
-    """Another process is doing the same."""
+    """Another process is doing the same work."""
 
 
 class OverloadedError(CardiolabelError):
-    """Others need the memory now; the same would work in a while."""
+    """Other requests hold the memory; a later attempt may succeed."""

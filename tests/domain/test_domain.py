@@ -26,7 +26,7 @@ from cardiolabel.errors import CardiolabelError, ImageContentError, InputError
 MM = Spacing(row_mm=0.5, col_mm=0.25)
 
 
-def test_words_of_the_tables() -> None:
+def test_table_values_keep_their_spelling() -> None:
     assert [str(view) for view in View] == ["A2C", "A4C", "SAX", "unknown"]
     assert [str(phase) for phase in Phase] == ["ED", "ES", "cine"]
     assert [str(convention) for convention in Convention] == ["guideline", "camus"]
@@ -79,14 +79,14 @@ def test_label_values_are_distinct_bytes(values: tuple[tuple[str, int], ...]) ->
         (np.full((1, 2, 2), "a"), "integer or float grey values"),
     ],
 )
-def test_pixels_that_are_no_clip_and_no_stack(pixels: np.ndarray, reason: str) -> None:
+def test_unusable_pixels_are_refused(pixels: np.ndarray, reason: str) -> None:
     with pytest.raises(ImageContentError, match=reason):
         Clip(pixels, None)
     with pytest.raises(ImageContentError, match=reason):
         Stack(pixels, MM, 8.0)
 
 
-def test_a_clips_pixels_are_read_only_and_the_givers_are_not() -> None:
+def test_a_clip_is_read_only_and_the_array_it_was_made_from_is_not() -> None:
     pixels = np.zeros((2, 3, 4), np.uint8)
     clip = Clip(pixels, None, 25.0)
     assert clip.shape == (2, 3, 4)
@@ -104,12 +104,12 @@ def test_a_frame_rate_is_positive(rate_hz: float) -> None:
 
 
 @pytest.mark.parametrize("distance", [0, -8, float("nan"), float("inf")])
-def test_slices_are_apart(distance: float) -> None:
+def test_slice_spacing_is_positive(distance: float) -> None:
     with pytest.raises(ImageContentError, match="slice spacing"):
         Stack(np.zeros((1, 2, 2)), MM, distance)
 
 
-def test_a_stack_s_affine_has_its_spacings() -> None:
+def test_a_stack_refuses_an_affine_of_other_spacings() -> None:
     turned = np.array([[0, 0.5, 0, 10], [0.25, 0, 0, 20], [0, 0, -8, 30], [0, 0, 0, 1]])
     spacing = Spacing(row_mm=0.5, col_mm=0.25)
     assert Stack(np.zeros((2, 3, 4)), spacing, 8.0, turned).affine is turned
@@ -120,13 +120,13 @@ def test_a_stack_s_affine_has_its_spacings() -> None:
         Stack(np.zeros((2, 3, 4)), spacing, 10.0, turned)
 
 
-def test_a_record_is_the_same_wherever_its_file_lies() -> None:
+def test_records_compare_equal_wherever_the_file_lies() -> None:
     record = Record("i", "p", View.A4C, Phase.ED, "camus", Path("a/i.nii.gz"))
     assert replace(record, path=Path("b/i.nii.gz")) == record
     assert replace(record, view=View.A2C) != record
 
 
-def test_every_error_is_ours_and_in_the_tree_of_the_docstring() -> None:
+def test_every_error_is_in_the_tree_of_the_docstring() -> None:
     found = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     assert all(issubclass(kind, CardiolabelError) for kind in found)
     assert errors.__doc__ is not None

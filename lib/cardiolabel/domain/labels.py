@@ -14,6 +14,8 @@ from cardiolabel.errors import ImageContentError
 class LabelSet:
     """Names of a mask's integer values, in order; 0 is background and not listed.
 
+    Examples
+    --------
     >>> CAMUS_LABELS.value("left_atrium")
     3
     """
@@ -27,24 +29,24 @@ class LabelSet:
             raise ValueError(f"label values must be distinct and 1..255, got {self.values}")
 
     def value(self, structure: str) -> int:
-        """Mask value of a structure; raises KeyError for a name that the set does not have."""
+        """Give the mask value of a structure; raises KeyError for an unknown name."""
         return dict(self.values)[structure]
 
     def as_dict(self) -> dict[str, int]:
-        """Names to values, in order."""
+        """Map names to values, in order."""
         return dict(self.values)
 
     def has(self, structure: str) -> bool:
-        """Whether the set names the structure."""
+        """Check whether the set has a structure."""
         return structure in dict(self.values)
 
     @property
     def known(self) -> frozenset[int]:
-        """All values that a mask may hold, background included."""
+        """All values that a mask may hold, including background."""
         return frozenset({0, *(value for _, value in self.values)})
 
     def check(self, masks: NDArray[np.generic], name: str) -> None:
-        """Raise `ImageContentError` where masks hold values that the set does not have."""
+        """Raise `ImageContentError` if masks hold other values than the set's."""
         unknown = sorted(set(np.unique(masks).tolist()) - self.known)
         if unknown:
             known = ", ".join(f"{value} {structure}" for structure, value in self.values)
@@ -57,7 +59,7 @@ CAMUS_LABELS = LabelSet("camus", (("lv_cavity", 1), ("myocardium", 2), ("left_at
 
 
 LV_LABELS = LabelSet("lv", (("lv_cavity", 1),))
-"""The LV cavity alone, with CAMUS's value."""
+"""LV cavity alone, with the value of CAMUS."""
 
 
 ACDC_LABELS = LabelSet("acdc", (("right_ventricle", 1), ("myocardium", 2), ("lv_cavity", 3)))
@@ -65,4 +67,4 @@ ACDC_LABELS = LabelSet("acdc", (("right_ventricle", 1), ("myocardium", 2), ("lv_
 
 
 SAX_LABELS = LabelSet("sax", (("myocardium", 2), ("lv_cavity", 3)))
-"""Left ventricle in short-axis MR, with ACDC's values."""
+"""Left ventricle in short-axis MR, with the values of ACDC."""

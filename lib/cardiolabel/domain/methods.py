@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Method(StrEnum):
-    """How a left-ventricular volume is computed."""
+    """Method of computing a left-ventricular volume."""
 
     BIPLANE = "biplane"
     SINGLE_PLANE_A4C = "single-plane-A4C"
@@ -16,11 +16,11 @@ class Method(StrEnum):
 
 
 class Convention(StrEnum):
-    """Which long-axis length the discs are cut from.
+    """Choice of the long-axis length in Simpson's method.
 
-    ``guideline``: each phase has its own (ASE/EACVI 2015, doi 10.1016/j.echo.2014.10.003).
-    ``camus``: one length, the longest over phases and views, serves both phases (the ``EF`` field
-    of the CAMUS NIfTI release).
+    ``guideline``: each phase has a length of its own (ASE/EACVI 2015, doi 10.1016/j.echo.2014.10.003).
+    ``camus``: one length, the longest over phases and views, serves both phases, as in the ``EF`` field of the
+    CAMUS NIfTI release.
     """
 
     GUIDELINE = "guideline"

@@ -12,7 +12,7 @@ from cardiolabel.domain.views import View, labels_of_view
 
 
 class Phase(StrEnum):
-    """What part of the cardiac cycle an image holds."""
+    """Part of the cardiac cycle that an image shows."""
 
     ED = "ED"
     ES = "ES"
@@ -20,21 +20,28 @@ class Phase(StrEnum):
 
 
 SPLITS = ("TRAIN", "VAL", "TEST")
-"""Parts of a dataset's official split."""
+"""Names of the parts of an official split."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One image file and what is known about it.
+    """One image file with the data of its manifest row.
 
-    ``ed_frame`` and ``es_frame`` are 1-based frame numbers within a cine. ``reference_ef_pct`` is
-    the dataset's own EF and ``reference_convention`` how it was computed. ``split`` is the image's
-    part in the dataset's official split, one of `SPLITS`.
+    Parameters
+    ----------
+    ed_frame, es_frame : int or None
+        Frame numbers within a cine, counted from 1.
+    reference_ef_pct : float or None
+        EF that the dataset gives for the patient.
+    reference_convention : Convention or None
+        Convention of that EF.
+    split : str or None
+        Part of the dataset's official split, one of `SPLITS`.
 
     Raises
     ------
     ValueError
-        ``split`` is none of them: patients to be held back would be trained on.
+        ``split`` is not in `SPLITS`; a misspelt one would let test patients into the training data.
     """
 
     image_id: str
@@ -59,10 +66,10 @@ class Record:
 
     @property
     def labels(self) -> LabelSet:
-        """What the values of its stored masks mean."""
+        """Label set of the image's stored masks."""
         return labels_of_view(self.view)
 
     @property
     def is_stack(self) -> bool:
-        """Whether its third axis counts slices, not frames."""
+        """Whether the third axis counts slices rather than frames."""
         return self.view.is_stack
