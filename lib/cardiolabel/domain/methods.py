@@ -19,8 +19,8 @@ class Convention(StrEnum):
     """Choice of the long-axis length in Simpson's method.
 
     ``guideline``: each phase has a length of its own (ASE/EACVI 2015, doi 10.1016/j.echo.2014.10.003).
-    ``camus``: one length, the longest over phases and views, serves both phases, as in the ``EF`` field of the
-    CAMUS NIfTI release.
+    ``camus``: one length, the longest over phases and views, serves both phases, as in the ``EF`` field of
+    the CAMUS NIfTI release.
     """
 
     GUIDELINE = "guideline"
