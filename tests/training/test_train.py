@@ -83,7 +83,7 @@ def test_images_are_known_again_in_another_process(phantoms: Path, tmp_path: Pat
     code = """
 import sys
 from pathlib import Path
-from cardiolabel.datasets import manifest
+from cardiolabel.records import manifest
 from cardiolabel.preprocessing.recipes import CAMUS
 from cardiolabel.training import samples
 from cardiolabel.training.class_target import ClassTarget
