@@ -22,11 +22,7 @@ from lib.activelearning.random import Random
 from lib.activelearning.ranked import DESCRIPTIONS, Ranked
 from lib.activelearning.scoring import Scoring
 from lib.api.install import install
-from lib.configs.acdc import Acdc
-from lib.configs.camus import Camus
-from lib.configs.echonet import Echonet
-from lib.configs.landmarks import Landmarks
-from lib.configs.sunnybrook import Sunnybrook
+from lib.configs.models import CONFIGS
 from lib.datastore.leases import Leases
 from lib.datastore.notes import ORIGINAL
 from lib.datastore.studies_datastore import StudiesDatastore
@@ -45,9 +41,6 @@ from lib.server.startup import clear_start
 from lib.trainers.progress import train_stats
 
 logger = logging.getLogger(__name__)
-
-CONFIGS = {config.source.name: config for config in (Camus, Echonet, Sunnybrook, Acdc, Landmarks)}
-"""As viewers list them; the first one for an image's view fills in a mask that is missing."""
 
 SETTINGS = {
     # MLflow 3 refuses the file store that monailabel would write to.
@@ -71,9 +64,7 @@ class CardiacEchoApp(MONAILabelApp):
                 422, "unsupported_studies", f"{studies}: expected a folder; DICOMweb is not served yet"
             )
         weights = Path(app_dir) / "model"
-        self.configs = {name: CONFIGS[name]() for name in _wanted(conf, weights)}
-        for name, config in self.configs.items():
-            config.init(name, str(weights), conf, None)
+        self.configs = {name: CONFIGS[name] for name in _served_models(conf, weights)}
         self.lease_s = 60 * _minutes(conf.get("lease_minutes", str(LEASE_S / 60)))
         self.engine = Engine(
             Path(studies),
@@ -246,8 +237,8 @@ def _settle() -> None:
             os.environ[name] = str(value)  # for the processes that train and batch start
 
 
-def _wanted(conf: dict[str, str], weights: Path) -> list[str]:
-    """Names that ``models`` lists, else all: one that nobody asks for costs nothing."""
+def _served_models(conf: dict[str, str], weights: Path) -> list[str]:
+    """Names that the setting ``models`` lists, else all of them: a model that nobody uses costs nothing."""
     if "models" not in conf:
         return [
             name

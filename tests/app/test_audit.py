@@ -95,12 +95,12 @@ PUBLISH = """
 import sys
 from pathlib import Path
 from cardiolabel.training.retraining.status import Status
-from lib.configs.camus import Camus
+from cardiolabel.models.models import SOURCES
 from lib.trainers import retraining
 
 for state in ("refused", "published"):
     retraining.retrain = lambda model, *_, **__: Status(model, state=state)
-    retraining.Retraining(Camus.source, Path(sys.argv[1]), Path("model"), None)({}, None)
+    retraining.Retraining(SOURCES["camus"], Path(sys.argv[1]), Path("model"), None)({}, None)
 """
 
 

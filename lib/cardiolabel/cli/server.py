@@ -37,10 +37,8 @@ def serve(
             raise DatasetError(
                 f"{studies}: its path is not UTF-8, as the server's answers must be; rename it"
             )
-        for model in models.split(",") if models else ():
-            if not (APP / "lib" / "configs" / f"{model.strip()}.py").is_file():
-                known = sorted(path.stem for path in (APP / "lib" / "configs").glob("[a-z]*.py"))
-                raise DatasetError(f"no model {model.strip()!r} to serve; there are: {', '.join(known)}")
+        if models:
+            _check_models(models.split(","))
         if not (APP / "main.py").is_file():
             raise DatasetError(
                 f"{APP}: the server app is not there; install from a clone with pip install -e ."
@@ -57,6 +55,15 @@ def serve(
     arguments += ["--conf", "models", models] if models else []
     command = [sys.executable, "-P", "-m", "cardiolabel.system.lean_start", "start_server", *arguments]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606  no shell
+
+
+def _check_models(models: list[str]) -> None:
+    """Refuse a name that is no model's."""
+    from cardiolabel.models.models import SOURCES  # imports PyTorch, which takes seconds
+
+    for model in models:
+        if model.strip() not in SOURCES:
+            raise DatasetError(f"no model {model.strip()!r} to serve; expected {', '.join(SOURCES)}")
 
 
 def _check_address(host: str, port: int) -> None:

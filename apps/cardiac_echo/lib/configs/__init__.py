@@ -1,1 +1,1 @@
-"""What each model is served with; one module per model."""
+"""What each model is served with."""
