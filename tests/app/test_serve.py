@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,32 @@ from .conftest import APP, START_S, WEIGHTS, make_studies, running, start_server
 COMMAND = [sys.executable, "-m", "cardiolabel"]
 
 
-def test_cardiolabel_serve_answers_on_this_machine_only(tmp_path: Path) -> None:
+def test_cardiolabel_serve_answers_on_this_machine_only_and_takes_its_options(tmp_path: Path) -> None:
     studies = make_studies(tmp_path / "studies")
-    with running([*COMMAND, "serve", str(studies)], studies) as server:
+    options = ["--scoring", "off", "--lease-minutes", "30"]
+    with running([*COMMAND, "serve", str(studies), *options], studies) as server:
         assert list(server.get("/info/").json()["models"])[:4] == ["camus", "echonet", "sunnybrook", "acdc"]
         assert len(server.get("/cardiac/patients").json()) == 2
         assert "0.0.0.0" not in server.log.read_text()  # noqa: S104  # it must not be there
+        assert server.get("/cardiac/worklist").json()["scoring"]["wanted"] == "off"
+        sample = server.post("/activelearning/first", json={"client_id": "ann"}).json()
+        times = (sample["lease"][name] for name in ("taken_at", "expires_at"))
+        taken, expires = map(datetime.fromisoformat, times)
+        assert expires - taken == timedelta(minutes=30)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("--scoring perhaps", "scoring 'perhaps': expected on, off, or a number"),
+        ("--base camus", "--base 'camus': expected MODEL=STUDIES"),
+        ("--base camus=gone", "--base 'camus=gone': expected MODEL=STUDIES"),
+        ("--base nonsense=studies", "no model 'nonsense' to serve"),
+        ("--ssl-keyfile studies/manifest.csv", "both --ssl-certfile and --ssl-keyfile"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(tmp_path: Path, options: str, expected: str) -> None:
+    assert expected in refusal(COMMAND, make_studies(tmp_path / "studies"), options=options)
 
 
 def refusal(command: list[str], studies: Path, **variables: str) -> str:

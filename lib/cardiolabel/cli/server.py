@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,10 +28,36 @@ def serve(
     ] = "",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+    lease_minutes: Annotated[
+        float,
+        typer.Option(
+            min=0.01, max=7 * 24 * 60, help="How long an image that was handed out is kept for its annotator."
+        ),
+    ] = 60,
+    scoring: Annotated[
+        str, typer.Option(help="Scoring beside the server: on, off, or how many images after each change.")
+    ] = "on",
+    base: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL=STUDIES",
+            help="Studies that a model was trained on, rehearsed when it is retrained; repeatable.",
+        ),
+    ] = None,
+    ssl_certfile: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="TLS certificate (PEM).")
+    ] = None,
+    ssl_keyfile: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Key of the TLS certificate (PEM).")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Start the MONAI Label server on a studies folder."""
+    """Start the MONAI Label server on a studies folder; docs/settings.md lists all settings."""
     with clear_errors():
+        if (ssl_certfile is None) != (ssl_keyfile is None):
+            raise DatasetError("TLS needs both --ssl-certfile and --ssl-keyfile")
+        conf = {"lease_minutes": f"{lease_minutes:g}", "scoring": scoring, **_bases(base or [])}
+        conf |= {"models": models} if models else {}
         if not studies.is_dir():
             raise DatasetError(f"{studies}: no such folder; make one with: cardiolabel prepare or sample")
         if not is_utf8(str(studies.resolve())):
@@ -46,15 +73,36 @@ def serve(
         StudiesFolder(studies).records()
         _check_address(host, port)
         name_left_out_labels(studies, quiet, read=True)
-    say(f"serving {studies} on http://{host}:{port} (patients: /cardiac/patients)", quiet)
+    scheme = "https" if ssl_certfile else "http"
+    say(f"serving {studies} on {scheme}://{host}:{port} (patients: /cardiac/patients)", quiet)
     if host not in {"127.0.0.1", "localhost", "::1"}:
         say("without login only this machine is answered; see docs/security.md", quiet)
     sys.stdout.flush()
     # -P: nothing is imported from the folder that the command is called in, which may take uploads.
     arguments = ["--app", str(APP), "--studies", str(studies.resolve())]
-    arguments += ["--conf", "models", models] if models else []
+    for name, value in conf.items():
+        arguments += ["--conf", name, value]
+    if ssl_certfile and ssl_keyfile:
+        arguments += [
+            "--ssl_certfile",
+            str(ssl_certfile.resolve()),
+            "--ssl_keyfile",
+            str(ssl_keyfile.resolve()),
+        ]
     command = [sys.executable, "-P", "-m", "cardiolabel.system.lean_start", "start_server", *arguments]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606  no shell
+
+
+def _bases(pairs: list[str]) -> dict[str, str]:
+    """Turn ``MODEL=STUDIES`` into the app's settings; raises DatasetError for anything else."""
+    settings = {}
+    for pair in pairs:
+        model, _, folder = pair.partition("=")
+        if not (model and folder and Path(folder).is_dir()):
+            raise DatasetError(f"--base {pair!r}: expected MODEL=STUDIES, the name of a model and a folder")
+        _check_models([model])
+        settings[f"base_{model}"] = str(Path(folder).resolve())
+    return settings
 
 
 def _check_models(models: list[str]) -> None:
