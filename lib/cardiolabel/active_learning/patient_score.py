@@ -113,7 +113,7 @@ def score_patient(
         one.look_again(wanted[one.seen.record.image_id])
     draws: dict[Way, EfDraws] = {}
     reasons = [row.reason for row in study.rows if row.reason]
-    for row in sorted(study.rows, key=lambda one: list(Method).index(one.method)):
+    for row in sorted(study.rows, key=lambda row: row.method.rank):
         if row.ef_pct is None or row.convention not in conventions:
             continue
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cardiolabel.active_learning.score_json import Score, embedding_of, entropy_of, spreads_of
 from cardiolabel.active_learning.selection import Candidate, Choice, rank, stratum_of
-from cardiolabel.domain import Convention, Method
+from cardiolabel.domain import Convention
 from cardiolabel.store.leases import Lease, Offers
 from cardiolabel.store.scores import Scored
 from cardiolabel.store.store import Store
@@ -192,11 +192,10 @@ def _candidate(patient: str, stratum: str, scored: Scored | None) -> Candidate:
 
 
 def _guideline(spreads: Mapping[Way, float]) -> float | None:
-    """Of the most trusted method in the guideline's convention."""
-    order = list(Method)
-    known = [
-        (order.index(method), spread)
+    """Give the spread of the most trusted method in the guideline convention."""
+    ranked = [
+        (method.rank, spread)
         for (method, convention), spread in spreads.items()
         if convention is Convention.GUIDELINE
     ]
-    return min(known)[1] if known else None
+    return min(ranked)[1] if ranked else None

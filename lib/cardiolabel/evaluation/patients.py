@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -129,15 +128,14 @@ def by_kind(rows: Sequence[PairRow]) -> dict[tuple[str, str], list[PairRow]]:
 
     "Measured" is any EF or volume on either side.
     """
-    methods, conventions = list(Method), list(Convention)
+    conventions = list(Convention)
 
     def order(row: PairRow) -> tuple[int, int]:
-        return methods.index(row.reference.method), conventions.index(row.reference.convention)
+        return row.reference.method.rank, conventions.index(row.reference.convention)
 
-    grouped = {
-        (str(methods[at]), str(conventions[convention])): list(of_kind)
-        for (at, convention), of_kind in groupby(sorted(rows, key=order), key=order)
-    }
+    grouped: dict[tuple[str, str], list[PairRow]] = {}
+    for row in sorted(rows, key=order):
+        grouped.setdefault((str(row.reference.method), str(row.reference.convention)), []).append(row)
     return {
         kind: of_kind
         for kind, of_kind in grouped.items()

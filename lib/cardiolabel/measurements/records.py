@@ -145,3 +145,29 @@ class Study:
     phase_frames: dict[tuple[View, Phase], FrameRow] = field(default_factory=dict)
     cycles: Mapping[View, tuple[Cycle, ...]] = field(default_factory=dict)
     stacks: Mapping[Phase, str] = field(default_factory=dict)
+
+    def best(
+        self, convention: Convention | None = None, *, method: Method | None = None
+    ) -> PatientRow | None:
+        """Give the row of the most trusted method with a measured EF.
+
+        Parameters
+        ----------
+        convention : Convention, optional
+            Only rows of this convention; otherwise the first convention with an EF.
+        method : Method, optional
+            Only rows of this method.
+
+        Returns
+        -------
+        PatientRow or None
+            None where no EF could be measured.
+        """
+        measured = (
+            row
+            for row in self.rows
+            if row.ef_pct is not None
+            and convention in (None, row.convention)
+            and method in (None, row.method)
+        )
+        return min(measured, key=lambda row: row.method.rank, default=None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from cardiolabel.domain import Convention, Method
+from cardiolabel.domain import Convention
 from cardiolabel.errors import InputError
 from cardiolabel.evaluation.patients import PairRow, ef_panels
 from cardiolabel.inference.predictor import UsedModel
@@ -52,7 +52,7 @@ class FolderPage:
 
     def add(self, study: Study) -> None:
         """Note a patient, and measure its reference masks; those that cannot be read are none."""
-        row = _best(study, Convention.GUIDELINE) or study.rows[0]
+        row = study.best(Convention.GUIDELINE) or study.rows[0]
         records = self._records[study.patient] if self._overlays else []
         pictures = (overlay_file(self._out, record.image_id) for record in records)
         shown = tuple(path.stem for path in pictures if path.is_file())
@@ -108,21 +108,13 @@ class FolderPage:
             except InputError as error:
                 images.append(without_masks(record, record.labels, str(error)))
         method = None if row.ef_pct is None else row.method
-        return _best(measure_study(images), row.convention, method=method)
+        return measure_study(images).best(row.convention, method=method)
 
     def _from_manifest(self, study: Study, ef_pct: float, convention: Convention | None) -> Reference:
         """Compared with the most trusted prediction in the same convention; without one, with none."""
-        ours = _best(study, convention) if convention else None
+        ours = study.best(convention) if convention else None
         if ours is None:
             return Reference(Source.MANIFEST, ef_pct, convention, None)
         theirs = PatientRow(study.patient, ours.method, ours.convention, ef_pct=ef_pct)
         self._pairs[Source.MANIFEST].append(PairRow(ours, theirs))
         return Reference(Source.MANIFEST, ef_pct, convention, ours.ef_pct)
-
-
-def _best(study: Study, convention: Convention, *, method: Method | None = None) -> PatientRow | None:
-    """The row with an EF of the most trusted method, or of a certain one."""
-    for row in study.rows:
-        if row.convention is convention and row.ef_pct is not None and method in (None, row.method):
-            return row
-    return None

@@ -130,7 +130,7 @@ def _draw_curve(axes: Axes, study: Study) -> None:
 def _draw_numbers(axes: Axes, study: Study) -> None:
     axes.set_axis_off()
     lines = []
-    for method in Method:
+    for method in sorted(Method, key=lambda method: method.rank):
         of_method = [row for row in study.rows if row.method is method]
         if of_method:
             lines += [str(method), *_method_lines(of_method)]

@@ -75,20 +75,20 @@ def study_json(
 
 
 def best_ef(study: Study) -> list[dict[str, Any]]:
-    """EF of the most trusted method that could be measured, in each convention."""
-    for row in study.rows:
-        if row.ef_pct is not None:
-            return [
-                {
-                    "method": str(same.method), "convention": str(same.convention),
-                    "ef_pct": round(same.ef_pct, 1), "ef_low_pct": _tenths(same.ef_low_pct),
-                    "ef_high_pct": _tenths(same.ef_high_pct),
-                    "quality": [str(flag) for flag in same.quality],
-                }
-                for same in study.rows
-                if same.method is row.method and same.ef_pct is not None
-            ]  # fmt: skip
-    return []
+    """List the EF of the most trusted method that could be measured, in each convention."""
+    best = study.best()
+    return [
+        {
+            "method": str(row.method),
+            "convention": str(row.convention),
+            "ef_pct": round(row.ef_pct, 1),
+            "ef_low_pct": _tenths(row.ef_low_pct),
+            "ef_high_pct": _tenths(row.ef_high_pct),
+            "quality": [str(flag) for flag in row.quality],
+        }
+        for row in study.rows
+        if best and row.method is best.method and row.ef_pct is not None
+    ]
 
 
 def frame_json(row: FrameRow, *, geometry: bool) -> dict[str, Any]:

@@ -72,4 +72,4 @@ def _shared_reason(rows: list[dict[str, Any]]) -> str:
 
 def trust(kind: tuple[str, str]) -> tuple[int, int]:
     """Order of methods and conventions, the one to look at first first."""
-    return list(Method).index(Method(kind[0])), list(Convention).index(Convention(kind[1]))
+    return Method(kind[0]).rank, list(Convention).index(Convention(kind[1]))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiolabel.domain import Convention, Method
+from cardiolabel.domain import Convention
 from cardiolabel.evaluation.patients import PairRow
 from cardiolabel.evaluation.robustness.corruptions import Corruption
 from cardiolabel.measurements.agreement import MIN_PAIRS
@@ -80,14 +80,13 @@ class Tally:
 
     def add_pairs(self, rows: Sequence[PairRow]) -> None:
         """Count a patient: EF in the guideline convention, by the best method that the reference allows."""
-        methods = list(Method)
-        known = [
-            (methods.index(row.reference.method), row.predicted.ef_pct, row.reference.ef_pct)
+        efs = [
+            (row.reference.method.rank, row.predicted.ef_pct, row.reference.ef_pct)
             for row in rows
             if row.reference.convention is Convention.GUIDELINE and row.reference.ef_pct is not None
         ]
-        if known:
-            _, predicted, reference = min(known, key=lambda one: one[0])
+        if efs:
+            _, predicted, reference = min(efs, key=lambda ef: ef[0])
             self.efs.append((predicted, reference))
 
     def condition(self, plain: Tally, *, seed: int) -> Condition:
