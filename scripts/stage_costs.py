@@ -19,6 +19,7 @@ from cardiolabel.inference.predictor import FRAMES_AT_ONCE
 from cardiolabel.io import nifti
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.models.models import load
+from cardiolabel.records.layout import file_of
 from cardiolabel.studies.predicted import masked_image
 from cardiolabel.studies.studies import Studies
 
@@ -52,7 +53,7 @@ def main(folder: Path, model: str) -> None:
             lap("network")
             masks = np.concatenate([predictor.masks(part, prepared.place) for part in logits])
             lap("clean")
-            target = Path(elsewhere) / f"{record.image_id}.nii.gz"
+            target = file_of(Path(elsewhere), record.image_id)
             nifti.write_mask_like(masks, target, grid=image.grid)
             lap("write")
             masked.append(masked_image(record, masks, image.grid, predictor.labels))

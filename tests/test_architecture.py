@@ -1,6 +1,7 @@
 """Imports go one way, and the two folders named ``lib`` stay apart."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,3 +89,25 @@ def test_the_source_root_is_no_package_and_the_apps_lib_is_one() -> None:
 
 def _made(path: Path) -> bool:
     return path.name.endswith(".egg-info") or path.name.startswith((".", "__"))
+
+
+APP_MODULES = sorted((ROOT / "apps" / "cardiac_echo").rglob("*.py"))
+LAYOUT = re.compile(r'/ "(labels|final|original|\.cardiolabel|manifest\.csv)"|\{[^{}"]*\}\.nii\.gz"')
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in (*MODULES, *(ROOT / "apps" / "cardiac_echo").rglob("*.py"))
+        if path.name != "layout.py"
+    ],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_only_the_layout_knows_where_files_of_a_studies_folder_lie(path: Path) -> None:
+    """ACDC's own files are named like these."""
+    assert not LAYOUT.findall(path.read_text(encoding="utf-8"))
+
+
+def test_the_search_for_paths_finds_what_the_layout_holds() -> None:
+    assert LAYOUT.findall('folder / "labels" / "final"') and LAYOUT.findall('f"{record.image_id}.nii.gz"')

@@ -10,7 +10,7 @@ import pytest
 from cardiolabel.datasets import folder
 from cardiolabel.domain import Phase, Record, View
 from cardiolabel.errors import DatasetError, ManifestError
-from cardiolabel.records import manifest
+from cardiolabel.records.layout import MANIFEST
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -122,11 +122,11 @@ def test_a_manifest_wins_over_names(tmp_path: Path) -> None:
     touch(tmp_path, "p1_4CH_ED.nii.gz", "p2_4CH_ED.nii.gz")
     text = "image_id,patient,view,phase,dataset,path\nx,z,A2C,ES,mine,p1_4CH_ED.nii.gz\n"
     text += "y,z,A2C,ES,mine,gone.nii\n"
-    (tmp_path / manifest.MANIFEST_NAME).write_text(text)
+    (tmp_path / MANIFEST).write_text(text)
     one, other = folder.records(tmp_path)
     assert (one.image_id, one.patient, one.view, one.dataset) == ("x", "z", View.A2C, "mine")
     assert other.image_id == "p2_4CH_ED"
-    (tmp_path / manifest.MANIFEST_NAME).write_text("nonsense")
+    (tmp_path / MANIFEST).write_text("nonsense")
     with pytest.raises(ManifestError):
         folder.records(tmp_path)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from cardiolabel.datasets.prepare import prepare
-from cardiolabel.datasets.prepared_ids import PREPARED_IDS
 from cardiolabel.errors import DatasetError
 from cardiolabel.records import manifest
+from cardiolabel.records.layout import StudiesLayout
 
 
 def save(path: Path, grey: int) -> None:
@@ -39,7 +39,7 @@ def test_an_image_keeps_its_id_when_another_of_its_name_comes(
     prepare("folder", source, dest)
     (image_id,) = greys(dest)
     if not is_kept:
-        (dest / PREPARED_IDS).unlink()
+        StudiesLayout(dest).prepared_ids.unlink()
     save(source / f"{other}{suffix}", 90)
     report = prepare("folder", source, dest)
     assert (report.images, report.skipped) == (2, ())
@@ -67,7 +67,7 @@ def test_an_id_of_an_earlier_version_stays_with_its_image(tmp_path: Path) -> Non
     row.path.rename(earlier)
     table = (dest / "manifest.csv").read_text().replace(row.image_id, "Patient_1_4CH_ED")
     (dest / "manifest.csv").write_text(table)
-    (dest / PREPARED_IDS).unlink()
+    StudiesLayout(dest).prepared_ids.unlink()
     assert prepare("folder", source, dest).images == 1
     assert greys(dest) == {"Patient_1_4CH_ED": 50}
 
@@ -84,7 +84,7 @@ def test_another_image_in_a_file_s_place_takes_no_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "[]", "{"])
 def test_damaged_earlier_ids_are_named(tmp_path: Path, content: str) -> None:
     save(tmp_path / "in/p1_4CH_ED.nii.gz", 50)
-    (tmp_path / "out" / PREPARED_IDS).parent.mkdir(parents=True)
-    (tmp_path / "out" / PREPARED_IDS).write_text(content)
+    StudiesLayout(tmp_path / "out").prepared_ids.parent.mkdir(parents=True)
+    StudiesLayout(tmp_path / "out").prepared_ids.write_text(content)
     with pytest.raises(DatasetError, match=r"prepared_ids\.json: cannot be read"):
         prepare("folder", tmp_path / "in", tmp_path / "out")

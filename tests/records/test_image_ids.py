@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from cardiolabel.errors import DatasetError
 from cardiolabel.records.file_names import earlier_ids, id_from_name
-from cardiolabel.records.id_register import REGISTER
 from cardiolabel.records.image_ids import image_ids
+from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.records.left_out_labels import left_out_labels
 from cardiolabel.records.studies_folder import StudiesFolder
 from cardiolabel.store.database import Database, sqlite_url
@@ -90,7 +90,7 @@ def test_ids_of_one_patient_s_images_differ_in_what_their_names_say_only() -> No
 def test_plain_names_are_their_own_ids_and_leave_no_register(tmp_path: Path) -> None:
     put(tmp_path, "p1_4CH_ED.nii.gz", "Scan.nii.gz", "scan.nii.gz")
     assert ids(tmp_path) == {name: name.removesuffix(".nii.gz") for name in ids(tmp_path)}
-    assert not (tmp_path / REGISTER).exists()
+    assert not StudiesLayout(tmp_path).image_ids.exists()
 
 
 @pytest.mark.parametrize(
@@ -248,8 +248,8 @@ def test_an_image_that_takes_another_s_place_gets_none_of_its_labels(
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"ids": [], "disputed": {}}'])
 def test_a_damaged_register_is_named(tmp_path: Path, content: str) -> None:
     put(tmp_path, TANAKA)
-    (tmp_path / REGISTER).parent.mkdir()
-    (tmp_path / REGISTER).write_text(content)
+    StudiesLayout(tmp_path).image_ids.parent.mkdir()
+    StudiesLayout(tmp_path).image_ids.write_text(content)
     with pytest.raises(DatasetError, match=r"image_ids\.json: the register of image ids cannot be read"):
         ids(tmp_path)
 
@@ -257,7 +257,7 @@ def test_a_damaged_register_is_named(tmp_path: Path, content: str) -> None:
 def test_what_another_process_noted_stays_in_the_register(tmp_path: Path) -> None:
     put(tmp_path, TANAKA)
     first = ids(tmp_path)
-    content = json.loads((tmp_path / REGISTER).read_text())
+    content = json.loads(StudiesLayout(tmp_path).image_ids.read_text())
     assert content["ids"] == {image_id: name for name, image_id in first.items()}
     put(tmp_path, SATO)
     assert ids(tmp_path).items() >= first.items()

@@ -14,6 +14,7 @@ import pytest
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.io import nifti
 from cardiolabel.records import manifest, studies_folder
+from cardiolabel.records.layout import MANIFEST
 from cardiolabel.records.studies_folder import StudiesFolder
 
 YEAR_S = 365 * 24 * 3600
@@ -40,7 +41,7 @@ def add_image(folder: Path, name: str) -> None:
 
 
 def set_times(folder: Path, time_s: float) -> None:
-    for path in (folder, folder / manifest.MANIFEST_NAME):
+    for path in (folder, folder / MANIFEST):
         os.utime(path, (time_s, time_s))
 
 
@@ -78,7 +79,7 @@ def test_an_image_is_seen_at_once_whatever_the_folders_times_say(tmp_path: Path,
 
 def test_a_manifest_of_the_same_length_and_time_is_read(tmp_path: Path) -> None:
     folder = with_manifest(tmp_path, "a", "b")
-    path = tmp_path / manifest.MANIFEST_NAME
+    path = tmp_path / MANIFEST
     assert folder.record("a").patient == "a"
     time.sleep(2 * studies_folder._GRAIN_S)
     folder.by_id()

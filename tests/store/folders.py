@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cardiolabel.domain import Phase, Record, View
+from cardiolabel.records.layout import FINAL
 from cardiolabel.store.store import Store
-from cardiolabel.store.versions import FINAL, Version
+from cardiolabel.store.versions import Version
 from cardiolabel.store.writer import Save
 
 VIEWS = ("2CH_ED", "2CH_ES", "4CH_ED", "4CH_ES")

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cardiolabel.records.layout import FINAL
 from cardiolabel.store.store import Store
-from cardiolabel.store.versions import FINAL, Origin
+from cardiolabel.store.versions import Origin
 
 from .folders import Folder, text_of
 

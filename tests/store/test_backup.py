@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from cardiolabel.errors import DatasetError, StoreError
+from cardiolabel.records.layout import FINAL
 from cardiolabel.store.backup import Content, back_up, restore
 from cardiolabel.store.inspection import inspect_store
 from cardiolabel.store.label_files import LabelFiles
-from cardiolabel.store.versions import FINAL
 
 from .conftest import Postgres
 from .folders import Folder, image_ids, save, text_of, texts

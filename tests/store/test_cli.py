@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 from cardiolabel.cli import app
 from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.io.files import copy_synced
+from cardiolabel.records.layout import FINAL
 from cardiolabel.store.store import Store
-from cardiolabel.store.versions import FINAL
 from cardiolabel.store.writer import Save
 from cardiolabel.studies.studies import Studies
 

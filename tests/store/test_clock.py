@@ -7,8 +7,8 @@ import time
 import pytest
 
 from cardiolabel.errors import LeasedError
+from cardiolabel.records.layout import FINAL
 from cardiolabel.store import lease_clock
-from cardiolabel.store.versions import FINAL
 
 from .folders import Folder, image_ids, save, text_of, texts
 

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import event
 
 from cardiolabel.errors import StoreError
-from cardiolabel.store.versions import FINAL, Origin
+from cardiolabel.records.layout import FINAL
+from cardiolabel.store.versions import Origin
 
 from .conftest import REARMED, Postgres
 from .folders import Folder, image_ids, mask, save, text_of, texts

@@ -15,9 +15,9 @@ from sqlalchemy import event
 
 from cardiolabel.errors import ConflictError, DiskFullError, StoreError
 from cardiolabel.io import files
+from cardiolabel.records.layout import FINAL
 from cardiolabel.store import label_files
 from cardiolabel.store.store import Store
-from cardiolabel.store.versions import FINAL
 from cardiolabel.store.writer import Save
 
 from .folders import Folder, image_ids, mask, save, text_of, texts

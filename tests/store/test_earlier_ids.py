@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from cardiolabel.records.layout import FINAL
 from cardiolabel.records.studies_folder import StudiesFolder
 from cardiolabel.store.database import Database, sqlite_url
 from cardiolabel.store.store import Store
 from cardiolabel.store.tables import images
-from cardiolabel.store.versions import FINAL
 
 from .folders import mask, save, text_of
 

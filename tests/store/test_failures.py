@@ -20,9 +20,9 @@ from cardiolabel.errors import (
     StoreError,
     StoreUnavailableError,
 )
+from cardiolabel.records.layout import FINAL
 from cardiolabel.store.failures import file_failure
 from cardiolabel.store.store import Store
-from cardiolabel.store.versions import FINAL
 from cardiolabel.store.writer import Save
 
 from .conftest import Postgres

@@ -14,12 +14,13 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cardiolabel.io import nifti
+from cardiolabel.records.layout import FINAL
 from cardiolabel.records.left_out_labels import left_out_labels
 from cardiolabel.records.studies_folder import StudiesFolder
 from cardiolabel.store import datastore_v2
 from cardiolabel.store.database import set_fact
 from cardiolabel.store.store import Store
-from cardiolabel.store.versions import FINAL, Origin
+from cardiolabel.store.versions import Origin
 
 AFFINE = np.diag([-0.5, -0.4, 1.0, 1.0])
 NAMES = ("Patient 1_4CH_ED", "q1_4CH_ED", "田中_2CH_ES")

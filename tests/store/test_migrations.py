@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from cardiolabel.store.versions import FINAL
+from cardiolabel.records.layout import FINAL
 
 from .folders import Folder, image_ids, save, text_of, texts
 

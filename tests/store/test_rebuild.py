@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from cardiolabel.errors import BusyError, ConflictError, DamagedStoreError, StoreError
+from cardiolabel.records.layout import FINAL
 from cardiolabel.store.rebuild import Rebuilt, rebuild
 from cardiolabel.store.store import Store
-from cardiolabel.store.versions import FINAL
 from cardiolabel.store.writer import Save
 
 from .folders import Folder, image_ids, save, text_of, texts

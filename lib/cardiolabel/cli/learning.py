@@ -9,6 +9,7 @@ import typer
 from cardiolabel.cli.options import MODELS, Existing, Out, Patients, Quiet, Weights, numbers
 from cardiolabel.cli.terminal import bar, clear_errors, say
 from cardiolabel.errors import DatasetError
+from cardiolabel.records.layout import FINAL, StudiesLayout
 from cardiolabel.system.readable_text import readable_text
 
 
@@ -31,7 +32,7 @@ def calibrate(
     from cardiolabel.uncertainty.calibration import LEAST_PATIENTS
 
     with clear_errors():
-        references = Studies(studies, label_folders={"final": studies / "labels" / "final"})
+        references = Studies(studies, label_folders={FINAL: StudiesLayout(studies).final})
         chosen = set(read_patient_list(patients)) if patients else None
         records = [
             record

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from cardiolabel.cli.terminal import list_problems
 from cardiolabel.errors import DatasetError, StoreError
+from cardiolabel.records.layout import LABELS, StudiesLayout
 
-_SIGNS = ("labels", "datastore_v2.json")
+_SIGNS = (LABELS, "datastore_v2.json")
 """What a folder with labels has."""
 
 
@@ -57,7 +58,7 @@ def take_over_labels(studies: Path, quiet: bool) -> None:
     DatasetError, ManifestError
         The folder is not there or its manifest is malformed.
     """
-    if not (studies / "labels").is_dir():
+    if not StudiesLayout(studies).labels.is_dir():
         return
     from cardiolabel.records.left_out_labels import foreign_labels
     from cardiolabel.records.studies_folder import StudiesFolder

@@ -12,6 +12,7 @@ from cardiolabel.cli.left_out import take_over_labels
 from cardiolabel.cli.options import APP, MODELS, Existing, Out, Quiet, Weights, numbers
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
 from cardiolabel.errors import DatasetError
+from cardiolabel.records.layout import TAGS, StudiesLayout
 from cardiolabel.system.readable_text import readable_text
 
 
@@ -41,9 +42,9 @@ def train(
     with clear_errors():
         chosen = training_recipe.read(recipe)
         chosen = replace(chosen, images=images or chosen.images)
-        if labels in {"final", "original"}:
+        if labels in TAGS:
             take_over_labels(studies, quiet)
-        masks = studies / "labels" / labels if labels in {"final", "original"} else Path(labels)
+        masks = StudiesLayout(studies).tagged(labels) if labels in TAGS else Path(labels)
         records = Studies(studies).records()
         with bar("reading", quiet) as report:
 

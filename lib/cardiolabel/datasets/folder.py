@@ -17,6 +17,7 @@ from cardiolabel.domain import Phase, Record, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.io import mask_files
 from cardiolabel.records import file_names, manifest
+from cardiolabel.records.layout import LABELS, StudiesLayout
 from cardiolabel.records.manifest_table import ManifestTable
 
 __all__ = ["NAME", "listing", "records", "reference_path"]
@@ -75,7 +76,7 @@ def _records(root: Path) -> tuple[list[Record], dict[str, str]]:
     """Records, and files or lines of the manifest that are left out with the reason."""
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder; expected one that holds {_EXPECTED}")
-    has_manifest = (root / manifest.MANIFEST_NAME).exists()
+    has_manifest = StudiesLayout(root).manifest.exists()
     table = manifest.read_table(root) if has_manifest else ManifestTable((), ())
     known = [record for record in table.records if record.path.is_file()]
     named = {record.path for record in known}
@@ -120,7 +121,7 @@ def _masks_by_name(folder: Path) -> MasksByName:
 def _images(root: Path) -> list[Path]:
     found = []
     for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name != "labels" and not name.startswith(".")]
+        folders[:] = [name for name in folders if name != LABELS and not name.startswith(".")]
         found += [Path(folder, name) for name in files if file_names.is_image_name(Path(name))]
     return sorted(found)
 

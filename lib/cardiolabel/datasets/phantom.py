@@ -16,6 +16,7 @@ from cardiolabel.domain import Clip, Phase, Record, Spacing, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.io.nifti import write_clip, write_mask
 from cardiolabel.records import manifest
+from cardiolabel.records.layout import StudiesLayout
 
 __all__ = ["PhantomImage", "PhantomStudy", "PhantomTruth", "make_study", "write_sample"]
 
@@ -158,7 +159,7 @@ def write_sample(
     """
     if patients < 1:
         raise ValueError(f"patients must be 1 or more, got {patients}")
-    if (dest / manifest.MANIFEST_NAME).exists():
+    if StudiesLayout(dest).manifest.exists():
         raise DatasetError(f"{dest} is a studies folder already; choose a new folder")
     records, truths = [], []
     for index, study_seed in enumerate(np.random.SeedSequence(seed).generate_state(patients)):
@@ -169,7 +170,7 @@ def write_sample(
         for image in study.images:
             if cine_only and image.phase is not Phase.CINE:
                 continue
-            path = dest / f"{image.image_id}.nii.gz"
+            path = StudiesLayout(dest).image(image.image_id)
             write_clip(image.clip, path)
             write_mask(image.masks, dest / "truth" / path.name, spacing=spacing)
             name = (image.image_id, patient, image.view, image.phase)

@@ -20,10 +20,10 @@ from cardiolabel.io import metaimage, nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.records import file_names, manifest
+from cardiolabel.records.layout import SUFFIX, StudiesLayout
 
-__all__ = ["LABELS", "Prepared", "prepare"]
+__all__ = ["Prepared", "prepare"]
 
-LABELS = Path("labels", "final")
 """Where MONAI Label keeps finished masks, under a studies folder."""
 
 
@@ -83,7 +83,7 @@ def prepare(
         dest.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatasetError(f"{dest}: cannot be made ({error.strerror}); choose another folder") from error
-    rows = manifest.read(dest) if (dest / manifest.MANIFEST_NAME).exists() else []
+    rows = manifest.read(dest) if StudiesLayout(dest).manifest.exists() else []
     listed = {row.image_id for row in rows} | {row.path.name for row in rows}
     entries = list(listing.entries)
     if kind == folder.NAME:
@@ -94,14 +94,14 @@ def prepare(
     skipped = list(listing.problems)
     for done, entry in enumerate(entries, start=1):
         image_id = entry.record.image_id
-        image = dest / f"{image_id}.nii.gz"
+        image = StudiesLayout(dest).image(image_id)
         try:
             _place_image(entry.image, image)
             images += 1
             if listed.isdisjoint((image_id, image.name)):
                 rows.append(replace(entry.record, path=image))
             if entry.masks is not None:
-                _place_label(entry, dest / LABELS / image.name, image)
+                _place_label(entry, StudiesLayout(dest).label(image_id), image)
                 labels += 1
         except InputError as error:
             skipped.append((image_id, str(error)))
@@ -161,7 +161,7 @@ def _copy_or_write(source: Path | Callable[..., object], target: Path, write: Ca
         write()
         return
     with atomic(target) as draft:
-        if suffix == ".nii.gz":
+        if suffix == SUFFIX:
             shutil.copyfile(source, draft)
         else:
             draft.write_bytes(gzip.compress(source.read_bytes(), mtime=0))
@@ -177,7 +177,7 @@ def _write(content: Clip | Stack, image: Path, source: Path | Callable[..., obje
 
 
 def _same_bytes(source: Path, image: Path) -> bool:
-    same_kind = file_names.image_suffix(source) == ".nii.gz"
+    same_kind = file_names.image_suffix(source) == SUFFIX
     return same_kind and filecmp.cmp(source, image, shallow=False)
 
 

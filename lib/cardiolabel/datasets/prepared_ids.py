@@ -17,10 +17,10 @@ from cardiolabel.errors import DatasetError
 from cardiolabel.io.files import atomic
 from cardiolabel.records.file_names import clean_id, id_with_digits, image_stem, normalized
 from cardiolabel.records.id_register import by_base
+from cardiolabel.records.layout import StudiesLayout
 
-__all__ = ["PREPARED_IDS", "with_earlier_ids"]
+__all__ = ["with_earlier_ids"]
 
-PREPARED_IDS = Path(".cardiolabel", "prepared_ids.json")
 """Where a studies folder keeps them."""
 
 
@@ -51,7 +51,7 @@ def with_earlier_ids(
     DatasetError
         The file of earlier ids is damaged.
     """
-    prepared = _read(dest / PREPARED_IDS)
+    prepared = _read(StudiesLayout(dest).prepared_ids)
     files = [entry.record.path.relative_to(source).as_posix() for entry in entries]
     ids: dict[str, str] = {name: prepared[name] for name in files if name in prepared}
     earlier = by_base(set(listed) - set(prepared.values()))
@@ -72,7 +72,7 @@ def with_earlier_ids(
             ids[name] = same
         else:
             ids[name] = own if own not in taken else id_with_digits(own, place=name)
-    _write(dest / PREPARED_IDS, {**prepared, **ids}, is_changed=prepared != {**prepared, **ids})
+    _write(StudiesLayout(dest).prepared_ids, {**prepared, **ids}, is_changed=prepared != {**prepared, **ids})
     return [
         replace(entry, record=replace(entry.record, image_id=ids[name]))
         for name, entry in zip(files, entries, strict=True)
@@ -80,7 +80,7 @@ def with_earlier_ids(
 
 
 def _image(dest: Path, image_id: str) -> Path:
-    return dest / f"{image_id}.nii.gz"
+    return StudiesLayout(dest).image(image_id)
 
 
 def _earlier_bases(path: Path, source: Path) -> Iterator[str]:

@@ -11,12 +11,10 @@ from cardiolabel.domain import LabelSet, Record
 from cardiolabel.errors import DatasetError
 from cardiolabel.io.mask_files import holds_masks
 from cardiolabel.measurements.structures import structure_values
-from cardiolabel.records.manifest import MANIFEST_NAME
+from cardiolabel.records.layout import MANIFEST, SUFFIX, StudiesLayout
 from cardiolabel.records.patient_list import read_patient_list
 from cardiolabel.studies.predicted import MODEL_NAME
 from cardiolabel.studies.studies import Studies
-
-_SUFFIX = ".nii.gz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +87,8 @@ def open_sources(
     ManifestError
         The studies folder's manifest is malformed.
     """
-    ours = _masks_folder(predicted, "predicted", (predicted / "labels", predicted))
-    final = reference / "labels" / "final"
+    ours = _masks_folder(predicted, "predicted", (StudiesLayout(predicted).labels, predicted))
+    final = StudiesLayout(reference).final
     if studies is None and not final.is_dir():
         raise DatasetError(
             f"{reference}: no folder labels/final; expected a studies folder with reference masks, or give "
@@ -109,7 +107,7 @@ def open_sources(
     if not any(found.predicted_file(record).is_file() for record in labelled):
         raise DatasetError(
             f"{ours}: no mask of the {len(labelled)} images that have a reference; expected "
-            f"{labelled[0].image_id}{_SUFFIX} and others"
+            f"{labelled[0].image_id}{SUFFIX} and others"
         )
     return found
 
@@ -130,13 +128,13 @@ def _masks_folder(given: Path, what: str, candidates: Sequence[Path]) -> Path:
         raise DatasetError(f"{given}: no such folder of {what} masks")
     for folder in candidates:
         if folder.is_dir() and holds_masks(folder):
-            if (folder / MANIFEST_NAME).exists():
+            if (folder / MANIFEST).exists():
                 raise DatasetError(
                     f"{folder}: a studies folder, which holds images; expected {what} masks, such as its "
                     "labels/final"
                 )
             return folder
-    raise DatasetError(f"{given}: no {what} masks; expected files <image_id>{_SUFFIX}")
+    raise DatasetError(f"{given}: no {what} masks; expected files <image_id>{SUFFIX}")
 
 
 def _selected(

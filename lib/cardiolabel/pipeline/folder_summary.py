@@ -14,6 +14,7 @@ from cardiolabel.io.files import atomic
 from cardiolabel.measurements.records import PatientRow, Study
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.pipeline.overlays import overlay_file
+from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.reporting.bland_altman import bland_altman_png
 from cardiolabel.reporting.summary_page import (
     FolderSummary,
@@ -96,7 +97,7 @@ class FolderPage:
     def _from_masks(self, row: PatientRow) -> PatientRow | None:
         """EF of the patient's reference masks, by the method and in the convention of the prediction."""
         records = self._records[row.patient]
-        folder = self._studies.folder / "labels" / "final"
+        folder = StudiesLayout(self._studies.folder).final
         files = {record.image_id: self._studies.label_file(folder, record) for record in records}
         if not any(path.is_file() for path in files.values()):
             return None

@@ -16,6 +16,7 @@ from cardiolabel.pipeline.folder_summary import SUMMARY_NAME, FolderPage
 from cardiolabel.pipeline.infer_patients import infer_patients
 from cardiolabel.pipeline.overlays import overlay_file
 from cardiolabel.pipeline.workers import Options, Workers
+from cardiolabel.records.layout import StudiesLayout, file_of
 from cardiolabel.reporting.overlay import OVERLAYS
 from cardiolabel.reporting.tables import table_files, tables_of
 from cardiolabel.studies.predicted import MODEL_NAME, model_note, write_model_note
@@ -104,7 +105,7 @@ def _note_model(predictor: Predictor, out: Path, records: Sequence[Record], *, r
     """Say in ``out`` whose masks it holds, and remove those of others, with what shows them."""
     path = out / MODEL_NAME
     known = path.is_file() and path.read_text(encoding="utf-8") == model_note(predictor)
-    masks = [out / "labels" / f"{record.image_id}.nii.gz" for record in records]
+    masks = [file_of(StudiesLayout(out).labels, record.image_id) for record in records]
     if resume and not known and (path.is_file() or any(mask.exists() for mask in masks)):
         raise DatasetError(f"{out}: begun with another model or engine, see {path.name}; give another --out")
     if not (resume and known):
@@ -112,6 +113,6 @@ def _note_model(predictor: Predictor, out: Path, records: Sequence[Record], *, r
         for old in (*masks, *pictures, *table_files(out)):
             old.unlink(missing_ok=True)
     (out / SUMMARY_NAME).unlink(missing_ok=True)
-    for folder in (out, out / "labels", out / OVERLAYS):
+    for folder in (out, StudiesLayout(out).labels, out / OVERLAYS):
         remove_partial(folder)
     write_model_note(predictor, out)

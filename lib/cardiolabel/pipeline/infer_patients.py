@@ -26,6 +26,7 @@ from cardiolabel.measurements.study import measure_study
 from cardiolabel.models.models import check_view
 from cardiolabel.pipeline.overlays import Overlays, overlay_file
 from cardiolabel.pipeline.workers import Done, Options
+from cardiolabel.records.layout import StudiesLayout, file_of
 from cardiolabel.studies.predicted import masked_image, without_masks
 from cardiolabel.uncertainty.calibration import Calibration
 from cardiolabel.uncertainty.ef_intervals import with_intervals
@@ -135,7 +136,7 @@ class _Run:
         return item, masked_image(item.record, found, item.grid, labels)
 
     def _target(self, item: _Item) -> Path:
-        return self._out / "labels" / f"{item.record.image_id}.nii.gz"
+        return file_of(StudiesLayout(self._out).labels, item.record.image_id)
 
     def measured(self, images: Sequence[tuple[_Item, MaskedImage]]) -> Done:
         """One patient, by all its images."""

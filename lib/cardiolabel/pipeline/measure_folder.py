@@ -8,8 +8,9 @@ from cardiolabel.errors import DatasetError
 from cardiolabel.measurements.records import FrameRow, Study
 from cardiolabel.pipeline.folder_run import Progress, Summary, images_of, refuse_no_mask
 from cardiolabel.pipeline.folder_summary import SUMMARY_NAME
+from cardiolabel.records.layout import TAGS, StudiesLayout
 from cardiolabel.reporting.tables import tables_of
-from cardiolabel.studies.studies import LABEL_TAGS, Studies
+from cardiolabel.studies.studies import Studies
 
 
 def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progress) -> Summary:
@@ -31,7 +32,7 @@ def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progres
     DatasetError, ManifestError
         As `infer_folder`; also where there is no such labels folder.
     """
-    source = folder / "labels" / labels if labels in LABEL_TAGS else Path(labels)
+    source = StudiesLayout(folder).tagged(labels) if labels in TAGS else Path(labels)
     if not source.is_dir():
         raise DatasetError(f"{source}: no such folder of masks; expected final, original or a folder's path")
     studies = Studies(folder, label_folders={labels: source})

@@ -15,13 +15,12 @@ from typing import Any
 from cardiolabel.errors import DatasetError
 from cardiolabel.io.files import atomic
 from cardiolabel.records.file_names import clean_id, image_stem, normalized
+from cardiolabel.records.layout import StudiesLayout
 
-__all__ = ["REGISTER", "IdRegister", "by_base", "note_patients"]
+__all__ = ["IdRegister", "by_base", "note_patients"]
 
-REGISTER = Path(".cardiolabel", "image_ids.json")
 """The register within a studies folder."""
 
-_STORE = Path(".cardiolabel", "store.sqlite")
 _NUMBER = re.compile(r"_\d+$")
 _log = logging.getLogger(__name__)
 
@@ -72,13 +71,13 @@ class IdRegister:
             The register is damaged.
         """
         register = cls._stored(folder)
-        if not (register.is_settled or register.patients) and (folder / _STORE).is_file():
-            register.patients = _recorded_patients(folder / _STORE)
+        if not (register.is_settled or register.patients) and (StudiesLayout(folder).database).is_file():
+            register.patients = _recorded_patients(StudiesLayout(folder).database)
         return register
 
     @classmethod
     def _stored(cls, folder: Path) -> IdRegister:
-        path = folder / REGISTER
+        path = StudiesLayout(folder).image_ids
         try:
             content: Any = json.loads(path.read_text(encoding="utf-8"))
             return cls(
@@ -109,10 +108,10 @@ class IdRegister:
             "is_settled": self.is_settled or newest.is_settled,
         }
         try:
-            with atomic(folder / REGISTER) as draft:
+            with atomic(StudiesLayout(folder).image_ids) as draft:
                 draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
-            _log.debug("%s cannot be written: %s", folder / REGISTER, error)
+            _log.debug("%s cannot be written: %s", StudiesLayout(folder).image_ids, error)
 
     def add(self, image_id: str, name: str) -> None:
         """Note whose an id is."""

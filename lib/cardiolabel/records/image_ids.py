@@ -29,10 +29,10 @@ from cardiolabel.records.file_names import (
 )
 from cardiolabel.records.id_register import IdRegister, by_base
 from cardiolabel.records.label_names import label_stem
+from cardiolabel.records.layout import SUFFIX, StudiesLayout
 
 __all__ = ["ImageIds", "image_ids"]
 
-_PLAIN_SUFFIX = ".nii.gz"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.nii\.gz")
 
 
@@ -85,11 +85,11 @@ def image_ids(folder: Path, paths: Sequence[Path], *, manifest_ids: Collection[s
 
 
 def _stem(name: str) -> str:
-    return name[: -len(_PLAIN_SUFFIX)] if _is_plain(name) else normalized(image_stem(Path(name)))
+    return name[: -len(SUFFIX)] if _is_plain(name) else normalized(image_stem(Path(name)))
 
 
 def _own_id(name: str) -> str:
-    return name[: -len(_PLAIN_SUFFIX)] if _is_plain(name) else id_from_name(image_stem(Path(name)))
+    return name[: -len(SUFFIX)] if _is_plain(name) else id_from_name(image_stem(Path(name)))
 
 
 def _is_plain(name: str) -> bool:
@@ -134,7 +134,7 @@ class _Settling:
         """Names of label files without their suffixes, until the folder is settled."""
         if self.register.is_settled:
             return frozenset()
-        files = (self.folder / "labels").glob("*/*")
+        files = StudiesLayout(self.folder).labels.glob("*/*")
         return frozenset(normalized(stem) for path in files if (stem := label_stem(path.name)))
 
     @cached_property
@@ -239,7 +239,9 @@ class _Settling:
     def _may_be_another_s(self, image_id: str, owner: str, earlier: Mapping[str, str]) -> bool:
         """Whether earlier versions gave an id to another file than its owner, before its label was there."""
         others = [name for name, its in earlier.items() if its == image_id and name != owner]
-        labels = [path.stat().st_ctime_ns for path in (self.folder / "labels").glob(f"*/{image_id}.*")]
+        labels = [
+            path.stat().st_ctime_ns for path in StudiesLayout(self.folder).labels.glob(f"*/{image_id}.*")
+        ]
         return any((self.folder / name).stat().st_ctime_ns < max(labels, default=0) for name in others)
 
     def _is_no_file_s_own(self, image_id: str) -> bool:

@@ -16,13 +16,13 @@ from cardiolabel.io import nifti
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.records.file_names import image_stem, normalized
 from cardiolabel.records.label_names import label_file, label_stem
+from cardiolabel.records.layout import LABELS, SUFFIX, StudiesLayout
 from cardiolabel.records.studies_folder import StudiesFolder
 
 __all__ = ["ForeignLabel", "foreign_labels", "left_out_labels"]
 
-_OWN_SUFFIX = ".nii.gz"
 _STOCK = "datastore_v2.json"
-_PLACES = {"images_dir": ".", "labels_dir": "labels"}
+_PLACES = {"images_dir": ".", "labels_dir": LABELS}
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -55,9 +55,9 @@ def foreign_labels(
     labels = {}
     for tag, path in _files_of_tags(folder):
         image_id = names.get(normalized(label_stem(path.name) or ""), "")
-        if _TAG.fullmatch(tag) and image_id in records and path.name != f"{image_id}{_OWN_SUFFIX}":
+        if _TAG.fullmatch(tag) and image_id in records and path.name != f"{image_id}{SUFFIX}":
             chosen = label_file(path.parent, records[image_id], names)
-            if chosen is not None and chosen.name != f"{image_id}{_OWN_SUFFIX}":
+            if chosen is not None and chosen.name != f"{image_id}{SUFFIX}":
                 labels[tag, image_id] = ForeignLabel(chosen, tag, records[image_id])
     return list(labels.values())
 
@@ -124,7 +124,7 @@ def _whose(stem: str, files: tuple[str, ...], studies: StudiesFolder) -> str:
 
 def _files_of_tags(folder: Path) -> Iterator[tuple[str, Path]]:
     """Masks where labels belong, with their tags."""
-    labels = folder / "labels"
+    labels = StudiesLayout(folder).labels
     tags = sorted(path for path in labels.iterdir() if path.is_dir()) if labels.is_dir() else []
     for tag in tags:
         for path in sorted(tag.iterdir()):
@@ -134,7 +134,7 @@ def _files_of_tags(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _misplaced(folder: Path) -> Iterator[tuple[Path, str]]:
     """Masks elsewhere under ``labels``."""
-    labels = folder / "labels"
+    labels = StudiesLayout(folder).labels
     for inner, folders, files in os.walk(labels):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         depth = len(Path(inner).relative_to(labels).parts)

@@ -23,11 +23,12 @@ from cardiolabel.io.files import atomic
 from cardiolabel.io.text_files import decoded
 from cardiolabel.records.file_names import IMAGE_SUFFIXES, image_suffix, is_image_name, record_from_name
 from cardiolabel.records.image_ids import image_ids
+from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.records.manifest_row import COLUMNS
-from cardiolabel.records.manifest_table import MANIFEST_NAME, ManifestTable, parse
+from cardiolabel.records.manifest_table import ManifestTable, parse
 
 __all__ = [
-    "MANIFEST_NAME", "ScannedFolder", "read", "read_table", "scan", "scan_folder", "split_by_patient",
+    "ScannedFolder", "read", "read_table", "scan", "scan_folder", "split_by_patient",
     "write",
 ]  # fmt: skip
 
@@ -56,7 +57,7 @@ def write(records: Iterable[Record], folder: Path) -> None:
         relative = replace(record, path=_relative(record.path, folder))
         table.writerow([_cell(getattr(relative, column)) for column in COLUMNS])
     _refuse_bad_rows(parse(text.getvalue(), folder), folder)
-    with atomic(folder / MANIFEST_NAME) as draft:
+    with atomic(StudiesLayout(folder).manifest) as draft:
         draft.write_text(text.getvalue(), encoding="utf-8", newline="")
 
 
@@ -88,7 +89,7 @@ def read_table(folder: Path) -> ManifestTable:
     ManifestError
         No manifest, or one that is no table of images at all.
     """
-    target = folder / MANIFEST_NAME
+    target = StudiesLayout(folder).manifest
     try:
         content = target.read_bytes()
     except OSError as error:
@@ -170,13 +171,13 @@ def scan_folder(
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder; expected a folder of images")
-    has_manifest = (folder / MANIFEST_NAME).exists()
+    has_manifest = (StudiesLayout(folder).manifest).exists()
     table = read_table(folder) if has_manifest else ManifestTable((), ())
     named = _refuse_bad_rows(table, folder) if strict else list(table.records)
     missing = [record.path for record in named if not record.path.is_file()]
     if missing and strict:
         raise ManifestError(
-            f"{folder / MANIFEST_NAME}: {len(missing)} of its files do not exist, the first is"
+            f"{StudiesLayout(folder).manifest}: {len(missing)} of its files do not exist, the first is"
             f" {missing[0].name!r}; restore them or delete their lines"
         )
     if missing:

@@ -15,11 +15,11 @@ from pathlib import Path
 from cardiolabel.domain import Record
 from cardiolabel.errors import ManifestError
 from cardiolabel.records.file_names import image_stem
+from cardiolabel.records.layout import MANIFEST
 from cardiolabel.records.manifest_row import COLUMNS, REQUIRED, record_of_row
 
 __all__ = ["BadRow", "ManifestTable", "parse"]
 
-MANIFEST_NAME = "manifest.csv"
 _BETWEEN = re.compile(r'[,;"\t\r\n/\\]+')
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def parse(text: str, folder: Path) -> ManifestTable:
     lines_of: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for row in rows:
         if row.problem or any(cell.strip() for cell in row.cells):
-            where = f"{MANIFEST_NAME}, line {row.line}"
+            where = f"{MANIFEST}, line {row.line}"
             try:
                 record = _record(row, header, folder, where)
                 _check_unique(record, row, header, where, lines_of)
@@ -142,9 +142,9 @@ def _rows(text: str) -> Iterator[_Row]:
 def _header(rows: Iterator[_Row]) -> Iterable[str]:
     row = next(rows, _Row(1, ""))
     if row.problem:
-        raise ManifestError(f"{MANIFEST_NAME}, line 1: {row.problem}")
+        raise ManifestError(f"{MANIFEST}, line 1: {row.problem}")
     if _UNDECODED.search(row.text):
-        raise ManifestError(f"{MANIFEST_NAME}, line 1: expected UTF-8 text; save the table as UTF-8")
+        raise ManifestError(f"{MANIFEST}, line 1: expected UTF-8 text; save the table as UTF-8")
     return row.cells
 
 
@@ -174,7 +174,7 @@ def _check_unique(
 
 
 def _check_header(header: list[str]) -> None:
-    where = f"{MANIFEST_NAME}, line 1"
+    where = f"{MANIFEST}, line 1"
     if len(header) == 1 and ";" in header[0]:
         raise ManifestError(f"{where}: separated by semicolons; expected commas")
     for column in REQUIRED:

@@ -15,9 +15,9 @@ from cardiolabel.errors import UnknownImageError, UnknownPatientError
 from cardiolabel.io import nifti
 from cardiolabel.records import manifest
 from cardiolabel.records.label_names import image_names, label_file
+from cardiolabel.records.layout import SUFFIX, StudiesLayout, file_of
 from cardiolabel.system.file_cache import FileState, file_state
 
-_OWN_SUFFIX = ".nii.gz"
 _GRAIN_S = 0.05
 """Changes of a folder that follow each other faster may leave it with one and the same time."""
 
@@ -133,13 +133,13 @@ class StudiesFolder:
         try:
             return self.by_id()[image_id]
         except KeyError:
-            names = image_id, f"{image_id}{_OWN_SUFFIX}"
+            names = image_id, f"{image_id}{SUFFIX}"
             reason = next((f"; {why}" for file, why in self.left_out_images() if file in names), "")
             raise UnknownImageError(f"no image {image_id!r} in this studies folder{reason}") from None
 
     def label_file(self, folder: Path, record: Record) -> Path:
         """Where a folder has the mask of an image, as `label_names.label_file` finds it, or would have it."""
-        own = folder / f"{record.image_id}.nii.gz"
+        own = file_of(folder, record.image_id)
         return own if own.is_file() else label_file(folder, record, self.image_names()) or own
 
     def image_names(self) -> Mapping[str, str]:
@@ -181,7 +181,7 @@ class StudiesFolder:
 
     def _folder_state(self) -> _FolderState:
         """What changes whenever an image comes or goes, or the manifest is another."""
-        return _identity(self.folder), _identity(self.folder / manifest.MANIFEST_NAME)
+        return _identity(self.folder), _identity(StudiesLayout(self.folder).manifest)
 
 
 def _report(left_out: tuple[tuple[str, str], ...]) -> None:

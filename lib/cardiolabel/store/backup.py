@@ -25,15 +25,16 @@ from sqlalchemy import Connection
 
 from cardiolabel.errors import DatasetError
 from cardiolabel.io.files import atomic, sync_folder
+from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.store import dump, versions
 from cardiolabel.store.database import Database
-from cardiolabel.store.label_files import HOME, LabelFiles
+from cardiolabel.store.label_files import LabelFiles
 from cardiolabel.store.migrations import SCHEMA
-from cardiolabel.store.opening import DATABASE_NAME, database_url
+from cardiolabel.store.opening import database_url
 
 _KIND = "cardiolabel-backup-1"
 _RECORDS, _FILES, _INDEX = "records.jsonl", "files/", "index.json"
-_LEFT_OUT = ("drafts", "lock", DATABASE_NAME)
+_LEFT_OUT = ("drafts", "lock", "store.sqlite")
 """What begins so in ``.cardiolabel`` is no part of the folder's content."""
 _TEMPORARY = (".partial-", ".staged-", ".damaged-")
 _BUFFER = 2**20
@@ -147,7 +148,7 @@ def restore(
             raise DatasetError(
                 f"{source}: no whole backup of a studies folder ({error}); take another one"
             ) from error
-        (draft / HOME).mkdir(exist_ok=True)
+        StudiesLayout(draft).home.mkdir(exist_ok=True)
         _load(Database(database_url(draft, url)), records, draft)
         with suppress(FileNotFoundError):
             dest.rmdir()
@@ -202,7 +203,7 @@ def _paths(folder: Path) -> dict[str, Path]:
             folders.clear()
             continue
         visited.add(here.resolve())
-        is_home = here == folder / HOME
+        is_home = here == StudiesLayout(folder).home
         left_out = _LEFT_OUT if is_home else ()
         folders[:] = [name for name in folders if not name.startswith((*_TEMPORARY, *left_out))]
         for name in names:

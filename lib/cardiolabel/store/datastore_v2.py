@@ -14,10 +14,11 @@ from cardiolabel.domain import Record
 from cardiolabel.errors import StoreError
 from cardiolabel.io.files import atomic
 from cardiolabel.records.file_names import normalized
+from cardiolabel.records.layout import LABELS, SUFFIX
 from cardiolabel.records.names import is_name
 from cardiolabel.store import images, versions
 from cardiolabel.store.database import Database, fact, set_fact
-from cardiolabel.store.label_files import SUFFIX, LabelFiles
+from cardiolabel.store.label_files import LabelFiles
 from cardiolabel.store.versions import LAST_S, Origin, Version, iso_time
 from cardiolabel.system.readable_text import readable_text
 
@@ -83,7 +84,7 @@ def document(
             entry = {"ext": SUFFIX, "info": label_info(version)}
             objects[version.image_id]["labels"][version.tag] = entry
     return {
-        "name": name, "description": "Written by cardiolabel", "images_dir": ".", "labels_dir": "labels",
+        "name": name, "description": "Written by cardiolabel", "images_dir": ".", "labels_dir": LABELS,
         "objects": objects,
     }  # fmt: skip
 

@@ -24,9 +24,9 @@ from cardiolabel.errors import BadNameError, BusyError, ConflictError, ImageCont
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic, copy_synced, exclusive, remove_partial, sync_folder
 from cardiolabel.records.file_names import id_from_name, image_suffix, is_image_name
+from cardiolabel.records.layout import ORIGINAL, StudiesLayout
 from cardiolabel.records.studies_folder import StudiesFolder
 from cardiolabel.store.image_names import TakenNames
-from cardiolabel.store.label_files import HOME
 from cardiolabel.store.store import Store
 
 _LOCK, _REMOVED = "images.lock", "removed.json"
@@ -56,12 +56,12 @@ class ImageFiles:
 
     def __init__(self, studies: StudiesFolder, store: Store) -> None:
         self._studies, self._store = studies, store
-        self._home = studies.folder / HOME / "images"
+        self._home = StudiesLayout(studies.folder).removed_images
 
     def clear_abandoned(self) -> None:
         """Remove what killed processes left half-written; what running ones write stays."""
         folder = self._studies.folder
-        for place in (folder, folder / HOME, *self._home.glob("*")):
+        for place in (folder, StudiesLayout(folder).home, *self._home.glob("*")):
             remove_partial(place, older_than_s=_JUST_NOW_S)
 
     def add(self, source: Path, stem: str) -> Record:
@@ -156,8 +156,8 @@ class ImageFiles:
             with atomic(record.path) as draft:
                 draft.write_bytes(source.read_bytes())
             sync_folder(record.path.parent)
-            if any(label.tag == "original" for label in self._store.labels(image_id)):
-                self._store.writer.remove_label(image_id, "original")
+            if any(label.tag == ORIGINAL for label in self._store.labels(image_id)):
+                self._store.writer.remove_label(image_id, ORIGINAL)
             return Replaced(image_id, number, sha256(record.path))
 
     def remove(self, image_id: str, *, author: str) -> None:

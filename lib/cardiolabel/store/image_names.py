@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from cardiolabel.records import manifest
 from cardiolabel.records.file_names import id_from_name, image_stem, image_suffix, normalized
+from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.records.studies_folder import StudiesFolder
 from cardiolabel.store.database import Database
-from cardiolabel.store.label_files import HOME
 from cardiolabel.store.tables import versions
 
 __all__ = ["TakenNames", "name_key"]
@@ -69,12 +69,12 @@ class TakenNames:
     def read(cls, studies: StudiesFolder, database: Database) -> TakenNames:
         """Read the names of a folder and of its records; errors as `StudiesFolder.records`."""
         folder = studies.folder
-        has_manifest = (folder / manifest.MANIFEST_NAME).exists()
+        has_manifest = StudiesLayout(folder).manifest.exists()
         rows = manifest.read_table(folder).records if has_manifest else ()
         listed = {row.image_id: row.path for row in rows}
         with database.reading() as connection:
             labelled = set(connection.execute(select(versions.c.image_id).distinct()).scalars())
-        labelled.update(path.name for path in (folder / HOME / "versions").glob("*/*"))
+        labelled.update(path.name for path in StudiesLayout(folder).versions.glob("*/*"))
         files = _ids_of_files(studies)
         owners: dict[str, set[str]] = {}
         for name, image_id in (*files.items(), *_ids_of_names(studies), *((id, id) for id in labelled)):

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, exists, select, text, update
 
 from cardiolabel.domain import Record
+from cardiolabel.records.layout import FINAL
 from cardiolabel.store import counts
 from cardiolabel.store.tables import images, labels
-from cardiolabel.store.versions import FINAL
 
 _DERIVED = ("patient", "present", "patient_rank", "rank", "shuffle")
 _MANY = 100

@@ -18,12 +18,11 @@ from pathlib import Path
 
 from cardiolabel.errors import DiskFullError, UnknownLabelError
 from cardiolabel.io.files import copy_synced, remove_partial, sync_folder
+from cardiolabel.records.layout import SUFFIX, StudiesLayout
 from cardiolabel.store.journal import Journal
 from cardiolabel.store.versions import Version
 
-SUFFIX = ".nii.gz"
 STAGED = ".staged-"
-HOME = ".cardiolabel"
 _ABANDONED_S = 3600
 _JUST_NOW_S = 2
 _MAX_NS = 2**63 - 1
@@ -64,14 +63,15 @@ class LabelFiles:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._labels = folder / "labels"
-        self.archive = folder / HOME / "versions"
-        self._drafts = folder / HOME / "drafts"
+        self._layout = StudiesLayout(folder)
+        self._labels = self._layout.labels
+        self.archive = self._layout.versions
+        self._drafts = self._layout.drafts
         self.journal = Journal(self.archive)
 
     def published(self, image_id: str, tag: str) -> Path:
         """Where everybody looks for a label."""
-        return self._labels / tag / f"{image_id}{SUFFIX}"
+        return self._layout.label(image_id, tag)
 
     def archived(self, image_id: str, tag: str, key: str) -> Path:
         """Where one version stays."""

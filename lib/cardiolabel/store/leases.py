@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, exists, select, update
 
 from cardiolabel.errors import LeasedError, UnknownImageError
+from cardiolabel.records.layout import FINAL
 from cardiolabel.store import versions
 from cardiolabel.store.tables import images, leases, openings
-from cardiolabel.store.versions import FINAL, iso_time
+from cardiolabel.store.versions import iso_time
 
 _APART_S = 5.0
 """By how much the clocks of two servers may differ."""

@@ -9,21 +9,20 @@ from sqlalchemy import URL, Connection
 
 from cardiolabel.errors import NotWritableError, StoreError
 from cardiolabel.io.files import atomic
+from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.store.database import Database, fact, set_fact, sqlite_file, sqlite_url
 from cardiolabel.store.failures import is_read_only, missing
-from cardiolabel.store.label_files import HOME, LabelFiles
+from cardiolabel.store.label_files import LabelFiles
 from cardiolabel.store.presence import Presence
 
-DATABASE_NAME = "store.sqlite"
 """The SQLite file in ``.cardiolabel``, where no other database is named."""
 
 _FOLDER = "folder"
-_ID_NAME = "id"
 
 
 def database_url(folder: Path, url: str | None) -> str | URL:
     """URL of a studies folder's database: the one that is named, or the SQLite file within the folder."""
-    return url or sqlite_url(folder / HOME / DATABASE_NAME)
+    return url or sqlite_url(StudiesLayout(folder).database)
 
 
 def begin(folder: Path, *, alone: bool = False) -> Presence:
@@ -36,7 +35,7 @@ def begin(folder: Path, *, alone: bool = False) -> Presence:
     StoreError
         The folder is not writable.
     """
-    home = folder / HOME
+    home = StudiesLayout(folder).home
     try:
         home.mkdir(exist_ok=True)
         return Presence(home, alone=alone)
@@ -90,7 +89,7 @@ def claim(connection: Connection, folder: Path, file: Path | None) -> None:
     StoreError
         It belongs to another studies folder.
     """
-    path = folder / HOME / _ID_NAME
+    path = StudiesLayout(folder).store_id
     owner = fact(connection, _FOLDER)
     own = _own_id(path)
     if own is None:

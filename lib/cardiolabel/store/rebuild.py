@@ -13,12 +13,13 @@ from sqlalchemy import Connection, func, select
 
 from cardiolabel.domain import Record
 from cardiolabel.errors import StoreError
+from cardiolabel.records.layout import SUFFIX, id_of
 from cardiolabel.records.names import is_name
 from cardiolabel.store import images, versions
 from cardiolabel.store.database import Database, set_fact, sqlite_file
 from cardiolabel.store.journal import NAME as JOURNAL_NAME
 from cardiolabel.store.journal import JournalContent
-from cardiolabel.store.label_files import SUFFIX, LabelFiles
+from cardiolabel.store.label_files import LabelFiles
 from cardiolabel.store.opening import begin, claim, database_url
 from cardiolabel.store.recovery import JOURNALS_FACT
 from cardiolabel.store.tables import versions as versions_table
@@ -181,7 +182,7 @@ def _label(files: LabelFiles, image_id: str, tag: str, folder: Path, rebuilt: Re
     if content.damaged_lines:
         reason = f"{content.damaged_lines} lines cannot be understood and are left out"
         rebuilt.problems.append((_shown(journal, folder), reason))
-    archived = {path.name.removesuffix(SUFFIX): path for path in sorted(journal.parent.glob(f"*{SUFFIX}"))}
+    archived = {id_of(path): path for path in sorted(journal.parent.glob(f"*{SUFFIX}"))}
     history = _noted(content, archived, rebuilt)
     noted = {version.key for version in history}
     for key, path in sorted(archived.items(), key=lambda item: item[1].stat().st_mtime_ns):

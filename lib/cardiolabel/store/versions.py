@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, select, update
 
 from cardiolabel.errors import UnknownLabelError
+from cardiolabel.records.layout import FINAL, ORIGINAL
 from cardiolabel.store import counts
 from cardiolabel.store.tables import images, labels, measurements, versions
 
-FINAL = "final"
 """Tag of the masks that an annotator has submitted."""
 
 LAST_S = 253_402_300_799
@@ -188,7 +188,7 @@ def readings(connection: Connection) -> list[Version]:
     rows = connection.execute(
         select(versions)
         .where(
-            versions.c.tag != "original",
+            versions.c.tag != ORIGINAL,
             versions.c.author != "",
             versions.c.origin.in_([str(one) for one in (Origin.SAVED, Origin.CONFLICT, Origin.IMPORTED)]),
         )

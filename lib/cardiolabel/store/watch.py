@@ -10,7 +10,7 @@ from typing import Any
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-from cardiolabel.store.label_files import SUFFIX
+from cardiolabel.records.layout import SUFFIX, StudiesLayout, id_of
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class LabelWatch(FileSystemEventHandler):
     """
 
     def __init__(self, folder: Path) -> None:
-        self._labels = folder / "labels"
+        self._labels = StudiesLayout(folder).labels
         self._observer: Any = None
         self._real = self._labels
         self._linked: dict[Path, str] = {}
@@ -98,7 +98,7 @@ class LabelWatch(FileSystemEventHandler):
                 tag = path.parent.name if path.parent.parent == self._real else self._linked.get(path.parent)
                 if tag:
                     with self._lock:
-                        self._changed.add((path.name.removesuffix(SUFFIX), tag))
+                        self._changed.add((id_of(path), tag))
 
     def _arm_again(self) -> None:
         try:

@@ -17,13 +17,14 @@ from cardiolabel.errors import (
     UnknownImageError,
     UnknownLabelError,
 )
+from cardiolabel.records.layout import FINAL
 from cardiolabel.records.names import check_name, storable
 from cardiolabel.store import images, leases, versions
 from cardiolabel.store.database import Database
 from cardiolabel.store.failures import file_failure
 from cardiolabel.store.label_files import Draft, LabelFiles
 from cardiolabel.store.sync import FolderSync
-from cardiolabel.store.versions import FINAL, Origin, Version
+from cardiolabel.store.versions import Origin, Version
 
 _MOST = 2**31 - 1  # the greatest number of a version that a database takes
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from cardiolabel.domain import Record
 from cardiolabel.errors import CardiolabelError, EmptyMaskError, ImageContentError
 from cardiolabel.io import nifti
+from cardiolabel.records.layout import FINAL
 from cardiolabel.reporting.result import best_ef
 from cardiolabel.store.store import Store
-from cardiolabel.store.versions import FINAL, Version
+from cardiolabel.store.versions import Version
 from cardiolabel.store.writer import Save
 from cardiolabel.studies.reading import Reading
 from cardiolabel.studies.studies import Studies

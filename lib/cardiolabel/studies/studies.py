@@ -23,6 +23,7 @@ from cardiolabel.measurements.records import MaskedImage, Study
 from cardiolabel.measurements.remembered import RememberedGeometry
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.models.models import Models
+from cardiolabel.records.layout import FINAL, ORIGINAL, TAGS, StudiesLayout, file_of
 from cardiolabel.records.studies_folder import StudiesFolder, state_of
 from cardiolabel.reporting.figure import study_figure
 from cardiolabel.reporting.result import best_ef, study_json
@@ -34,10 +35,7 @@ from cardiolabel.system.memory_budget import budget
 from cardiolabel.uncertainty.ef_distribution import Way
 from cardiolabel.uncertainty.ef_intervals import NO_SPREADS
 
-LABEL_TAGS = ("final", "original")
-"""Folders under ``labels/``, the most trusted first."""
-
-_PREDICTED = ("model", "original")
+_PREDICTED = ("model", ORIGINAL)
 """Sources of masks that a model gave."""
 
 _CACHE_BYTES = 128 * 2**20
@@ -82,7 +80,7 @@ class Studies(StudiesFolder):
         self.models = models or Models()
         self._spreads_pct = spreads_pct
         self._any_format = label_folders is not None
-        self._labels = dict(label_folders or {tag: folder / "labels" / tag for tag in LABEL_TAGS})
+        self._labels = dict(label_folders or {tag: StudiesLayout(folder).tagged(tag) for tag in TAGS})
         self._unlabelled = (None,) * len(self._labels)
         self._predictions = Predictions(_CACHE_BYTES, read=self.image)
         self._images: BoundedCache[nifti.NiftiImage] = BoundedCache(
@@ -293,7 +291,7 @@ class Studies(StudiesFolder):
                     "patient": patient,
                     "views": sorted({str(record.view) for record in records}),
                     "images": len(records),
-                    "final": sum(source == "final" for source in sources.values()),
+                    "final": sum(source == FINAL for source in sources.values()),
                     "sources": sources,
                     "ef": best_ef(self.measure(patient, predict=predicted).study)
                     if labelled or predicted
@@ -331,7 +329,7 @@ class Studies(StudiesFolder):
     def _label_paths(self, record: Record) -> list[tuple[str, Path]]:
         if self._any_format:
             return [(tag, self.label_file(folder, record)) for tag, folder in self._labels.items()]
-        return [(tag, folder / f"{record.image_id}.nii.gz") for tag, folder in self._labels.items()]
+        return [(tag, file_of(folder, record.image_id)) for tag, folder in self._labels.items()]
 
     def _stored(self, record: Record) -> tuple[str, Path | None]:
         for tag, path in self._label_paths(record):

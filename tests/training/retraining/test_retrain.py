@@ -24,7 +24,7 @@ from cardiolabel.models.versions import Versions
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.weights import ModelCard, save_model
 from cardiolabel.records import manifest
-from cardiolabel.store.label_files import HOME
+from cardiolabel.records.layout import HOME
 from cardiolabel.training import training_recipe
 from cardiolabel.training.retraining import retrain as module
 from cardiolabel.training.retraining.retrain import retrain

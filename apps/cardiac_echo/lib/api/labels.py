@@ -15,7 +15,7 @@ from monailabel.interfaces.utils.app import app_instance
 
 from cardiolabel.errors import InputError
 from cardiolabel.io import nifti
-from cardiolabel.store.versions import FINAL
+from cardiolabel.records.layout import FINAL, SUFFIX
 from cardiolabel.studies.corrections import Correction
 from lib.api import received
 from lib.api.schemas import LabelParams, LabelText, Number, TagName
@@ -120,7 +120,7 @@ def version_file(
 ) -> FileResponse:
     """The mask as it was."""
     _, path = app_instance().engine.store.version(image, tag, version)
-    name = f"{image}.{tag}.{version}.nii.gz"
+    name = f"{image}.{tag}.{version}{SUFFIX}"
     return FileResponse(path, media_type="application/gzip", filename=name)
 
 

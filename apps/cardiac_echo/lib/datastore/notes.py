@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
+from cardiolabel.records.layout import FINAL, ORIGINAL
 from cardiolabel.records.names import check_name
-from cardiolabel.store.versions import FINAL
 from lib.security.roles import sender_name
 from lib.server.errors import refused
 
-ORIGINAL = "original"
 """Tag of predictions, as MONAI Label has it."""
 
 IMAGE_FIELDS = frozenset(

@@ -18,7 +18,7 @@ from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.io.grid import Grid
 from cardiolabel.io.shown_grid import copy_bytes, is_cine, opens_as_shown, shown_grid
-from cardiolabel.store.label_files import HOME
+from cardiolabel.records.layout import SUFFIX, StudiesLayout
 from cardiolabel.studies.studies import Studies
 from cardiolabel.system.file_cache import BoundedCache, FileState, file_state
 from lib.files import masks
@@ -122,7 +122,7 @@ class ViewerImages:
         with suppress(OSError):
             viewer.mkdir(parents=True, exist_ok=True, mode=0o700)
         cache = viewer / hashlib.sha256(os.fsencode(studies)).hexdigest()[:16]
-        return (cache,) if self._read_only else (studies / HOME / "viewer", cache)
+        return (cache,) if self._read_only else (StudiesLayout(studies).viewer_images, cache)
 
     def _link(self, record: Record, folder: Path) -> ViewerImage:
         source = record.path.resolve()
@@ -145,17 +145,17 @@ class ViewerImages:
 
     def _copy(self, record: Record, state: FileState, folder: Path) -> ViewerImage:
         _, modified_ns, _ = state
-        for path in folder.glob("*.nii.gz") if folder.is_dir() else ():
+        for path in folder.glob(f"*{SUFFIX}") if folder.is_dir() else ():
             # A copy has the time of what it was made of.
             if not path.is_symlink() and path.stat().st_mtime_ns == modified_ns:
                 with path.open("rb") as file:
                     digest = hashlib.file_digest(file, "sha512").hexdigest()
-                if path.name == _name(record.image_id, digest, ".nii.gz"):
+                if path.name == _name(record.image_id, digest, SUFFIX):
                     return ViewerImage(path, f"SHA512:{digest}", is_copy=True)
         with self._studies.memory(record):
             content = copy_bytes(self._studies.image(record), self.grid(record))
         digest = hashlib.sha512(content).hexdigest()
-        path = folder / _name(record.image_id, digest, ".nii.gz")
+        path = folder / _name(record.image_id, digest, SUFFIX)
         with atomic(path) as draft:
             draft.write_bytes(content)
             os.utime(draft, ns=(modified_ns, modified_ns))

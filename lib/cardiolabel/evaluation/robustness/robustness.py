@@ -23,6 +23,7 @@ from cardiolabel.inference.predictor import Predictor
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.measurements.short_axis import is_short_axis
 from cardiolabel.measurements.structures import structure_values
+from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.records.patient_split import HELD_BACK
 
 
@@ -158,7 +159,7 @@ class _Image:
 
 def _sources(studies: Path, patients: Path | None, splits: Sequence[str]) -> Sources:
     """References, which stand in for predicted masks here, of the patients asked for."""
-    final = studies / "labels" / "final"
+    final = StudiesLayout(studies).final
     if not final.is_dir():
         raise DatasetError(f"{studies}: no folder labels/final; expected a studies folder with references")
     found = open_sources(final, studies, patients=patients, splits=splits)

@@ -18,6 +18,7 @@ from cardiolabel.experiments.bench.network import forward_s, in_turns
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.pipeline.infer_folder import infer_folder
+from cardiolabel.records.layout import LABELS, SUFFIX, id_of
 
 _ROUNDS = 3
 
@@ -66,10 +67,10 @@ def infer_s(studies: Path, predictor: Predictor) -> float:
 def _served_s(app: Path, studies: Path, model: str, conf: Mapping[str, str], home: Path) -> float:
     """Seconds of one batch, on a server that has answered before; on a copy, as its labels are stored."""
     own = home / "studies"
-    shutil.copytree(studies, own, ignore=shutil.ignore_patterns("labels", ".*"))
+    shutil.copytree(studies, own, ignore=shutil.ignore_patterns(LABELS, ".*"))
     module = servers.MONAI_LABEL if app.name == STOCK else servers.LEAN
     with servers.running(app, own, conf=conf, home=home, module=module) as server:
-        server.infer(model, next(own.glob("*.nii.gz")).name.removesuffix(".nii.gz"))
+        server.infer(model, id_of(next(own.glob(f"*{SUFFIX}"))))
         begun = time.perf_counter()
         server.batch_infer(model)
         return time.perf_counter() - begun

@@ -22,6 +22,7 @@ from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.records import manifest
+from cardiolabel.records.layout import file_of
 from cardiolabel.reporting.result import best_ef
 from cardiolabel.studies.predicted import masked_image
 
@@ -86,7 +87,7 @@ def _make(folder: Path) -> list[Record]:
         )
         for image in study.images:
             if image.phase is Phase.CINE:
-                path = folder / f"{image.image_id}.nii.gz"
+                path = file_of(folder, image.image_id)
                 nifti.write_clip(image.clip, path)
                 name = (image.image_id, study.truth.patient, image.view, image.phase, "phantom", path)
                 records.append(Record(*name, frame_rate_hz=image.clip.frame_rate_hz))

@@ -12,8 +12,8 @@ from monailabel.datastore.local import LocalDatastore
 
 from cardiolabel.domain import Phase, Record, View
 from cardiolabel.experiments.bench.figures import Found, Progress, Target
+from cardiolabel.records.layout import FINAL, SUFFIX, file_of, id_of
 from cardiolabel.store.store import Store
-from cardiolabel.store.versions import FINAL
 from cardiolabel.store.writer import Save
 
 SIZES = (100, 1000, 10_000)
@@ -40,7 +40,7 @@ def bench_datastore(
     for count in sizes:
         found.append(Found(part, f"save a label, {count} images", save[count], "ms"))
         found.append(Found(part, f"hand out the next image, {count} images", hand_out[count], "ms"))
-        label = home / "label.nii.gz"
+        label = file_of(home, "label")
         label.write_bytes(_MASK)
         stock_ms = _stock_save_ms(_folder(home / f"stock-{count}", count), label)
         found.append(Found(part, f"stock: save a label, {count} images", stock_ms, "ms"))
@@ -55,16 +55,14 @@ def bench_datastore(
 def _folder(path: Path, count: int) -> Path:
     path.mkdir(parents=True)
     for number in range(count):
-        (path / f"p{number:05d}.nii.gz").write_bytes(b"an image")
+        file_of(path, f"p{number:05d}").write_bytes(b"an image")
     return path
 
 
 def _store(folder: Path) -> Store:
     records = {
-        path.name.removesuffix(".nii.gz"): Record(
-            path.name.removesuffix(".nii.gz"), path.name[:6], View.A4C, Phase.ED, "made", path
-        )
-        for path in sorted(folder.glob("*.nii.gz"))
+        id_of(path): Record(id_of(path), path.name[:6], View.A4C, Phase.ED, "made", path)
+        for path in sorted(folder.glob(f"*{SUFFIX}"))
     }
     return Store(folder, records=lambda: records)
 
@@ -94,7 +92,7 @@ def _in_turns(works: dict[int, Callable[[int], object]]) -> dict[int, float]:
 
 def _stock_save_ms(folder: Path, label: Path) -> float:
     logging.getLogger("monailabel").setLevel(logging.ERROR)
-    store = LocalDatastore(str(folder), extensions=["*.nii.gz"], auto_reload=False)
+    store = LocalDatastore(str(folder), extensions=[f"*{SUFFIX}"], auto_reload=False)
     taken = []
     for turn in range(_STOCK_CALLS):
         begun = time.perf_counter()

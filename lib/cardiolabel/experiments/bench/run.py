@@ -25,6 +25,7 @@ from cardiolabel.experiments.bench.measuring import bench_measuring
 from cardiolabel.io import nifti
 from cardiolabel.networks.weights import read_weights
 from cardiolabel.records import manifest
+from cardiolabel.records.layout import file_of
 
 PARTS = ("http", "batch", "cines", "measuring", "datastore")
 
@@ -132,7 +133,7 @@ def _phantoms(folder: Path) -> list[Record]:
     for seed in range(_PHANTOMS):
         study = make_study(f"p{seed}", seed=seed, shape=_SHAPE, spacing=_SPACING, cine=False)
         for image in study.images:
-            path = folder / f"{image.image_id}.nii.gz"
+            path = file_of(folder, image.image_id)
             nifti.write_clip(image.clip, path)
             records.append(Record(image.image_id, f"p{seed}", image.view, image.phase, "phantom", path))
     return records

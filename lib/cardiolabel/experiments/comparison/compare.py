@@ -22,6 +22,7 @@ from cardiolabel.io.files import atomic
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.weights import load_model
 from cardiolabel.records import manifest
+from cardiolabel.records.layout import StudiesLayout, file_of, labelled_records
 from cardiolabel.records.patient_list import read_patient_list
 from cardiolabel.records.patient_split import draw, frozen
 from cardiolabel.studies.predicted import write_model_note
@@ -165,10 +166,8 @@ class _Data:
 
 
 def _patients(studies: Path, out: Path, patients: Path | None) -> _Data:
-    labels = studies / "labels" / "final"
-    records = [
-        record for record in manifest.scan(studies) if (labels / f"{record.image_id}.nii.gz").is_file()
-    ]
+    labels = StudiesLayout(studies).final
+    records = labelled_records(manifest.scan(studies), labels)
     wanted = read_patient_list(patients) if patients else frozenset()
     drawn = draw(records, selection=_SELECTION, seed=0, held_back=wanted)
     if not drawn.held_back:
@@ -215,8 +214,8 @@ def _run(
     )  # fmt: skip
     predictor = Predictor.load(recipe.name, run)
     write_model_note(predictor, run)
-    _predict(predictor, data, run / "labels", lambda text: show(recipe.images, text))
-    judged = evaluate(run / "labels", data.studies, patients=data.listed)
+    _predict(predictor, data, StudiesLayout(run).labels, lambda text: show(recipe.images, text))
+    judged = evaluate(StudiesLayout(run).labels, data.studies, patients=data.listed)
     network, _ = load_model(recipe.name, run)
     outcome = Outcome(
         recipe.name, recipe.source, recipe.network,
@@ -236,7 +235,7 @@ def _predict(predictor: Predictor, data: _Data, folder: Path, show: Callable[[st
     patients = set(data.judged)
     records = [one for one in data.records if one.patient in patients and one.view in predictor.recipe.views]
     for done, record in enumerate(records, start=1):
-        target = folder / f"{record.image_id}.nii.gz"
+        target = file_of(folder, record.image_id)
         if not target.is_file():
             try:
                 image = nifti.read(record.path)

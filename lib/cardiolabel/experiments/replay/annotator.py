@@ -18,6 +18,7 @@ from cardiolabel.errors import CardiolabelError
 from cardiolabel.io import nifti
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.measurements.mask_agreement import compare_masks
+from cardiolabel.records.layout import FINAL, SUFFIX, file_of
 
 _POLL_S, _TAKEN_UP_S = 1.0, 120.0
 _ENDED = ("DONE", "REFUSED", "ERROR")
@@ -84,9 +85,9 @@ class Annotator:
             record = left.pop(image_id, None)
             if record is None:
                 raise ReplayError(f"the server handed out {image_id!r}, which is not of this round")
-            right = self._labels / f"{image_id}.nii.gz"
+            right = file_of(self._labels, image_id)
             dice += self._offered(record, right, version)
-            self._ask(self._client.save_label, image_id, str(right), "final", {})
+            self._ask(self._client.save_label, image_id, str(right), FINAL, {})
             on_progress(len(wanted) - len(left))
         mean = statistics.mean(dice) if dice else None
         return Annotated(len(wanted), time.monotonic() - begun, mean)
@@ -127,7 +128,7 @@ class Annotator:
         deadline = time.monotonic() + _TAKEN_UP_S
         while True:
             file, said = self._ask(
-                self._client.infer, self._model, record.image_id, {"result_extension": ".nii.gz"}
+                self._client.infer, self._model, record.image_id, {"result_extension": SUFFIX}
             )
             if said["model"]["version"] == version:
                 return Path(file)

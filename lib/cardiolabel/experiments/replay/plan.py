@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from cardiolabel.domain import Record, View
+from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError
 from cardiolabel.io.files import atomic
 from cardiolabel.records import manifest
+from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.records.patient_split import HELD_BACK
 
 _PLAN = "plan.json"
@@ -101,29 +102,19 @@ def begin(plan: Plan, records: Sequence[Record], labels: Path, out: Path) -> Pat
         if begun.read_text(encoding="utf-8") != said:
             raise DatasetError(f"{out}: begun with other settings or patients; give another --out")
         return studies
-    (studies / "labels" / "final").mkdir(parents=True, exist_ok=True)
+    StudiesLayout(studies).final.mkdir(parents=True, exist_ok=True)
     order = [*(patient for one in plan.rounds for patient in one), *plan.judges]
     place = {patient: number for number, patient in enumerate(order)}
     mine = sorted((one for one in records if one.patient in place), key=lambda one: place[one.patient])
     copied = []
     for record in mine:
         judges = record.patient in plan.judges
-        target = studies / f"{record.image_id}.nii.gz"
+        target = StudiesLayout(studies).image(record.image_id)
         shutil.copy(record.path, target)
         if judges:
-            shutil.copy(labels / target.name, studies / "labels" / "final")
+            shutil.copy(labels / target.name, StudiesLayout(studies).final)
         copied.append(replace(record, path=target, split="VAL" if judges else "TRAIN"))
     manifest.write(copied, studies)
     with atomic(begun) as draft:
         draft.write_text(said, encoding="utf-8")
     return studies
-
-
-def labelled(studies: Path, views: frozenset[View]) -> list[Record]:
-    """Images of some views that have a final label, in the folder's order."""
-    labels = studies / "labels" / "final"
-    return [
-        record
-        for record in manifest.scan(studies)
-        if record.view in views and (labels / f"{record.image_id}.nii.gz").is_file()
-    ]

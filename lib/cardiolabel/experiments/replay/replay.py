@@ -15,13 +15,15 @@ import torch
 from cardiolabel.domain import Record
 from cardiolabel.experiments import servers
 from cardiolabel.experiments.replay.annotator import Annotator
-from cardiolabel.experiments.replay.plan import begin, draw_plan, labelled
+from cardiolabel.experiments.replay.plan import begin, draw_plan
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.models.versions import Versions
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.weights import ModelCard, read_card, save_model
+from cardiolabel.records import manifest
+from cardiolabel.records.layout import SUFFIX, StudiesLayout, file_of, id_of, labelled_records
 from cardiolabel.system.readable_text import readable_text
 from cardiolabel.training import training_recipe
 from cardiolabel.training.fit import FitProgress
@@ -135,8 +137,8 @@ def replay(
     """
     asked = settings or Settings()
     recipe = training_recipe.read(model)
-    records = labelled(studies, recipe.form.views)
-    labels = studies / "labels" / "final"
+    labels = StudiesLayout(studies).final
+    records = labelled_records(manifest.scan(studies), labels, recipe.form.views)
     plan = draw_plan(
         records,
         asked.rounds,
@@ -194,7 +196,7 @@ class _Replay:
         """Annotate, retrain, and judge what is served then."""
         total, this = len(wanted), f"round {number + 1}"
         if self.rounds[number].images is None:
-            done = {path.name.removesuffix(".nii.gz") for path in self._labels.glob("*.nii.gz")}
+            done = {id_of(path) for path in self._labels.glob(f"*{SUFFIX}")}
             left = {image_id: record for image_id, record in wanted.items() if image_id not in done}
             version = read_card(self._recipe.name, self._served).version
             found = self.annotator.annotate(
@@ -231,9 +233,9 @@ class _Replay:
         def show(progress: FitProgress) -> None:
             self._on_progress(progress.images, progress.budget, what)
 
-        found = labelled(self._out / "studies", self._recipe.form.views)
+        records = self._labelled()
         folder = self._out / "scratch" / str(known.patients)
-        mine = [record for record in found if record.patient in set(patients)]
+        mine = [record for record in records if record.patient in set(patients)]
         trained = train(
             replace(self._recipe, images=asked.scratch_images), mine, self._labels, out=folder,
             version="scratch", trained_on=readable_text(self._studies.resolve().name), licence=_NOTHING,
@@ -243,7 +245,7 @@ class _Replay:
 
     @property
     def _labels(self) -> Path:
-        return self._out / "studies" / "labels" / "final"
+        return StudiesLayout(self._out / "studies").final
 
     @property
     def _weights(self) -> Path:
@@ -253,10 +255,14 @@ class _Replay:
     def _served(self) -> Path:
         return Versions(self._weights).folder(self._recipe.name)
 
+    def _labelled(self) -> list[Record]:
+        """Images of the model's views that have a final mask by now."""
+        return labelled_records(manifest.scan(self._out / "studies"), self._labels, self._recipe.form.views)
+
     def _frames(self) -> int:
         """Frames and slices that were drawn on and may be learned from."""
-        found = labelled(self._out / "studies", self._recipe.form.views)
-        files = [self._labels / f"{record.image_id}.nii.gz" for record in found if record.split == "TRAIN"]
+        training = [record for record in self._labelled() if record.split == "TRAIN"]
+        files = [file_of(self._labels, record.image_id) for record in training]
         return sum(int(nifti.read_mask(path).any(axis=(1, 2)).sum()) for path in files)
 
     def _quality(self, weights: Path, what: str) -> Quality:

@@ -17,12 +17,13 @@ from cardiolabel.active_learning.diversity import thumbnail
 from cardiolabel.active_learning.patient_score import Seen, score_patient
 from cardiolabel.active_learning.selection import Candidate, rank, stratum_of
 from cardiolabel.domain import Convention, Record
-from cardiolabel.experiments.replay.plan import labelled
 from cardiolabel.experiments.simulation.settings import Settings, begin, pool_of
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.preprocessing.recipes import Recipe
+from cardiolabel.records import manifest
+from cardiolabel.records.layout import StudiesLayout, labelled_records
 from cardiolabel.system.readable_text import readable_text
 from cardiolabel.training import training_recipe
 from cardiolabel.training.fit import FitProgress
@@ -94,7 +95,7 @@ def simulate(
     asked = settings or Settings()
     recipe = training_recipe.read(recipe_name)
     recipe = replace(recipe, size_px=asked.size_px or recipe.size_px)
-    records = labelled(studies, recipe.form.views)
+    records = labelled_records(manifest.scan(studies), StudiesLayout(studies).final, recipe.form.views)
     pool, _ = pool_of(records, asked)
     out.mkdir(parents=True, exist_ok=True)
     begin(out, recipe_name, studies, pool, asked)
@@ -231,7 +232,7 @@ class _Simulation:
 
         records = [record for patient in model.chosen for record in self._records[patient]]
         trained = train(
-            replace(self._recipe, seed=seed, images=images), records, self._studies / "labels" / "final",
+            replace(self._recipe, seed=seed, images=images), records, StudiesLayout(self._studies).final,
             out=model.folder, version="simulated", trained_on=readable_text(self._studies.resolve().name),
             licence="as the training data", start=before.folder if before else None,
             on_progress=show,

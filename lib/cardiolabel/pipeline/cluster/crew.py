@@ -22,6 +22,7 @@ from cardiolabel.pipeline.cluster.fitness import own_program
 from cardiolabel.pipeline.cluster.groups import Group, groups
 from cardiolabel.pipeline.cluster.worker import Answer
 from cardiolabel.pipeline.workers import Done, Options
+from cardiolabel.records.layout import LABELS
 from cardiolabel.reporting.overlay import OVERLAYS
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Crew:
                 clean = not self._deaths
         finally:
             if not clean:
-                for folder in ("labels", OVERLAYS):
+                for folder in (LABELS, OVERLAYS):
                     remove_partial(options.out / folder)
 
     def close(self) -> None:

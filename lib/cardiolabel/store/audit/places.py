@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cardiolabel.errors import InputError
 from cardiolabel.io.files import exclusive
+from cardiolabel.records.layout import StudiesLayout
 
 __all__ = ["LOG_NAME", "audit_folder", "read_key", "secret_key"]
 
@@ -93,6 +94,6 @@ def _key_file(studies: Path) -> Path | None:
 
 def _folders(studies: Path) -> Iterator[Path]:
     resolved = studies.resolve()
-    yield resolved / ".cardiolabel" / "audit"
+    yield StudiesLayout(resolved).audit
     states = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     yield states / "cardiolabel" / "audit" / hashlib.sha256(os.fsencode(resolved)).hexdigest()[:16]

@@ -15,6 +15,7 @@ from cardiolabel.errors import InputError
 from cardiolabel.evaluation.evaluate import Evaluation, evaluate
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
+from cardiolabel.records.layout import StudiesLayout, file_of
 from cardiolabel.studies.predicted import write_model_note
 
 
@@ -64,11 +65,13 @@ def figures(
             try:
                 image = nifti.read(record.path)
                 masks = predictor.predict(image.clip)
-                nifti.write_mask_like(masks, where / "labels" / f"{record.image_id}.nii.gz", grid=image.grid)
+                nifti.write_mask_like(
+                    masks, file_of(StudiesLayout(where).labels, record.image_id), grid=image.grid
+                )
             except InputError:
                 pass  # without a mask, which its evaluation leaves out
             on_progress(done)
-        found = evaluate(where / "labels", studies, overlap_only=True)
+        found = evaluate(StudiesLayout(where).labels, studies, overlap_only=True)
     return Figures(_dice(found), _dice(found, "lv_cavity"), _ef_error_pct(found))
 
 

@@ -24,8 +24,8 @@ from cardiolabel.models.average import average_models
 from cardiolabel.models.models import SOURCES
 from cardiolabel.models.versions import Versions
 from cardiolabel.networks.weights import ModelCard, read_card, write_card
+from cardiolabel.records.layout import FINAL, StudiesLayout, file_of, labelled_records
 from cardiolabel.records.patient_split import HELD_BACK
-from cardiolabel.store.label_files import HOME
 from cardiolabel.studies.studies import Studies
 from cardiolabel.system.file_cache import file_state
 from cardiolabel.system.readable_text import readable_text
@@ -145,7 +145,7 @@ class _Run:
         if not records:
             views = ", ".join(sorted(self._recipe.form.views))
             raise DatasetError(f"no final label of an image of view {views}: correct and submit some first")
-        patients = extend_stored(self._studies / HOME / VALIDATION_NAME, records)
+        patients = extend_stored(StudiesLayout(self._studies).home / VALIDATION_NAME, records)
         judged = [record for record in records if record.patient in set(patients.validation)]
         learned = [record for record in records if record.patient not in set(patients.validation)]
         self.status.training_patients = len({record.patient for record in learned})
@@ -186,12 +186,8 @@ class _Run:
 
     def _labelled(self, studies: Path) -> tuple[list[Record], Path]:
         """Images that can be learned from, and where their labels are."""
-        labels = studies / "labels" / "final"
-        return [
-            record
-            for record in Studies(studies).records()
-            if record.view in self._recipe.form.views and (labels / f"{record.image_id}.nii.gz").is_file()
-        ], labels
+        labels = StudiesLayout(studies).final
+        return labelled_records(Studies(studies).records(), labels, self._recipe.form.views), labels
 
     def _rehearsed(self, known: Collection[str]) -> tuple[list[Record], Path] | None:
         """What the published model learned from, but for ``known`` patients."""
@@ -267,7 +263,7 @@ class _Run:
             ),
             folder=folder,
         )
-        references = Studies(self._studies, label_folders={"final": self._studies / "labels" / "final"})
+        references = Studies(self._studies, label_folders={FINAL: StudiesLayout(self._studies).final})
         calibrate_card(self._model, folder, records, references, on_progress=calibrating)
 
     def _say(self, state: str | None = None, *, force: bool = False) -> None:
@@ -295,7 +291,7 @@ def _recipe(model: str, settings: Settings) -> TrainingRecipe:
 
 def _fingerprint(records: list[Record], labels: Path) -> str:
     """Tells images and labels, as they are, from any others."""
-    files = [(one.image_id, file_state(one.path)[1:], file_state(labels / f"{one.image_id}.nii.gz")[1:])
+    files = [(one.image_id, file_state(one.path)[1:], file_state(file_of(labels, one.image_id))[1:])
              for one in records]  # fmt: skip
     return _digest(sorted(files))
 
