@@ -14,6 +14,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
+from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.models.models import Models
 from cardiolabel.store.database import URL_VARIABLE
 from cardiolabel.store.store import LEASE_S
@@ -68,7 +69,10 @@ class CardiacEchoApp(MONAILabelApp):
         self.lease_s = 60 * _minutes(conf.get("lease_minutes", str(LEASE_S / 60)))
         self.engine = Engine(
             Path(studies),
-            models=Models((config.source for config in self.configs.values()), weights),
+            models=Models(
+                (config.source for config in self.configs.values()),
+                ModelFolders.of_studies(Path(studies), weights),
+            ),
             database_url=os.environ.get(URL_VARIABLE),
             watch=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
             read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,

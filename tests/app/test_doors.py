@@ -24,6 +24,8 @@ import numpy as np
 import pytest
 import requests
 
+from cardiolabel.records.layout import StudiesLayout
+
 from .conftest import (
     APP,
     ROOT,
@@ -70,7 +72,7 @@ def unchanged(server: Server) -> Iterator[None]:
 def listing(server: Server) -> dict[str, int]:
     """Files and their sizes around the studies; without logs and the database, which may always grow."""
     home = server.studies.parent
-    skipped = (home / "app" / "logs", home / "studies" / ".cardiolabel", server.log)
+    skipped = (home / "home" / ".local" / "state", home / "studies" / ".cardiolabel", server.log)
     return {
         str(path.relative_to(home)): path.stat().st_size
         for path in sorted(home.rglob("*"))
@@ -601,11 +603,23 @@ def test_a_model_is_rolled_back(server: Server) -> None:
 
 @needs_weights
 def test_a_model_that_is_not_served_can_be_deleted(server: Server) -> None:
+    shipped, published = server.studies.parent / "app" / "model", StudiesLayout(server.studies).models
+    version = published / "versions" / "old" / "1"
+    version.mkdir(parents=True)
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(shipped / f"camus{suffix}", version / f"old{suffix}")
+    (version.parent / "served").write_text("1")
+    assert server.request("DELETE", "/model/old").status_code == 200
+    assert not version.parent.exists()
+
+
+@needs_weights
+def test_a_model_that_ships_is_not_deleted(server: Server) -> None:
     folder = server.studies.parent / "app" / "model"
     for suffix in (".safetensors", ".json"):
         shutil.copy(folder / f"camus{suffix}", folder / f"old{suffix}")
-    assert server.request("DELETE", "/model/old").status_code == 200
-    assert not list(folder.glob("old*"))
+    refusal(ask(server, "DELETE", "/model/old"), 409, "shipped_model")
+    assert len(list(folder.glob("old*"))) == 2
 
 
 def test_the_datasets_file_is_not_left_behind(server: Server) -> None:

@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def logged(server: Server) -> str:
     """Everything that the server printed or wrote."""
-    files = [server.log, *(server.studies.parent / "app" / "logs").glob("*")]
+    files = [server.log, *(server.studies.parent / "home" / ".local" / "state").rglob("app.log*")]
     return "\n".join(file.read_text(errors="replace") for file in files)
 
 

@@ -19,6 +19,7 @@ from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS
 from cardiolabel.io import nifti
 from cardiolabel.records import manifest
+from cardiolabel.records.layout import StudiesLayout
 
 from ..inference.models import save_tiny_model
 from ..short_axis import CAVITY, RADII_MM, STACKS, WALL, rings, save_ring_model, volume_ml, write_stacks
@@ -292,7 +293,7 @@ def test_a_model_may_get_weights_of_its_own(server: Server, client: MONAILabelCl
     assert put("acdc").json()["version"] == "2"
     _, params = client.infer("acdc", STACKS[1], {})
     assert (params["model"]["name"], params["model"]["version"]) == ("acdc", "2")
-    shutil.rmtree(folder / "versions" / "acdc")
+    shutil.rmtree(StudiesLayout(server.studies).models / "versions" / "acdc")
     assert server.post("/reload").ok
     _, params = client.infer("acdc", STACKS[1], {})
     assert (params["model"]["name"], params["model"]["version"]) == ("acdc", "0")

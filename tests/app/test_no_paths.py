@@ -169,12 +169,15 @@ def moved(path: Path, content: bytes | Path | None = None) -> Iterator[None]:
     try:
         yield
     finally:
-        if path.is_dir() and is_there and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        discarded = path.with_name(f"{path.name}.discarded")
+        if path.exists() or path.is_symlink():
+            path.rename(discarded)  # at once: the server may be writing into it
         if is_there:
             kept.rename(path)
+        if discarded.is_dir() and not discarded.is_symlink():
+            shutil.rmtree(discarded, ignore_errors=True)
+        else:
+            discarded.unlink(missing_ok=True)
 
 
 STATES: dict[str, tuple[Callable[[Path], Path], bytes | Path | None]] = {

@@ -17,6 +17,7 @@ from cardiolabel.experiments.replay import replay as module
 from cardiolabel.experiments.replay.files import COLUMNS, gap_closed, write_replay
 from cardiolabel.experiments.replay.plan import draw_plan
 from cardiolabel.experiments.replay.replay import Quality, Round, Settings, replay
+from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.models.versions import Versions
 from cardiolabel.records import manifest
 
@@ -60,7 +61,7 @@ def test_rounds_are_annotated_trained_and_reported(studies: Path, tmp_path: Path
     assert (first.epochs, second.epochs) == (2, 1)
     assert all(one.training_s and one.served and one.served.patients == 2 for one in found)
     assert second.scratch and second.scratch.patients == 2 and not first.scratch
-    versions = Versions(out / "app" / "model")
+    versions = Versions(ModelFolders.of_studies(out / "studies", out / "app" / "model"))
     assert versions.served("camus") == max(one.version or 0 for one in found)
     assert all(bool(one.version) is ("->" in one.reason) for one in found)
 

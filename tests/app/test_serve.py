@@ -101,7 +101,8 @@ def test_records_that_cannot_be_read(tmp_path: Path) -> None:
 def test_without_weights_nothing_is_predicted_until_they_are_back(tmp_path: Path) -> None:
     studies = make_studies(tmp_path / "studies")
     app = tmp_path / "app"
-    shutil.copytree(APP, app, ignore=shutil.ignore_patterns("model", "logs", "__pycache__"))
+    shutil.copytree(APP, app, ignore=shutil.ignore_patterns("model", "logs", "bin", "__pycache__"))
+    (app / "model").mkdir()
     with running(start_server_command(app, studies), studies) as server:
         refused = server.post("/infer/camus?image=phantom01_4CH_ED")
         assert refused.status_code == 503
@@ -114,3 +115,5 @@ def test_without_weights_nothing_is_predicted_until_they_are_back(tmp_path: Path
         for suffix in (".safetensors", ".json"):
             shutil.copy(WEIGHTS.with_suffix(suffix), app / "model")
         assert server.post("/infer/camus?image=phantom01_4CH_ED&output=json").status_code == 200
+        assert "no weights for model camus" in server.get("/logs/").text
+    assert {path.name for path in app.iterdir()} - {"__pycache__"} == {"lib", "main.py", "model", "task.py"}

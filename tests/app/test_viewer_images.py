@@ -18,6 +18,7 @@ import SimpleITK as sitk
 from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS
 from cardiolabel.io import nifti
+from cardiolabel.system.user_folders import CACHE_VARIABLE
 
 from ..short_axis import STACKS, write_stacks
 from .conftest import APP, Server, needs_weights, running, start_server_command
@@ -229,7 +230,7 @@ def test_nothing_is_left_of_an_image_that_is_removed(
 
 
 def test_a_folder_that_is_only_read_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(APP))
     from cardiolabel.studies.studies import Studies
     from lib.files.viewer_images import ViewerImages

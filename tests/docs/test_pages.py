@@ -15,8 +15,8 @@ import typer
 
 from cardiolabel.cli import app
 from cardiolabel.inference.engines.choose import ENGINE_VARIABLE
-from cardiolabel.inference.engines.converted_networks import CACHE_VARIABLE
 from cardiolabel.store.database import URL_VARIABLE
+from cardiolabel.system.user_folders import CACHE_VARIABLE, STATE_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -101,5 +101,5 @@ def test_the_settings_page_lists_every_variable() -> None:
     ).stdout
     variables = {f"CARDIOLABEL_{field.upper()}" for field in printed.split()}
     assert "CARDIOLABEL_HOSTS" in variables
-    for variable in variables | {ENGINE_VARIABLE, CACHE_VARIABLE, URL_VARIABLE}:
+    for variable in variables | {ENGINE_VARIABLE, CACHE_VARIABLE, STATE_VARIABLE, URL_VARIABLE}:
         assert f"`{variable}`" in SETTINGS, variable

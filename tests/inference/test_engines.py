@@ -207,12 +207,8 @@ def test_without_a_home_directory_each_start_converts_the_network(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
     monkeypatch.delenv(CACHE_VARIABLE, raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: Path("~/.cache/cardiolabel"))
     with caplog.at_level(logging.WARNING):
         found = converted(network).logits(frames)
     assert CACHE_VARIABLE in caplog.text

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cardiolabel.cli.options import MODELS, Existing, Out, Patients, Quiet, Weights, numbers
+from cardiolabel.cli.options import (
+    MODELS,
+    Existing,
+    Out,
+    Patients,
+    Quiet,
+    ShippedWeights,
+    model_folders,
+    numbers,
+)
 from cardiolabel.cli.terminal import bar, clear_errors, say
 from cardiolabel.errors import DatasetError
+from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.records.layout import FINAL, StudiesLayout
 from cardiolabel.system.readable_text import readable_text
 
@@ -16,16 +27,22 @@ from cardiolabel.system.readable_text import readable_text
 def calibrate(
     name: Annotated[str, typer.Argument(help="Name of the model.")],
     studies: Existing,
-    weights: Weights = MODELS,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Folder whose card is changed; by default a new version is published for STUDIES."),
+    ] = None,
     patients: Patients = None,
     quiet: Quiet = False,
 ) -> None:
-    """Find how wide EF's intervals must be, by patients whom the model never saw, and put it on its card.
+    """Calibrate a model's EF intervals on patients that it never saw, and note them on its card.
 
-    Also what its pictures look like, by which others are told from them.
+    Notes the subspace of their images as well, for the out-of-distribution check.
     """
+    import tempfile
+
     from cardiolabel.evaluation.card import judge_card
     from cardiolabel.evaluation.ef_intervals import calibrate_card, coverage
+    from cardiolabel.models.versions import Versions, copy_model
     from cardiolabel.records.patient_list import read_patient_list
     from cardiolabel.records.patient_split import HELD_BACK
     from cardiolabel.studies.studies import Studies
@@ -39,11 +56,19 @@ def calibrate(
             for record in references.records()
             if (record.split in HELD_BACK if chosen is None else record.patient in chosen)
         ]
-        with bar("predicting", quiet) as progress:
-            observed = calibrate_card(name, weights, records, references, on_progress=progress)
-        if max(map(len, observed.values()), default=0) < LEAST_PATIENTS:
-            raise DatasetError(f"fewer than {LEAST_PATIENTS} patients with an EF to calibrate by")
-        card = judge_card(name, weights, {})
+        versions = Versions(model_folders(studies, weights))
+        served = versions.served(name)
+        with tempfile.TemporaryDirectory() as temporary:
+            draft = weights or copy_model(name, versions.folder(name), Path(temporary))
+            with bar("predicting", quiet) as progress:
+                observed = calibrate_card(name, draft, records, references, on_progress=progress)
+            if max(map(len, observed.values()), default=0) < LEAST_PATIENTS:
+                raise DatasetError(f"fewer than {LEAST_PATIENTS} patients with an EF to calibrate by")
+            card = judge_card(name, draft, {})
+            if weights is None:
+                note = {"why": "calibrated", "instead_of": served}
+                version = versions.publish(name, draft, note=note, instead_of=served)
+                say(f"{name}: published as version {version.number}", quiet)
     for way, said in card.intervals.items():
         widths = f"{said['factor']:.2f} spreads, or {said['flat_pct']:.1f} points"
         line = f"{way}: {said['patients']} patients, {widths}"
@@ -91,7 +116,7 @@ def simulate(
 
 def score(
     studies: Existing,
-    weights: Weights = MODELS,
+    weights: ShippedWeights = MODELS,
     models: Annotated[str, typer.Option(help="Comma-separated, the preferred first.")] = "camus,sunnybrook",
     images: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
     beside: Annotated[
@@ -118,7 +143,7 @@ def score(
         names = [name.strip() for name in models.split(",") if name.strip()]
         if unknown := [name for name in names if name not in SOURCES]:
             raise DatasetError(f"no model {unknown[0]!r}; there are: {', '.join(SOURCES)}")
-        loaded = Models((SOURCES[name] for name in names), weights)
+        loaded = Models((SOURCES[name] for name in names), ModelFolders.of_studies(studies, weights))
         folder = Studies(studies, models=loaded)
         store = Store(studies, records=folder.by_id, url=os.environ.get(URL_VARIABLE), watch=False)
         try:

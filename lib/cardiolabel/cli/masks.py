@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cardiolabel.cli.left_out import left_out_labels_named
-from cardiolabel.cli.options import MODELS, Existing, Out, Patients, Quiet, Weights
+from cardiolabel.cli.options import Existing, Out, Patients, Quiet, Weights, model_folders
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
+from cardiolabel.models.model_folders import ModelFolders
 
 if TYPE_CHECKING:
     from cardiolabel.pipeline.workers import Workers
@@ -28,7 +29,7 @@ def infer(
     studies: Existing,
     out: Out,
     model: Annotated[str, typer.Option(help="Name of the model.")] = "camus",
-    weights: Weights = MODELS,
+    weights: Weights = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep masks that OUT already has.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit code 1 if any image has no mask; the others have theirs.")
@@ -52,10 +53,11 @@ def infer(
     if workers and not cluster:
         raise typer.BadParameter("only with --cluster", param_hint="--workers")
     with clear_errors():
-        predictor = load(model, weights)
+        folders = model_folders(studies, weights)
+        predictor = load(model, folders)
         with (
             left_out_labels_named(studies, quiet),
-            _workers(cluster, model=model, weights=weights, workers=workers) as who,
+            _workers(cluster, model=model, weights=folders, workers=workers) as who,
             bar("predicting", quiet) as progress,
         ):
             done = infer_folder(
@@ -74,7 +76,7 @@ def infer(
 
 
 def _workers(
-    where: str | None, *, model: str, weights: Path, workers: int | None
+    where: str | None, *, model: str, weights: ModelFolders, workers: int | None
 ) -> AbstractContextManager[Workers]:
     """Those of a cluster, else this process."""
     from cardiolabel.pipeline.infer_patients import infer_patients
@@ -141,7 +143,7 @@ def robustness(
     studies: Existing,
     out: Out,
     model: Annotated[str, typer.Option(help="Name of the model.")] = "camus",
-    weights: Weights = MODELS,
+    weights: Weights = None,
     split: Annotated[
         str | None, typer.Option(help="Parts of the official split to judge by; VAL,TEST where there are.")
     ] = None,
@@ -157,7 +159,8 @@ def robustness(
 
     splits = [name.strip() for name in (split or "").split(",") if name.strip()]
     with clear_errors():
-        predictor = load(model, weights)
+        folders = model_folders(studies, weights)
+        predictor = load(model, folders)
         with bar("predicting", quiet) as progress:
             found = measure_robustness(
                 studies, predictor, patients=patients, splits=splits, limit=limit, seed=seed,

@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from cardiolabel.cli.left_out import take_over_labels
-from cardiolabel.cli.options import APP, MODELS, Existing, Out, Quiet, Weights, numbers
+from cardiolabel.cli.options import APP, MODELS, Existing, Out, Quiet, ShippedWeights, numbers
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
 from cardiolabel.errors import DatasetError
+from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.records.layout import TAGS, StudiesLayout
+from cardiolabel.system.installation import check_server
 from cardiolabel.system.readable_text import readable_text
 
 
@@ -68,7 +70,7 @@ def train(
 def retrain(
     model: Annotated[str, typer.Argument(help="camus, sunnybrook or landmarks.")],
     studies: Existing,
-    weights: Weights = MODELS,
+    weights: ShippedWeights = MODELS,
     epochs: Annotated[int, typer.Option(min=1, max=1000, help="How often each labelled frame is seen.")] = 10,
     learning_rate: Annotated[float, typer.Option(help="At its highest; from scratch, the recipe's.")] = 2e-4,
     from_scratch: Annotated[bool, typer.Option(help="Begin without the published model.")] = False,
@@ -89,7 +91,14 @@ def retrain(
             report(status.done, status.total, f"{status.state}{loss}")
 
         settings = Settings(epochs, learning_rate, from_scratch)
-        found = run(model, studies, weights, settings=settings, base=base, on_progress=show)
+        found = run(
+            model,
+            studies,
+            ModelFolders.of_studies(studies, weights),
+            settings=settings,
+            base=base,
+            on_progress=show,
+        )
     list_problems(tuple((name, reason) for name, reason in found.skipped), quiet)
     published = f"published as version {found.version}" if found.version else "not published"
     say(
@@ -116,6 +125,8 @@ def replay(
     quiet: Quiet = False,
 ) -> None:
     """Annotate a labelled dataset in rounds through a server that retrains: rounds.csv, .md, .png."""
+    with clear_errors():
+        check_server()
     from cardiolabel.experiments.replay.files import write_replay
     from cardiolabel.experiments.replay.replay import Settings
     from cardiolabel.experiments.replay.replay import replay as run
@@ -188,7 +199,7 @@ def average(
 
 def card(
     name: Annotated[str, typer.Argument(help="Name of the model.")],
-    weights: Weights = MODELS,
+    weights: Annotated[Path, typer.Option(help="Folder of the model, whose card is changed.")],
     evaluation: Annotated[
         list[str] | None, typer.Option(help="'judged on what=folder that evaluate wrote'; repeatable.")
     ] = None,

@@ -8,17 +8,32 @@ from typing import Annotated
 import typer
 
 from cardiolabel.errors import DatasetError
+from cardiolabel.models.model_folders import ModelFolders
+from cardiolabel.system.installation import app_folder
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-APP = REPOSITORY / "apps" / "cardiac_echo"
+APP = app_folder()
 MODELS = APP / "model"
 """Weights that ship."""
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to; created where missing.")]
 Existing = Annotated[Path, typer.Argument(help="A studies folder.")]
-Weights = Annotated[Path, typer.Option("--weights", help="Folder of weights and cards.")]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        help="Folder of weights and cards; by default those that ship, and what STUDIES published.",
+    ),
+]
+ShippedWeights = Annotated[
+    Path, typer.Option("--weights", help="Folder of shipped weights; what STUDIES published comes first.")
+]
 Patients = Annotated[Path | None, typer.Option("--patients", help="Text file of the patients to judge by.")]
+
+
+def model_folders(studies: Path, weights: Path | None) -> ModelFolders:
+    """Take the folder that was named, else the shipped models and those published for the studies."""
+    return ModelFolders.of(weights) if weights else ModelFolders.of_studies(studies, MODELS)
 
 
 def numbers(text: str) -> tuple[int, ...]:

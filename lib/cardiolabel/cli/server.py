@@ -16,6 +16,7 @@ from cardiolabel.cli.options import APP, Existing, Quiet
 from cardiolabel.cli.terminal import clear_errors, say
 from cardiolabel.errors import DatasetError
 from cardiolabel.records.studies_folder import StudiesFolder
+from cardiolabel.system.installation import check_server
 from cardiolabel.system.readable_text import is_utf8
 
 _TAKEN = (errno.EADDRINUSE, errno.EACCES)
@@ -54,6 +55,7 @@ def serve(
 ) -> None:
     """Start the MONAI Label server on a studies folder; docs/settings.md lists all settings."""
     with clear_errors():
+        check_server()
         if (ssl_certfile is None) != (ssl_keyfile is None):
             raise DatasetError("TLS needs both --ssl-certfile and --ssl-keyfile")
         conf = {"lease_minutes": f"{lease_minutes:g}", "scoring": scoring, **_bases(base or [])}
@@ -67,9 +69,7 @@ def serve(
         if models:
             _check_models(models.split(","))
         if not (APP / "main.py").is_file():
-            raise DatasetError(
-                f"{APP}: the server app is not there; install from a clone with pip install -e ."
-            )
+            raise DatasetError(f"{APP}: the server app is not there; install the package again")
         StudiesFolder(studies).records()
         _check_address(host, port)
         name_left_out_labels(studies, quiet, read=True)

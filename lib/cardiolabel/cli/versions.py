@@ -6,41 +6,44 @@ from typing import Annotated
 
 import typer
 
-from cardiolabel.cli.options import MODELS, Quiet, Weights
+from cardiolabel.cli.options import MODELS, Existing, Quiet, ShippedWeights
 from cardiolabel.cli.terminal import clear_errors, say
+from cardiolabel.models.model_folders import ModelFolders
 
 app = typer.Typer(
-    help="Which versions of the models there are, and which one is served.", no_args_is_help=True
+    help="Versions of the models of a studies folder, and which one is served.", no_args_is_help=True
 )
 
 
 @app.command("list")
-def listed(weights: Weights = MODELS) -> None:
-    """Every version of every model, the newest first; the served one has a star."""
-    from cardiolabel.models.versions import FOLDER, Versions
+def listed(studies: Existing, weights: ShippedWeights = MODELS) -> None:
+    """List all versions of all models, the newest first; a star marks the served one."""
+    from cardiolabel.models.versions import Versions
 
     with clear_errors():
-        own = {path.stem for path in weights.glob("*.safetensors")}
-        published = {path.name for path in (weights / FOLDER).glob("*") if path.is_dir()}
-        for name in sorted(own | published):
-            for one in Versions(weights).listed(name):
-                said = one.note.get("why", "as it came") if one.card else one.reason
-                version = one.card.version if one.card else "unusable"
-                since = one.note.get("published_at", "")
-                words = (name, f"{one.number}{'*' if one.served else ''}", version, since, said)
+        versions = Versions(ModelFolders.of_studies(studies, weights))
+        for name in versions.names():
+            for version in versions.listed(name):
+                why = version.note.get("why", "shipped") if version.card else version.reason
+                label = version.card.version if version.card else "unusable"
+                number = f"{version.number}{'*' if version.served else ''}"
+                words = (name, number, label, version.note.get("published_at", ""), why)
                 typer.echo("  ".join(word for word in words if word))
 
 
 @app.command("rollback")
 def roll_back(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
+    studies: Existing,
     to: Annotated[int | None, typer.Option(min=0, help="Number of a version; else the one before.")] = None,
-    weights: Weights = MODELS,
+    weights: ShippedWeights = MODELS,
     quiet: Quiet = False,
 ) -> None:
-    """Serve another version; running servers follow by themselves."""
+    """Serve another version; running servers switch to it by themselves."""
     from cardiolabel.models.versions import Versions
 
     with clear_errors():
-        found = Versions(weights).roll_back(model, to)
-    say(f"{model}: version {found.number} ({found.card.version if found.card else ''}) is served", quiet)
+        version = Versions(ModelFolders.of_studies(studies, weights)).roll_back(model, to)
+    say(
+        f"{model}: version {version.number} ({version.card.version if version.card else ''}) is served", quiet
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 from cardiolabel.domain import LabelSet, Record, View
 from cardiolabel.errors import CardiolabelError, CorruptWeightsError, ImageContentError, InputError
 from cardiolabel.inference.predictor import Predictor
+from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.models.versions import Versions
 from cardiolabel.preprocessing.recipes import RECIPES
 from cardiolabel.system.file_cache import FileState
@@ -51,9 +52,9 @@ class ModelSource:
         """Views that it is for."""
         return tuple(view for view in View if view in RECIPES[self.recipe].views)
 
-    def weights(self, folder: Path) -> str:
-        """Name of its weights file in a folder, without suffix."""
-        own = not self.shares or Versions(folder).exist(self.name)
+    def weights(self, folders: ModelFolders | Path) -> str:
+        """Name of its weights file, without suffix."""
+        own = not self.shares or Versions(folders).exist(self.name)
         return self.name if own else self.shares
 
 
@@ -70,7 +71,7 @@ SOURCES = {
 """The models that this package knows by name."""
 
 
-def load(name: str, folder: Path) -> Predictor:
+def load(name: str, folders: ModelFolders | Path) -> Predictor:
     """One model of `SOURCES`, or of any other name whose weights are in the folder.
 
     Raises
@@ -80,8 +81,8 @@ def load(name: str, folder: Path) -> Predictor:
     """
     known = SOURCES.get(name)
     if known:
-        return Models([known], folder).named(name)
-    return Predictor.load(name, Versions(folder).folder(name))
+        return Models([known], folders).named(name)
+    return Predictor.load(name, Versions(folders).folder(name))
 
 
 def check_view(name: str, views: Iterable[View], record: Record) -> None:
@@ -105,14 +106,14 @@ class Models:
     ----------
     sources : iterable of ModelSource
         The models, those that are preferred first.
-    folder : Path
-        Folder of weights files.
+    folders : ModelFolders or Path
+        Folders of weights files.
     """
 
-    def __init__(self, sources: Iterable[ModelSource] = (), folder: Path = Path()) -> None:
+    def __init__(self, sources: Iterable[ModelSource] = (), folders: ModelFolders | Path = Path()) -> None:
         self._sources = {source.name: source for source in sources}
-        self._folder = folder
-        self._versions = Versions(folder)
+        self._folders = ModelFolders.of(folders)
+        self._versions = Versions(folders)
         self._ready: dict[str, Predictor] = {}
         self._networks: dict[str, Predictor] = {}
         self._served: dict[str, FileState | None] = {}
@@ -126,9 +127,9 @@ class Models:
         return made
 
     @property
-    def folder(self) -> Path:
-        """Folder of weights files."""
-        return self._folder
+    def folders(self) -> ModelFolders:
+        """Folders of weights files."""
+        return self._folders
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -202,7 +203,7 @@ class Models:
         """Where other versions are served by now, read them beside the work."""
         if not self._networks:  # they were given, not read
             return
-        names = {self._sources[name].weights(self._folder) for name in tuple(self._ready)}
+        names = {self._sources[name].weights(self._folders) for name in tuple(self._ready)}
         now = {weights: self._versions.state(weights) for weights in names}
         if now == self._served or not self._following.acquire(blocking=False):
             return
@@ -231,7 +232,7 @@ class Models:
     def _load(
         self, source: ModelSource, networks: dict[str, Predictor], served: dict[str, FileState | None]
     ) -> Predictor:
-        weights = source.weights(self._folder)
+        weights = source.weights(self._folders)
         if weights not in networks:
             served[weights] = self._versions.state(weights)
             networks[weights] = Predictor.load(weights, self._versions.folder(weights))

@@ -1,8 +1,8 @@
-"""Versions of a folder's models: each is kept, one of each model is served.
+"""Versions of models: all of them are kept, and one of each model is served.
 
-A model's own files in the folder are its version 0. Others lie in ``versions/<name>/<number>``; the file
-``served`` beside them names the one that is used. Nothing in a version is ever changed, so that whoever reads
-one while another is published reads a whole one.
+The shipped files of a model are its version 0. Others lie in ``versions/<name>/<number>`` of the folder of
+published models; the file ``served`` beside them names the version in use. The files of a version never
+change, so a process that loads one while another is published gets a complete model.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from cardiolabel.errors import CorruptWeightsError, InputError, ModelError, StaleModelError
 from cardiolabel.io.files import atomic, copy_synced, sync_folder
+from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.networks.weights import ModelCard, read_card, read_weights
 from cardiolabel.system.file_cache import FileState, file_state
 
@@ -59,17 +60,31 @@ class Version:
         }
 
 
+def copy_model(name: str, source: Path, dest: Path) -> Path:
+    """Copy the weights and the card of a model into a folder; returns that folder."""
+    for suffix in SUFFIXES:
+        shutil.copyfile(source / f"{name}{suffix}", dest / f"{name}{suffix}")
+    return dest
+
+
 class Versions:
-    """Versions of the models of one folder; safe between threads and processes.
+    """Versions of the models in two folders; safe between threads and processes.
 
     Parameters
     ----------
-    folder : Path
-        Holds ``<name>.safetensors`` and ``<name>.json``, and `FOLDER` once something was published.
+    folders : ModelFolders or Path
+        ``shipped`` holds ``<name>.safetensors`` and ``<name>.json``, ``published`` has `FOLDER` once
+        something was published; a single path stands for both.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folders: ModelFolders | Path) -> None:
+        self._folders = ModelFolders.of(folders)
+
+    def names(self) -> list[str]:
+        """List the models that have any version, in order."""
+        shipped = {path.stem for path in self._folders.shipped.glob(f"*{SUFFIXES[0]}")}
+        published = {path.name for path in (self._folders.published / FOLDER).glob("*") if path.is_dir()}
+        return sorted(shipped | published)
 
     def exist(self, name: str) -> bool:
         """Whether there is any version of a model."""
@@ -95,7 +110,7 @@ class Versions:
     def folder(self, name: str, number: int | None = None) -> Path:
         """The folder of a version's files, by default of the served one; errors as `served`."""
         number = self.served(name) if number is None else number
-        return self._of(name) / str(number) if number else self._folder
+        return self._of(name) / str(number) if number else self._folders.shipped
 
     def state(self, name: str) -> FileState | None:
         """Changes whenever another version is served."""
@@ -170,7 +185,7 @@ class Versions:
             The folder cannot be written.
         """
         if not self.exist(name):
-            raise InputError(f"no model {name[:80]!r} in {self._folder.name}")
+            raise InputError(f"no model {name[:80]!r} in {self._folders.shipped.name}")
         with self._locked(name):
             known = [version for version in self.listed(name) if version.card]
             if number is None:
@@ -186,10 +201,10 @@ class Versions:
         return self._version(name, number, served=True)
 
     def _of(self, name: str) -> Path:
-        return self._folder / FOLDER / name
+        return self._folders.published / FOLDER / name
 
     def _own(self, name: str) -> bool:
-        return (self._folder / f"{name}{SUFFIXES[0]}").is_file()
+        return (self._folders.shipped / f"{name}{SUFFIXES[0]}").is_file()
 
     def _numbers(self, name: str) -> list[int]:
         """Versions besides 0, the newest first."""

@@ -123,6 +123,11 @@ class StudiesLayout:
         return self.home / "prepared_ids.json"
 
     @property
+    def models(self) -> Path:
+        """Models that were published for these studies, and the runs that trained them."""
+        return self.home / "models"
+
+    @property
     def audit(self) -> Path:
         """Folder of the audit log."""
         return self.home / "audit"

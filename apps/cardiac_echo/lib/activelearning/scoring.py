@@ -74,7 +74,7 @@ class Scoring:
         models = self._engine.models
         command = module_command(
             "cardiolabel", "score",
-            str(self._engine.studies.folder), "--weights", str(models.folder.resolve()),
+            str(self._engine.studies.folder), "--weights", str(models.folders.shipped.resolve()),
             "--models", ",".join(models.names), "--beside", str(os.getpid()), "--quiet",
         )  # fmt: skip
         command += ["--images", self._wanted] if self._wanted != "on" else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -26,13 +27,21 @@ _GPU_S = 20
 @router.get("/", summary="The end of the log", response_class=PlainTextResponse)
 def log(lines: Annotated[int, Query(ge=1, le=10_000)] = 300) -> PlainTextResponse:
     """Plain text."""
-    path = Path(settings.MONAI_LABEL_APP_DIR) / "logs" / "app.log"
-    if not path.is_file():
+    path = _log_file()
+    if path is None or not path.is_file():
         raise refused(404, "no_log", "there is no log file; the server was started with its own log settings")
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - lines * _LINE_BYTES), os.SEEK_SET)
         tail = file.read().decode("utf-8", errors="replace").splitlines(keepends=True)
     return PlainTextResponse("".join(tail[-lines:]))
+
+
+def _log_file() -> Path | None:
+    """Give the file that the root logger writes to."""
+    handlers = (
+        handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)
+    )
+    return next((Path(handler.baseFilename) for handler in handlers), None)
 
 
 @router.get("/gpu", summary="The GPU's state (nvidia-smi)", response_class=PlainTextResponse)

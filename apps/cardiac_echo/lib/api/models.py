@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import ModelError
+from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.models.models import Models
 from cardiolabel.models.versions import FOLDER, SUFFIXES, Version, Versions
 from cardiolabel.networks.weights import ModelCard, read_card
@@ -90,17 +91,18 @@ def replace(model: str, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
 
 @router.delete("/{model}", summary="Delete a model that is not served")
 def delete(model: str) -> dict[str, Any]:
-    """Weights, cards and page, of all versions."""
+    """All published versions. Files in the app's own folder of models are not touched."""
     tasks = app_instance()._infers
-    users = [name for name, task in tasks.items() if model in (name, task.source.weights(_folder()))]
+    users = [name for name, task in tasks.items() if model in (name, task.source.weights(_folders()))]
     if users:
         message = f"{', '.join(users)} is being served with it; start the server without that first"
         raise refused(409, "model_in_use", message)
     _files(model)
     require(Role.ADMIN)
-    for suffix in (*SUFFIXES, ".md"):
-        (_folder() / f"{model}{suffix}").unlink(missing_ok=True)
-    shutil.rmtree(_folder() / FOLDER / model, ignore_errors=True)
+    if (_folders().shipped / f"{model}{SUFFIXES[0]}").is_file():
+        message = f"{model} ships with the app, whose files the server never changes; remove them there"
+        raise refused(409, "shipped_model", message)
+    shutil.rmtree(_folders().published / FOLDER / model, ignore_errors=True)
     return {}
 
 
@@ -112,17 +114,17 @@ def roll_back(
     tasks = app_instance()._infers
     if model not in tasks:
         raise refused(404, "unknown_model", f"no model {model[:80]!r}; there are: {', '.join(tasks)}")
-    weights = tasks[model].source.weights(_folder())
+    weights = tasks[model].source.weights(_folders())
     _changed_versions().roll_back(weights, version)
     app_instance().engine.models.reload()
     return _listed(model, tasks[model])
 
 
 def _listed(name: str, task: Segmentation) -> dict[str, Any]:
-    weights, card, reason, found = task.source.weights(_folder()), None, "", list[Version]()
+    weights, card, reason, found = task.source.weights(_folders()), None, "", list[Version]()
     try:
-        found = Versions(_folder()).listed(weights)
-        card = read_card(weights, Versions(_folder()).folder(weights)).as_dict()
+        found = Versions(_folders()).listed(weights)
+        card = read_card(weights, Versions(_folders()).folder(weights)).as_dict()
     except ModelError as error:
         reason = without_paths(str(error))
     return {
@@ -139,22 +141,23 @@ def _listed(name: str, task: Segmentation) -> dict[str, Any]:
 def _changed_versions() -> Versions:
     """Versions of the models, for those who may change them."""
     require(Role.ADMIN)
-    return Versions(_folder())
+    return Versions(_folders())
 
 
 def _note(why: str) -> dict[str, str]:
     return {"published_at": datetime.now(UTC).isoformat(timespec="seconds"), "why": why}
 
 
-def _folder() -> Path:
-    return Path(app_instance().app_dir) / "model"
+def _folders() -> ModelFolders:
+    folders: ModelFolders = app_instance().engine.models.folders
+    return folders
 
 
 def _files(model: str) -> tuple[Path, Path]:
     """Weights and card of a model, which may be those of another."""
     task = app_instance()._infers.get(model)
-    name = task.source.weights(_folder()) if task else model
-    folder = Versions(_folder()).folder(name) if _NAME.fullmatch(name) else _folder()
+    name = task.source.weights(_folders()) if task else model
+    folder = Versions(_folders()).folder(name) if _NAME.fullmatch(name) else _folders().shipped
     weights, card = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
     if not (_NAME.fullmatch(name) and weights.is_file() and card.is_file()):
         raise refused(404, "unknown_model", f"no weights of a model {model[:80]!r}")

@@ -38,7 +38,7 @@ class ModelConfig:
 
     def trainer(self, engine: Engine, base: Path | None) -> Retraining:
         """Make the training task; ``base`` is a studies folder that the model was trained on."""
-        return Retraining(self.source, engine.studies.folder, engine.models.folder, base)
+        return Retraining(self.source, engine.studies.folder, engine.models.folders, base)
 
 
 CONFIGS = {

@@ -21,6 +21,7 @@ from cardiolabel.io.shown_grid import copy_bytes, is_cine, opens_as_shown, shown
 from cardiolabel.records.layout import SUFFIX, StudiesLayout
 from cardiolabel.studies.studies import Studies
 from cardiolabel.system.file_cache import BoundedCache, FileState, file_state
+from cardiolabel.system.user_folders import cache_folder
 from lib.files import masks
 
 logger = logging.getLogger(__name__)
@@ -117,8 +118,7 @@ class ViewerImages:
     def _homes(self) -> tuple[Path, ...]:
         """Where files for viewers may lie, the preferred first."""
         studies = self._studies.folder.resolve()
-        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        viewer = caches / "cardiolabel" / "viewer"
+        viewer = cache_folder() / "viewer"
         with suppress(OSError):
             viewer.mkdir(parents=True, exist_ok=True, mode=0o700)
         cache = viewer / hashlib.sha256(os.fsencode(studies)).hexdigest()[:16]

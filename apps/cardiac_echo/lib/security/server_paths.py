@@ -13,6 +13,8 @@ from typing import Any
 
 from monailabel.config import settings
 
+from cardiolabel.system.user_folders import CACHE_VARIABLE, STATE_VARIABLE
+
 _REPOSITORY = Path(__file__).resolve().parents[4]
 _ENDS = r"\s'\"`:;,()\[\]{}<>|"
 """What no word of a path is taken to have; folders that do are among the `_folders`."""
@@ -64,7 +66,7 @@ def _folders() -> tuple[str, ...]:
 def _places() -> Iterator[Path]:
     yield from (_REPOSITORY, Path.cwd(), Path(sys.prefix), Path(sys.base_prefix))
     said = (settings.MONAI_LABEL_STUDIES, settings.MONAI_LABEL_APP_DIR, settings.MONAI_LABEL_SESSION_PATH)
-    variables = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_STATE_HOME")
+    variables = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_STATE_HOME", STATE_VARIABLE, CACHE_VARIABLE)
     for place in (*said, *(os.environ.get(name) for name in variables), tempfile.tempdir):
         if place and "://" not in place:
             yield Path(place).expanduser()

@@ -12,6 +12,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
 from cardiolabel.errors import DatasetError
+from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.models.models import ModelSource
 from cardiolabel.training.retraining.retrain import retrain
 from cardiolabel.training.retraining.settings import Settings, devices
@@ -31,13 +32,17 @@ class Retraining(TrainTask):
     ----------
     source : ModelSource
         Where it uses another model's weights, it is those that are retrained.
-    studies, weights : Path
-        The studies folder and the folder of the models.
+    studies : Path
+        The studies folder.
+    weights : ModelFolders or Path
+        Folders of the models.
     base : Path or None
         Studies that the model was trained on before.
     """
 
-    def __init__(self, source: ModelSource, studies: Path, weights: Path, base: Path | None) -> None:
+    def __init__(
+        self, source: ModelSource, studies: Path, weights: ModelFolders | Path, base: Path | None
+    ) -> None:
         of = f" (the weights of {source.shares})" if source.shares else ""
         super().__init__(
             description=f"Retrain {source.name}{of} on final labels; published only if it is no worse"

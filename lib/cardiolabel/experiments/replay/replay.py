@@ -19,6 +19,7 @@ from cardiolabel.experiments.replay.plan import begin, draw_plan
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
+from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.models.versions import Versions
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.weights import ModelCard, read_card, save_model
@@ -248,8 +249,8 @@ class _Replay:
         return StudiesLayout(self._out / "studies").final
 
     @property
-    def _weights(self) -> Path:
-        return self._out / "app" / "model"
+    def _weights(self) -> ModelFolders:
+        return ModelFolders.of_studies(self._out / "studies", self._out / "app" / "model")
 
     @property
     def _served(self) -> Path:

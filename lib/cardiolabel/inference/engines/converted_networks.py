@@ -17,11 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from cardiolabel.io.files import sync_folder
+from cardiolabel.system.user_folders import CACHE_VARIABLE
 
 logger = logging.getLogger(__name__)
-
-CACHE_VARIABLE = "CARDIOLABEL_CACHE"
-"""Folder of converted models; by default ``cardiolabel`` in the user's cache folder."""
 
 _CHECKSUMS = "sha256.json"
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -111,16 +109,6 @@ class ConvertedNetworks:
             tempfile.TemporaryDirectory(prefix=".damaged-", dir=self._folder) as elsewhere,
         ):
             folder.replace(Path(elsewhere) / "model")
-
-
-def cache_folder() -> Path:
-    """Where converted models are kept; raises OSError where there is no home folder and none was named."""
-    if named := os.environ.get(CACHE_VARIABLE):
-        return Path(named)
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cardiolabel"
-    except RuntimeError as error:
-        raise OSError(f"{error} Set {CACHE_VARIABLE}.") from error
 
 
 def _checksums(name: str, files: dict[str, bytes]) -> dict[str, object]:

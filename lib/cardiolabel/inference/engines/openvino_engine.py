@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cardiolabel.inference.engines.converted_networks import CACHE_VARIABLE, ConvertedNetworks, cache_folder
+from cardiolabel.inference.engines.converted_networks import ConvertedNetworks
+from cardiolabel.system.user_folders import CACHE_VARIABLE, cache_folder
 
 __all__ = ["CACHE_VARIABLE", "OpenVinoEngine", "is_installed", "limit_threads"]
 

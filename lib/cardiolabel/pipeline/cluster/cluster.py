@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cardiolabel.inference.engines.choose import ENGINE_VARIABLE
 from cardiolabel.inference.engines.openvino_engine import CACHE_VARIABLE
+from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.pipeline.cluster.connection import connect, imported_ray
 from cardiolabel.pipeline.cluster.crew import Crew
 from cardiolabel.pipeline.cluster.worker import Worker
@@ -18,7 +19,9 @@ _PASSED_ON = (ENGINE_VARIABLE, CACHE_VARIABLE)
 
 
 @contextmanager
-def cluster(where: str, *, model: str, weights: Path, workers: int | None) -> Iterator[Workers]:
+def cluster(
+    where: str, *, model: str, weights: ModelFolders | Path, workers: int | None
+) -> Iterator[Workers]:
     """Workers for `infer_folder`, which end with the block, as does a Ray that was started for it.
 
     Parameters
@@ -27,8 +30,8 @@ def cluster(where: str, *, model: str, weights: Path, workers: int | None) -> It
         ``local``, or the address of a running cluster: ``auto``, ``ray://HOST:PORT`` or ``HOST:PORT``.
     model : str
         As `load`; must be the predictor that `infer_folder` is given.
-    weights : Path
-        Folder of weights, which all machines see.
+    weights : ModelFolders or Path
+        Folders of weights, which all machines see.
     workers : int, optional
         How many, of one core each; by default as many as there are.
 
@@ -45,7 +48,7 @@ def cluster(where: str, *, model: str, weights: Path, workers: int | None) -> It
         count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         hired = ray.remote(num_cpus=1, max_restarts=0)(Worker)
-        crew = Crew(ray, lambda: hired.remote(model, weights.absolute(), environment), count)
+        crew = Crew(ray, lambda: hired.remote(model, ModelFolders.of(weights).absolute(), environment), count)
         with closing(crew):
             yield crew.infer
     finally:

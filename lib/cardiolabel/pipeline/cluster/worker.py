@@ -7,10 +7,10 @@ import os
 import socket
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardiolabel.errors import CardiolabelError, ClusterError
+from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.system.lean_start import leave_out
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Answer:
 class Worker:
     """One core of one machine; Ray runs it in a process of its own, as lean as that of a command."""
 
-    def __init__(self, model: str, weights: Path, environment: dict[str, str]) -> None:
+    def __init__(self, model: str, weights: ModelFolders, environment: dict[str, str]) -> None:
         self._model, self._weights, self._environment = model, weights, environment
         self._predictor: Predictor | None = None
         self._heard = _Heard()

@@ -10,6 +10,7 @@ from pathlib import Path
 from cardiolabel.errors import InputError
 from cardiolabel.io.files import exclusive
 from cardiolabel.records.layout import StudiesLayout
+from cardiolabel.system.user_folders import state_folder
 
 __all__ = ["LOG_NAME", "audit_folder", "read_key", "secret_key"]
 
@@ -95,5 +96,4 @@ def _key_file(studies: Path) -> Path | None:
 def _folders(studies: Path) -> Iterator[Path]:
     resolved = studies.resolve()
     yield StudiesLayout(resolved).audit
-    states = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    yield states / "cardiolabel" / "audit" / hashlib.sha256(os.fsencode(resolved)).hexdigest()[:16]
+    yield state_folder() / "audit" / hashlib.sha256(os.fsencode(resolved)).hexdigest()[:16]

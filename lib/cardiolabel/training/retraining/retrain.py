@@ -21,6 +21,7 @@ from cardiolabel.evaluation.ef_intervals import calibrate_card
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io.files import atomic
 from cardiolabel.models.average import average_models
+from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.models.models import SOURCES
 from cardiolabel.models.versions import Versions
 from cardiolabel.networks.weights import ModelCard, read_card, write_card
@@ -50,7 +51,7 @@ _SELECTION = 0.1
 def retrain(
     model: str,
     studies: Path,
-    weights: Path,
+    weights: ModelFolders | Path,
     *,
     settings: Settings | None = None,
     base: Path | None = None,
@@ -111,7 +112,7 @@ class _Run:
         self,
         model: str,
         studies: Path,
-        weights: Path,
+        weights: ModelFolders | Path,
         settings: Settings,
         base: Path | None,
         on_progress: Callable[[Status], None],
@@ -119,7 +120,7 @@ class _Run:
         self._recipe = _recipe(model, settings)
         self._model, self._studies, self._weights, self._settings = model, studies, weights, settings
         self._base = base
-        self._folder = weights / FOLDER / model
+        self._folder = ModelFolders.of(weights).published / FOLDER / model
         self._on_progress = on_progress
         self._said_s = 0.0
         self.status = Status(model, settings=asdict(settings), begun_at=_now())

@@ -9,8 +9,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from cardiolabel.models.model_folders import ModelFolders
+
 FOLDER = "retraining"
-"""Beside the weights: the run of each model that is, or was last, retrained."""
+"""In the folder of published models: the run of each model that is, or was last, retrained."""
 
 STATUS, LOCK = "status.json", "lock"
 
@@ -62,12 +64,12 @@ class Status:
         return f"{self.model}: {self.state}, epoch {self.epoch:g} of {self.total_epochs}{reason}"
 
 
-def read_status(model: str, weights: Path) -> Status | None:
+def read_status(model: str, weights: ModelFolders | Path) -> Status | None:
     """How the last run of a model stands or ended; None where there was none.
 
     A run that was killed is told from one that goes on: nobody holds its lock.
     """
-    folder = weights / FOLDER / model
+    folder = ModelFolders.of(weights).published / FOLDER / model
     try:
         status = Status(**json.loads((folder / STATUS).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
