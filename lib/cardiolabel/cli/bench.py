@@ -10,6 +10,8 @@ import typer
 
 from cardiolabel.cli.options import APP, MODELS, Quiet
 from cardiolabel.cli.terminal import bar, clear_errors
+from cardiolabel.errors import InputError
+from cardiolabel.system.installation import check_server
 
 
 def bench(
@@ -30,11 +32,15 @@ def bench(
     from cardiolabel.models.versions import Versions
 
     with clear_errors():
+        check_server()
+        chosen = [part.strip() for part in parts.split(",")]
+        if not (APP.parent / "stock").is_dir() and {"http", "batch"} & set(chosen):
+            raise InputError("--parts http and batch compare with apps/stock, which only a clone has")
         served = Versions(MODELS).folder(model)
         setting = Setting(model, served, APP.parent, studies, images, repeats)
         held = conditions(setting)
         with bar("timing", quiet) as progress:
-            found = run_bench([part.strip() for part in parts.split(",")], setting, on_progress=progress)
+            found = run_bench(chosen, setting, on_progress=progress)
         if into is not None:
             with atomic(into) as draft:
                 said = {"conditions": held, "found": [one.as_dict() for one in found]}

@@ -11,8 +11,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from pydantic import ValidationError
-
+from cardiolabel.system.installation import NEEDS_SERVER
 from cardiolabel.system.text_encoding import encode_output, use_utf8
 
 HIDDEN = ("ignite", "mlflow")
@@ -45,17 +44,26 @@ def main() -> None:
     encode_output()
     leave_out()
     try:
+        from pydantic import ValidationError
+    except ImportError:
+        sys.stderr.write(f"cardiolabel: {NEEDS_SERVER}\n")
+        sys.exit(BAD_INPUT)
+    try:
         from monailabel.config import settings
-        from monailabel.main import Main
+
+        from cardiolabel.system.monailabel_command import Command
 
         # MONAI Label writes its settings out as JSON, which holds no addresses but text.
         settings.MONAI_LABEL_CORS_ORIGINS = [str(origin) for origin in settings.MONAI_LABEL_CORS_ORIGINS]
-        Main().run()
+        Command().run()
     except ValidationError as error:
         problems = (
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].lower()}" for problem in error.errors()
         )
         sys.stderr.write(f"cardiolabel: the server cannot start: {'; '.join(problems)}\n")
+        sys.exit(BAD_INPUT)
+    except OSError as error:
+        sys.stderr.write(f"cardiolabel: the server cannot start: {error}\n")
         sys.exit(BAD_INPUT)
     except SystemExit as end:
         # uvicorn's code for a start that failed, for which the reason was printed before.
