@@ -17,6 +17,7 @@ from cardiolabel.cli.options import MODELS
 from cardiolabel.inference.engines.threads import limit_threads
 from cardiolabel.inference.predictor import FRAMES_AT_ONCE
 from cardiolabel.io import nifti
+from cardiolabel.io.images import read_image
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.models.models import load
 from cardiolabel.records.layout import file_of
@@ -43,7 +44,7 @@ def main(folder: Path, model: str) -> None:
     with tempfile.TemporaryDirectory(dir=".") as elsewhere:
         for record in Studies(folder).records():
             since = time.perf_counter()
-            image = nifti.read(record.path)
+            image = read_image(record.path)
             lap("read")
             prepared = predictor.prepare(image.clip)
             lap("prepare")

@@ -73,6 +73,28 @@ def test_measuring_needs_no_deep_learning_and_no_file_format() -> None:
     assert "numpy" in found  # the test reads what it thinks it reads
 
 
+READERS = re.compile(
+    r"\b(nifti|metaimage|video|nrrd|dicom_cine)\.(read|read_grid|header_of|image_header)\("
+    r"|from cardiolabel\.io\.(nifti|metaimage|video|nrrd|dicom_file) import [^\n]*\bread(_grid)?\b"
+    r"|\b(nib|sitk|pydicom|av|itk|imageio|cv2)\.(load|read\w*|Read\w*|dcmread|open)\("
+)
+"""Calls of one format's reader."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sorted((*MODULES, *(ROOT / "apps").rglob("*.py"))) if path.parent.name != "io"],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_images_are_read_through_the_one_reader(path: Path) -> None:
+    assert not READERS.search(path.read_text(encoding="utf-8"))
+
+
+def test_the_search_for_readers_finds_those_of_the_formats() -> None:
+    readers = [path for path in MODULES if READERS.search(path.read_text(encoding="utf-8"))]
+    assert {path.name for path in readers} >= {"video.py", "dicom_file.py", "mask_files.py"}
+
+
 def test_only_what_starts_or_asks_a_server_knows_monai_label() -> None:
     for path in MODULES:
         found = {module.split(".")[0] for module in imported(path)}

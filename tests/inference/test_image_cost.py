@@ -71,7 +71,7 @@ def test_an_image_too_large_for_memory_is_refused_by_its_header(
     dtype = np.float64 if shape[-1] == 300 else np.uint8
     path = tmp_path / "a.nii.gz"
     path.write_bytes(header_of(shape, dtype))
-    monkeypatch.setattr(nifti, "read", lambda *_, **__: pytest.fail("its pixels were read"))
+    monkeypatch.setattr(nifti, "read_pixels", lambda *_, **__: pytest.fail("its pixels were read"))
     with pytest.raises(TooLargeError, match=r"a\.nii\.gz.* MB.*at most \d+ MB"):
         check_upload(path)
 

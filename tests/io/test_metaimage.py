@@ -42,7 +42,7 @@ def save(folder: Path, data: bytes | None = None, **changes: str | None) -> Path
 
 
 def test_axes_are_time_depth_lateral_and_spacing_is_row_then_column(tmp_path: Path) -> None:
-    clip = metaimage.read(save(tmp_path))
+    clip = metaimage.read(save(tmp_path)).clip
     np.testing.assert_array_equal(clip.pixels, numbered())
     assert clip.spacing == Spacing(row_mm=0.154, col_mm=0.308)
     assert clip.frame_rate_hz is None
@@ -53,7 +53,7 @@ def test_axes_are_time_depth_lateral_and_spacing_is_row_then_column(tmp_path: Pa
 )
 def test_stills_and_cines(tmp_path: Path, size: str, frames: int) -> None:
     path = save(tmp_path, numbered()[:frames].tobytes(), DimSize=size, NDims=str(len(size.split())))
-    np.testing.assert_array_equal(metaimage.read(path).pixels, numbered()[:frames])
+    np.testing.assert_array_equal(metaimage.read(path).clip.pixels, numbered()[:frames])
     np.testing.assert_array_equal(metaimage.read_placed_mask(path)[0], numbered()[:frames])
 
 
@@ -67,7 +67,7 @@ def test_files_written_by_simpleitk(tmp_path: Path, name: str, compressed: bool,
     image.SetSpacing((0.308, 0.154, 1.0))
     image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
     sitk.WriteImage(image, str(tmp_path / name), useCompression=compressed)
-    clip = metaimage.read(tmp_path / name)
+    clip = metaimage.read(tmp_path / name).clip
     np.testing.assert_array_equal(clip.pixels, numbered(dtype))
     assert clip.pixels.dtype == dtype
     assert clip.spacing == Spacing(row_mm=0.154, col_mm=0.308)
@@ -76,18 +76,18 @@ def test_files_written_by_simpleitk(tmp_path: Path, name: str, compressed: bool,
 def test_big_endian(tmp_path: Path) -> None:
     data = (numbered(np.int16) * 300).astype(">i2").tobytes()
     path = save(tmp_path, data, ElementType="MET_SHORT", BinaryDataByteOrderMSB="True")
-    np.testing.assert_array_equal(metaimage.read(path).pixels, numbered(np.int16) * 300)
+    np.testing.assert_array_equal(metaimage.read(path).clip.pixels, numbered(np.int16) * 300)
 
 
 @pytest.mark.parametrize("skip", ["7", "-1"])
 def test_data_after_a_header_of_its_own(tmp_path: Path, skip: str) -> None:
     path = save(tmp_path, b"\xff" * 7 + numbered().tobytes(), HeaderSize=skip)
-    np.testing.assert_array_equal(metaimage.read(path).pixels, numbered())
+    np.testing.assert_array_equal(metaimage.read(path).clip.pixels, numbered())
 
 
 @pytest.mark.parametrize("text", [None, "0 0 1", "-1 0.5 1", "nan 1 1"])
 def test_spacing_that_is_not_stated_is_none(tmp_path: Path, text: str | None) -> None:
-    assert metaimage.read(save(tmp_path, ElementSpacing=text)).spacing is None
+    assert metaimage.read(save(tmp_path, ElementSpacing=text)).clip.spacing is None
 
 
 def test_spacing_that_is_not_a_number(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_wrong_extension_missing_file_and_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["patient0001_4CH_ED", "patient0001_2CH_ES_gt"])
 def test_the_original_release_as_simpleitk_reads_it(name: str) -> None:
     path = REAL / f"{name}.mhd"
-    clip = metaimage.read(path)
+    clip = metaimage.read(path).clip
     np.testing.assert_array_equal(clip.pixels, sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
     assert clip.shape == (1, 778, 549)
     assert clip.spacing == Spacing(row_mm=0.154, col_mm=0.308)

@@ -26,7 +26,7 @@ def small_limit() -> object:
 
 def test_frames_rows_and_columns_in_order(tmp_path: Path) -> None:
     frames = waves(12, (64, 112))
-    clip = video.read(write_avi(tmp_path / "a.avi", frames))
+    clip = video.read(write_avi(tmp_path / "a.avi", frames)).clip
     assert clip.shape == (12, 64, 112) and clip.pixels.dtype == np.uint8
     assert np.abs(clip.pixels.astype(int) - frames).mean() < 2
     assert np.abs(clip.pixels.astype(int) - frames).max() < 12
@@ -34,19 +34,19 @@ def test_frames_rows_and_columns_in_order(tmp_path: Path) -> None:
 
 def test_lossless_grey_stays_as_it_is(tmp_path: Path) -> None:
     frames = waves(3, (20, 30))
-    clip = video.read(write_avi(tmp_path / "a.avi", frames, codec="ffv1"))
+    clip = video.read(write_avi(tmp_path / "a.avi", frames, codec="ffv1")).clip
     np.testing.assert_array_equal(clip.pixels, frames)
 
 
 def test_colours_become_their_luma(tmp_path: Path) -> None:
     frames = np.zeros((2, 16, 16, 3), np.uint8)
     frames[..., :8, 0], frames[..., 8:, 1] = 200, 100
-    clip = video.read(write_avi(tmp_path / "a.avi", frames, codec="ffv1"))
+    clip = video.read(write_avi(tmp_path / "a.avi", frames, codec="ffv1")).clip
     assert (clip.pixels[0, 4, 2], clip.pixels[0, 4, 12]) == (60, 59)
 
 
 def test_a_video_has_a_frame_rate_and_no_pixel_size(tmp_path: Path) -> None:
-    clip = video.read(write_avi(tmp_path / "a.avi", waves(4), rate=47))
+    clip = video.read(write_avi(tmp_path / "a.avi", waves(4), rate=47)).clip
     assert clip.frame_rate_hz == pytest.approx(47) and clip.spacing is None
 
 
@@ -92,13 +92,6 @@ def test_a_damaged_frame_is_not_concealed(tmp_path: Path, frame: int) -> None:
     path.write_bytes(content)
     with pytest.raises(ImageReadError, match=r"a\.avi"):
         video.read(path)
-
-
-def test_fewer_frames_than_somebody_counted(tmp_path: Path) -> None:
-    path = write_avi(tmp_path / "a.avi", waves(12))
-    assert video.read(path, frames=12).shape[0] == 12
-    with pytest.raises(ImageReadError, match=r"a\.avi: truncated, 12 of 15 frames"):
-        video.read(path, frames=15)
 
 
 @pytest.mark.parametrize("content", [b"", b"no video", b"\0" * 5000, b"RIFF\x10\0\0\0AVI LIST"])

@@ -24,7 +24,7 @@ def masked(record: Record, reference: Path) -> MaskedImage:
     if reference.name.endswith(nifti.SUFFIXES):
         masks, spacing = nifti.read_mask(reference), nifti.read(record.path).grid.spacing
     else:
-        masks, spacing = metaimage.read_placed_mask(reference)[0], metaimage.read(record.path).spacing
+        masks, spacing = metaimage.read_placed_mask(reference)[0], metaimage.read(record.path).clip.spacing
     return MaskedImage(
         record.image_id, record.patient, record.view, record.phase, masks, spacing, CAMUS_LABELS
     )

@@ -170,17 +170,17 @@ def test_an_image_is_decoded_once_and_a_mask_measured_once(
     folder: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[str] = []
-    read, measured = nifti.read, list[int]()
+    read_pixels, measured = nifti.read_pixels, list[int]()
 
-    def reading(path: Path) -> nifti.NiftiImage:
+    def reading(path: Path, *given: object, **named: object) -> object:
         decoded.append(path.name)
-        return read(path)
+        return read_pixels(path, *given, **named)  # type: ignore[arg-type]
 
     def measuring(mask: np.ndarray, *given: object, **named: object) -> object:
         measured.append(1)
         return measure_geometry(mask, *given, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(nifti, "read", reading)
+    monkeypatch.setattr(nifti, "read_pixels", reading)
     monkeypatch.setattr(remembered, "measure_geometry", measuring)
     shutil.rmtree(folder / "labels")
     studies = Studies(folder, models=Models.of(predictor))

@@ -12,7 +12,7 @@ from cardiolabel.active_learning.diversity import thumbnail
 from cardiolabel.domain import Convention, Method, Phase, Record
 from cardiolabel.errors import ImageContentError, MeasurementError
 from cardiolabel.inference.predictor import FRAMES_AT_ONCE, Predictor, Prepared
-from cardiolabel.io import nifti
+from cardiolabel.io.image_file import ImageFile
 from cardiolabel.measurements.records import MaskedImage, PatientRow, Study
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.measurements.volume import slice_summation_ml
@@ -37,7 +37,7 @@ class Seen:
     """An image, and what a person drew of it, if one did."""
 
     record: Record
-    image: nifti.NiftiImage
+    image: ImageFile
     drawn: MaskedImage | None = None
 
 

@@ -25,7 +25,7 @@ from cardiolabel.datasets.info_cfg import read_info_cfg
 from cardiolabel.datasets.listing import Entry, Listing, Shape
 from cardiolabel.domain import ACDC_LABELS, Phase, Record, Stack, View
 from cardiolabel.errors import DatasetError, ImageContentError
-from cardiolabel.io import nifti
+from cardiolabel.io.images import read_image
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.io.numbers_in_text import real, whole
 
@@ -116,7 +116,7 @@ def read_stack(path: Path) -> Stack:
     ImageReadError, ImageContentError
         The file is missing, broken, no stack, or declares no sizes.
     """
-    image = nifti.read(path)
+    image = read_image(path)
     spacing, apart_mm = image.grid.spacing, image.grid.slice_spacing_mm
     if spacing is None or apart_mm is None:
         raise ImageContentError(f"{path.name}: its header has no voxel size; download the patient again")
@@ -176,7 +176,7 @@ def _image(path: Path, named: str) -> Stack:
 
 def _masks(path: Path, image: Path, named: str, shape: Shape) -> NDArray[np.uint8]:
     _require(path, named)
-    return read_mask_on(path, nifti.read(image).grid, ACDC_LABELS, stack=True)
+    return read_mask_on(path, read_image(image).grid, ACDC_LABELS, stack=True)
 
 
 def _require(path: Path, named: str) -> None:

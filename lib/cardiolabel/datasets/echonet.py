@@ -31,10 +31,11 @@ from numpy.typing import NDArray
 from cardiolabel.datasets.echonet_tracing import Tracing, tracing_from_rows
 from cardiolabel.datasets.listing import Entry, Listing, Shape
 from cardiolabel.domain import CAMUS_LABELS, Clip, Convention, Phase, Record, View
-from cardiolabel.errors import DatasetError
-from cardiolabel.io import video
+from cardiolabel.errors import DatasetError, ImageReadError
+from cardiolabel.io.images import read_image
 from cardiolabel.io.numbers_in_text import real, whole
 from cardiolabel.io.text_files import decoded
+from cardiolabel.io.video import require_decoder
 
 __all__ = ["NAME", "SPLITS", "Traced", "listing", "read_tracings"]
 
@@ -107,7 +108,7 @@ def listing(root: Path) -> Listing:
     for name in (_LIST, _TRACINGS, _VIDEOS):
         if not (root / name).exists():
             raise DatasetError(f"{root}: no {name}; {_EXPECTED}")
-    video.require_decoder()
+    require_decoder()
     traced = read_tracings(root / _TRACINGS)
     videos = {_video_name(path.name): path for path in sorted((root / _VIDEOS).iterdir(), reverse=True)}
     entries: list[Entry] = []
@@ -219,7 +220,12 @@ def _record(row: Mapping[str, str], name: str, path: Path, traced: Traced | Data
 
 
 def _image(path: Path, frames: int, frame_rate_hz: float | None) -> Clip:
-    return Clip(video.read(path, frames=frames).pixels, spacing=None, frame_rate_hz=frame_rate_hz)
+    clip = read_image(path).clip
+    if clip.shape[0] < frames:
+        raise ImageReadError(
+            f"{path.name}: truncated, {clip.shape[0]} of {frames} frames can be decoded; copy it again"
+        )
+    return Clip(clip.pixels, spacing=None, frame_rate_hz=frame_rate_hz)
 
 
 def _masks(name: str, traced: Traced | DatasetError | None, shape: Shape) -> NDArray[np.uint8]:

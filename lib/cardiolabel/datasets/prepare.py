@@ -18,6 +18,8 @@ from cardiolabel.domain import Clip, Spacing, Stack
 from cardiolabel.errors import DatasetError, ImageContentError, InputError
 from cardiolabel.io import metaimage, nifti
 from cardiolabel.io.files import atomic
+from cardiolabel.io.image_file import ImageFile
+from cardiolabel.io.images import read_image, read_image_grid
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.records import file_names, manifest
 from cardiolabel.records.layout import SUFFIX, StudiesLayout
@@ -115,7 +117,7 @@ def _place_image(source: Path | Callable[[], Clip | Stack], image: Path) -> None
     """Put an image into the studies folder, unless it is there."""
     if isinstance(source, Path) and image.exists() and _same_bytes(source, image):
         return
-    content = _read(source) if isinstance(source, Path) else source()
+    content = read_image(source).clip if isinstance(source, Path) else source()
     there = _read_if_readable(image)
     if there is None:
         _copy_or_write(source, image, lambda: _write(content, image, source))
@@ -131,7 +133,7 @@ def _is_same(source: Path, image: Path) -> bool:
         return True
     there = _read_if_readable(image)
     try:
-        return there is not None and _same(there, _read(source))
+        return there is not None and _same(there, read_image(source).clip)
     except InputError:
         return False
 
@@ -141,7 +143,7 @@ def _place_label(entry: Entry, label: Path, image: Path) -> None:
     source = entry.masks
     if source is None or label.exists():
         return
-    there = nifti.read(image)
+    there = read_image(image)
     if isinstance(source, Path):
         masks = read_mask_on(source, there.grid, entry.record.labels, stack=entry.record.is_stack)
     else:
@@ -171,7 +173,7 @@ def _write(content: Clip | Stack, image: Path, source: Path | Callable[..., obje
     if isinstance(content, Stack):
         nifti.write_stack(content, image)
     elif isinstance(source, Path) and _is_metaimage(source):
-        nifti.write_clip(content, image, affine_mm=metaimage.read_grid(source).affine_mm)
+        nifti.write_clip(content, image, affine_mm=read_image_grid(source).affine_mm)
     else:
         nifti.write_clip(content, image)
 
@@ -181,7 +183,7 @@ def _same_bytes(source: Path, image: Path) -> bool:
     return same_kind and filecmp.cmp(source, image, shallow=False)
 
 
-def _same(there: nifti.NiftiImage, content: Clip | Stack) -> bool:
+def _same(there: ImageFile, content: Clip | Stack) -> bool:
     """Whether pixels and sizes are equal, these to the precision of a NIfTI header's 32 bits."""
     apart = isinstance(content, Stack) and not np.isclose(
         there.grid.slice_spacing_mm or 0.0, content.slice_spacing_mm, rtol=1e-5, atol=0
@@ -196,15 +198,11 @@ def _same_size(one: Spacing | None, other: Spacing | None) -> bool:
     return bool(np.allclose((one.row_mm, one.col_mm), (other.row_mm, other.col_mm), rtol=1e-5, atol=0))
 
 
-def _read_if_readable(image: Path) -> nifti.NiftiImage | None:
+def _read_if_readable(image: Path) -> ImageFile | None:
     try:
-        return nifti.read(image)
+        return read_image(image)
     except InputError:
         return None
-
-
-def _read(path: Path) -> Clip:
-    return metaimage.read(path) if _is_metaimage(path) else nifti.read(path).clip
 
 
 def _is_metaimage(path: Path) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from cardiolabel.inference.predictor import CLEANING_THREADS
-from cardiolabel.io import nifti
-from cardiolabel.io.nifti_file import NiftiHeader
+from cardiolabel.io.image_file import ImageHeader
+from cardiolabel.io.images import read_image, read_image_header
 from cardiolabel.preprocessing.recipes import RECIPES
 from cardiolabel.system.memory_budget import budget
 
@@ -49,15 +48,15 @@ class ImageCost:
     pixels: int
 
     @classmethod
-    def of(cls, header: NiftiHeader) -> ImageCost:
+    def of(cls, header: ImageHeader) -> ImageCost:
         """Estimate the cost of a file from its header.
 
         Examples
         --------
         A cine of 300 frames of 768 x 1024 pixels takes 1.2 GB, one of 32 767 frames of a pixel 18 GB.
         """
-        pixels = math.prod(header.shape)
         frames, rows, cols = header.grid.frames_shape
+        pixels = frames * rows * cols
         cleaning = min(frames, CLEANING_THREADS) * rows * cols * _CLEANED_BYTES
         of_frames = frames * FRAME_BYTES
         image = max(header.reading_bytes, pixels * (header.bytes_each + _ANSWER_BYTES))
@@ -66,8 +65,8 @@ class ImageCost:
 
 
 def image_cost(path: Path) -> ImageCost:
-    """Estimate the cost of a NIfTI file from its header; raises like `cardiolabel.io.nifti.header_of`."""
-    return ImageCost.of(nifti.header_of(path))
+    """Estimate the cost of an image file from its header; raises as `read_image_header`."""
+    return ImageCost.of(read_image_header(path))
 
 
 def check_upload(path: Path) -> None:
@@ -76,9 +75,9 @@ def check_upload(path: Path) -> None:
     Raises
     ------
     ImageReadError, ImageContentError
-        As `cardiolabel.io.nifti.read`.
+        As `cardiolabel.io.images.read_image`.
     TooLargeError
         Predicting and measuring it would take more memory than the limit.
     """
     with budget.reserved(path.name, image_cost(path).passing):
-        nifti.read(path, alone=True)
+        read_image(path, alone=True)

@@ -15,7 +15,7 @@ import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,13 @@ from numpy.typing import NDArray
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io.grid import Grid
+from cardiolabel.io.image_file import ImageFile, ImageHeader
 from cardiolabel.io.inflate import MAX_RATIO
 from cardiolabel.io.limits import pixel_bytes
 from cardiolabel.io.whole_values import whole_values
 from cardiolabel.system.memory_budget import budget
 
-__all__ = ["SUFFIXES", "read", "read_grid", "read_placed_mask"]
+__all__ = ["SUFFIXES", "image_header", "read", "read_grid", "read_placed_mask"]
 
 SUFFIXES = (".mhd", ".mha")
 
@@ -61,7 +62,7 @@ class _Header:
         return any(self.fields.get(name, "").lower() in ("true", "1") for name in names)
 
 
-def read(path: Path) -> Clip:
+def read(path: Path) -> ImageFile:
     """Read a still ``(x, y)``, ``(x, y, 1)`` or a cine ``(x, y, t)``, ``(x, y, 1, t)``.
 
     Parameters
@@ -71,8 +72,8 @@ def read(path: Path) -> Clip:
 
     Returns
     -------
-    Clip
-        ``pixels (T, H, W)``; ``spacing`` in mm from ``ElementSpacing``, None where it is absent.
+    ImageFile
+        Its clip has a pixel size in mm from ``ElementSpacing``, and none where that is absent.
 
     Raises
     ------
@@ -85,14 +86,21 @@ def read(path: Path) -> Clip:
     array = _array(header)
     try:
         grid = _grid(header)
-        return Clip(grid.to_frames(array), grid.spacing)
+        return ImageFile(Clip(grid.to_frames(array), grid.spacing), grid)
     except ImageContentError as error:
         raise ImageContentError(f"{path.name}: {error}") from None
 
 
 def read_grid(path: Path) -> Grid:
-    """Where the voxels of a file lie; errors as `read`."""
+    """Read where the voxels of a file lie; errors as `read`."""
     return _grid(_header(path))
+
+
+def image_header(path: Path) -> ImageHeader:
+    """Read the size of an image from its header alone; errors as `read`."""
+    header = _header(path)
+    bytes_each = _dtype(header).itemsize
+    return ImageHeader(_grid(header), bytes_each, _COPIES * math.prod(_size(header)) * bytes_each)
 
 
 def read_placed_mask(path: Path, *, alone: bool = False) -> tuple[NDArray[np.uint8], Grid]:
@@ -141,14 +149,7 @@ def _header(path: Path) -> _Header:
 def _array(header: _Header, *, alone: bool = False) -> NDArray[np.generic]:
     """Decode the data as ``(x, y, t)``."""
     name = header.path.name
-    size = _size(header)
-    kind = header.fields.get("ElementType", "absent")
-    if header.fields.get("ElementNumberOfChannels", "1") != "1" or kind.endswith("_ARRAY"):
-        raise ImageContentError(f"{name}: expected grey values, got several channels")
-    if kind not in _TYPES:
-        raise ImageReadError(f"{name}: ElementType is {kind}; expected one of {', '.join(_TYPES)}")
-    big_endian = header.is_true("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
-    dtype = np.dtype(_TYPES[kind]).newbyteorder(">" if big_endian else "<")
+    size, dtype = _size(header), _dtype(header)
     expected = math.prod(size) * dtype.itemsize
     if expected <= _most_bytes(header):  # else it is cut
         pixel_bytes(name, size, bytes_each=dtype.itemsize)
@@ -156,9 +157,22 @@ def _array(header: _Header, *, alone: bool = False) -> NDArray[np.generic]:
         data = _data(header, expected, alone=alone)
         if len(data) != expected:
             raise ImageReadError(
-                f"{name}: {len(data)} bytes of pixels, {size} of {kind} needs {expected}; copy it again"
+                f"{name}: {len(data)} bytes of pixels, {size} of {header.fields['ElementType']} needs"
+                f" {expected}; copy it again"
             )
         return np.frombuffer(data, dtype).reshape(size, order="F").astype(dtype.newbyteorder("="))
+
+
+def _dtype(header: _Header) -> np.dtype[Any]:
+    """Type of a pixel on disk, with its byte order."""
+    name = header.path.name
+    kind = header.fields.get("ElementType", "absent")
+    if header.fields.get("ElementNumberOfChannels", "1") != "1" or kind.endswith("_ARRAY"):
+        raise ImageContentError(f"{name}: expected grey values, got several channels")
+    if kind not in _TYPES:
+        raise ImageReadError(f"{name}: ElementType is {kind}; expected one of {', '.join(_TYPES)}")
+    big_endian = header.is_true("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+    return np.dtype(_TYPES[kind]).newbyteorder(">" if big_endian else "<")
 
 
 def _size(header: _Header) -> tuple[int, int, int]:

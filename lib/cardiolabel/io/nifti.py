@@ -6,7 +6,6 @@ The order of rows and columns is kept as the file has it; where its voxels lie, 
 from __future__ import annotations
 
 import gzip
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from cardiolabel.domain import Clip, Spacing, Stack
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io.files import atomic
 from cardiolabel.io.grid import Grid
+from cardiolabel.io.image_file import ImageFile, ImageHeader
 from cardiolabel.io.nifti_file import UNITS_MM, NiftiHeader, read_header, read_pixels, readable
 from cardiolabel.io.whole_values import whole_values
 from cardiolabel.system.memory_budget import budget
@@ -29,20 +29,12 @@ _PIXELS_AT, _NO_EXTENSION = 352, bytes(4)
 """Where pixels begin in a NIfTI-1 file, and what is between them and the header."""
 
 
-@dataclass(frozen=True, eq=False)
-class NiftiImage:
-    """A file's clip and the geometry it is written back with."""
-
-    clip: Clip
-    grid: Grid
-
-
 def is_nifti(path: Path) -> bool:
     """Whether a file is NIfTI by its name, in any case."""
     return path.name.lower().endswith(SUFFIXES)
 
 
-def read(path: Path, *, alone: bool = False) -> NiftiImage:
+def read(path: Path, *, alone: bool = False) -> ImageFile:
     """Read a still ``(W, H)``, ``(W, H, 1)`` or a cine ``(W, H, T)``, ``(W, H, 1, T)``.
 
     Parameters
@@ -65,7 +57,7 @@ def read(path: Path, *, alone: bool = False) -> NiftiImage:
         clip = Clip(grid.to_frames(array), grid.spacing)
     except ImageContentError as error:
         raise ImageContentError(f"{path.name}: {error}") from None
-    return NiftiImage(clip, grid)
+    return ImageFile(clip, grid)
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
@@ -146,8 +138,14 @@ def mask_bytes(masks: NDArray[np.uint8], grid: Grid, *, compressed: bool) -> byt
 
 
 def read_grid(path: Path) -> Grid:
-    """Where the voxels of a file lie, by its header alone; errors as `read_header`."""
+    """Read where the voxels of a file lie from its header alone; errors as `read_header`."""
     return header_of(path).grid
+
+
+def image_header(path: Path) -> ImageHeader:
+    """Read the size of an image from its header alone; errors as `header_of`."""
+    header = header_of(path)
+    return ImageHeader(header.grid, header.bytes_each, header.reading_bytes)
 
 
 def header_of(path: Path) -> NiftiHeader:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cardiolabel.domain import Record, View
 from cardiolabel.io.grid import Grid
-from cardiolabel.io.nifti import NiftiImage
+from cardiolabel.io.image_file import ImageFile
 
 __all__ = ["FRAME_STEP_MM", "copy_bytes", "is_cine", "opens_as_shown", "shown_grid"]
 
@@ -86,7 +86,7 @@ def opens_as_shown(grid: Grid, *, cine: bool) -> bool:
     return not cine or (grid.slice_spacing_mm or 0.0) >= FRAME_STEP_MM
 
 
-def copy_bytes(image: NiftiImage, shown: Grid) -> bytes:
+def copy_bytes(image: ImageFile, shown: Grid) -> bytes:
     """A copy of an image as ``.nii.gz`` that viewers open in its `shown_grid`.
 
     A pixel size that the image does not state is not stated in the copy either.

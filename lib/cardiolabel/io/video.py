@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 
 from cardiolabel.domain import Clip
 from cardiolabel.errors import ImageContentError, ImageReadError
+from cardiolabel.io.grid import Grid
+from cardiolabel.io.image_file import ImageFile
 from cardiolabel.io.limits import pixel_bytes
 
 if TYPE_CHECKING:
     import av
 
-__all__ = ["LUMA", "grey", "read", "require_decoder"]
+__all__ = ["LUMA", "SUFFIXES", "grey", "read", "require_decoder"]
+
+SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg")
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue (BT.601), as JPEG and with it motion JPEG use them."""
@@ -29,19 +33,13 @@ LUMA = (0.299, 0.587, 0.114)
 _log = logging.getLogger(__name__)
 
 
-def read(path: Path, *, frames: int | None = None) -> Clip:
+def read(path: Path) -> ImageFile:
     """Read a video.
-
-    Parameters
-    ----------
-    path : Path
-    frames : int, optional
-        How many frames it has, where something else than the file tells.
 
     Returns
     -------
-    Clip
-        ``pixels (T, H, W)`` uint8; no spacing, as videos carry none.
+    ImageFile
+        Pixels ``(T, H, W)`` uint8 without a pixel size, which videos do not carry.
 
     Raises
     ------
@@ -60,7 +58,7 @@ def read(path: Path, *, frames: int | None = None) -> Clip:
             if not container.streams.video:
                 raise ImageContentError(f"{path.name}: holds no video")
             stream = container.streams.video[0]
-            declared = max(stream.frames, frames or 0)
+            declared = stream.frames
             decoded = _decode(container, stream, path.name, declared)
             rate_hz = float(stream.average_rate) if stream.average_rate else None
     except av.error.FFmpegError as error:
@@ -71,7 +69,8 @@ def read(path: Path, *, frames: int | None = None) -> Clip:
         )
     if not decoded:
         raise ImageContentError(f"{path.name}: holds no frames")
-    return Clip(np.stack(decoded), spacing=None, frame_rate_hz=rate_hz)
+    clip = Clip(np.stack(decoded), spacing=None, frame_rate_hz=rate_hz)
+    return ImageFile(clip, Grid(clip.shape[::-1], np.zeros((4, 4))))
 
 
 def grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

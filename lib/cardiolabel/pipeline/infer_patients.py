@@ -20,6 +20,7 @@ from cardiolabel.inference.ordered import ordered
 from cardiolabel.inference.predictor import Predictor, Prepared
 from cardiolabel.io import nifti
 from cardiolabel.io.grid import Grid
+from cardiolabel.io.images import read_image
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.measurements.study import measure_study
@@ -105,7 +106,7 @@ class _Run:
         target = self._target(item)
         try:
             check_view(self._predictor.card.name, self._predictor.recipe.views, item.record)
-            image = nifti.read(item.record.path)
+            image = read_image(item.record.path)
             item.grid = image.grid
             if self._resume and target.is_file():
                 item.kept = self._kept_masks(item.record, target, image.grid)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cardiolabel.errors import InputError
-from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
+from cardiolabel.io.images import read_image
 from cardiolabel.measurements.records import MaskedImage, Study
 from cardiolabel.reporting.overlay import OVERLAYS, overlay_png
 
@@ -56,7 +56,7 @@ class Overlays:
 
 def _picture(study: Study, image: MaskedImage, source: Path) -> bytes | None:
     try:
-        clip = nifti.read(source).clip
+        clip = read_image(source).clip
         if clip.pixels.shape == image.masks.shape:
             return overlay_png(clip, image, study)
         problem = "has another shape now"

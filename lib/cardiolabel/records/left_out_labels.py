@@ -12,7 +12,7 @@ from typing import Any
 
 from cardiolabel.domain import Record
 from cardiolabel.errors import InputError
-from cardiolabel.io import nifti
+from cardiolabel.io.images import read_image
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.records.file_names import image_stem, normalized
 from cardiolabel.records.label_names import label_file, label_stem
@@ -88,7 +88,7 @@ def left_out_labels(studies: StudiesFolder, *, read: bool) -> list[tuple[str, st
             problems.append((_within(path, studies), reason))
     for label in foreign_labels(studies.folder, studies.by_id(), names) if read else ():
         try:
-            grid = nifti.read(label.record.path).grid
+            grid = read_image(label.record.path).grid
             read_mask_on(label.path, grid, label.record.labels, stack=label.record.is_stack)
         except InputError as error:
             problems.append((_within(label.path, studies), str(error)))

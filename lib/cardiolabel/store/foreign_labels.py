@@ -10,6 +10,7 @@ from pathlib import Path
 from cardiolabel.domain import Record
 from cardiolabel.errors import InputError
 from cardiolabel.io import nifti
+from cardiolabel.io.images import read_image
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.records.left_out_labels import ForeignLabel, foreign_labels
 from cardiolabel.records.names import is_name
@@ -80,6 +81,6 @@ class ForeignLabels:
 
     def _write(self, label: ForeignLabel) -> None:
         target = self.files.published(label.record.image_id, label.tag)
-        grid = nifti.read(label.record.path).grid
+        grid = read_image(label.record.path).grid
         masks = read_mask_on(label.path, grid, label.record.labels, stack=label.record.is_stack)
         nifti.write_mask_like(masks, target, grid=grid)

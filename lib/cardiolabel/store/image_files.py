@@ -21,8 +21,8 @@ from filelock import FileLock, Timeout
 
 from cardiolabel.domain import Record
 from cardiolabel.errors import BadNameError, BusyError, ConflictError, ImageContentError
-from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic, copy_synced, exclusive, remove_partial, sync_folder
+from cardiolabel.io.images import read_image
 from cardiolabel.records.file_names import id_from_name, image_suffix, is_image_name
 from cardiolabel.records.layout import ORIGINAL, StudiesLayout
 from cardiolabel.records.studies_folder import StudiesFolder
@@ -198,7 +198,7 @@ class ImageFiles:
         if image_suffix(source) != image_suffix(record.path):
             suffix = image_suffix(record.path)
             raise ImageContentError(f"image {record.image_id!r}: expected a {suffix} file, as the old one is")
-        old, new = nifti.read(record.path).grid, nifti.read(source).grid
+        old, new = read_image(record.path).grid, read_image(source).grid
         if old.shape != new.shape or not np.allclose(old.affine_mm, new.affine_mm, atol=1e-4):
             raise ImageContentError(
                 f"image {record.image_id!r}: the new file has another shape or lies elsewhere, so that labels"

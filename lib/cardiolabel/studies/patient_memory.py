@@ -9,7 +9,7 @@ from cardiolabel.domain import Phase, Record
 from cardiolabel.errors import InputError
 from cardiolabel.inference.image_cost import ImageCost, image_cost
 from cardiolabel.inference.predictor import FRAMES_AT_ONCE
-from cardiolabel.io import nifti
+from cardiolabel.io.images import read_image_grid
 from cardiolabel.system.memory_budget import MB, budget
 
 __all__ = ["PatientMemory", "is_predicted_together"]
@@ -63,7 +63,7 @@ def is_predicted_together(record: Record) -> bool:
     if record.phase is Phase.CINE:
         return False
     try:
-        return nifti.read_grid(record.path).frames_shape[0] <= FRAMES_AT_ONCE
+        return read_image_grid(record.path).frames_shape[0] <= FRAMES_AT_ONCE
     except (InputError, OSError):
         return False
 

@@ -16,9 +16,10 @@ from cardiolabel.errors import InputError
 from cardiolabel.inference.batch import predict_all
 from cardiolabel.inference.image_cost import image_cost
 from cardiolabel.inference.predictor import Predictor, Prepared, UsedModel
-from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.io.grid import Grid
+from cardiolabel.io.image_file import ImageFile
+from cardiolabel.io.images import read_image
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.models.models import check_view
@@ -56,7 +57,7 @@ class Predictions:
         Gives a record's image.
     """
 
-    def __init__(self, limit_bytes: int, *, read: Callable[[Record], nifti.NiftiImage]) -> None:
+    def __init__(self, limit_bytes: int, *, read: Callable[[Record], ImageFile]) -> None:
         self._read = read
         self._kept: BoundedCache[Predicted] = BoundedCache(
             limit_bytes, size_of=lambda kept: kept.clip.pixels.nbytes + kept.masks.nbytes
@@ -80,7 +81,7 @@ class Predictions:
         What `get` refuses is passed over: whoever asks for it is told why.
         """
         wanted = [(record, state_of(record.path)) for record in records if not self.has(record, predictor)]
-        images: dict[str, nifti.NiftiImage] = {}
+        images: dict[str, ImageFile] = {}
 
         def read(item: tuple[Record, FileState | None]) -> Prepared | None:
             record, _ = item
@@ -127,14 +128,14 @@ def predict_file(path: Path, predictor: Predictor) -> Predicted:
     record = _by_name(path, predictor)
     check_view(predictor.card.name, predictor.recipe.views, record)
     with budget.reserved(path.name, image_cost(path).passing):
-        state, image = state_of(path), nifti.read(path, alone=True)
+        state, image = state_of(path), read_image(path, alone=True)
         return _joined(record, state, image, predictor.predict(image.clip), predictor)
 
 
 def _joined(
     record: Record,
     state: FileState | None,
-    image: nifti.NiftiImage,
+    image: ImageFile,
     masks: NDArray[np.uint8],
     predictor: Predictor,
 ) -> Predicted:

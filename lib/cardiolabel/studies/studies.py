@@ -17,7 +17,8 @@ from cardiolabel.domain import Phase, Record
 from cardiolabel.errors import ImageContentError, InputError, ModelError
 from cardiolabel.inference.image_cost import FRAME_BYTES, image_cost
 from cardiolabel.inference.predictor import UsedModel
-from cardiolabel.io import nifti
+from cardiolabel.io.image_file import ImageFile
+from cardiolabel.io.images import read_image
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.measurements.records import MaskedImage, Study
 from cardiolabel.measurements.remembered import RememberedGeometry
@@ -83,15 +84,15 @@ class Studies(StudiesFolder):
         self._labels = dict(label_folders or {tag: StudiesLayout(folder).tagged(tag) for tag in TAGS})
         self._unlabelled = (None,) * len(self._labels)
         self._predictions = Predictions(_CACHE_BYTES, read=self.image)
-        self._images: BoundedCache[nifti.NiftiImage] = BoundedCache(
+        self._images: BoundedCache[ImageFile] = BoundedCache(
             _CACHE_BYTES, size_of=lambda kept: kept.clip.pixels.nbytes
         )
         self._geometry = RememberedGeometry(_STUDY_BYTES)
         self._studies: BoundedCache[Measured] = BoundedCache(_STUDY_BYTES, size_of=_study_bytes)
 
-    def image(self, record: Record) -> nifti.NiftiImage:
+    def image(self, record: Record) -> ImageFile:
         """A record's image, read once while it stays the same; errors as `nifti.read`."""
-        return self._images.get(state_of(record.path), lambda: nifti.read(record.path))
+        return self._images.get(state_of(record.path), lambda: read_image(record.path))
 
     @contextmanager
     def memory(self, record: Record) -> Iterator[PatientMemory]:

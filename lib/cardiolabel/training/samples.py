@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from cardiolabel.domain import Phase, Record, Spacing
 from cardiolabel.errors import DatasetError, InputError, MeasurementError
 from cardiolabel.geometry.landmarks import NAMES
-from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
+from cardiolabel.io.images import read_image
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.preprocessing.recipes import Output, Placement, Recipe
 from cardiolabel.records.label_names import image_names, label_file
@@ -145,7 +145,7 @@ def _told(recipe: Recipe) -> dict[str, object]:
 
 
 def _read(record: Record, path: Path, recipe: Recipe, cavity_only: bool) -> Samples:
-    image = nifti.read(record.path)
+    image = read_image(record.path)
     clip, masks = image.clip, read_mask_on(path, image.grid, record.labels, stack=record.is_stack)
     place = recipe.placement(clip)
     images, classes = recipe.frames(clip, place), recipe.masks(masks, place)

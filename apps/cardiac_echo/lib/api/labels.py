@@ -15,6 +15,7 @@ from monailabel.interfaces.utils.app import app_instance
 
 from cardiolabel.errors import InputError
 from cardiolabel.io import nifti
+from cardiolabel.io.images import read_image_grid
 from cardiolabel.records.layout import FINAL, SUFFIX
 from cardiolabel.studies.corrections import Correction
 from lib.api import received
@@ -150,7 +151,7 @@ def _as_shown(engine: Engine, image_id: str, path: Path) -> bytes | None:
     """A label's file in the geometry that viewers show its image in; None where its own is that."""
     record = engine.studies.record(image_id)
     try:
-        flat = len(nifti.read_grid(record.path).shape) == 2
+        flat = len(read_image_grid(record.path).shape) == 2
         if not flat and engine.viewer_images.opens_itself(record):
             return None
         with engine.studies.memory(record):

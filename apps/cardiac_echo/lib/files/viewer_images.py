@@ -14,9 +14,9 @@ from pathlib import Path
 
 from cardiolabel.domain import Record
 from cardiolabel.errors import ImageContentError, ImageReadError, InputError
-from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.io.grid import Grid
+from cardiolabel.io.images import read_image_grid
 from cardiolabel.io.shown_grid import copy_bytes, is_cine, opens_as_shown, shown_grid
 from cardiolabel.records.layout import SUFFIX, StudiesLayout
 from cardiolabel.studies.studies import Studies
@@ -69,14 +69,14 @@ class ViewerImages:
         self._images: BoundedCache[ViewerImage] = BoundedCache(_IMAGES, size_of=lambda _: 1)
 
     def grid(self, record: Record) -> Grid:
-        """The geometry in which viewers show an image; errors as `cardiolabel.io.nifti.read_grid`."""
-        grid = nifti.read_grid(record.path)
+        """The geometry in which viewers show an image; errors as `cardiolabel.io.images.read_image_grid`."""
+        grid = read_image_grid(record.path)
         return shown_grid(grid, cine=is_cine(record, grid))
 
     def opens_itself(self, record: Record) -> bool:
         """Whether viewers are given the image's own file, not a copy in another geometry."""
         try:
-            grid = nifti.read_grid(record.path)
+            grid = read_image_grid(record.path)
         except (InputError, OSError):
             return True  # the client that opens it is told what is wrong with it
         if record.is_stack and len(grid.shape) == 3:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cardiolabel.domain import VIEWS, View
 from cardiolabel.errors import ModelError
-from cardiolabel.io import nifti
+from cardiolabel.io.images import read_image_grid
 from cardiolabel.io.shown_grid import is_cine
 from cardiolabel.models.models import ModelSource
 from cardiolabel.records.file_names import record_from_name
@@ -91,7 +91,7 @@ def _view(image: object, engine: Engine) -> tuple[View, str]:
 
 def _refuse_slices(image: object, name: str, engine: Engine) -> None:
     if isinstance(image, Path):
-        record, grid, advice = record_from_name(image), nifti.read_grid(image), _UPLOAD_ADVICE
+        record, grid, advice = record_from_name(image), read_image_grid(image), _UPLOAD_ADVICE
     else:
         advice = _ADVICE
         record = engine.studies.record(str(image))

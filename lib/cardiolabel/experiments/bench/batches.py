@@ -16,7 +16,7 @@ from cardiolabel.experiments.bench.figures import Found, Progress, Target
 from cardiolabel.experiments.bench.http import OURS, STOCK
 from cardiolabel.experiments.bench.network import forward_s, in_turns
 from cardiolabel.inference.predictor import Predictor
-from cardiolabel.io import nifti
+from cardiolabel.io.images import read_image
 from cardiolabel.pipeline.infer_folder import infer_folder
 from cardiolabel.records.layout import LABELS, SUFFIX, id_of
 
@@ -32,7 +32,7 @@ def bench_batches(
     """
     predictor = Predictor.load(model, weights)
     studies = records[0].path.parent
-    frames = np.concatenate([predictor.prepare(nifti.read(one.path).clip).frames for one in records])
+    frames = np.concatenate([predictor.prepare(read_image(one.path).clip).frames for one in records])
     forward_s(predictor.engine, frames[:32])
     on_progress(0, 4, "batch: command line")
     net_s, ours_s = in_turns(

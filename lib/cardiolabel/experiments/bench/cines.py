@@ -20,6 +20,7 @@ from cardiolabel.inference.engines.choose import ENGINE_VARIABLE
 from cardiolabel.inference.engines.openvino_engine import is_installed
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
+from cardiolabel.io.images import read_image
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.records import manifest
 from cardiolabel.records.layout import file_of
@@ -36,7 +37,7 @@ def bench_cines(model: str, *, weights: Path, home: Path, on_progress: Progress)
     chosen = os.environ.get(ENGINE_VARIABLE, "auto")
     engines = {name: _load(name, model, weights) for name in ("torch", "openvino") if _is_here(name)}
     predictor = _load(chosen, model, weights)
-    clips = [nifti.read(record.path).clip for record in records]
+    clips = [read_image(record.path).clip for record in records]
     frames = np.concatenate([predictor.prepare(clip).frames for clip in clips[:2]])
     found = []
     on_progress(0, 4, "cines: engines")
@@ -134,7 +135,7 @@ def _study_s(records: list[Record], predictor: Predictor) -> float:
     begun = time.perf_counter()
     images = []
     for record in records:
-        image = nifti.read(record.path)
+        image = read_image(record.path)
         masks = predictor.predict(image.clip)
         images.append(masked_image(record, masks, image.grid, predictor.labels))
     best_ef(measure_study(images))

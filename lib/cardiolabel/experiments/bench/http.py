@@ -15,7 +15,7 @@ from cardiolabel.experiments.bench.figures import Found, Progress, Target
 from cardiolabel.experiments.bench.network import forward_s, in_turns
 from cardiolabel.inference.engines.torch_engine import TorchEngine
 from cardiolabel.inference.predictor import Predictor
-from cardiolabel.io import nifti
+from cardiolabel.io.images import read_image
 from cardiolabel.networks.weights import load_model
 
 _WARM = 4
@@ -74,7 +74,7 @@ def bench_http(
             other.infer(STOCK, records[0].image_id)
             stock_start_s = time.perf_counter() - begun
             for done, record in enumerate(records, start=1):
-                frames = ours.prepare(nifti.read(record.path).clip).frames
+                frames = ours.prepare(read_image(record.path).clip).frames
                 works = (
                     partial(forward_s, ours.engine, frames),
                     partial(forward_s, theirs, frames),

@@ -19,6 +19,7 @@ from cardiolabel.experiments.comparison.timing import REFERENCE, REFERENCE_PX, t
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
+from cardiolabel.io.images import read_image
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.weights import load_model
 from cardiolabel.records import manifest
@@ -238,7 +239,7 @@ def _predict(predictor: Predictor, data: _Data, folder: Path, show: Callable[[st
         target = file_of(folder, record.image_id)
         if not target.is_file():
             try:
-                image = nifti.read(record.path)
+                image = read_image(record.path)
                 nifti.write_mask_like(predictor.predict(image.clip), target, grid=image.grid)
             except InputError as error:
                 logger.debug("an image has no mask: %s", error)

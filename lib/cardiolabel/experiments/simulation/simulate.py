@@ -19,8 +19,8 @@ from cardiolabel.active_learning.selection import Candidate, rank, stratum_of
 from cardiolabel.domain import Convention, Record
 from cardiolabel.experiments.simulation.settings import Settings, begin, pool_of
 from cardiolabel.inference.predictor import Predictor
-from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
+from cardiolabel.io.images import read_image
 from cardiolabel.preprocessing.recipes import Recipe
 from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout, labelled_records
@@ -191,7 +191,7 @@ class _Simulation:
         return [replace(one, **scores[one.patient]) for one in left]
 
     def _score(self, patient: str, predictor: Predictor) -> dict[str, Any]:
-        images = [Seen(record, nifti.read(record.path)) for record in self._records[patient]]
+        images = [Seen(record, read_image(record.path)) for record in self._records[patient]]
         score = score_patient(images, predictor, conventions=(Convention.GUIDELINE,))
         entropies = [image.entropy for image in score.images if image.entropy is not None]
         best = score.best()
@@ -257,7 +257,7 @@ def _candidate(records: Sequence[Record], recipe: Recipe) -> Candidate:
     """A patient before any model has seen it."""
     embeddings = []
     for record in records:
-        clip = nifti.read(record.path).clip
+        clip = read_image(record.path).clip
         frames = recipe.frames(clip, recipe.placement(clip))
         embeddings.append(thumbnail(frames[len(frames) // 2, 0]))
     return Candidate(records[0].patient, stratum=stratum_of(records), embedding=np.mean(embeddings, axis=0))

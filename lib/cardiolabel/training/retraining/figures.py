@@ -15,6 +15,7 @@ from cardiolabel.errors import InputError
 from cardiolabel.evaluation.evaluate import Evaluation, evaluate
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
+from cardiolabel.io.images import read_image
 from cardiolabel.records.layout import StudiesLayout, file_of
 from cardiolabel.studies.predicted import write_model_note
 
@@ -63,7 +64,7 @@ def figures(
         write_model_note(predictor, where)
         for done, record in enumerate(records, start=1):
             try:
-                image = nifti.read(record.path)
+                image = read_image(record.path)
                 masks = predictor.predict(image.clip)
                 nifti.write_mask_like(
                     masks, file_of(StudiesLayout(where).labels, record.image_id), grid=image.grid
