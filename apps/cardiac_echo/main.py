@@ -16,6 +16,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.models.models import Models
+from cardiolabel.records.layout import ORIGINAL
 from cardiolabel.store.database import URL_VARIABLE
 from cardiolabel.store.store import LEASE_S
 from lib.activelearning.first import First
@@ -25,7 +26,6 @@ from lib.activelearning.scoring import Scoring
 from lib.api.install import install
 from lib.configs.models import CONFIGS
 from lib.datastore.leases import Leases
-from lib.datastore.notes import ORIGINAL
 from lib.datastore.studies_datastore import StudiesDatastore
 from lib.files.sessions import UploadSessions
 from lib.files.temporary import clear_abandoned
@@ -183,7 +183,7 @@ class CardiacEchoApp(MONAILabelApp):
             raise refused(404, "unknown_strategy", message)
         annotator = str(request.get("client_id") or "")
         with self.leases.turn(annotator):
-            chosen = strategy(request, self.datastore())
+            chosen: dict[str, Any] = strategy(request, self.datastore())
             if "id" not in chosen:
                 return chosen
             if again := self.leases.instead_of(chosen["id"], annotator):

@@ -26,4 +26,5 @@ def login() -> dict[str, Any]:
 @router.get("/token/valid", summary="Whom a token names, and their roles")
 def valid(user: Annotated[User, needs(Role.USER)]) -> dict[str, Any]:
     """As MONAI Label's endpoint."""
-    return user.model_dump()
+    fields: dict[str, Any] = user.model_dump()
+    return fields

@@ -16,7 +16,8 @@ router = APIRouter(dependencies=[needs(Role.USER)])
 @router.get("/cardiac/agreement", tags=["Cardiac"], summary="How well annotators agree, in mm and EF points")
 def agreement() -> dict[str, Any]:
     """Every two annotators compared on the images that both read."""
-    return app_instance().engine.agreement()
+    table: dict[str, Any] = app_instance().engine.agreement()
+    return table
 
 
 @router.get(

@@ -95,8 +95,9 @@ def _install(api: FastAPI) -> None:
     api.openapi_schema = None
     logs.show_routes_only(_words(api.openapi()["paths"]))
     # MONAI Label lets every web page in, with credentials.
-    inner = [one for one in api.user_middleware if one.cls is not CORSMiddleware]
-    doors = [Middleware(one) for one in (Audit, AnswerHeaders, errors.Failures, Guard, Login, Uploads)]
+    cross_origin: Any = CORSMiddleware
+    inner = [middleware for middleware in api.user_middleware if middleware.cls is not cross_origin]
+    doors = [Middleware(layer) for layer in (Audit, AnswerHeaders, errors.Failures, Guard, Login, Uploads)]
     api.user_middleware[:] = [*_cors(), *doors, *inner]
     # The stack is made when the server starts, before the app is; the next request makes it anew.
     api.middleware_stack = None

@@ -19,7 +19,8 @@ router = APIRouter(dependencies=[needs(Role.USER)])
 )
 def patients() -> list[dict[str, Any]]:
     """Rows of the patient table."""
-    return app_instance().engine.studies.summary()
+    rows: list[dict[str, Any]] = app_instance().engine.studies.summary()
+    return rows
 
 
 @router.get("/cardiac/patients/{patient}", tags=["Cardiac"], summary="One patient's volumes and EF")

@@ -43,7 +43,8 @@ def leases(user: Reader) -> list[dict[str, Any]]:
 @router.put("/cardiac/leases/{image}", tags=["Leases"], summary="Take an image, or keep it longer")
 def take(image: str, user: Annotator, client_id: ClientId = "") -> dict[str, Any]:
     """409 where somebody else has it, or this annotator has enough."""
-    return app_instance().leases.take(image, author(user) or client_id).as_json()
+    lease: dict[str, Any] = app_instance().leases.take(image, author(user) or client_id).as_json()
+    return lease
 
 
 @router.delete("/cardiac/leases/{image}", tags=["Leases"], summary="Give an image back")

@@ -69,10 +69,10 @@ def known(session_id: str, *, update: bool = True) -> SessionInfo:
 
 def sessions() -> UploadSessions:
     """The server's sessions."""
-    found = app_instance().sessions()
-    if found is None:
+    uploads: UploadSessions | None = app_instance().sessions()
+    if uploads is None:
         raise refused(404, "no_sessions", "sessions are switched off (MONAI_LABEL_SESSIONS)")
-    return found
+    return uploads
 
 
 def _image(files: list[UploadFile], folder: Path, uncompress: bool) -> Path:

@@ -164,7 +164,8 @@ def _start_all(
 def _listed(kind: Kind) -> Iterable[str]:
     """Models, or methods, that clients are told of."""
     app = app_instance()
-    return app._trainers if kind is Kind.TRAIN else app._scoring_methods
+    names: Iterable[str] = app._trainers if kind is Kind.TRAIN else app._scoring_methods
+    return names
 
 
 def _start(kind: Kind, requests: list[dict[str, Any]], run_sync: bool) -> list[Any]:

@@ -17,7 +17,7 @@ from cardiolabel.errors import UnknownLabelError
 from cardiolabel.inference.image_cost import check_upload
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.records.file_names import image_stem
-from cardiolabel.records.layout import FINAL
+from cardiolabel.records.layout import FINAL, ORIGINAL
 from cardiolabel.records.names import check_name
 from cardiolabel.store import datastore_v2
 from cardiolabel.store.image_files import ImageFiles, Replaced
@@ -26,7 +26,6 @@ from cardiolabel.studies.corrections import Correction
 from lib.datastore.notes import (
     IMAGE_FIELDS,
     LABEL_FIELDS,
-    ORIGINAL,
     checked_notes,
     writable_tag,
 )

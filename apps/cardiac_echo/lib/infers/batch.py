@@ -18,7 +18,7 @@ from cardiolabel.errors import InputError
 from cardiolabel.inference.batch import predict_all
 from cardiolabel.inference.predictor import Prepared
 from cardiolabel.models.models import check_view
-from lib.datastore.notes import ORIGINAL
+from cardiolabel.records.layout import ORIGINAL
 from lib.datastore.studies_datastore import StudiesDatastore
 from lib.security.server_paths import without_paths
 from lib.server.engine import Engine

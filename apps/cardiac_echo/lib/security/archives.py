@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from lib.security.names import harmless, is_path
 from lib.server.errors import refused
@@ -62,7 +62,8 @@ def unpack(path: Path, folder: Path, *, wanted: Callable[[str], bool], max_bytes
                 _check_directory(raw)
                 with zipfile.ZipFile(raw) as packed:
                     return _unpack(_zip_members(packed), folder, wanted, max_bytes)
-            forward = _Forward(gzip.open(raw) if start == b"\x1f\x8b" else raw)
+            unpacked: Any = gzip.open(raw) if start == b"\x1f\x8b" else raw
+            forward = _Forward(unpacked)
             forward.allow(_HEADER_BYTES)
             with tarfile.open(fileobj=forward, mode="r:") as archive:  # type: ignore[call-overload]
                 return _unpack(_tar_members(archive, forward), folder, wanted, max_bytes)

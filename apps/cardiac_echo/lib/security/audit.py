@@ -28,9 +28,9 @@ from cardiolabel.errors import CardiolabelError
 from cardiolabel.store.audit.audit_log import AuditLog
 from cardiolabel.store.audit.places import LOG_NAME, audit_folder, secret_key
 from cardiolabel.store.audit.pseudonym import pseudonym
+from lib.security.addresses import path_of
 from lib.security.audit_entry import AuditEntry, begin_entry
 from lib.security.environment import MB, environment
-from lib.security.guard import path_of
 from lib.security.roles import Role, sender, sender_name
 from lib.security.seen_roles import SeenRoles
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from http import HTTPStatus
 from typing import Any
 
 import jwt
@@ -137,7 +138,7 @@ class Realm:
                 "expected a known user name and its password",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        if not requests.codes.ok <= status < requests.codes.multiple_choices:
+        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             raise unavailable()
         if not isinstance(token.get("access_token"), str):
             raise unavailable()

@@ -81,7 +81,8 @@ def refused(
     status: int, code: str, message: str, *, headers: dict[str, str] | None = None, **more: Any
 ) -> HTTPException:
     """An exception that is answered with this status, code and message."""
-    return HTTPException(status, detail={"code": code, "message": message, **more}, headers=headers)
+    detail: Any = {"code": code, "message": message, **more}
+    return HTTPException(status, detail=detail, headers=headers)
 
 
 def answer(status: int, code: str, message: str, **more: Any) -> JSONResponse:
