@@ -1,39 +1,41 @@
-"""Predicted masks judged against references: masks, volumes and EF, and whether they could be hearts."""
+"""Folders of predicted masks compared with references: overlap, volumes, EF and validity."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cardiolabel.domain import Record
 from cardiolabel.errors import DatasetError, ImageContentError, InputError
-from cardiolabel.evaluation.images import Compared, ScoreRow, Side, ValidityRow, compare_image
-from cardiolabel.evaluation.patients import PairRow, agreement_json, not_measurable_json, pair_patient
+from cardiolabel.evaluation.images import Side
+from cardiolabel.evaluation.pairs import PairScores, compare_pairs
+from cardiolabel.evaluation.patients import agreement_json, not_measurable_json
 from cardiolabel.evaluation.sources import Sources, open_sources
-from cardiolabel.evaluation.summary import compared_structures, structures_json, validity_json
+from cardiolabel.evaluation.summary import structures_json, validity_json
 from cardiolabel.measurements.records import MaskedImage
 
 SCHEMA = "cardiolabel-evaluation-1"
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Everything found, image by image and patient by patient.
+class Evaluation(PairScores):
+    """Scores of two folders of masks.
 
-    ``problems`` pairs an image, or a patient without images, with why it could not be compared;
-    ``remarks`` name structures that were left out or never predicted.
+    Parameters
+    ----------
+    sources : Sources
+        The folders and the selected patients.
+    seed : int
+        Of the bootstrap intervals.
+    problems : tuple of (str, str)
+        Images that could not be compared, and patients without images, and why.
     """
 
     sources: Sources
-    scores: tuple[ScoreRow, ...]
-    validity: tuple[ValidityRow, ...]
-    pairs: tuple[PairRow, ...]
-    problems: tuple[tuple[str, str], ...]
-    remarks: tuple[dict[str, Any], ...]
     seed: int
 
     def as_json(self) -> dict[str, Any]:
@@ -73,7 +75,6 @@ def evaluate(
     patients: Path | None = None,
     splits: Sequence[str] = (),
     seed: int = 0,
-    overlap_only: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Compare predicted masks with the references of the same images.
@@ -95,8 +96,6 @@ def evaluate(
         Parts of the official split to judge by, such as VAL.
     seed : int
         For the bootstrap intervals.
-    overlap_only : bool
-        As `compare_image`.
     on_progress : callable
         Called with images done and images in all.
 
@@ -106,47 +105,37 @@ def evaluate(
         Nothing to compare: see `cardiolabel.evaluation.sources.open_sources`.
     """
     sources = open_sources(predicted, reference, studies=studies, patients=patients, splits=splits)
-    done = 0
-    by_patient = sorted(sources.records, key=lambda record: record.patient)
-    compared: list[Compared] = []
-    pairs: list[PairRow] = []
-    problems = [(name, "no image of this patient in the studies folder") for name in sources.absent_patients]
-    for _, of_patient in groupby(by_patient, key=lambda record: record.patient):
-        records = list(of_patient)
-        masks: dict[Side, dict[str, MaskedImage]] = {side: {} for side in Side}
-        reasons: dict[str, str] = {}
-        for record in records:
-            try:
-                ours, theirs = _masks(record, sources)
-                compared.append(
-                    compare_image(record, ours, theirs, sources.segmented, overlap_only=overlap_only)
-                )
-                masks[Side.PREDICTED][record.image_id] = ours
-                masks[Side.REFERENCE][record.image_id] = theirs
-            except (InputError, OSError) as error:
-                reasons[record.image_id] = str(error)
-            done += 1
-            on_progress(done, len(by_patient))
-        pairs += pair_patient(records, masks[Side.PREDICTED], masks[Side.REFERENCE], reasons)
-        problems += reasons.items()
-    if not compared:
-        image_id, reason = problems[-1]
-        raise DatasetError(f"{sources.predicted}: no image can be compared; {image_id}: {reason}")
-    scores, remarks = compared_structures(compared, sources.segmented)
-    validity = tuple(row for each in compared for row in each.validity)
-    return Evaluation(sources, scores, validity, tuple(pairs), tuple(problems), remarks, seed)
+    absent = [(name, "no image of this patient in the studies folder") for name in sources.absent_patients]
+    try:
+        compared = compare_pairs(
+            sources.records,
+            partial(_masks, sources=sources),
+            segmented=sources.segmented,
+            on_progress=on_progress,
+        )
+    except DatasetError as error:
+        raise DatasetError(f"{sources.predicted}: {error}") from error
+    return Evaluation(
+        compared.scores,
+        compared.validity,
+        compared.pairs,
+        (*absent, *compared.problems),
+        compared.remarks,
+        sources=sources,
+        seed=seed,
+    )
 
 
 def _masks(record: Record, sources: Sources) -> tuple[MaskedImage, MaskedImage]:
-    """Both masks of an image; an error names whose could not be used."""
-    found = []
+    """Read both masks of an image; an error names the mask that cannot be used."""
+    masks = []
     for side, path in (
         (Side.PREDICTED, sources.predicted_file(record)),
         (Side.REFERENCE, sources.reference_file(record)),
     ):
         try:
-            found.append(sources.studies.masked(record, path))
+            masks.append(sources.studies.masked(record, path))
         except (InputError, OSError) as error:
             raise ImageContentError(f"{side} mask: {error}") from error
-    ours, theirs = found
-    return ours, theirs
+    predicted, reference = masks
+    return predicted, reference

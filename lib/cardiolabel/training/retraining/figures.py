@@ -1,8 +1,7 @@
-"""What a model is worth to patients it never saw: mean Dice and EF error of each."""
+"""Accuracy of a model on patients that it was not trained on: Dice and EF error of each."""
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -11,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from cardiolabel.domain import Convention, Record
-from cardiolabel.errors import InputError
-from cardiolabel.evaluation.evaluate import Evaluation, evaluate
+from cardiolabel.evaluation.pairs import PairScores, compare_pairs
 from cardiolabel.inference.predictor import Predictor
-from cardiolabel.io import nifti
-from cardiolabel.io.images import read_image
-from cardiolabel.records.layout import StudiesLayout, file_of
-from cardiolabel.studies.predicted import write_model_note
+from cardiolabel.measurements.records import MaskedImage
+from cardiolabel.measurements.structures import structure_values
+from cardiolabel.records.layout import StudiesLayout
+from cardiolabel.studies.predicted import masked_image
+from cardiolabel.studies.studies import Studies
 
 
 @dataclass(frozen=True)
@@ -56,38 +55,38 @@ def figures(
     ------
     DatasetError
         No image can be compared.
-    OSError
-        Masks cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="cardiolabel-judged-") as folder:
-        where = Path(folder)
-        write_model_note(predictor, where)
-        for done, record in enumerate(records, start=1):
-            try:
-                image = read_image(record.path)
-                masks = predictor.predict(image.clip)
-                nifti.write_mask_like(
-                    masks, file_of(StudiesLayout(where).labels, record.image_id), grid=image.grid
-                )
-            except InputError:
-                pass  # without a mask, which its evaluation leaves out
-            on_progress(done)
-        found = evaluate(StudiesLayout(where).labels, studies, overlap_only=True)
-    return Figures(_dice(found), _dice(found, "lv_cavity"), _ef_error_pct(found))
+    reader = Studies(studies)
+
+    def masks_of(record: Record) -> tuple[MaskedImage, MaskedImage]:
+        image = reader.image(record)
+        masks = predictor.predict(image.clip)
+        record.labels.check(masks, record.image_id)
+        reference = reader.masked(record, StudiesLayout(studies).label(record.image_id))
+        return masked_image(record, masks, image.grid, record.labels), reference
+
+    scores = compare_pairs(
+        list(records),
+        masks_of,
+        segmented=frozenset(structure_values(predictor.labels)),
+        overlap_only=True,
+        on_progress=lambda done, total: on_progress(done),
+    )
+    return Figures(_dice(scores), _dice(scores, "lv_cavity"), _ef_error_pct(scores))
 
 
-def _dice(found: Evaluation, structure: str | None = None) -> dict[str, float]:
+def _dice(scores: PairScores, structure: str | None = None) -> dict[str, float]:
     """Mean Dice of each patient over its images and the structures that its references have."""
     values: dict[str, list[float]] = defaultdict(list)
-    for row in found.scores:
+    for row in scores.scores:
         if row.score.dice is not None and structure in (None, row.score.structure):
             values[row.record.patient].append(row.score.dice)
-    return {patient: float(np.mean(some)) for patient, some in values.items()}
+    return {patient: float(np.mean(dices)) for patient, dices in values.items()}
 
 
-def _ef_error_pct(found: Evaluation) -> dict[str, float]:
+def _ef_error_pct(scores: PairScores) -> dict[str, float]:
     errors: dict[str, float] = {}
-    for pair in found.pairs:
+    for pair in scores.pairs:
         both = pair.both("ef_pct")
         if both and pair.reference.convention is Convention.GUIDELINE:
             errors.setdefault(pair.reference.patient, abs(both[0] - both[1]))
