@@ -35,9 +35,13 @@ class StockSegmentation(BasicInferTask):
 
     def __init__(self, network: torch.nn.Module, labels: dict[str, int], size_px: int) -> None:
         super().__init__(
-            path=None, network=network, type=InferType.SEGMENTATION, labels=labels, dimension=2,
+            path=None,
+            network=network,
+            type=InferType.SEGMENTATION,
+            labels=labels,
+            dimension=2,
             description="MONAI Label's own parts",
-        )  # fmt: skip
+        )
         self._size = (size_px, size_px)
 
     def pre_transforms(self, data: Any = None) -> Sequence[Callable[..., Any]]:

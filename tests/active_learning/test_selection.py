@@ -15,12 +15,14 @@ def candidates(count: int = 30, seed: int = 0) -> list[Candidate]:
     rng = np.random.default_rng(seed)
     return [
         Candidate(
-            f"p{number:02}", stratum="Good" if number % 3 else "Poor",
-            embedding=rng.normal(size=8).astype(np.float32), entropy=float(rng.random()),
+            f"p{number:02}",
+            stratum="Good" if number % 3 else "Poor",
+            embedding=rng.normal(size=8).astype(np.float32),
+            entropy=float(rng.random()),
             ef_spread_pct=float(rng.uniform(1, 9)),
         )
         for number in range(count)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -88,10 +90,15 @@ def test_hybrid_then_takes_who_stands_for_most_of_what_is_open() -> None:
     centres = np.eye(3, 8, dtype=np.float32) * 10
     groups = [("open", 20, 6.0), ("settled", 20, 1.0), ("alone", 1, 9.0)]
     given = [
-        Candidate(f"{name}{number}", embedding=(centres[group] + rng.normal(0, 0.1, 8)).astype(np.float32),
-                  entropy=0.1, ef_spread_pct=spread)
-        for group, (name, count, spread) in enumerate(groups) for number in range(count)
-    ]  # fmt: skip
+        Candidate(
+            f"{name}{number}",
+            embedding=(centres[group] + rng.normal(0, 0.1, 8)).astype(np.float32),
+            entropy=0.1,
+            ef_spread_pct=spread,
+        )
+        for group, (name, count, spread) in enumerate(groups)
+        for number in range(count)
+    ]
     # So many labels, of other pictures, that the noise has faded.
     labelled = [Candidate(f"done{number}", embedding=np.ones(8, np.float32) * 10) for number in range(10_000)]
     assert rank("ef_uncertainty", given)[0].patient == "alone0"

@@ -108,8 +108,11 @@ def test_a_retrained_model_that_is_published_is_told_by_the_process_that_trained
     path = os.pathsep.join((str(APP), str(ROOT / "lib")))
     subprocess.run(
         [sys.executable, "-c", PUBLISH, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": path}, cwd=APP, check=True, timeout=120,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=APP,
+        check=True,
+        timeout=120,
+    )
     (line,) = (tmp_path / ".cardiolabel" / "audit" / "audit.jsonl").read_text(encoding="ascii").splitlines()
     entry = json.loads(line)
     assert (entry["event"], entry["who"], entry["model"]) == ("model published", "training", "camus")
@@ -139,7 +142,7 @@ def test_what_is_done_is_told_with_who_did_it(audited: Audited, tmp_path: Path) 
         (ADMIN, "DELETE", f"/datastore/image?id={PATIENT}_new", {}, "image removed", f"{PATIENT}_new"),
         (ADMIN, "DELETE", f"/datastore/label?id={still}&tag=final", {}, "label removed", still),
         (ADMIN, "GET", "/logs/?lines=10", {}, "log read", ""),
-    ]  # fmt: skip
+    ]
     for role, method, path, options, event, name in steps:
         assert audited.ask(role, method=method, path=path, **options) == 200, path
         written = audited.entry(event, subject=pseudonym(name, audited.key) if name else "")

@@ -221,10 +221,13 @@ def test_names_of_uploaded_files_that_no_file_has(
 @pytest.mark.parametrize(
     "name",
     [
-        "/home/me/scan_4CH.nii.gz", "../images/scan_4CH.nii.gz", "a/../../scan_4CH.nii.gz",
-        "C:\\Users\\me\\scan_4CH.nii.gz", "..\\scan_4CH.nii.gz",
+        "/home/me/scan_4CH.nii.gz",
+        "../images/scan_4CH.nii.gz",
+        "a/../../scan_4CH.nii.gz",
+        "C:\\Users\\me\\scan_4CH.nii.gz",
+        "..\\scan_4CH.nii.gz",
     ],
-)  # fmt: skip
+)
 def test_a_clients_own_path_is_no_path_of_the_server(server: Server, name: str) -> None:
     _, body = upload(server, "PUT", "/session/", "files", name, still(server))
     assert body["session_info"]["image"] == "scan_4CH.nii.gz"

@@ -68,9 +68,11 @@ def test_a_segmentations_header_wins_over_the_requests_list(server: Server, valu
 
 @pytest.mark.parametrize(
     ("segments", "named"),
-    [([("lv_cavity", 1), ("right_ventricle", 2), ("left_atrium", 3)], "right_ventricle"),
-     ([("Segment_1", 1), ("myocardium", 2), ("left_atrium", 3)], "Segment_1")],
-)  # fmt: skip
+    [
+        ([("lv_cavity", 1), ("right_ventricle", 2), ("left_atrium", 3)], "right_ventricle"),
+        ([("Segment_1", 1), ("myocardium", 2), ("left_atrium", 3)], "Segment_1"),
+    ],
+)
 def test_a_name_that_the_view_does_not_have_is_told(
     server: Server, segments: list[tuple[str, int]], named: str
 ) -> None:
@@ -81,9 +83,14 @@ def test_a_name_that_the_view_does_not_have_is_told(
 
 @pytest.mark.parametrize(
     "listed",
-    ["lv_cavity", [{"name": "lv_cavity"}], [{"name": "lv_cavity", "idx": "one"}], [{"idx": 1}],
-     [{"name": "lv_cavity", "idx": 1}, {"name": "myocardium", "idx": 1}]],
-)  # fmt: skip
+    [
+        "lv_cavity",
+        [{"name": "lv_cavity"}],
+        [{"name": "lv_cavity", "idx": "one"}],
+        [{"idx": 1}],
+        [{"name": "lv_cavity", "idx": 1}, {"name": "myocardium", "idx": 1}],
+    ],
+)
 def test_a_list_of_names_that_says_nothing_is_refused(server: Server, tmp_path: Path, listed: Any) -> None:
     path = save(heart(), STILL_MM, tmp_path / "m.nii.gz")
     answer = submit(server, path.name, path.read_bytes(), label_info=listed)

@@ -139,8 +139,10 @@ def test_a_segment_that_is_no_structure_is_not_stored(server: Server, tmp_path: 
     with path.open("rb") as label:
         response = server.put(
             "/datastore/label",
-            params={"image": STACKS[1]}, data={"params": params}, files={"label": ("label.nrrd", label)},
-        )  # fmt: skip
+            params={"image": STACKS[1]},
+            data={"params": params},
+            files={"label": ("label.nrrd", label)},
+        )
     assert "Segment_2" in refusal(response, 422, "unusable_image")
     assert not (server.studies / "labels" / "final" / f"{STACKS[1]}.nii.gz").exists()
 
@@ -157,10 +159,13 @@ def test_a_model_refuses_images_of_other_views_where_no_other_may_be_used(
 @pytest.mark.parametrize(
     ("asked", "image", "used"),
     [
-        ("camus", STACKS[0], "sunnybrook"), ("echonet", STACKS[1], "sunnybrook"),
-        ("landmarks", STACKS[0], "sunnybrook"), ("acdc", STILL, "camus"), ("sunnybrook", STILL, "camus"),
+        ("camus", STACKS[0], "sunnybrook"),
+        ("echonet", STACKS[1], "sunnybrook"),
+        ("landmarks", STACKS[0], "sunnybrook"),
+        ("acdc", STILL, "camus"),
+        ("sunnybrook", STILL, "camus"),
     ],
-)  # fmt: skip
+)
 def test_an_image_of_another_view_gets_the_model_for_its_own(
     server: Server, asked: str, image: str, used: str
 ) -> None:

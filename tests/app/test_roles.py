@@ -141,9 +141,15 @@ def test_a_saved_prediction_leaves_the_final_label_alone(server: Server, realm: 
 def save(server: Server, realm: Realm, image_id: str, name: str, tag: str = "final", **params: Any) -> Any:
     with (server.studies / "truth" / f"{image_id}.nii.gz").open("rb") as label:
         return ask(
-            server, realm, ANNOTATOR, "PUT", f"/datastore/label?image={image_id}&tag={tag}", name=name,
-            files={"label": ("a.nii.gz", label)}, data={"params": json.dumps(params)},
-        )  # fmt: skip
+            server,
+            realm,
+            ANNOTATOR,
+            "PUT",
+            f"/datastore/label?image={image_id}&tag={tag}",
+            name=name,
+            files={"label": ("a.nii.gz", label)},
+            data={"params": json.dumps(params)},
+        )
 
 
 def label_info(server: Server, realm: Realm, tag: str) -> dict[str, Any]:
@@ -167,10 +173,13 @@ def test_tags_are_a_closed_list(server: Server, realm: Realm, tag: str) -> None:
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("/train/camus", {}), ("/train/", {"camus": {}}), ("/batch/infer/camus", {}), ("/scoring/x", {}),
+        ("/train/camus", {}),
+        ("/train/", {"camus": {}}),
+        ("/batch/infer/camus", {}),
+        ("/scoring/x", {}),
         ("/activelearning/first", {}),
     ],
-)  # fmt: skip
+)
 def test_keys_that_are_not_known_are_refused_by_name(
     server: Server, realm: Realm, path: str, body: dict[str, Any], key: str
 ) -> None:
@@ -257,10 +266,19 @@ def test_the_logins_name_is_the_author_whatever_else_is_said(server: Server, rea
 
 def test_notes_never_say_what_the_server_says(server: Server, realm: Realm) -> None:
     forged = {
-        "id": "x", "patient": "x", "view": "SAX", "phase": "ES", "name": "x", "path": "/etc/passwd",
-        "checksum": "SHA512:x", "PatientID": "x", "lease": "x", "why": "x", "strategy": "x",
+        "id": "x",
+        "patient": "x",
+        "view": "SAX",
+        "phase": "ES",
+        "name": "x",
+        "path": "/etc/passwd",
+        "checksum": "SHA512:x",
+        "PatientID": "x",
+        "lease": "x",
+        "why": "x",
+        "strategy": "x",
         "mine": {"a": [1]},
-    }  # fmt: skip
+    }
     path = f"/datastore/image/info?image={OTHER}"
     before = ask(server, realm, USER, "GET", path).json()
     assert ask(server, realm, ANNOTATOR, "PUT", path, data={"info": json.dumps(forged)}).ok
@@ -299,10 +317,15 @@ def test_notes_do_not_grow_without_end(server: Server, realm: Realm) -> None:
 @pytest.mark.parametrize(
     "params",
     [
-        {"label_info": [{"name": "lv_cavity", "idx": "9" * 5000}]}, {"label_info": [{"name": 1, "idx": 1}]},
-        {"base_version": True}, {"base_version": -1}, {"allow_empty": "yes"}, {"note": "a\0b"}, {"n\0": 1},
+        {"label_info": [{"name": "lv_cavity", "idx": "9" * 5000}]},
+        {"label_info": [{"name": 1, "idx": 1}]},
+        {"base_version": True},
+        {"base_version": -1},
+        {"allow_empty": "yes"},
+        {"note": "a\0b"},
+        {"n\0": 1},
     ],
-)  # fmt: skip
+)
 def test_label_params_that_are_none(server: Server, realm: Realm, params: dict[str, Any]) -> None:
     before = written(server)
     refused(save(server, realm, OTHER, "carol", **params), 422, "bad_params")
@@ -350,13 +373,22 @@ def test_what_viewers_really_send_is_taken(server: Server, realm: Realm, tmp_pat
     points = {"label": "lv_cavity", "foreground": [[1, 2, 0]], "background": [], "roi": [0, 9], "slice": 0}
     assert client.infer("camus", STILL, {**slicer, **points, "reset_state": True})[1]["frames"]
     ohif = {
-        "result_extension": ".nrrd", "result_dtype": "uint8", "result_compress": False,
-        "restore_label_idx": False, "label_prompt": [1], "points": [], "point_labels": [],
-    }  # fmt: skip
+        "result_extension": ".nrrd",
+        "result_dtype": "uint8",
+        "result_compress": False,
+        "restore_label_idx": False,
+        "label_prompt": [1],
+        "points": [],
+        "point_labels": [],
+    }
     answer = ask(
-        server, realm, USER, "POST", f"/infer/camus?image={STILL}&output=image",
+        server,
+        realm,
+        USER,
+        "POST",
+        f"/infer/camus?image={STILL}&output=image",
         files={"params": (None, json.dumps(ohif))},
-    )  # fmt: skip
+    )
     assert answer.ok and answer.content.startswith(b"NRRD")
     sample = client.next_sample("first", {})
     assert Path(sample["path"]).is_file()
@@ -372,9 +404,13 @@ def test_what_viewers_really_send_is_taken(server: Server, realm: Realm, tmp_pat
 
 def test_a_path_is_told_to_the_servers_own_machine_only(server: Server, realm: Realm) -> None:
     proxied = (
-        {"X-Forwarded-For": "10.1.2.3"}, {"X-Forwarded-Proto": "https"}, {"Via": "1.1 proxy"},
-        {"Host": "echo.example"}, {"Forwarded": "for=10.1.2.3"}, {"X-Real-IP": "127.0.0.1"},
-    )  # fmt: skip
+        {"X-Forwarded-For": "10.1.2.3"},
+        {"X-Forwarded-Proto": "https"},
+        {"Via": "1.1 proxy"},
+        {"Host": "echo.example"},
+        {"Forwarded": "for=10.1.2.3"},
+        {"X-Real-IP": "127.0.0.1"},
+    )
     for headers in proxied:
         answer = ask(server, realm, ANNOTATOR, "POST", "/activelearning/first", headers=headers)
         assert answer.ok and answer.json()["path"] is None, headers

@@ -49,8 +49,12 @@ def refusal(command: list[str], studies: Path, **variables: str) -> str:
     """What a server says that cannot start; it ends with code 2 and shows no traceback."""
     ended = subprocess.run(
         [*command, "serve", str(studies), "--quiet", *variables.pop("options", "").split()],
-        capture_output=True, text=True, timeout=START_S, env={**os.environ, **variables}, cwd=studies.parent,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        env={**os.environ, **variables},
+        cwd=studies.parent,
+    )
     assert ended.returncode == 2, ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
     (said,) = [line for line in ended.stderr.splitlines() if line.startswith("cardiolabel: ")]

@@ -68,8 +68,13 @@ def test_what_a_client_may_set(server: Server) -> None:
     config = trainers["camus"]["config"]
     assert set(config) == {"epochs", "learning_rate", "device", "from_scratch"}
     assert config["epochs"] == 10 and config["from_scratch"] is False and "cpu" in config["device"]
-    for wrong in ({"epochs": 0}, {"epochs": "many"}, {"learning_rate": 7}, {"from_scratch": 3},
-                  {"device": "abacus"}):  # fmt: skip
+    for wrong in (
+        {"epochs": 0},
+        {"epochs": "many"},
+        {"learning_rate": 7},
+        {"from_scratch": 3},
+        {"device": "abacus"},
+    ):
         answer = server.post("/train/camus", json=wrong)
         assert answer.status_code == 422, wrong
         assert answer.json()["code"] in ("unusable_input", "bad_request"), wrong

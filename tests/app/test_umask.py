@@ -62,8 +62,15 @@ def test_no_file_or_folder_is_more_open_than_the_umask_says(tmp_path: Path, mask
     open_to_others = {name: oct(mode) for name, mode in modes.items() if mode & mask}
     assert not open_to_others
     kinds = {Path(name).parts[:3] for name in modes}
-    made = ("labels/final", "labels/original", ".cardiolabel/versions", ".cardiolabel/viewer",
-            ".cardiolabel/audit", ".cardiolabel/images", ".cardiolabel/store.sqlite")  # fmt: skip
+    made = (
+        "labels/final",
+        "labels/original",
+        ".cardiolabel/versions",
+        ".cardiolabel/viewer",
+        ".cardiolabel/audit",
+        ".cardiolabel/images",
+        ".cardiolabel/store.sqlite",
+    )
     assert {("studies", *name.split("/")) for name in made} <= kinds
     if mask == 0o027:  # nor less, where nothing is secret
         assert modes["studies/labels/final"] == 0o750

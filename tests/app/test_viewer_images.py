@@ -56,10 +56,12 @@ def make_odd_studies(home: Path) -> Path:
         (studies / f"{image_id}.nii.gz").write_bytes(gzip.compress(image.to_bytes(), 1))
 
     for image_id, pixels, placed in (
-        (TILTED, still, tilt @ affine), (FOUR_AXES, frames[:, :, None], affine), (UNCALIBRATED, frames, None),
+        (TILTED, still, tilt @ affine),
+        (FOUR_AXES, frames[:, :, None], affine),
+        (UNCALIBRATED, frames, None),
         (MIRRORED, frames, affine @ np.diag([-1.0, 1.0, 1.0, 1.0])),
         (PLAIN, frames, np.diag([-0.5, -0.5, 12.0, 1.0])),
-    ):  # fmt: skip
+    ):
         write(image_id, pixels, placed)
     shutil.copy(studies / f"{STILL}.nii.gz", studies / f"{UPPER_CASE}.NII.GZ")
     return studies

@@ -125,8 +125,10 @@ def test_scoring_can_be_left_out_and_ends_with_its_server(tmp_path: Path) -> Non
     command = start_server_command(APP, studies)
     with running([*command, "--conf", "scoring", "off"], studies) as server:
         assert server.get("/cardiac/worklist").json()["scoring"] == {
-            "wanted": "off", "running": False, "failed": False,
-        }  # fmt: skip
+            "wanted": "off",
+            "running": False,
+            "failed": False,
+        }
         assert ask(server, "ef_uncertainty", "ann").json()["why"] == "at random, not scored yet"
     with running(command, studies) as server:
         (scoring,) = waited_for_children(server)

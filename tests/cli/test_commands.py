@@ -76,11 +76,19 @@ def test_every_command_has_help(command: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("fly",), ("sample",), ("sample", "x", "--patients", "0"), ("sample", "x", "--seed", "-1"),
-     ("prepare", "mri", "a", "b"), ("measure", "x"), ("evaluate", "x", "y"), ("bench", "--repeats", "0"),
-     ("serve", "x", "--port", "99999")],
+    [
+        ("fly",),
+        ("sample",),
+        ("sample", "x", "--patients", "0"),
+        ("sample", "x", "--seed", "-1"),
+        ("prepare", "mri", "a", "b"),
+        ("measure", "x"),
+        ("evaluate", "x", "y"),
+        ("bench", "--repeats", "0"),
+        ("serve", "x", "--port", "99999"),
+    ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_bad_usage_is_2(arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(*arguments).exit_code == 2
@@ -188,9 +196,15 @@ def test_evaluate_what_infer_wrote(studies: Path, weights: Path, tmp_path: Path)
     assert found.exit_code == 0 and "4 images of 1 patients, mean Dice: LV cavity" in found.stdout
     assert "report.md" in found.stdout
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "agreement.csv", "bland_altman.png", "evaluation.json", "images.csv", "patients.csv",
-        "report.md", "summary.csv", "validity.csv",
-    ]  # fmt: skip
+        "agreement.csv",
+        "bland_altman.png",
+        "evaluation.json",
+        "images.csv",
+        "patients.csv",
+        "report.md",
+        "summary.csv",
+        "validity.csv",
+    ]
     quiet = run(*command, tmp_path / "quiet", "--quiet")
     assert (quiet.exit_code, quiet.output) == (0, "")
     for path in (tmp_path / "out").iterdir():

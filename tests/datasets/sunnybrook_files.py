@@ -47,10 +47,13 @@ def make_images(folder: Path, name: str) -> None:
             radius_mm = (es_mm or 0.0) + filling * ((ed_mm or 0.0) - (es_mm or 0.0))
             pixels = np.where(from_centre_mm < radius_mm, 900, 200) + number
             write_dicom(
-                folder / name.format(number=number), pixels, row_col_mm=(ROW_MM, COL_MM),
+                folder / name.format(number=number),
+                pixels,
+                row_col_mm=(ROW_MM, COL_MM),
                 position_mm=np.array([10.0, 20.0, 30.0]) - index * APART_MM * NORMAL,
-                trigger_ms=20.0 + 40.0 * phase, instance=number,
-            )  # fmt: skip
+                trigger_ms=20.0 + 40.0 * phase,
+                instance=number,
+            )
 
 
 def make_contours(folder: Path, *, nested: bool = False) -> None:

@@ -59,9 +59,7 @@ def test_ef_of_the_tracings_is_the_table_s(tmp_path: Path) -> None:
         found = traced[video.name]
         assert isinstance(found, Traced)
         ed, es = found.tracings[found.ed_frame], found.tracings[found.es_frame]
-        ef = traced_ef_pct(
-            ed.diameters_px, es.diameters_px, ed_length=ed.length_px, es_length=es.length_px
-        )  # fmt: skip
+        ef = traced_ef_pct(ed.diameters_px, es.diameters_px, ed_length=ed.length_px, es_length=es.length_px)
         assert ef == pytest.approx(video.ef_pct, abs=0.05)
 
 
@@ -199,9 +197,7 @@ def test_missing_videos_are_counted_and_not_listed_one_by_one(tmp_path: Path) ->
         (source / "Videos" / f"{name}.avi").unlink()
     report = prepare("echonet", source, tmp_path / "out")
     assert (report.images, report.labels) == (1, 1)
-    assert report.skipped == (
-        ("Videos", "2 of 3 videos are missing, the first is 0X2.avi; download them"),
-    )  # fmt: skip
+    assert report.skipped == (("Videos", "2 of 3 videos are missing, the first is 0X2.avi; download them"),)
 
 
 def test_a_truncated_video_costs_itself(tmp_path: Path) -> None:

@@ -68,9 +68,13 @@ def test_landmarks_lie_on_the_ventricle(shape: HalfEllipse) -> None:
     points = tracing_from_rows(shape.rows(), "a").landmarks()
     np.testing.assert_allclose(points.point_px("apex"), shape.apex)
     for name, level, side in (
-        ("annulus_left", 1, -1), ("basal_left", 2 / 3, -1), ("apical_left", 1 / 3, -1),
-        ("annulus_right", 1, 1), ("basal_right", 2 / 3, 1), ("apical_right", 1 / 3, 1),
-    ):  # fmt: skip
+        ("annulus_left", 1, -1),
+        ("basal_left", 2 / 3, -1),
+        ("apical_left", 1 / 3, -1),
+        ("annulus_right", 1, 1),
+        ("basal_right", 2 / 3, 1),
+        ("apical_right", 1 / 3, 1),
+    ):
         expected = shape.wall(np.array([float(level)]), side)[0]
         assert np.linalg.norm(points.point_px(name) - expected) < 0.15, name
 
@@ -88,9 +92,11 @@ def test_ef_of_half_ellipsoids(length: float, diameter: float) -> None:
     ed, es = HalfEllipse(), HalfEllipse(length, diameter)
     traced = [tracing_from_rows(shape.rows(), "a") for shape in (ed, es)]
     found = traced_ef_pct(
-        traced[0].diameters_px, traced[1].diameters_px,
-        ed_length=traced[0].length_px, es_length=traced[1].length_px,
-    )  # fmt: skip
+        traced[0].diameters_px,
+        traced[1].diameters_px,
+        ed_length=traced[0].length_px,
+        es_length=traced[1].length_px,
+    )
     assert found == pytest.approx(100 * (1 - es.volume / ed.volume), abs=0.05)
 
 

@@ -26,9 +26,20 @@ def by_path(root: Path) -> dict[str, Record]:
 
 def test_images_are_found_in_folders_and_by_suffix(tmp_path: Path) -> None:
     touch(
-        tmp_path, "a.nii.gz", "b/c/d.nii", "e.mha", "f.mhd", "f.raw", "g.png", ".h.nii", "._a.nii.gz",
-        ".i/j.nii", "labels/final/a.nii.gz", "a_gt.nii.gz", "K.NII.GZ",
-    )  # fmt: skip
+        tmp_path,
+        "a.nii.gz",
+        "b/c/d.nii",
+        "e.mha",
+        "f.mhd",
+        "f.raw",
+        "g.png",
+        ".h.nii",
+        "._a.nii.gz",
+        ".i/j.nii",
+        "labels/final/a.nii.gz",
+        "a_gt.nii.gz",
+        "K.NII.GZ",
+    )
     assert list(by_path(tmp_path)) == ["K.NII.GZ", "a.nii.gz", "b/c/d.nii", "e.mha", "f.mhd"]
 
 

@@ -38,12 +38,14 @@ real_data = pytest.mark.skipif(not REAL.is_dir(), reason="Sunnybrook is not in .
 def measured(dest: Path, patient: str) -> PatientRow:
     images = [
         masked_image(
-            record, nifti.read_mask(dest / "labels" / "final" / record.path.name),
-            nifti.read(record.path).grid, ACDC_LABELS,
+            record,
+            nifti.read_mask(dest / "labels" / "final" / record.path.name),
+            nifti.read(record.path).grid,
+            ACDC_LABELS,
         )
         for record in manifest.scan(dest, strict=True)
         if record.patient == patient
-    ]  # fmt: skip
+    ]
     return measure_study(images).rows[0]
 
 
@@ -53,8 +55,11 @@ def test_both_layouts_give_the_same_study(tmp_path: Path, make: Callable[..., Pa
     assert prepare("sunnybrook", source, tmp_path / "out") == Prepared(4, 4, ())
     records = manifest.scan(tmp_path / "out", strict=True)
     assert [record.image_id for record in records] == [
-        "SC-HF-I-1_SAX_ED", "SC-HF-I-1_SAX_ES", "SC-HF-I-2_SAX_ED", "SC-HF-I-2_SAX_ES",
-    ]  # fmt: skip
+        "SC-HF-I-1_SAX_ED",
+        "SC-HF-I-1_SAX_ES",
+        "SC-HF-I-2_SAX_ED",
+        "SC-HF-I-2_SAX_ES",
+    ]
     assert {(record.view, record.dataset, record.split) for record in records} == {
         (View.SAX, "sunnybrook", "TRAIN")
     }
@@ -86,8 +91,9 @@ def test_files_carry_sizes_and_place_in_mm(tmp_path: Path) -> None:
 def test_sex_age_and_split_are_the_tables(tmp_path: Path) -> None:
     found = sunnybrook.listing(make_official(tmp_path, numbers=(1, 5))).records
     assert [(record.sex, record.age_years, record.split) for record in found[::2]] == [
-        ("F", 61, "TRAIN"), ("F", 65, "VAL"),
-    ]  # fmt: skip
+        ("F", 61, "TRAIN"),
+        ("F", 65, "VAL"),
+    ]
     (tmp_path / "scd_patientdata.csv").unlink()
     (tmp_path / "link.csv").write_text(
         "patient_id,original_id\nSCD0000101,SC-HF-I-1\nSCD0000501,SC-HF-I-05\n"

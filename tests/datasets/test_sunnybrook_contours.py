@@ -103,8 +103,12 @@ def test_a_circle_s_area_in_anisotropic_pixels(tmp_path: Path, radius_mm: float)
 
 
 def test_files_of_every_kind_wherever_they_lie(tmp_path: Path) -> None:
-    names = ("IM-0001-0048-icontour-manual.txt", "o-contours/IM-0001-0059-ocontour-manual.txt",
-             "IM-0001-0100-p1contour-manual.txt", "IM-0001-0100-p2contour-manual.txt")  # fmt: skip
+    names = (
+        "IM-0001-0048-icontour-manual.txt",
+        "o-contours/IM-0001-0059-ocontour-manual.txt",
+        "IM-0001-0100-p1contour-manual.txt",
+        "IM-0001-0100-p2contour-manual.txt",
+    )
     for name in names:
         save_contour(tmp_path / name, circle(5))
     (tmp_path / "IM-0001-0007-icontour-manual.txt").touch()
@@ -112,8 +116,11 @@ def test_files_of_every_kind_wherever_they_lie(tmp_path: Path) -> None:
     (tmp_path / "README.txt").write_text("hello")
     found = sorted((file.image_number, file.kind) for file in contour_files(tmp_path))
     assert found == [
-        (48, Kind.ENDOCARDIUM), (59, Kind.EPICARDIUM), (100, Kind.PAPILLARY), (100, Kind.PAPILLARY),
-    ]  # fmt: skip
+        (48, Kind.ENDOCARDIUM),
+        (59, Kind.EPICARDIUM),
+        (100, Kind.PAPILLARY),
+        (100, Kind.PAPILLARY),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,12 @@ def test_table_values_keep_their_spelling() -> None:
     assert [str(phase) for phase in Phase] == ["ED", "ES", "cine"]
     assert [str(convention) for convention in Convention] == ["guideline", "camus"]
     assert [str(method) for method in Method] == [
-        "biplane", "single-plane-A4C", "single-plane-A2C", "area-length", "slice-summation",
-    ]  # fmt: skip
+        "biplane",
+        "single-plane-A4C",
+        "single-plane-A2C",
+        "area-length",
+        "slice-summation",
+    ]
 
 
 @pytest.mark.parametrize("bad", [0, -1, float("nan"), float("inf"), -0.0])

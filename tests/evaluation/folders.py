@@ -33,10 +33,16 @@ def write_echo(folder: Path, *, patients: int = 5) -> Path:
             nifti.write_mask(image.masks, folder / "labels" / "final" / path.name, spacing=SPACING)
             records.append(
                 Record(
-                    image.image_id, f"p{number + 1}", image.view, image.phase, "phantom", path,
-                    image_quality=QUALITIES[number], split=SPLITS[number],
+                    image.image_id,
+                    f"p{number + 1}",
+                    image.view,
+                    image.phase,
+                    "phantom",
+                    path,
+                    image_quality=QUALITIES[number],
+                    split=SPLITS[number],
                 )
-            )  # fmt: skip
+            )
     manifest.write(records, folder)
     return folder
 
@@ -58,10 +64,16 @@ def write_cines(folder: Path, *, spacing: Spacing | None) -> Path:
         nifti.write_mask(masks, folder / "labels" / "final" / path.name, spacing=spacing)
         records.append(
             Record(
-                image.image_id, f"p{number + 1}", View.A4C, Phase.CINE, "echonet", path,
-                ed_frame=image.ed_frame, es_frame=image.es_frame,
+                image.image_id,
+                f"p{number + 1}",
+                View.A4C,
+                Phase.CINE,
+                "echonet",
+                path,
+                ed_frame=image.ed_frame,
+                es_frame=image.es_frame,
             )
-        )  # fmt: skip
+        )
     manifest.write(records, folder)
     return folder
 
@@ -79,9 +91,13 @@ def write_stacks(folder: Path, *, dataset: str, wall_at_es: bool) -> Path:
                     mask[away_mm <= radius_mm + 8] = 2
                 mask[away_mm <= radius_mm] = 3
             record = Record(
-                f"s{number}_SAX_{phase}", f"s{number}", View.SAX, phase, dataset,
+                f"s{number}_SAX_{phase}",
+                f"s{number}",
+                View.SAX,
+                phase,
+                dataset,
                 folder / f"s{number}_SAX_{phase}.nii.gz",
-            )  # fmt: skip
+            )
             folder.mkdir(exist_ok=True, parents=True)
             nifti.write_stack(Stack(masks.astype(np.int16) * 50, Spacing(1.4, 1.2), 8.0), record.path)
             target = folder / "labels" / "final" / record.path.name

@@ -30,13 +30,21 @@ FOUND: dict[str, Any] = {
     },
     "agreement": [
         {
-            "quantity": "ef_pct", "method": "biplane", "convention": "guideline", "n": 3, "r": 0.9,
-            "r_interval": [0.8, 1.0], "mae": 3.25, "mae_interval": [2.0, 4.5], "bias": -0.5,
-            "bias_interval": [None, None], "sd": None,
+            "quantity": "ef_pct",
+            "method": "biplane",
+            "convention": "guideline",
+            "n": 3,
+            "r": 0.9,
+            "r_interval": [0.8, 1.0],
+            "mae": 3.25,
+            "mae_interval": [2.0, 4.5],
+            "bias": -0.5,
+            "bias_interval": [None, None],
+            "sd": None,
         }
     ],
     "validity": {"predicted": {"valid_share": 0.995}, "reference": {"valid_share": None}},
-}  # fmt: skip
+}
 
 
 @pytest.fixture

@@ -111,8 +111,12 @@ def test_references_judged_by_themselves_are_perfect(echo: Path) -> None:
         assert (row["mae_interval"], row["bias_interval"]) == ([0, 0], [0, 0])
     for side in ("predicted", "reference"):
         assert found["validity"][side] == {
-            "masks": 20, "valid": 20, "valid_share": 1.0, "faults": {}, "invalid": [],
-        }  # fmt: skip
+            "masks": 20,
+            "valid": 20,
+            "valid_share": 1.0,
+            "faults": {},
+            "invalid": [],
+        }
     assert found["not_measurable"] == found["remarks"] == []
 
 
@@ -286,8 +290,10 @@ def test_an_empty_prediction_is_a_dice_of_0_and_no_distance(echo: Path, tmp_path
         "distance": {"the predicted mask does not have it": 1},
     }
     assert found["validity"]["predicted"]["faults"] == {
-        "missing:left_atrium": 1, "missing:lv_cavity": 1, "missing:myocardium": 1,
-    }  # fmt: skip
+        "missing:left_atrium": 1,
+        "missing:lv_cavity": 1,
+        "missing:myocardium": 1,
+    }
     biplane = [row for row in found["not_measurable"] if row["method"] == "biplane"]
     assert [row["patient"] for row in biplane] == ["p3", "p3"]
     assert all(row["predicted_reason"] and not row["reference_reason"] for row in biplane)
@@ -341,8 +347,10 @@ def test_invalid_masks_are_counted_and_named(echo: Path, tmp_path: Path) -> None
     assert found["predicted"]["valid_share"] == 0.8 and found["reference"]["valid_share"] == 1
     assert found["predicted"]["faults"] == {"pieces:lv_cavity": 4}
     assert found["predicted"]["invalid"][0] == {
-        "image_id": "p1_4CH_ED", "frame": 0, "findings": ["pieces:lv_cavity"],
-    }  # fmt: skip
+        "image_id": "p1_4CH_ED",
+        "frame": 0,
+        "findings": ["pieces:lv_cavity"],
+    }
 
 
 # Other data than stills of CAMUS
@@ -416,8 +424,10 @@ def test_sunnybrooks_myocardium_at_es_is_not_drawn_rather_than_absent(tmp_path: 
         assert (phase["of"], phase["images"], phase["metrics"]["dice"]["mean"]) == ("ED", 4, 1)
     assert group(found, "lv_cavity")["images"] == 8
     assert {(row["structure"], row["images"], row["reason"]) for row in found["remarks"]} == {
-        ("right_ventricle", 8, NOT_DRAWN), ("myocardium", 4, NOT_DRAWN), ("epicardium", 4, NOT_DRAWN),
-    }  # fmt: skip
+        ("right_ventricle", 8, NOT_DRAWN),
+        ("myocardium", 4, NOT_DRAWN),
+        ("epicardium", 4, NOT_DRAWN),
+    }
     assert found["validity"]["reference"]["valid_share"] == 1
     assert figures(found, "ef_pct", "slice-summation")["mae"] == 0
 
@@ -525,9 +535,12 @@ def test_tables_keep_their_contract(judged: Evaluation, tmp_path: Path) -> None:
     found = write_evaluation(judged, tmp_path / "out")
     assert found == json.loads((tmp_path / "out" / "evaluation.json").read_text()) == summary(judged)
     columns = {
-        "images": IMAGE_COLUMNS, "patients": PATIENT_COLUMNS, "validity": VALIDITY_COLUMNS,
-        "summary": SUMMARY_COLUMNS, "agreement": AGREEMENT_COLUMNS,
-    }  # fmt: skip
+        "images": IMAGE_COLUMNS,
+        "patients": PATIENT_COLUMNS,
+        "validity": VALIDITY_COLUMNS,
+        "summary": SUMMARY_COLUMNS,
+        "agreement": AGREEMENT_COLUMNS,
+    }
     tables = {name: table(tmp_path / "out" / f"{name}.csv") for name in columns}
     for name, rows in tables.items():
         assert tuple(rows[0]) == columns[name]

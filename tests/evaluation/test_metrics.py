@@ -200,11 +200,9 @@ def scored(
 ) -> dict[str, Score]:
     labels = ACDC_LABELS if volume else CAMUS_LABELS
     return {
-        name: score(
-            predicted, reference, structure=name, values=values, spacing=spacing, volume=volume
-        )
+        name: score(predicted, reference, structure=name, values=values, spacing=spacing, volume=volume)
         for name, values in structure_values(labels).items()
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture

@@ -24,9 +24,7 @@ def test_area_of_mask_outline_and_formula(row_px: float, col_px: float) -> None:
     assert fill_polygon(outline, (50, 60)).sum() == pytest.approx(exact, rel=0.02)
 
 
-@given(
-    radius=st.floats(4, 15), row=st.floats(16, 20), col=st.floats(16, 20), half_steps=st.booleans()
-)  # fmt: skip
+@given(radius=st.floats(4, 15), row=st.floats(16, 20), col=st.floats(16, 20), half_steps=st.booleans())
 def test_the_mask_s_area_is_the_outline_s_even_on_the_pixel_grid(
     radius: float, row: float, col: float, half_steps: bool
 ) -> None:

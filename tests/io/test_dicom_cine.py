@@ -43,8 +43,10 @@ def series(folder: Path) -> CineSeries:
 def test_slices_go_along_the_normal_and_phases_along_time(folder: Path) -> None:
     found = series(folder)
     assert [[number_of(path) for path in of_slice] for of_slice in found.files] == [
-        [9, 10, 11, 12], [5, 6, 7, 8], [1, 2, 3, 4],
-    ]  # fmt: skip
+        [9, 10, 11, 12],
+        [5, 6, 7, 8],
+        [1, 2, 3, 4],
+    ]
     assert (found.phases, found.shape) == (4, (6, 5))
     assert (found.spacing.row_mm, found.spacing.col_mm, found.slice_spacing_mm) == (1.5, 1.2, 8.0)
     assert found.places()[folder / "6.dcm"] == (1, 1)
@@ -190,8 +192,13 @@ def test_a_truncated_file_is_noticed_with_its_pixels(folder: Path, keep: float) 
 
 def test_several_frames_in_one_file_are_refused(folder: Path) -> None:
     write_dicom(
-        folder / "7.dcm", numbered(7, (12, 5)), position_mm=np.array([10.0, 20, 30]) + 8 * NORMAL,
-        trigger_ms=100, instance=7, NumberOfFrames="2", Rows=6,
-    )  # fmt: skip
+        folder / "7.dcm",
+        numbered(7, (12, 5)),
+        position_mm=np.array([10.0, 20, 30]) + 8 * NORMAL,
+        trigger_ms=100,
+        instance=7,
+        NumberOfFrames="2",
+        Rows=6,
+    )
     with pytest.raises(ImageContentError, match=r"7\.dcm: \(2, 6, 5\) pixels"):
         series(folder).stack(2)

@@ -27,11 +27,14 @@ def files(tmp_path: Path) -> list[Path]:
     rng = np.random.default_rng(0)
     return [
         write_dicom(
-            tmp_path / f"{at}.dcm", rng.integers(0, 4000, SHAPE, dtype=np.uint16),
-            position_mm=at * 8 * NORMAL, trigger_ms=0, instance=at + 1,
+            tmp_path / f"{at}.dcm",
+            rng.integers(0, 4000, SHAPE, dtype=np.uint16),
+            position_mm=at * 8 * NORMAL,
+            trigger_ms=0,
+            instance=at + 1,
         )
         for at in range(2)
-    ]  # fmt: skip
+    ]
 
 
 def decoded(files: list[Path]) -> CineSeries:

@@ -92,21 +92,25 @@ LEFT_BEHIND: dict[str, tuple[str, Callable[[Path], bytes]]] = {
     "nrrd, within gzip": (".nrrd", lambda _: nrrd_with(gzip.compress(RAW + BEHIND))),
     "nrrd, another member": (".nrrd", lambda _: nrrd_with(gzip.compress(RAW) + gzip.compress(BEHIND))),
     "nrrd, skipped bytes": (
-        ".nrrd", lambda _: nrrd_with(BEHIND + RAW, encoding="raw", more=f"byte skip: {len(BEHIND)}\n"),
+        ".nrrd",
+        lambda _: nrrd_with(BEHIND + RAW, encoding="raw", more=f"byte skip: {len(BEHIND)}\n"),
     ),
     "nrrd, pixels at the end": (
-        ".nrrd", lambda _: nrrd_with(BEHIND + RAW, encoding="raw", more="byte skip: -1\n"),
+        ".nrrd",
+        lambda _: nrrd_with(BEHIND + RAW, encoding="raw", more="byte skip: -1\n"),
     ),
     "mha, raw": (".mha", lambda path: path.read_bytes() + BEHIND),
     "mha, compressed": (
         ".mha",
-        lambda path: path.read_bytes()
-        .replace(b"ElementDataFile", b"CompressedData = True\nElementDataFile")
-        .replace(RAW, zlib.compress(RAW) + BEHIND),
+        lambda path: (
+            path.read_bytes()
+            .replace(b"ElementDataFile", b"CompressedData = True\nElementDataFile")
+            .replace(RAW, zlib.compress(RAW) + BEHIND)
+        ),
     ),
     "nii": (".nii", lambda path: path.read_bytes() + BEHIND),
     "nii.gz": (".nii.gz", lambda path: path.read_bytes() + BEHIND),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", LEFT_BEHIND.values(), ids=LEFT_BEHIND)

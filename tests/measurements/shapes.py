@@ -158,9 +158,17 @@ def cine(
 ) -> MaskedImage:
     """Frames as one cine of patient p."""
     return MaskedImage(
-        f"p_{view}_cine", "p", view, Phase.CINE, np.stack(list(masks)), spacing, CAMUS_LABELS,
-        ed_frame=ed_frame, es_frame=es_frame, frame_rate_hz=frame_rate_hz,
-    )  # fmt: skip
+        f"p_{view}_cine",
+        "p",
+        view,
+        Phase.CINE,
+        np.stack(list(masks)),
+        spacing,
+        CAMUS_LABELS,
+        ed_frame=ed_frame,
+        es_frame=es_frame,
+        frame_rate_hz=frame_rate_hz,
+    )
 
 
 def beating(sizes: Iterable[float], *, spacing: Spacing = MM) -> list[NDArray[np.uint8]]:

@@ -82,9 +82,7 @@ def test_a_cavity_alone_is_no_epicardium() -> None:
     one_sided = compare_masks(whole[None], cavity[None], labels=CAMUS_LABELS, spacing=MM, stack=False)[-1]
     assert (one_sided.structure, one_sided.dice, one_sided.hd_mm) == ("epicardium", 0, None)
     neither = compare_masks(cavity[None], cavity[None], labels=CAMUS_LABELS, spacing=MM, stack=False)[-1]
-    assert (neither.dice, neither.reasons) == (
-        None, ("neither the first nor the second has the epicardium",)
-    )  # fmt: skip
+    assert (neither.dice, neither.reasons) == (None, ("neither the first nor the second has the epicardium",))
 
 
 def test_a_thicker_wall_moves_the_epicardium_only() -> None:

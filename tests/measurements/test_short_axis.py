@@ -25,9 +25,15 @@ def discs(radii_mm: list[float]) -> NDArray[np.uint8]:
 
 def stack(radii_mm: list[float], phase: Phase, slice_mm: float | None = 8.0) -> MaskedImage:
     return MaskedImage(
-        f"p_SAX_{phase}", "p", View.SAX, phase, discs(radii_mm), SPACING, CAMUS_LABELS,
+        f"p_SAX_{phase}",
+        "p",
+        View.SAX,
+        phase,
+        discs(radii_mm),
+        SPACING,
+        CAMUS_LABELS,
         slice_spacing_mm=slice_mm,
-    )  # fmt: skip
+    )
 
 
 def row_of(*stacks: MaskedImage) -> PatientRow:

@@ -21,11 +21,20 @@ def geometry(length_mm: float, width_mm: float, *, calibrated: bool = True) -> L
     """A cylinder: 20 equal diameters."""
     nothing = np.zeros((4, 2))
     return LVGeometry(
-        contour_px=nothing, annulus_px=nothing[:2], apex_px=nothing[0], area_mm2=length_mm * width_mm,
-        length_mm=length_mm, diameters_mm=np.full(20, width_mm), discs_px=np.zeros((20, 2, 2)),
-        annulus_tilt_deg=0.0, annulus_from_shape=False, touches_border=False, fragment_count=0,
-        fragment_share=0.0, calibrated=calibrated,
-    )  # fmt: skip
+        contour_px=nothing,
+        annulus_px=nothing[:2],
+        apex_px=nothing[0],
+        area_mm2=length_mm * width_mm,
+        length_mm=length_mm,
+        diameters_mm=np.full(20, width_mm),
+        discs_px=np.zeros((20, 2, 2)),
+        annulus_tilt_deg=0.0,
+        annulus_from_shape=False,
+        touches_border=False,
+        fragment_count=0,
+        fragment_share=0.0,
+        calibrated=calibrated,
+    )
 
 
 def cycle(view: View, ed: LVGeometry, es: LVGeometry) -> Cycle:

@@ -209,9 +209,10 @@ def test_two_beats_are_two_and_their_mean() -> None:
     study = measure_study([cine(beating([*wave, *wave]), frame_rate_hz=9.0)])
     assert len(study.beats["p_A4C_cine"]) == 2
     beats = [
-        b for b in study.beat_rows
+        b
+        for b in study.beat_rows
         if (b.method, b.convention) == (Method.SINGLE_PLANE_A4C, Convention.GUIDELINE)
-    ]  # fmt: skip
+    ]
     found = row(study, Method.SINGLE_PLANE_A4C)
     assert [beat.beat for beat in beats] == [1, 2]
     assert found.edv_ml == pytest.approx(np.mean([beat.edv_ml for beat in beats]))
@@ -231,9 +232,16 @@ def test_masks_are_three_axes() -> None:
 
 images = st.builds(
     lambda view, phase, shape, seed, spacing, named, problem: MaskedImage(
-        f"i{seed}", "p", view, phase,
+        f"i{seed}",
+        "p",
+        view,
+        phase,
         np.random.default_rng(seed).integers(0, 3, size=shape).astype(np.uint8).clip(0, seed % 3),
-        spacing, CAMUS_LABELS, ed_frame=named, es_frame=named and named + 1, problem=problem,
+        spacing,
+        CAMUS_LABELS,
+        ed_frame=named,
+        es_frame=named and named + 1,
+        problem=problem,
     ),
     st.sampled_from(View),
     st.sampled_from(Phase),
@@ -242,7 +250,7 @@ images = st.builds(
     st.sampled_from((None, Spacing(row_mm=0.3, col_mm=1.2))),
     st.sampled_from((None, 1, 4)),
     st.sampled_from(("", "torn")),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=80)

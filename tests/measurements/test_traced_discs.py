@@ -15,16 +15,21 @@ HALF_ELLIPSOID = np.sqrt(1 - MIDDLES**2)
 
 
 @given(
-    diameter=st.floats(10, 60), length=st.floats(20, 100), narrower=st.floats(0.3, 0.95),
-    shorter=st.floats(0.7, 1), scale=st.floats(0.1, 10),
-)  # fmt: skip
+    diameter=st.floats(10, 60),
+    length=st.floats(20, 100),
+    narrower=st.floats(0.3, 0.95),
+    shorter=st.floats(0.7, 1),
+    scale=st.floats(0.1, 10),
+)
 def test_half_ellipsoids_at_any_scale(
     diameter: float, length: float, narrower: float, shorter: float, scale: float
 ) -> None:
     found = traced_ef_pct(
-        scale * diameter * HALF_ELLIPSOID, scale * diameter * narrower * HALF_ELLIPSOID,
-        ed_length=scale * length, es_length=scale * length * shorter,
-    )  # fmt: skip
+        scale * diameter * HALF_ELLIPSOID,
+        scale * diameter * narrower * HALF_ELLIPSOID,
+        ed_length=scale * length,
+        es_length=scale * length * shorter,
+    )
     assert found == pytest.approx(100 * (1 - narrower**2 * shorter), abs=1e-6)
 
 

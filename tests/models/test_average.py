@@ -18,9 +18,16 @@ ARGUMENTS = {"out_channels": 4, "widths": [4, 6, 8]}
 def model(folder: Path, *, seed: int, version: str, recipe: str = "camus") -> Path:
     torch.manual_seed(seed)
     card = ModelCard(
-        "tiny", version, "unet", ARGUMENTS, recipe, trained_on=f"noise {seed}", licence="none",
-        settings={"images": seed}, metrics={"noise": 1},
-    )  # fmt: skip
+        "tiny",
+        version,
+        "unet",
+        ARGUMENTS,
+        recipe,
+        trained_on=f"noise {seed}",
+        licence="none",
+        settings={"images": seed},
+        metrics={"noise": 1},
+    )
     save_model(build("unet", ARGUMENTS), card, folder=folder)
     return folder
 

@@ -21,9 +21,14 @@ ARGUMENTS = {"out_channels": 4, "widths": [4, 6, 8]}
 
 def card(**changes: Any) -> ModelCard:
     known: dict[str, Any] = {
-        "name": "tiny", "version": "0", "network": "unet", "arguments": ARGUMENTS, "recipe": "camus",
-        "trained_on": "nothing", "licence": "none",
-    }  # fmt: skip
+        "name": "tiny",
+        "version": "0",
+        "network": "unet",
+        "arguments": ARGUMENTS,
+        "recipe": "camus",
+        "trained_on": "nothing",
+        "licence": "none",
+    }
     return ModelCard(**{**known, **changes})
 
 

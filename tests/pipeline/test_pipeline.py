@@ -65,9 +65,14 @@ def infer(
 ) -> Summary:
     seen: list[tuple[int, int]] = []
     found = infer_folder(
-        folder, predictor, out=out, resume=resume, overlays=overlays, html=html,
+        folder,
+        predictor,
+        out=out,
+        resume=resume,
+        overlays=overlays,
+        html=html,
         on_progress=lambda done, total: seen.append((done, total)),
-    )  # fmt: skip
+    )
     assert seen == [(done, found.images) for done in range(1, found.images + 1)]
     return found
 

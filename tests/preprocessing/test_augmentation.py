@@ -7,9 +7,14 @@ import torch
 from cardiolabel.preprocessing.augmentation import AUGMENTATIONS, Augmentation
 
 PLAIN_GREY = {
-    "gamma": (1.0, 1.0), "gain": (1.0, 1.0), "attenuation": 0.0, "noise": 0.0, "speckle": 0.0,
-    "blur_share": 0.0, "shadow_share": 0.0,
-}  # fmt: skip
+    "gamma": (1.0, 1.0),
+    "gain": (1.0, 1.0),
+    "attenuation": 0.0,
+    "noise": 0.0,
+    "speckle": 0.0,
+    "blur_share": 0.0,
+    "shadow_share": 0.0,
+}
 STILL = {"rotation_deg": 0.0, "scale": (1.0, 1.0), "stretch": 0.0, "shift": 0.0, "mirror_share": 0.0}
 
 

@@ -12,9 +12,14 @@ from cardiolabel.preprocessing.landmark_warp import warp_landmarks
 SIDE = 96
 POINTS = torch.tensor([[60.0, 30], [45, 28], [32, 33], [22, 45], [34, 58], [46, 63], [58, 64]])
 PLAIN_GREY = {
-    "gamma": (1.0, 1.0), "gain": (1.0, 1.0), "attenuation": 0.0, "noise": 0.0, "speckle": 0.0,
-    "blur_share": 0.0, "shadow_share": 0.0,
-}  # fmt: skip
+    "gamma": (1.0, 1.0),
+    "gain": (1.0, 1.0),
+    "attenuation": 0.0,
+    "noise": 0.0,
+    "speckle": 0.0,
+    "blur_share": 0.0,
+    "shadow_share": 0.0,
+}
 
 
 def dots(points: torch.Tensor) -> torch.Tensor:

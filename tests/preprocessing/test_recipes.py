@@ -149,9 +149,11 @@ def test_a_lone_bright_pixel_does_not_overflow() -> None:
 
 @settings(max_examples=25)
 @given(
-    rows=st.integers(1, 40), cols=st.integers(1, 40), frames=st.integers(1, 3),
+    rows=st.integers(1, 40),
+    cols=st.integers(1, 40),
+    frames=st.integers(1, 3),
     spacing=st.one_of(st.none(), st.builds(Spacing, row_mm=st.floats(0.01, 20), col_mm=st.floats(0.01, 20))),
-)  # fmt: skip
+)
 def test_any_size_goes_in_and_comes_back(rows: int, cols: int, frames: int, spacing: Spacing | None) -> None:
     rng = np.random.default_rng(rows * 100 + cols)
     clip = Clip(rng.integers(0, 255, size=(frames, rows, cols)).astype(np.uint8), spacing)

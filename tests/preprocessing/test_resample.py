@@ -12,15 +12,25 @@ from cardiolabel.preprocessing.resample import Axis, resample
 
 @settings(max_examples=150, deadline=None)
 @given(
-    seed=st.integers(0, 999), side=st.integers(4, 24), rows=st.integers(1, 50), cols=st.integers(1, 50),
+    seed=st.integers(0, 999),
+    side=st.integers(4, 24),
+    rows=st.integers(1, 50),
+    cols=st.integers(1, 50),
     inner=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     at=st.tuples(st.integers(-9, 9), st.integers(-9, 9)),
-    cut=st.tuples(*[st.floats(0, 1)] * 4), reverse=st.booleans(),
-)  # fmt: skip
+    cut=st.tuples(*[st.floats(0, 1)] * 4),
+    reverse=st.booleans(),
+)
 def test_a_part_equals_that_part_of_the_whole_resampled_image(
-    seed: int, side: int, rows: int, cols: int, inner: tuple[int, int], at: tuple[int, int],
-    cut: tuple[float, ...], reverse: bool,
-) -> None:  # fmt: skip
+    seed: int,
+    side: int,
+    rows: int,
+    cols: int,
+    inner: tuple[int, int],
+    at: tuple[int, int],
+    cut: tuple[float, ...],
+    reverse: bool,
+) -> None:
     planes = torch.rand(3, side, side, generator=torch.Generator().manual_seed(seed))
     edges = [-at[1], at[1] + inner[1] - side, -at[0], at[0] + inner[0] - side]
     if at[0] >= side or at[1] >= side or at[0] + inner[0] <= 0 or at[1] + inner[1] <= 0:

@@ -274,10 +274,13 @@ def test_the_manifest_s_ids_are_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "label",
     [
-        "Patient 1_4CH_ED.nii.gz", "Patient 1_4CH_ED.nrrd", "Patient 1_4CH_ED.seg.nrrd",
-        "Patient 1_4CH_ED.NII.GZ", "Patient 1_4CH_ED.mha",
+        "Patient 1_4CH_ED.nii.gz",
+        "Patient 1_4CH_ED.nrrd",
+        "Patient 1_4CH_ED.seg.nrrd",
+        "Patient 1_4CH_ED.NII.GZ",
+        "Patient 1_4CH_ED.mha",
     ],
-)  # fmt: skip
+)
 def test_a_label_called_as_its_image_belongs_to_it(tmp_path: Path, label: str) -> None:
     put(tmp_path, "Patient 1_4CH_ED.nii.gz", "Patient_1_4CH_ED.nii.gz", f"labels/final/{label}")
     assert masks(tmp_path) == {"Patient 1_4CH_ED.nii.gz": label}

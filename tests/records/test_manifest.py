@@ -329,8 +329,14 @@ PATIENTS = st.sets(st.text("abcdefgh0123", min_size=1, max_size=4), min_size=1, 
 
 @given(PATIENTS, st.integers(0, 20), st.integers(), st.randoms(use_true_random=False))
 def test_the_split_keeps_patients_whole(patients: set[str], holdout: int, seed: int, random) -> None:  # type: ignore[no-untyped-def]
-    records = named(*[f"{name}_{view}_{phase}.nii" for name in sorted(patients) for view in ("2CH", "4CH")
-                      for phase in ("ED", "ES")])  # fmt: skip
+    records = named(
+        *[
+            f"{name}_{view}_{phase}.nii"
+            for name in sorted(patients)
+            for view in ("2CH", "4CH")
+            for phase in ("ED", "ES")
+        ]
+    )
     holdout = min(holdout, len(patients))
     kept, aside = manifest.split_by_patient(records, holdout=holdout, seed=seed)
     assert len({item.patient for item in aside}) == holdout

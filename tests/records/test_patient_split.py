@@ -16,12 +16,17 @@ from cardiolabel.records.patient_split import Split, draw, frozen
 def records(patients: int, held_back: int = 0) -> list[Record]:
     return [
         Record(
-            f"p{number}_{phase}", f"p{number}", View.A4C, phase, "camus", Path(f"p{number}_{phase}.nii.gz"),
+            f"p{number}_{phase}",
+            f"p{number}",
+            View.A4C,
+            phase,
+            "camus",
+            Path(f"p{number}_{phase}.nii.gz"),
             split=("VAL" if number % 2 else "TEST") if number < held_back else "TRAIN",
         )
         for number in range(patients)
         for phase in (Phase.ED, Phase.ES)
-    ]  # fmt: skip
+    ]
 
 
 @given(

@@ -35,11 +35,19 @@ def measured(found: PhantomStudy, *, cine: bool, spacing: Spacing | None = SPACI
     kept = [image for image in found.images if (image.phase is Phase.CINE) is cine]
     images = [
         MaskedImage(
-            image.image_id, "phantom", image.view, image.phase, image.masks, spacing, CAMUS_LABELS,
-            ed_frame=image.ed_frame, es_frame=image.es_frame, frame_rate_hz=image.clip.frame_rate_hz,
+            image.image_id,
+            "phantom",
+            image.view,
+            image.phase,
+            image.masks,
+            spacing,
+            CAMUS_LABELS,
+            ed_frame=image.ed_frame,
+            es_frame=image.es_frame,
+            frame_rate_hz=image.clip.frame_rate_hz,
         )
         for image in kept
-    ]  # fmt: skip
+    ]
     clips = {image.image_id: replace(image.clip, spacing=spacing) for image in kept}
     return Reported(measure_study(images), clips, dict.fromkeys(clips, "final"))
 

@@ -20,9 +20,15 @@ def pairs(count: int, *, names: tuple[str, str] = ("anna", "ben"), sd: float = 5
     second = rng.uniform(25, 70, count)
     first = second + rng.normal(1, sd, count)
     return PairedValues(
-        first, second, names, tuple(f"case{number:02d}" for number in range(count)),
-        "EF, biplane, guideline", "%", "EF points", "patients",
-    )  # fmt: skip
+        first,
+        second,
+        names,
+        tuple(f"case{number:02d}" for number in range(count)),
+        "EF, biplane, guideline",
+        "%",
+        "EF points",
+        "patients",
+    )
 
 
 @pytest.fixture

@@ -23,9 +23,15 @@ SPACING = Spacing(row_mm=0.5, col_mm=1.0)
 def masked(masks: NDArray[np.uint8], view: View = View.A4C, phase: Phase = Phase.ED) -> MaskedImage:
     stack = view is View.SAX
     return MaskedImage(
-        "image", "p", view, phase, masks, SPACING, ACDC_LABELS if stack else CAMUS_LABELS,
+        "image",
+        "p",
+        view,
+        phase,
+        masks,
+        SPACING,
+        ACDC_LABELS if stack else CAMUS_LABELS,
         slice_spacing_mm=8.0 if stack else None,
-    )  # fmt: skip
+    )
 
 
 def square(low: int, high: int, *, frames: int = 1, value: int = 1) -> NDArray[np.uint8]:
@@ -83,8 +89,9 @@ def test_a_cine_shows_ed_and_es_of_its_first_beat() -> None:
     assert shown_frames(cine, measure_study([cine])) == {0: "ED, frame 0", 3: "ES, frame 3"}
     unknown = masked(masks[1:5], view=View.UNKNOWN, phase=Phase.CINE)
     assert shown_frames(unknown, measure_study([unknown])) == {
-        0: "largest cavity, frame 0", 2: "smallest cavity, frame 2",
-    }  # fmt: skip
+        0: "largest cavity, frame 0",
+        2: "smallest cavity, frame 2",
+    }
     empty = masked(square(0, 0, frames=3), phase=Phase.CINE)
     assert shown_frames(empty, measure_study([empty])) == {0: "frame 0"}
 

@@ -24,9 +24,13 @@ MODEL = {"name": "camus", "version": "2.2.0", "sha256": "0123456789abcdef" * 4, 
 EVIL = "<script>alert('x')</script>&\""
 ROW = PatientRow("p1", Method.BIPLANE, Convention.GUIDELINE, edv_ml=100.0, esv_ml=45.0, ef_pct=55.0)
 SUMMARY = FolderSummary(
-    folder="heart", model=MODEL, made=datetime(2026, 5, 4, 3, 2, tzinfo=UTC), images=4,
-    patients=[PatientSummary(ROW)], problems=[],
-)  # fmt: skip
+    folder="heart",
+    model=MODEL,
+    made=datetime(2026, 5, 4, 3, 2, tzinfo=UTC),
+    images=4,
+    patients=[PatientSummary(ROW)],
+    problems=[],
+)
 VOID = {"meta", "img", "rect", "line"}
 
 
@@ -88,9 +92,12 @@ def test_the_page_says_what_was_run_and_on_what() -> None:
 def test_nothing_of_a_file_becomes_markup() -> None:
     row = replace(ROW, patient=EVIL, reason=EVIL, ef_pct=None)
     found = replace(
-        SUMMARY, folder=EVIL, model=dict.fromkeys(MODEL, EVIL), problems=[(EVIL, EVIL)],
+        SUMMARY,
+        folder=EVIL,
+        model=dict.fromkeys(MODEL, EVIL),
+        problems=[(EVIL, EVIL)],
         patients=[PatientSummary(row, overlays=(EVIL,))],
-    )  # fmt: skip
+    )
     text = page(found)
     reader = read(text)
     assert "<script" not in text
@@ -189,8 +196,10 @@ def test_bars_are_as_high_as_patients_are_many() -> None:
     bars = re.findall(r'height="([\d.]+)" fill="[^"]+"><title>(\d+ to \d+) %: (\d+)', svg)
     assert len(bars) == 20
     assert {edges: (float(high), int(count)) for high, edges, count in bars if count != "0"} == {
-        "0 to 5": (63.3, 1), "50 to 55": (190.0, 3), "95 to 100": (63.3, 1),
-    }  # fmt: skip
+        "0 to 5": (63.3, 1),
+        "50 to 55": (190.0, 3),
+        "95 to 100": (63.3, 1),
+    }
 
 
 def test_ten_thousand_images_make_a_page_under_5_mb() -> None:
@@ -198,11 +207,12 @@ def test_ten_thousand_images_make_a_page_under_5_mb() -> None:
     reference = Reference(Source.MANIFEST, 50.0, Convention.CAMUS, 47.5)
     patients = [
         PatientSummary(
-            replace(row, patient=f"patient{number:05d}"), reference,
+            replace(row, patient=f"patient{number:05d}"),
+            reference,
             tuple(f"patient{number:05d}_{view}CH_{phase}" for view in "24" for phase in ("ED", "ES")),
         )
         for number in range(2500)
-    ]  # fmt: skip
+    ]
     pieces = list(summary_page(replace(SUMMARY, patients=patients)))
     assert sum(map(len, pieces)) < 5_000_000
     assert max(map(len, pieces)) < 10_000  # written row by row

@@ -76,9 +76,13 @@ def test_what_was_not_measured_is_empty_with_a_reason(tmp_path: Path) -> None:
 
 def test_flags_are_joined_by_semicolons_and_text_is_quoted() -> None:
     row = PatientRow(
-        "a, b", Method.BIPLANE, Convention.CAMUS, ef_pct=1 / 3,
-        quality=(Flag.FRAGMENTS, Flag.UNUSUAL_EF), reason='says "no"',
-    )  # fmt: skip
+        "a, b",
+        Method.BIPLANE,
+        Convention.CAMUS,
+        ef_pct=1 / 3,
+        quality=(Flag.FRAGMENTS, Flag.UNUSUAL_EF),
+        reason='says "no"',
+    )
     found = cells(row, PATIENT_COLUMNS)
     assert tuple(found) == PATIENT_COLUMNS
     assert (found["quality"], found["ef_pct"], found["edv_ml"]) == ("fragments;unusual_ef", 0.3333, None)

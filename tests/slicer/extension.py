@@ -106,9 +106,11 @@ def _stand_in_for_slicer() -> None:
     sys.modules |= {"qt": qt(), "ctk": qt()}
     module = ModuleType("slicer.ScriptedLoadableModule")
     vars(module).update(
-        ScriptedLoadableModule=object, ScriptedLoadableModuleTest=object,
-        ScriptedLoadableModuleWidget=_ModuleWidget, ScriptedLoadableModuleLogic=_ModuleLogic,
-    )  # fmt: skip
+        ScriptedLoadableModule=object,
+        ScriptedLoadableModuleTest=object,
+        ScriptedLoadableModuleWidget=_ModuleWidget,
+        ScriptedLoadableModuleLogic=_ModuleLogic,
+    )
     sys.modules["slicer.ScriptedLoadableModule"] = module
     words = ModuleType("slicer.i18n")
     vars(words).update(tr=lambda text: text, translate=lambda context, text: text)

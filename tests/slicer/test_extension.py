@@ -195,8 +195,10 @@ def test_a_slice_view_shows_the_segments_on_the_image(walk: Walk, tmp_path: Path
     image, names = walk.shown("local")[image_id]["path"], ",".join(labels_of(image_id).as_dict())
     drawn = subprocess.run(
         [PYTHON, Path(__file__).with_name("views.py"), image, mask, names, "0", picture],
-        capture_output=True, timeout=WALK_S, env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
-    )  # fmt: skip
+        capture_output=True,
+        timeout=WALK_S,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+    )
     if drawn.returncode < 0:
         pytest.skip("VTK cannot draw off screen on this machine")
     assert drawn.returncode == 0, drawn.stderr[-3000:]

@@ -74,9 +74,12 @@ class Walkthrough:
         widget.info["trainers"]["camus"]["config"]["epochs"] = 1
         widget.onTraining()
         return {
-            "progress": progress, "stopped": stopped[-1:], "ended": self._watched()[-1:],
-            "dialogs": self._dialogs(), "accuracy": widget.ui.accuracyProgressBar.value,
-        }  # fmt: skip
+            "progress": progress,
+            "stopped": stopped[-1:],
+            "ended": self._watched()[-1:],
+            "dialogs": self._dialogs(),
+            "accuracy": widget.ui.accuracyProgressBar.value,
+        }
 
     def _watched(self, *, until_moving: bool = False) -> list[list[Any]]:
         """What the progress bar shows, as the extension's timer would see it, until training has ended."""
@@ -104,12 +107,17 @@ class Walkthrough:
             segment = segments.GetSegment(segment_id)
             colors[segment.GetName()] = [round(value, 3) for value in segment.GetColor()]
         return {
-            "id": sample["id"], "path": sample["path"], "name": sample["name"], "volume": volume.GetName(),
-            "size": volume.GetImageData().GetDimensions(), "spacing": volume.GetSpacing(),
-            "mean": float(slicer.util.arrayFromVolume(volume).mean()), "colors": colors,
+            "id": sample["id"],
+            "path": sample["path"],
+            "name": sample["name"],
+            "volume": volume.GetName(),
+            "size": volume.GetImageData().GetDimensions(),
+            "spacing": volume.GetSpacing(),
+            "mean": float(slicer.util.arrayFromVolume(volume).mean()),
+            "colors": colors,
             "voxels": {name: int(mask.sum()) for name, mask in self._masks().items()},
             "dialogs": self._dialogs(),
-        }  # fmt: skip
+        }
 
     def _masks(self) -> dict[str, np.ndarray]:
         """Every segment by its name, in the volume's voxels, shape (slices, rows, columns)."""
@@ -139,9 +147,13 @@ class Walkthrough:
         editor.SetCurrentSegmentID("lv_cavity")
         editor.SaveStateForUndo()
         editor.ModifySegmentByLabelmap(
-            self.widget._segmentNode, "lv_cavity", _labelmap(removed, volume),
-            slicer.vtkSlicerSegmentEditorLogic.ModificationModeRemove, False, False,
-        )  # fmt: skip
+            self.widget._segmentNode,
+            "lv_cavity",
+            _labelmap(removed, volume),
+            slicer.vtkSlicerSegmentEditorLogic.ModificationModeRemove,
+            False,
+            False,
+        )
         for step in (lambda: None, editor.Undo, editor.Redo):
             step()
             counts.append(int(self._masks()["lv_cavity"].sum()))
@@ -150,9 +162,10 @@ class Walkthrough:
         smoothed = _smoothed(masks["lv_cavity"], volume.GetSpacing())
         alone = [_smoothed(one[None], volume.GetSpacing())[0] for one in masks["lv_cavity"]]
         return {
-            "edited": counts, "removed": int(removed.sum()),
+            "edited": counts,
+            "removed": int(removed.sum()),
             "smoothed_across": int((smoothed != np.stack(alone)).sum()),
-        }  # fmt: skip
+        }
 
     def _dialogs(self) -> list[tuple[str, str]]:
         """Dialogs but those that ask whether to go on, since the last call."""

@@ -17,10 +17,22 @@ class Widget:
 
     def __init__(self, *arguments: Any) -> None:
         self.__dict__.update(
-            items=[], slots=[], cells={}, currentIndex=-1, checked=False, value=0, toolTip="", enabled=True,
-            placeModeEnabled=False, collapsed=False, currentPath="", rowCount=0, arguments=arguments,
-            typed="", blocked=False,
-        )  # fmt: skip
+            items=[],
+            slots=[],
+            cells={},
+            currentIndex=-1,
+            checked=False,
+            value=0,
+            toolTip="",
+            enabled=True,
+            placeModeEnabled=False,
+            collapsed=False,
+            currentPath="",
+            rowCount=0,
+            arguments=arguments,
+            typed="",
+            blocked=False,
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -179,7 +191,12 @@ def qt() -> ModuleType:
     """A module ``qt`` of these stand-ins; it serves as ``ctk`` as well."""
     module = ModuleType("qt")
     vars(module).update(
-        Qt=_Constants, QApplication=Widget(), QSettings=Settings, QCheckBox=CheckBox, QDialog=Widget,
-        SIGNAL=str, __getattr__=lambda name: Widget,
-    )  # fmt: skip
+        Qt=_Constants,
+        QApplication=Widget(),
+        QSettings=Settings,
+        QCheckBox=CheckBox,
+        QDialog=Widget,
+        SIGNAL=str,
+        __getattr__=lambda name: Widget,
+    )
     return module

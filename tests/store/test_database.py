@@ -97,10 +97,18 @@ def test_records_of_another_version_are_refused(database: Database, tmp_path: Pa
 @pytest.mark.parametrize(
     "url",
     [
-        "", "x", "/srv/x.sqlite", "sqlite://", "sqlite:///:memory:", "mysql://u@h/n", "oracle://u@h/n", "http://h/n",
-        "postgresql://h:port/n", "sqlite:///",
+        "",
+        "x",
+        "/srv/x.sqlite",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "mysql://u@h/n",
+        "oracle://u@h/n",
+        "http://h/n",
+        "postgresql://h:port/n",
+        "sqlite:///",
     ],
-)  # fmt: skip
+)
 def test_a_url_that_is_none_of_a_database(url: str) -> None:
     with pytest.raises(StoreError, match=r"expected sqlite:///FILE or postgresql://USER@HOST/NAME"):
         Database(url)

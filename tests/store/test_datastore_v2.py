@@ -59,11 +59,14 @@ def test_notes_authors_and_times_are_taken_over(folder: Folder) -> None:
         "final": label(ONE, client_id="ann", label_info=[{"name": "lv", "idx": 1}]),
         "original": label(ONE, params={"a": 1}),
     }
-    write(folder, {
-        ONE: image(ONE, labels, strategy={"first": {"ts": 1, "client_id": "x"}}),
-        OTHER: image(OTHER, {"final": label(OTHER)}),
-        THIRD: image(THIRD),
-    })  # fmt: skip
+    write(
+        folder,
+        {
+            ONE: image(ONE, labels, strategy={"first": {"ts": 1, "client_id": "x"}}),
+            OTHER: image(OTHER, {"final": label(OTHER)}),
+            THIRD: image(THIRD),
+        },
+    )
     store = folder.open()
     assert store.counted() == (8, {"final": 2, "original": 1})
     assert store.image_info(ONE) == {"strategy": {"first": {"ts": 1, "client_id": "x"}}}
@@ -100,10 +103,13 @@ def test_one_that_appears_later_changes_no_version_that_is_known(folder: Folder)
     saved = save(store, ONE, "mine", "ann", info={"n": 1})
     folder.close()
     folder.drop(OTHER, "theirs")
-    write(folder, {
-        ONE: image(ONE, {"final": label(ONE)}),
-        OTHER: image(OTHER, {"final": label(OTHER, client_id="bob")}),
-    })  # fmt: skip
+    write(
+        folder,
+        {
+            ONE: image(ONE, {"final": label(ONE)}),
+            OTHER: image(OTHER, {"final": label(OTHER, client_id="bob")}),
+        },
+    )
     store = folder.open()
     assert store.history(ONE, "final") == [saved] and texts(store, ONE) == ["mine"]
     assert [one.author for one in store.history(OTHER, "final")] == ["bob"]
@@ -113,12 +119,15 @@ def test_what_is_not_there_is_left_out_and_counted(folder: Folder, caplog: pytes
     folder.drop(ONE, "mine")
     folder.drop(OTHER, "mine")
     (folder.path / "labels" / "final" / f"{OTHER}.nii.gz").rename(folder.path / f"labels/final/{OTHER}.nii")
-    write(folder, {
-        ONE: image(ONE, {"final": label(ONE), "gone": label(ONE), "../up": label(ONE)}),
-        OTHER: image(OTHER, {"final": label(OTHER, ".nii")}),
-        "nobody": image("nobody", {"final": label("nobody")}),
-        "../evil": image("../evil", {"final": label("../evil")}),
-    })  # fmt: skip
+    write(
+        folder,
+        {
+            ONE: image(ONE, {"final": label(ONE), "gone": label(ONE), "../up": label(ONE)}),
+            OTHER: image(OTHER, {"final": label(OTHER, ".nii")}),
+            "nobody": image("nobody", {"final": label("nobody")}),
+            "../evil": image("../evil", {"final": label("../evil")}),
+        },
+    )
     with caplog.at_level("INFO"):
         store = folder.open()
     assert store.counted() == (8, {"final": 1})
@@ -129,14 +138,26 @@ def test_what_is_not_there_is_left_out_and_counted(folder: Folder, caplog: pytes
 @pytest.mark.parametrize(
     "content",
     [
-        "", "{", "[]", "null", "1", '"x"', "{}", '{"objects": []}', '{"objects": null}',
+        "",
+        "{",
+        "[]",
+        "null",
+        "1",
+        '"x"',
+        "{}",
+        '{"objects": []}',
+        '{"objects": null}',
         '{"objects": {"a": 1}}',
-        '{"objects": {"a": {}}}', '{"objects": {"a": {"image": {}, "labels": [1]}}}',
-        '{"objects": {"a": {"image": [], "labels": {}}}}', '{"objects": {"a": {"image": {"info": 1}}}}',
-        '{"objects": {"a": {"image": {}, "labels": {"final": 1}}}}', "[" * 100_000, '{"objects": "\ud800"}',
+        '{"objects": {"a": {}}}',
+        '{"objects": {"a": {"image": {}, "labels": [1]}}}',
+        '{"objects": {"a": {"image": [], "labels": {}}}}',
+        '{"objects": {"a": {"image": {"info": 1}}}}',
+        '{"objects": {"a": {"image": {}, "labels": {"final": 1}}}}',
+        "[" * 100_000,
+        '{"objects": "\ud800"}',
     ],
     ids=lambda content: content[:40],
-)  # fmt: skip
+)
 def test_what_cannot_be_understood_is_named_and_nothing_is_taken(plain_folder: Folder, content: str) -> None:
     plain_folder.drop(ONE, "mine")
     path = plain_folder.path / datastore_v2.NAME

@@ -76,9 +76,13 @@ def over_quota(store: Store, patched: pytest.MonkeyPatch) -> Callable[[Path], ob
 
 
 FAILURES = (
-    write_fails, copy_fails, sync_of_the_archive_fails, sync_of_the_staged_file_fails, no_folder_can_be_made,
+    write_fails,
+    copy_fails,
+    sync_of_the_archive_fails,
+    sync_of_the_staged_file_fails,
+    no_folder_can_be_made,
     over_quota,
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("failing", FAILURES)

@@ -15,10 +15,37 @@ from .folders import Folder, image_ids, save, text_of
 ONE = image_ids(1)[0]
 GOOD = ("a", "0", "p1_4CH_ED", "A.b-c_d", "x..y", "a" * 248, "final", "CON")
 BAD = (
-    "", ".", "..", ".a", "-a", "_a", "a/b", "../a", "a/../b", "/a", "a\\b", "C:\\a", "a\0b", "a\n", "\na",
-    "a b", "a%2fb", "a%00", "~a", "$a", "a*", "a?", "a'", 'a"', "ä", "a\u0301", "\u202ea", "a\u2215b",
-    "a" * 249, "a" * 100_000,
-)  # fmt: skip
+    "",
+    ".",
+    "..",
+    ".a",
+    "-a",
+    "_a",
+    "a/b",
+    "../a",
+    "a/../b",
+    "/a",
+    "a\\b",
+    "C:\\a",
+    "a\0b",
+    "a\n",
+    "\na",
+    "a b",
+    "a%2fb",
+    "a%00",
+    "~a",
+    "$a",
+    "a*",
+    "a?",
+    "a'",
+    'a"',
+    "ä",
+    "a\u0301",
+    "\u202ea",
+    "a\u2215b",
+    "a" * 249,
+    "a" * 100_000,
+)
 
 
 @pytest.mark.parametrize("name", GOOD)

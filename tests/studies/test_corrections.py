@@ -211,8 +211,9 @@ def test_a_conflict_keeps_both_and_measures_what_is_current(
     assert version.origin is Origin.CONFLICT and version.ef_after is None
     assert np.array_equal(nifti.read_mask(file), smaller(truth(folder, ONE)))
     assert {(one.annotator, one.image_id) for one in corrections.readings()} == {
-        ("ann", ONE), *(("bob", image_id) for image_id in IMAGES)
-    }  # fmt: skip
+        ("ann", ONE),
+        *(("bob", image_id) for image_id in IMAGES),
+    }
 
 
 @pytest.mark.parametrize(

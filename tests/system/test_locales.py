@@ -41,8 +41,11 @@ def run(settings: dict[str, str], *arguments: object) -> subprocess.CompletedPro
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LC_")}
     done = subprocess.run(
         [sys.executable, "-m", "cardiolabel", *(os.fsencode(str(part)) for part in arguments)],
-        env={**environment, **settings}, capture_output=True, timeout=120, check=False,
-    )  # fmt: skip
+        env={**environment, **settings},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
     assert b"Traceback" not in done.stderr, done.stderr.decode(errors="replace")
     return done
 

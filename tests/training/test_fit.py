@@ -45,10 +45,14 @@ def run(
 ) -> tuple[torch.nn.Module, FitState]:
     torch.manual_seed(0)
     return fit(
-        build("unet", ARGUMENTS), training or discs(13, 15, 17, 19), selection,
-        recipe=recipe(steps, **changes), checkpoint=checkpoint, on_progress=on_progress,
+        build("unet", ARGUMENTS),
+        training or discs(13, 15, 17, 19),
+        selection,
+        recipe=recipe(steps, **changes),
+        checkpoint=checkpoint,
+        on_progress=on_progress,
         save_every_s=save_every_s,
-    )  # fmt: skip
+    )
 
 
 def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
@@ -72,11 +76,15 @@ def test_a_few_steps_lower_the_loss(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"loss": "dice"}, {"loss": "ce"}, {"optimizer": "sgd"}, {"optimizer": "sgd0.9"},
-        {"optimizer": "adam", "schedule": "step"}, {"schedule": "polynomial", "warmup": 0},
+        {"loss": "dice"},
+        {"loss": "ce"},
+        {"optimizer": "sgd"},
+        {"optimizer": "sgd0.9"},
+        {"optimizer": "adam", "schedule": "step"},
+        {"schedule": "polynomial", "warmup": 0},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_every_loss_optimizer_and_schedule_learns(tmp_path: Path, changes: dict[str, object]) -> None:
     seen: list[FitProgress] = []
     run(tmp_path / "fit.pt", 30, on_progress=seen.append, **changes)
@@ -132,9 +140,13 @@ def test_deep_supervision_trains(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = build("dynunet", {"out_channels": 2, "widths": (4, 8, 8, 8), "heads": 2})
     fit(
-        network, discs(13, 19), NOTHING, recipe=recipe(20), checkpoint=tmp_path / "fit.pt",
+        network,
+        discs(13, 19),
+        NOTHING,
+        recipe=recipe(20),
+        checkpoint=tmp_path / "fit.pt",
         on_progress=seen.append,
-    )  # fmt: skip
+    )
     assert seen[-1].loss < seen[0].loss
 
 

@@ -26,10 +26,20 @@ from cardiolabel.training.train import train
 from cardiolabel.training.training_recipe import TrainingRecipe
 
 RECIPE = TrainingRecipe(
-    name="tiny", source="test", input="landmarks", network="unet", arguments={"widths": [8, 16, 32, 32]},
-    size_px=64, images=480, batch=4, loss="dsnt", learning_rate=1e-2, augmentation="none", selection=0,
+    name="tiny",
+    source="test",
+    input="landmarks",
+    network="unet",
+    arguments={"widths": [8, 16, 32, 32]},
+    size_px=64,
+    images=480,
+    batch=4,
+    loss="dsnt",
+    learning_rate=1e-2,
+    augmentation="none",
+    selection=0,
     ema_decay=0.9,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +100,14 @@ def test_a_varied_training_is_finite_and_leaves_a_model_that_predicts_cavities(
 ) -> None:
     recipe = replace(RECIPE, images=240, augmentation="echo")
     done = train(
-        recipe, stills(folder), folder / "labels" / "final", out=tmp_path, version="1",
-        trained_on="phantoms", licence="none",
-    )  # fmt: skip
+        recipe,
+        stills(folder),
+        folder / "labels" / "final",
+        out=tmp_path,
+        version="1",
+        trained_on="phantoms",
+        licence="none",
+    )
     assert np.isfinite(done.state.loss) and done.state.curve[-1][1] < done.state.curve[0][1]
     assert (done.card.recipe, done.card.arguments["out_channels"]) == ("landmarks", 7)
     predictor = Predictor.load("tiny", tmp_path)

@@ -17,9 +17,14 @@ from cardiolabel.training.training_recipe import TrainingRecipe
 
 SIDE_PX, BATCH = 64, 2
 PUBLISHED = {
-    "acdc_unet", "attention_unet", "camus_deeplabv3", "camus_efficientnet_unet", "echonet_deeplabv3",
-    "nnunet", "sunnybrook_spatial_attention",
-}  # fmt: skip
+    "acdc_unet",
+    "attention_unet",
+    "camus_deeplabv3",
+    "camus_efficientnet_unet",
+    "echonet_deeplabv3",
+    "nnunet",
+    "sunnybrook_spatial_attention",
+}
 
 
 def network_of(recipe: TrainingRecipe) -> torch.nn.Module:
@@ -46,9 +51,10 @@ def hearts(structures: int) -> Samples:
     classes[(away <= 0.5) & (rows > 40)] = 3
     classes[classes > structures] = 0
     return Samples(
-        torch.rand(BATCH, 1, SIDE_PX, SIDE_PX).half(), classes.expand(BATCH, -1, -1),
+        torch.rand(BATCH, 1, SIDE_PX, SIDE_PX).half(),
+        classes.expand(BATCH, -1, -1),
         points=10 + 40 * torch.rand(BATCH, len(NAMES), 2),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("name", training_recipe.names())

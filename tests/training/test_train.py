@@ -27,9 +27,14 @@ from cardiolabel.training.train import Trained, train
 from cardiolabel.training.training_recipe import TrainingRecipe
 
 RECIPE = TrainingRecipe(
-    name="tiny", source="test", input="camus", network="unet", arguments={"widths": [4, 8, 16]}, images=24,
+    name="tiny",
+    source="test",
+    input="camus",
+    network="unet",
+    arguments={"widths": [4, 8, 16]},
+    images=24,
     selection=0.3,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +98,13 @@ print(samples.load(records, studies / "labels" / "final", recipe=CAMUS, cache=ca
 """
     told = {
         subprocess.run(
-            [sys.executable, "-c", code, str(phantoms), str(tmp_path)], check=True, capture_output=True,
+            [sys.executable, "-c", code, str(phantoms), str(tmp_path)],
+            check=True,
+            capture_output=True,
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
         ).stdout
         for seed in ("1", "2", "3")
-    }  # fmt: skip
+    }
     assert len(told) == 1 and len(list(tmp_path.glob("samples-*.pt"))) == 1
 
 
@@ -107,9 +114,15 @@ def test_a_run_may_begin_with_a_model(phantoms: Path, tmp_path: Path) -> None:
 
     def begin(recipe: TrainingRecipe, out: str) -> Trained:
         return train(
-            recipe, records(phantoms), phantoms / "labels" / "final", out=tmp_path / out, version="8",
-            trained_on="phantoms", licence="none", start=tmp_path / "first",
-        )  # fmt: skip
+            recipe,
+            records(phantoms),
+            phantoms / "labels" / "final",
+            out=tmp_path / out,
+            version="8",
+            trained_on="phantoms",
+            licence="none",
+            start=tmp_path / "first",
+        )
 
     again = begin(still, "second")
     assert again.card.settings["start"] == f"tiny 7, sha256 {first.card.sha256[:12]}"

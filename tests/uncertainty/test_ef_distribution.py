@@ -81,12 +81,16 @@ def test_masks_that_leave_nothing_open_give_the_measured_ef(method: Method, conv
 def test_every_combination_is_drawn() -> None:
     measured = study()
     opens = {
-        (View.A4C, Phase.ED): (40, 44), (View.A4C, Phase.ES): (28, 24, 32), (View.A2C, Phase.ES): (32, 35),
-    }  # fmt: skip
+        (View.A4C, Phase.ED): (40, 44),
+        (View.A4C, Phase.ES): (28, 24, 32),
+        (View.A2C, Phase.ES): (32, 35),
+    }
     found = ef_draws(
-        measured, {(image_id(*key), 0): variants(*widths) for key, widths in opens.items()},
-        method=Method.BIPLANE, convention=Convention.GUIDELINE,
-    )  # fmt: skip
+        measured,
+        {(image_id(*key), 0): variants(*widths) for key, widths in opens.items()},
+        method=Method.BIPLANE,
+        convention=Convention.GUIDELINE,
+    )
     expected = []
     for chosen in itertools.product(*opens.values()):
         widths = {**WIDTHS, **dict(zip(opens, chosen, strict=True))}
@@ -109,8 +113,9 @@ def test_the_image_that_is_most_open_has_the_largest_share() -> None:
     found = ef_draws(
         study(),
         {("A4C_ES", 0): variants(20, 36), ("A2C_ED", 0): variants(43, 45)},
-        method=Method.BIPLANE, convention=Convention.GUIDELINE,
-    )  # fmt: skip
+        method=Method.BIPLANE,
+        convention=Convention.GUIDELINE,
+    )
     assert sum(found.share.values()) == pytest.approx(1)
     assert found.share["A4C_ES"] > 0.9
     assert set(found.share) == {"A4C_ES", "A2C_ED"}

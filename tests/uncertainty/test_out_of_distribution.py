@@ -48,9 +48,11 @@ def test_others_of_the_kind_are_not_flagged(pictures: Pictures) -> None:
 def test_other_pictures_are(pictures: Pictures, turned: str) -> None:
     rng = np.random.default_rng(7)
     frame = {
-        "upside down": sector(rng)[::-1], "on its side": sector(rng).T,
-        "noise": rng.integers(0, 255, (128, 128)), "gradient": COLS * 1.5,
-    }[turned]  # fmt: skip
+        "upside down": sector(rng)[::-1],
+        "on its side": sector(rng).T,
+        "noise": rng.integers(0, 255, (128, 128)),
+        "gradient": COLS * 1.5,
+    }[turned]
     assert flags(np.ascontiguousarray(frame), pictures) == ("unlike_training",)
 
 

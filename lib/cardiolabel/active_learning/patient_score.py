@@ -184,9 +184,13 @@ class _Looked:
             return float(np.mean(values)) if values else None
 
         return ImageScore(
-            self.seen.record.image_id, mean("entropy"), mean("disagreement"), mean("expected_dice"),
-            embedding, flags_of(clip[middle], embedding, pictures, dataset=self.seen.record.dataset),
-        )  # fmt: skip
+            self.seen.record.image_id,
+            mean("entropy"),
+            mean("disagreement"),
+            mean("expected_dice"),
+            embedding,
+            flags_of(clip[middle], embedding, pictures, dataset=self.seen.record.dataset),
+        )
 
     def _masks(self) -> NDArray[np.uint8]:
         frames, place = self._prepared.frames, self._prepared.place

@@ -35,9 +35,12 @@ def score_json(score: PatientScore, used: UsedModel, calibrations: Mapping[str, 
         "model": used.as_dict(),
         "ef": [
             {
-                "method": str(way[0]), "convention": str(way[1]), "ef_pct": _rounded(rows[way].ef_pct, 2),
+                "method": str(way[0]),
+                "convention": str(way[1]),
+                "ef_pct": _rounded(rows[way].ef_pct, 2),
                 "ef_low_pct": _rounded(rows[way].ef_low_pct, 2),
-                "ef_high_pct": _rounded(rows[way].ef_high_pct, 2), "spread_pct": round(spread, 3),
+                "ef_high_pct": _rounded(rows[way].ef_high_pct, 2),
+                "spread_pct": round(spread, 3),
             }
             for way, spread in spreads.items()
         ],
@@ -45,14 +48,19 @@ def score_json(score: PatientScore, used: UsedModel, calibrations: Mapping[str, 
         "reason": score.reason,
         "images": {one.image_id: _image_json(one) for one in score.images},
         "embedding": packed(np.mean([one.embedding for one in score.images], axis=0)),
-    }  # fmt: skip
+    }
 
 
 def unscorable_json(reason: str, used: UsedModel) -> Score:
     """Of a patient that has no image a model could be asked about."""
     return {
-        "model": used.as_dict(), "ef": [], "shares": {}, "reason": reason, "images": {}, "embedding": None,
-    }  # fmt: skip
+        "model": used.as_dict(),
+        "ef": [],
+        "shares": {},
+        "reason": reason,
+        "images": {},
+        "embedding": None,
+    }
 
 
 def unreadable_json() -> dict[str, Any]:
@@ -78,9 +86,11 @@ def embedding_of(score: Score) -> NDArray[np.float32] | None:
 
 def _image_json(one: ImageScore) -> dict[str, Any]:
     return {
-        "entropy": _rounded(one.entropy, 4), "disagreement": _rounded(one.disagreement, 4),
-        "expected_dice": _rounded(one.expected_dice, 4), "flags": list(one.flags),
-    }  # fmt: skip
+        "entropy": _rounded(one.entropy, 4),
+        "disagreement": _rounded(one.disagreement, 4),
+        "expected_dice": _rounded(one.expected_dice, 4),
+        "flags": list(one.flags),
+    }
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -26,8 +26,13 @@ _WORTH_PCT = 1.0
 
 
 _UNSCORED: Score = {
-    "model": None, "ef": [], "shares": {}, "reason": "not scored yet", "images": {}, "embedding": None,
-}  # fmt: skip
+    "model": None,
+    "ef": [],
+    "shares": {},
+    "reason": "not scored yet",
+    "images": {},
+    "embedding": None,
+}
 
 
 @dataclass(frozen=True)
@@ -107,16 +112,20 @@ class Worklist:
                 lease = leases.get(image_id)
                 rows.append(
                     {
-                        "patient": name, "image": image_id,
+                        "patient": name,
+                        "image": image_id,
                         **{key: ef.get(key) for key in ("method", "ef_pct", "ef_low_pct", "ef_high_pct")},
                         "ef_spread_pct": _guideline(spreads_of(score)),
                         "share": score["shares"].get(image_id),
                         **{key: doubts.get(key) for key in ("entropy", "disagreement", "expected_dice")},
-                        "flags": doubts.get("flags", []), "label": source,
-                        "leased_by": lease.annotator if lease else None, "model": score["model"],
-                        "up_to_date": current, "reason": score["reason"],
+                        "flags": doubts.get("flags", []),
+                        "label": source,
+                        "leased_by": lease.annotator if lease else None,
+                        "model": score["model"],
+                        "up_to_date": current,
+                        "reason": score["reason"],
                     }
-                )  # fmt: skip
+                )
         return sorted(rows, key=lambda row: (row["ef_spread_pct"] is None, -(row["ef_spread_pct"] or 0)))
 
     def _choice(self, strategy: str, offers: Offers, seed: int) -> tuple[str, str] | None:
@@ -186,9 +195,14 @@ def _candidate(patient: str, stratum: str, scored: Scored | None) -> Candidate:
     score = scored.score
     flags = {flag for one in score["images"].values() for flag in one["flags"]}
     return Candidate(
-        patient, stratum, embedding_of(score), entropy_of(score), _guideline(spreads_of(score)),
-        score["reason"], tuple(sorted(flags)),
-    )  # fmt: skip
+        patient,
+        stratum,
+        embedding_of(score),
+        entropy_of(score),
+        _guideline(spreads_of(score)),
+        score["reason"],
+        tuple(sorted(flags)),
+    )
 
 
 def _guideline(spreads: Mapping[Way, float]) -> float | None:

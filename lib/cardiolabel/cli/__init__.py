@@ -17,10 +17,24 @@ app = typer.Typer(
 export = typer.Typer(help="Write what is kept in the form that other programs read.", no_args_is_help=True)
 
 for command in (
-    data.sample, data.prepare, server.serve, masks.infer, masks.measure, masks.evaluate, masks.robustness,
-    models.train, models.retrain, models.replay, models.average, models.compare, models.card,
-    learning.calibrate, learning.simulate, learning.score, bench.bench,
-):  # fmt: skip
+    data.sample,
+    data.prepare,
+    server.serve,
+    masks.infer,
+    masks.measure,
+    masks.evaluate,
+    masks.robustness,
+    models.train,
+    models.retrain,
+    models.replay,
+    models.average,
+    models.compare,
+    models.card,
+    learning.calibrate,
+    learning.simulate,
+    learning.score,
+    bench.bench,
+):
     app.command()(command)
 export.command("datastore")(data.export_datastore)
 app.add_typer(export, name="export")

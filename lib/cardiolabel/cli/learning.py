@@ -107,10 +107,7 @@ def simulate(
         )
         with bar("beginning", quiet) as progress:
             found = run(recipe, studies, out=out, settings=asked, on_progress=progress)
-        write_simulation(
-            found, out,
-            about=asked.describe(recipe, readable_text(studies.resolve().name)),
-        )  # fmt: skip
+        write_simulation(found, out, about=asked.describe(recipe, readable_text(studies.resolve().name)))
     say(f"{len(found)} models: {out / 'labels.md'}", quiet)
 
 

@@ -61,9 +61,15 @@ def infer(
             bar("predicting", quiet) as progress,
         ):
             done = infer_folder(
-                studies, predictor, out=out, resume=resume, on_progress=progress, overlays=overlays,
-                html=html, workers=who,
-            )  # fmt: skip
+                studies,
+                predictor,
+                out=out,
+                resume=resume,
+                on_progress=progress,
+                overlays=overlays,
+                html=html,
+                workers=who,
+            )
     list_problems(done.problems, quiet)
     kept = f", {done.skipped} kept" if done.skipped else ""
     say(
@@ -131,9 +137,8 @@ def evaluate(
     with clear_errors(), left_out_labels_named(studies or reference, quiet):
         with bar("comparing", quiet) as progress:
             done = run(
-                predicted, reference, studies=studies, patients=patients, splits=splits,
-                on_progress=progress,
-            )  # fmt: skip
+                predicted, reference, studies=studies, patients=patients, splits=splits, on_progress=progress
+            )
         found = write_evaluation(done, out)
     list_problems(done.problems, quiet)
     say("\n".join([*headline(found), f"report: {out / 'report.md'}"]), quiet)
@@ -163,9 +168,14 @@ def robustness(
         predictor = load(model, folders)
         with bar("predicting", quiet) as progress:
             found = measure_robustness(
-                studies, predictor, patients=patients, splits=splits, limit=limit, seed=seed,
+                studies,
+                predictor,
+                patients=patients,
+                splits=splits,
+                limit=limit,
+                seed=seed,
                 on_progress=progress,
-            )  # fmt: skip
+            )
         write_robustness(found, out)
     list_problems(found.problems, quiet)
     say("\n".join([*summary(found), *table(found), f"report: {out / 'robustness.md'}"]), quiet)

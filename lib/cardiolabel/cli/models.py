@@ -55,10 +55,18 @@ def train(
                 report(progress.images, progress.budget, f"training, loss {progress.loss:.3f}{best}")
 
             done = run(
-                chosen, records, masks, out=out, version=version, licence=licence,
-                trained_on=readable_text(studies.resolve().name), on_reading=report, on_progress=show,
-                held_back=read_patient_list(held_back) if held_back else (), start=start,
-            )  # fmt: skip
+                chosen,
+                records,
+                masks,
+                out=out,
+                version=version,
+                licence=licence,
+                trained_on=readable_text(studies.resolve().name),
+                on_reading=report,
+                on_progress=show,
+                held_back=read_patient_list(held_back) if held_back else (),
+                start=start,
+            )
     list_problems(done.skipped, quiet)
     say(
         f"{done.card.name} {done.card.version} in {out}: {len(done.split.training)} patients in training,"
@@ -140,11 +148,12 @@ def replay(
         with bar("beginning", quiet) as progress:
             found = run(model, studies, out=out, app=APP, settings=asked, on_progress=progress)
         write_replay(
-            found, out,
+            found,
+            out,
             about=f"{model} on {readable_text(studies.resolve().name)}, {images} training images a round,"
             f" {judges} patients by whom the server judges, seed {seed}"
             + (f"; from scratch: {scratch_images} training images." if scratch else "."),
-        )  # fmt: skip
+        )
     say(f"{len(found)} rounds: {out / 'rounds.md'}", quiet)
 
 
@@ -171,9 +180,15 @@ def compare(
     with clear_errors():
         with bar("comparing", quiet) as progress:
             found = run(
-                names, studies, out=out, images=images, at_most_px=at_most_px, patients=patients,
-                repeats=repeats, on_progress=progress,
-            )  # fmt: skip
+                names,
+                studies,
+                out=out,
+                images=images,
+                at_most_px=at_most_px,
+                patients=patients,
+                repeats=repeats,
+                on_progress=progress,
+            )
         failed = tuple((one.recipe, one.reason) for one in found.outcomes if one.reason)
         if len(failed) == len(names):
             raise DatasetError(f"no recipe could be compared; the first, {failed[0][0]}: {failed[0][1]}")

@@ -52,8 +52,12 @@ class _Rate(ProgressColumn):
 def bar(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
     """A progress bar on a terminal, lines now and then elsewhere; yields what takes done and total."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
     console = Console(stderr=True)
     lines = None if quiet or console.is_terminal else _lines()
     progress = Progress(*columns, console=console, disable=quiet or not console.is_terminal)

@@ -23,19 +23,28 @@ _REASONS = ("overlap_reason", "distance_reason")
 
 IMAGE_COLUMNS = (*_RECORD, "structure", *OVERLAPS, *DISTANCES, *_PLANES, *_REASONS)
 PATIENT_COLUMNS = (
-    "patient", "method", "convention",
+    "patient",
+    "method",
+    "convention",
     *(f"{side}_{name}" for name in QUANTITIES for side in ("predicted", "reference")),
-    "ef_difference_pct", "predicted_quality", "reference_quality", "predicted_reason",
+    "ef_difference_pct",
+    "predicted_quality",
+    "reference_quality",
+    "predicted_reason",
     "reference_reason",
-)  # fmt: skip
+)
 VALIDITY_COLUMNS = (*_RECORD, "side", "frame", "valid", "findings")
-SUMMARY_COLUMNS = (
-    "structure", "group", "of", "metric", "images", "n", "mean", "sd", "median", "worst",
-)  # fmt: skip
+SUMMARY_COLUMNS = ("structure", "group", "of", "metric", "images", "n", "mean", "sd", "median", "worst")
 AGREEMENT_COLUMNS = (
-    "method", "convention", "quantity", "unit", "n", *FIGURES,
-    *(f"{name}_{end}" for name in INTERVALS for end in ("low", "high")), "reason",
-)  # fmt: skip
+    "method",
+    "convention",
+    "quantity",
+    "unit",
+    "n",
+    *FIGURES,
+    *(f"{name}_{end}" for name in INTERVALS for end in ("low", "high")),
+    "reason",
+)
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> dict[str, Any]:

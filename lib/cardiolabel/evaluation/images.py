@@ -94,9 +94,13 @@ def compare_image(
                 not_drawn[structure] = None
                 continue
             found = score(
-                predicted.masks[planes], reference.masks[planes], structure=structure, values=values,
-                spacing=None if overlap_only else reference.spacing, volume=is_short_axis(reference),
-            )  # fmt: skip
+                predicted.masks[planes],
+                reference.masks[planes],
+                structure=structure,
+                values=values,
+                spacing=None if overlap_only else reference.spacing,
+                volume=is_short_axis(reference),
+            )
             scores.append(ScoreRow(own, found))
         if not overlap_only:
             validity += _validity(own, part, predicted, reference, segmented)

@@ -114,12 +114,14 @@ def not_measurable_json(rows: Sequence[PairRow]) -> list[dict[str, Any]]:
             if missing:
                 found.append(
                     {
-                        "patient": row.reference.patient, "method": method, "convention": convention,
+                        "patient": row.reference.patient,
+                        "method": method,
+                        "convention": convention,
                         "missing": missing,
                         "predicted_reason": _reason(row.predicted, missing),
                         "reference_reason": _reason(row.reference, missing),
                     }
-                )  # fmt: skip
+                )
     return found
 
 

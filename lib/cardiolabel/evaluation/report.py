@@ -12,10 +12,17 @@ from cardiolabel.reporting.markdown import table
 PLOT = "bland_altman.png"
 
 _NAMES = {
-    "lv_cavity": "LV cavity", "dice": "Dice", "iou": "IoU", "pixel_accuracy": "pixel accuracy",
-    "hd_mm": "HD, mm", "hd95_mm": "HD95, mm", "msd_mm": "MSD, mm",
-    "ef_pct": "EF", "edv_ml": "EDV", "esv_ml": "ESV",
-}  # fmt: skip
+    "lv_cavity": "LV cavity",
+    "dice": "Dice",
+    "iou": "IoU",
+    "pixel_accuracy": "pixel accuracy",
+    "hd_mm": "HD, mm",
+    "hd95_mm": "HD95, mm",
+    "msd_mm": "MSD, mm",
+    "ef_pct": "EF",
+    "edv_ml": "EDV",
+    "esv_ml": "ESV",
+}
 _DECIMALS = {"hd_mm": 2, "hd95_mm": 2, "msd_mm": 2, "pixel_accuracy": 4}
 _MOST_LISTED = 50
 
@@ -132,14 +139,17 @@ def _agreement(found: Mapping[str, Any]) -> list[str]:
         return ["No patient could be measured."]
     rows = [
         [
-            words(row["quantity"]), row["method"], row["convention"], str(row["n"]),
+            words(row["quantity"]),
+            row["method"],
+            row["convention"],
+            str(row["n"]),
             *(_with_interval(row, name, decimals) for name, decimals in (("r", 3), ("mae", 2), ("bias", 2))),
             "–" if row["sd"] is None else f"{row['sd']:.2f}",
             "–" if row["sd"] is None else f"{row['lower_limit']:+.1f} to {row['upper_limit']:+.1f}",
             row["unit"],
         ]
         for row in sorted(found["agreement"], key=lambda row: row["quantity"] != "ef_pct")
-    ]  # fmt: skip
+    ]
     head = ["", "method", "convention", "n", "r", "MAE", "bias", "SD", "limits of agreement", "unit"]
     reasons = dict.fromkeys(row["reason"] for row in found["agreement"] if row["reason"])
     return [*table(head, rows), "", *(f"{reason}." for reason in reasons), "", f"![Bland-Altman]({PLOT})"]
@@ -161,10 +171,13 @@ def _validity(found: Mapping[str, Any]) -> list[str]:
         faults = ", ".join(f"{name} {count}" for name, count in of_side["faults"].items())
         rows.append(
             [
-                side, str(of_side["masks"]), str(of_side["valid"]),
-                "–" if share is None else f"{100 * share:.1f} %", faults,
+                side,
+                str(of_side["masks"]),
+                str(of_side["valid"]),
+                "–" if share is None else f"{100 * share:.1f} %",
+                faults,
             ]
-        )  # fmt: skip
+        )
     lines = table(["", "masks", "valid", "share", "faults (masks that have them)"], rows)
     invalid = [
         f"{side}, {row['image_id']}"

@@ -99,9 +99,15 @@ def open_sources(
     records, selection, absent = _selected(opened.records(), patients, splits)
     labelled = tuple(one for one in records if opened.label_file(theirs, one).is_file())
     found = Sources(
-        opened, ours, theirs, labelled, selection, len(records) - len(labelled), absent,
+        opened,
+        ours,
+        theirs,
+        labelled,
+        selection,
+        len(records) - len(labelled),
+        absent,
         _segmented(predicted / MODEL_NAME, ours.parent / MODEL_NAME),
-    )  # fmt: skip
+    )
     if not labelled:
         raise DatasetError(f"{theirs}: no mask of the images of {selection} in {opened.folder}")
     if not any(found.predicted_file(record).is_file() for record in labelled):

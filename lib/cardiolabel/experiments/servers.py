@@ -117,9 +117,12 @@ def running(
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603  our own command
             [*map(str, command), *settings, "--host", "127.0.0.1", "--port", str(port)],
-            stdout=output, stderr=subprocess.STDOUT, cwd=home, start_new_session=True,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=home,
+            start_new_session=True,
             env={**os.environ, "PYTHONPATH": source, "MONAI_LABEL_SESSION_PATH": str(home)},
-        )  # fmt: skip
+        )
     try:
         _wait(process, port, log)
         yield Server(port, log)

@@ -140,9 +140,13 @@ def _read_header(state: FileState) -> NiftiHeader:
     fields.check_fix(logger=_SILENT)
     shape = fields.get_data_shape()
     grid = Grid(
-        tuple(shape), placement.affine, UNITS_MM[fields.get_xyzt_units()[0]], placement.step_problem,
-        otherwise=placement.otherwise, placed=placement.placed,
-    )  # fmt: skip
+        tuple(shape),
+        placement.affine,
+        UNITS_MM[fields.get_xyzt_units()[0]],
+        placement.step_problem,
+        otherwise=placement.otherwise,
+        placed=placement.placed,
+    )
     return NiftiHeader(fields, tuple(shape), dtype, begin, is_scaled, grid)
 
 

@@ -123,12 +123,15 @@ def _compare(
         reasons.append(f"no distance in mm: {error}")
     worst = int(np.argmax(distances)) if distances else None
     return StructureAgreement(
-        structure, len(frames), len(shared), float(overlap),
+        structure,
+        len(frames),
+        len(shared),
+        float(overlap),
         hd_mm=float(np.mean(distances)) if distances else None,
         worst_hd_mm=None if worst is None else distances[worst],
         worst_frame=None if worst is None else int(shared[worst]),
         reasons=tuple(reasons),
-    )  # fmt: skip
+    )
 
 
 def _has(masks: NDArray[np.uint8], values: tuple[int, ...]) -> NDArray[np.bool_]:

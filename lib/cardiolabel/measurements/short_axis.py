@@ -126,11 +126,16 @@ def _measured(patient: str, recording: Recording, limits: QualityLimits) -> _Mea
     if ef is not None and not limits.ef_low_pct <= ef <= limits.ef_high_pct:
         flags.add(Flag.UNUSUAL_EF)
     row = PatientRow(
-        patient, Method.SLICE_SUMMATION, Convention.GUIDELINE,
-        edv_ml=edv, esv_ml=esv,
+        patient,
+        Method.SLICE_SUMMATION,
+        Convention.GUIDELINE,
+        edv_ml=edv,
+        esv_ml=esv,
         sv_ml=edv - esv if edv is not None and esv is not None else None,
-        ef_pct=ef, quality=_ordered(flags), reason="; ".join(reasons),
-    )  # fmt: skip
+        ef_pct=ef,
+        quality=_ordered(flags),
+        reason="; ".join(reasons),
+    )
     return _Measured(
         tuple(stack.image_id for stack in recording.images),
         row,
@@ -239,9 +244,18 @@ def _slice_row(
     stack: MaskedImage, index: int, area_mm2: float | None, flags: tuple[Flag, ...], reason: str
 ) -> FrameRow:
     return FrameRow(
-        stack.image_id, stack.patient, stack.view, stack.phase, index,
-        area_mm2, None, None, flags, reason, None,
-    )  # fmt: skip
+        stack.image_id,
+        stack.patient,
+        stack.view,
+        stack.phase,
+        index,
+        area_mm2,
+        None,
+        None,
+        flags,
+        reason,
+        None,
+    )
 
 
 def _missing_area(stack: MaskedImage) -> str:

@@ -103,7 +103,9 @@ def _row(
         reason = "; ".join(filter(None, ["the file carries no pixel spacing: volumes are unknown", reason]))
     notes = [reason, *(view.note for view in views), _two_exams(views)]
     row = PatientRow(
-        patient, method, convention,
+        patient,
+        method,
+        convention,
         edv_ml=edv if calibrated else None,
         esv_ml=esv if calibrated else None,
         sv_ml=edv - esv if calibrated else None,
@@ -111,7 +113,7 @@ def _row(
         **(_lengths(beats) if calibrated else {}),
         quality=_flags(views, beats, (edv, esv) if calibrated else (), ef, limits),
         reason="; ".join(filter(None, notes)),
-    )  # fmt: skip
+    )
     several = len(beats) > 1 and calibrated
     beat_rows = [
         BeatRow(method, convention, number, float(a), float(b), _ef(float(a), float(b))[0])

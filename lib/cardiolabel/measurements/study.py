@@ -132,18 +132,24 @@ def _frame_row(image: MaskedImage, index: int, limits: QualityLimits, measure: M
         area, length = geometry.area_mm2, geometry.length_mm
         volume = float(single_plane_volume_ml(geometry.diameters_mm, length_mm=length))
     return FrameRow(
-        image.image_id, image.patient, image.view, image.phase, index, area, length, volume,
+        image.image_id,
+        image.patient,
+        image.view,
+        image.phase,
+        index,
+        area,
+        length,
+        volume,
         tuple(frame_flags(geometry, limits)),
         "" if geometry.calibrated else "the file carries no pixel spacing",
         geometry,
-    )  # fmt: skip
+    )
 
 
 def _empty_row(image: MaskedImage, index: int, reason: str) -> FrameRow:
     return FrameRow(
-        image.image_id, image.patient, image.view, image.phase, index,
-        None, None, None, (), reason, None,
-    )  # fmt: skip
+        image.image_id, image.patient, image.view, image.phase, index, None, None, None, (), reason, None
+    )
 
 
 def _area_change(view: View, found: ViewCycles) -> AreaChange:

@@ -54,10 +54,14 @@ def average_models(name: str, folders: Sequence[Path], *, out: Path, version: st
         "mean_of": [f"{card.version}, sha256 {card.sha256[:12]}" for card in cards],
     }
     card = dataclasses.replace(
-        cards[-1], version=version, settings=settings, metrics={}, notes="",
+        cards[-1],
+        version=version,
+        settings=settings,
+        metrics={},
+        notes="",
         trained_on="; ".join(dict.fromkeys(card.trained_on for card in cards)),
         licence="; ".join(dict.fromkeys(card.licence for card in cards)),
-    )  # fmt: skip
+    )
     return save_model(network, card, folder=out)
 
 

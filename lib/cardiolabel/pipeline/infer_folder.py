@@ -73,9 +73,11 @@ def infer_folder(
     _note_model(predictor, out, records, resume=resume)
     page = FolderPage(studies, out, overlays=overlays) if html else None
     run = workers(
-        studies.by_patient().values(), predictor, Options(out, resume, overlays),
+        studies.by_patient().values(),
+        predictor,
+        Options(out, resume, overlays),
         on_image=lambda done: on_progress(done, total),
-    )  # fmt: skip
+    )
     problems: list[tuple[str, str]] = []
     patients = kept = 0
     with closing(run) as all_done, tables_of(out) as write:

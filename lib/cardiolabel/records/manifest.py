@@ -27,10 +27,7 @@ from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.records.manifest_row import COLUMNS
 from cardiolabel.records.manifest_table import ManifestTable, parse
 
-__all__ = [
-    "ScannedFolder", "read", "read_table", "scan", "scan_folder", "split_by_patient",
-    "write",
-]  # fmt: skip
+__all__ = ["ScannedFolder", "read", "read_table", "scan", "scan_folder", "split_by_patient", "write"]
 
 _log = logging.getLogger(__name__)
 

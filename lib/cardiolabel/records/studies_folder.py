@@ -67,8 +67,11 @@ class _Scan:
             record.path == other.by_id[image_id].path for image_id, record in self.by_id.items()
         )
         return same and (self.disputed, self.unowned_ids, self.names, self.left_out) == (
-            other.disputed, other.unowned_ids, other.names, other.left_out,
-        )  # fmt: skip
+            other.disputed,
+            other.unowned_ids,
+            other.names,
+            other.left_out,
+        )
 
 
 class StudiesFolder:

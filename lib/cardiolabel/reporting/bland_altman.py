@@ -114,8 +114,10 @@ def _draw(axes: Axes, panel: PairedValues) -> None:
     axes.set_title(f"{one} against {other}", color=INK, fontsize=12, loc="left", parse_math=False)
     axes.set_xlabel(
         f"mean of both, {panel.value_unit}  ({panel.quantity}; n = {len(panel.cases)})",
-        color=INK, fontsize=9.5, parse_math=False,
-    )  # fmt: skip
+        color=INK,
+        fontsize=9.5,
+        parse_math=False,
+    )
     axes.set_ylabel(f"{one} − {other}, {panel.difference_unit}", color=INK, fontsize=9.5, parse_math=False)
     means, differences = (panel.first + panel.second) / 2, panel.first - panel.second
     try:
@@ -145,10 +147,16 @@ def _draw_too_few(
         axes.set_xticks([])
         axes.set_yticks([])
     axes.text(
-        0.5, 0.95 if len(means) else 0.5, textwrap.fill(f"No limits: {reason}.", 46),
-        color=INK, ha="center", va="top" if len(means) else "center", fontsize=11,
-        transform=axes.transAxes, parse_math=False,
-    )  # fmt: skip
+        0.5,
+        0.95 if len(means) else 0.5,
+        textwrap.fill(f"No limits: {reason}.", 46),
+        color=INK,
+        ha="center",
+        va="top" if len(means) else "center",
+        fontsize=11,
+        transform=axes.transAxes,
+        parse_math=False,
+    )
 
 
 def _set_range(
@@ -175,14 +183,24 @@ def _draw_lines(axes: Axes, found: Agreement, unit: str) -> None:
     for (at, margin, color, dashes, name), place, bar in zip(lines, places, _BARS_AT, strict=True):
         axes.axhline(at, color=color, linewidth=1.6, linestyle=dashes)
         axes.plot(
-            [bar, bar], [at - margin, at + margin], color=color, linewidth=3, alpha=0.7,
-            transform=axes.get_yaxis_transform(), solid_capstyle="butt",
-        )  # fmt: skip
+            [bar, bar],
+            [at - margin, at + margin],
+            color=color,
+            linewidth=3,
+            alpha=0.7,
+            transform=axes.get_yaxis_transform(),
+            solid_capstyle="butt",
+        )
         axes.text(
-            1.02, place,
+            1.02,
+            place,
             f"{name}\n{_signed(at)} {unit}\n95 % CI {_signed(at - margin)} to {_signed(at + margin)}",
-            color=color, fontsize=9, va="center", transform=axes.transAxes, parse_math=False,
-        )  # fmt: skip
+            color=color,
+            fontsize=9,
+            va="center",
+            transform=axes.transAxes,
+            parse_math=False,
+        )
 
 
 def _draw_points(
@@ -203,10 +221,15 @@ def _draw_points(
             continue
         taken.append((left, y))
         axes.annotate(
-            _shortened(panel.cases[index]), (means[index], differences[index]),
-            xytext=(-7 if before else 7, 4), textcoords="offset points", ha="right" if before else "left",
-            color=INK, fontsize=8, parse_math=False,
-        )  # fmt: skip
+            _shortened(panel.cases[index]),
+            (means[index], differences[index]),
+            xytext=(-7 if before else 7, 4),
+            textcoords="offset points",
+            ha="right" if before else "left",
+            color=INK,
+            fontsize=8,
+            parse_math=False,
+        )
 
 
 def _height(axes: Axes, at: float) -> float:

@@ -139,9 +139,16 @@ def _draw_numbers(axes: Axes, study: Study) -> None:
     flags = sorted({str(flag) for row in study.rows for flag in row.quality})
     lines += ["", *_wrapped("flags: ", ", ".join(flags) if flags else "none")]
     text = axes.text(
-        0.0, 1.0, "\n".join(lines), color=INK, va="top", fontsize=8.5, family="monospace",
-        transform=axes.transAxes, parse_math=False,
-    )  # fmt: skip
+        0.0,
+        1.0,
+        "\n".join(lines),
+        color=INK,
+        va="top",
+        fontsize=8.5,
+        family="monospace",
+        transform=axes.transAxes,
+        parse_math=False,
+    )
     text.set_in_layout(False)
 
 
@@ -169,6 +176,10 @@ def _row_lines(row: PatientRow) -> list[str]:
 def _wrapped(head: str, text: str) -> list[str]:
     """A head and a text in at most two lines; the tables carry it whole."""
     return textwrap.wrap(
-        head + text, _LINE_CHARACTERS, subsequent_indent="    ", max_lines=_REASON_LINES,
-        placeholder=" …", break_on_hyphens=False,
-    )  # fmt: skip
+        head + text,
+        _LINE_CHARACTERS,
+        subsequent_indent="    ",
+        max_lines=_REASON_LINES,
+        placeholder=" …",
+        break_on_hyphens=False,
+    )

@@ -59,8 +59,12 @@ def study_json(
         },
         "beat_volumes": [
             {
-                "method": str(row.method), "convention": str(row.convention), "beat": row.beat,
-                "edv_ml": row.edv_ml, "esv_ml": row.esv_ml, "ef_pct": row.ef_pct,
+                "method": str(row.method),
+                "convention": str(row.convention),
+                "beat": row.beat,
+                "edv_ml": row.edv_ml,
+                "esv_ml": row.esv_ml,
+                "ef_pct": row.ef_pct,
             }
             for row in study.beat_rows
         ],
@@ -71,7 +75,7 @@ def study_json(
         "quality": sorted(str(flag) for flag in flags),
         "sources": dict(sources),
         "model": dict(model) if model else None,
-    }  # fmt: skip
+    }
 
 
 def best_ef(study: Study) -> list[dict[str, Any]]:

@@ -13,14 +13,34 @@ from cardiolabel.measurements.records import FrameRow, PatientRow, Study
 from cardiolabel.system.readable_text import readable_text
 
 FRAME_COLUMNS = (
-    "image_id", "patient", "view", "phase", "frame",
-    "lv_area_mm2", "lv_length_mm", "lv_volume_ml", "quality", "reason",
-)  # fmt: skip
+    "image_id",
+    "patient",
+    "view",
+    "phase",
+    "frame",
+    "lv_area_mm2",
+    "lv_length_mm",
+    "lv_volume_ml",
+    "quality",
+    "reason",
+)
 PATIENT_COLUMNS = (
-    "patient", "method", "convention", "edv_ml", "esv_ml", "sv_ml", "ef_pct", "ef_low_pct",
-    "ef_high_pct", "length_a4c_ed_mm", "length_a2c_ed_mm", "length_a4c_es_mm", "length_a2c_es_mm",
-    "quality", "reason",
-)  # fmt: skip
+    "patient",
+    "method",
+    "convention",
+    "edv_ml",
+    "esv_ml",
+    "sv_ml",
+    "ef_pct",
+    "ef_low_pct",
+    "ef_high_pct",
+    "length_a4c_ed_mm",
+    "length_a2c_ed_mm",
+    "length_a4c_es_mm",
+    "length_a2c_es_mm",
+    "quality",
+    "reason",
+)
 
 _FRAMES, _PATIENTS = "frames", "patients"
 _KINDS = (".csv", ".parquet")

@@ -11,8 +11,11 @@ INK, BACKGROUND = "#e8e8e8", "#15181c"
 PANEL, FRAME = "#1d2126", "#555555"
 
 STRUCTURE_COLORS = {
-    "lv_cavity": "#ffd23f", "myocardium": "#3bceac", "left_atrium": "#7aa8ff", "right_ventricle": "#ee4266",
-}  # fmt: skip
+    "lv_cavity": "#ffd23f",
+    "myocardium": "#3bceac",
+    "left_atrium": "#7aa8ff",
+    "right_ventricle": "#ee4266",
+}
 """Contours, by the names that label sets use."""
 
 

@@ -20,8 +20,15 @@ from cardiolabel.store.migrations import SCHEMA, migrate
 from cardiolabel.store.tables import facts
 
 __all__ = [
-    "SCHEMA", "URL_VARIABLE", "Database", "fact", "replace_fact", "set_fact", "sqlite_file", "sqlite_url",
-]  # fmt: skip
+    "SCHEMA",
+    "URL_VARIABLE",
+    "Database",
+    "fact",
+    "replace_fact",
+    "set_fact",
+    "sqlite_file",
+    "sqlite_url",
+]
 
 _EXPECTED_URL = "the database URL is not understood; expected sqlite:///FILE or postgresql://USER@HOST/NAME"
 _BUSY_S = 60

@@ -84,9 +84,12 @@ def document(
             entry = {"ext": SUFFIX, "info": label_info(version)}
             objects[version.image_id]["labels"][version.tag] = entry
     return {
-        "name": name, "description": "Written by cardiolabel", "images_dir": ".", "labels_dir": LABELS,
+        "name": name,
+        "description": "Written by cardiolabel",
+        "images_dir": ".",
+        "labels_dir": LABELS,
         "objects": objects,
-    }  # fmt: skip
+    }
 
 
 def write(path: Path, written: Mapping[str, Any]) -> tuple[int, int]:
@@ -150,12 +153,16 @@ def import_once(folder: Path, database: Database, files: LabelFiles, names: Mapp
             if versions.has_state(connection, image_id, tag, state):
                 continue  # a version of this store, of which it knows more
             version = Version(
-                image_id, tag, versions.next_number(connection, image_id, tag), Origin.IMPORTED,
+                image_id,
+                tag,
+                versions.next_number(connection, image_id, tag),
+                Origin.IMPORTED,
                 author=str(notes.get("author") or notes.get("client_id") or ""),
                 saved_at=_time(notes.get("ts"), otherwise=state[0] / 1e9),
-                modified_ns=state[0], size=state[1],
+                modified_ns=state[0],
+                size=state[1],
                 info={key: value for key, value in notes.items() if key not in _OURS},
-            )  # fmt: skip
+            )
             version = versions.add(connection, version, make_current=True)
             files.journal.note_version(connection, version, current=True, synced=False)
         for name in (_LABELS_IMPORTED,) if was_imported else (_LABELS_IMPORTED, _IMPORTED):

@@ -14,9 +14,7 @@ from cardiolabel.store.tables import counts, facts, images, labels, measurements
 from cardiolabel.store.tables import leases as leases_table
 from cardiolabel.store.tables import versions as versions_table
 
-_TABLES = (
-    facts, images, labels, versions_table, measurements, leases_table, openings, scores, counts,
-)  # fmt: skip
+_TABLES = (facts, images, labels, versions_table, measurements, leases_table, openings, scores, counts)
 _BATCH = 500
 
 

@@ -214,9 +214,16 @@ def _noted(content: JournalContent, archived: Mapping[str, Path], rebuilt: Rebui
 def _unnoted(path: Path, key: str, image_id: str, tag: str, *, number: int) -> Version:
     status = path.stat()
     return Version(
-        image_id, tag, number, Origin.SAVED, author="", saved_at=status.st_mtime,
-        modified_ns=status.st_mtime_ns, size=status.st_size, key=key,
-    )  # fmt: skip
+        image_id,
+        tag,
+        number,
+        Origin.SAVED,
+        author="",
+        saved_at=status.st_mtime,
+        modified_ns=status.st_mtime_ns,
+        size=status.st_size,
+        key=key,
+    )
 
 
 def _next_number(history: list[Version]) -> int:

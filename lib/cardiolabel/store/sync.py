@@ -146,8 +146,14 @@ class FolderSync:
                 self._files.journal.note_present(last, present=not present, synced=False)
         elif state is not None and not restore_published(connection, self._files, image_id, tag, state):
             version = Version(
-                image_id, tag, versions.next_number(connection, image_id, tag), Origin.FOLDER,
-                author="", saved_at=state[0] / 1e9, modified_ns=state[0], size=state[1],
-            )  # fmt: skip
+                image_id,
+                tag,
+                versions.next_number(connection, image_id, tag),
+                Origin.FOLDER,
+                author="",
+                saved_at=state[0] / 1e9,
+                modified_ns=state[0],
+                size=state[1],
+            )
             version = versions.add(connection, version, make_current=True)
             self._files.journal.note_version(connection, version, current=True, synced=False)

@@ -154,10 +154,19 @@ class LabelWriter:
                 base = leases.opened(connection, image_id, save.author)
             conflict = base is not None and base != (current.number if current else 0)
             version = Version(
-                image_id, tag, versions.next_number(connection, image_id, tag),
-                Origin.CONFLICT if conflict else origin, save.author, time.time(), *draft.state,
-                key=draft.key, base=base, model=save.model, ef_before=save.ef_before, info=save.info,
-            )  # fmt: skip
+                image_id,
+                tag,
+                versions.next_number(connection, image_id, tag),
+                Origin.CONFLICT if conflict else origin,
+                save.author,
+                time.time(),
+                *draft.state,
+                key=draft.key,
+                base=base,
+                model=save.model,
+                ef_before=save.ef_before,
+                info=save.info,
+            )
             if current and not conflict:
                 self._keep(connection, current)
             while versions.has_state(connection, image_id, tag, draft.state):

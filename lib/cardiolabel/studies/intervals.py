@@ -30,11 +30,13 @@ def patient_state(images: Sequence[SeenImage]) -> str:
     """Tells a patient's images, labels and models from any others; the same where the folder is moved."""
     seen = [
         (
-            replace(image.record, path=Path(image.record.path.name)), _content(image.file),
-            [_content(label) for label in image.labels], image.filled_by,
+            replace(image.record, path=Path(image.record.path.name)),
+            _content(image.file),
+            [_content(label) for label in image.labels],
+            image.filled_by,
         )
         for image in images
-    ]  # fmt: skip
+    ]
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:32]
 
 

@@ -45,9 +45,13 @@ class PatientMemory:
                 continue
             together = cost.passing - cost.cleaning if is_predicted_together(record) else 0
             needed = (
-                lasting + cost.lasting + waiting + together
-                + max(passing, cost.passing) + max(cleaning, cost.cleaning if together else 0)
-            )  # fmt: skip
+                lasting
+                + cost.lasting
+                + waiting
+                + together
+                + max(passing, cost.passing)
+                + max(cleaning, cost.cleaning if together else 0)
+            )
             is_alone = not lasting and cost.passing <= budget.limit_bytes
             if needed > budget.limit_bytes and not is_alone:
                 left_out[record.image_id] = _reason(cost)

@@ -173,20 +173,27 @@ def masked_image(record: Record, masks: NDArray[np.uint8], grid: Grid, labels: L
     if record.is_stack and grid.step_problem:
         return without_masks(record, labels, grid.step_problem)
     return MaskedImage(
-        record.image_id, record.patient, record.view, record.phase, masks, grid.spacing, labels,
-        ed_frame=record.ed_frame, es_frame=record.es_frame, frame_rate_hz=record.frame_rate_hz,
+        record.image_id,
+        record.patient,
+        record.view,
+        record.phase,
+        masks,
+        grid.spacing,
+        labels,
+        ed_frame=record.ed_frame,
+        es_frame=record.es_frame,
+        frame_rate_hz=record.frame_rate_hz,
         slice_spacing_mm=grid.slice_spacing_mm if record.is_stack else None,
         affine_mm=grid.affine_mm if grid.spacing else None,
-    )  # fmt: skip
+    )
 
 
 def without_masks(record: Record, labels: LabelSet, problem: str) -> MaskedImage:
     """An image that has no masks, and the reason why."""
     nothing = np.zeros((0, 0, 0), dtype=np.uint8)
     return MaskedImage(
-        record.image_id, record.patient, record.view, record.phase, nothing, None, labels,
-        problem=problem,
-    )  # fmt: skip
+        record.image_id, record.patient, record.view, record.phase, nothing, None, labels, problem=problem
+    )
 
 
 def _by_name(path: Path, predictor: Predictor) -> Record:

@@ -189,11 +189,13 @@ class Studies(StudiesFolder):
         records = self.of_patient(patient)
         key = tuple(
             (
-                record, state_of(record.path), self._label_states(record),
+                record,
+                state_of(record.path),
+                self._label_states(record),
                 self._filled_by(record) if predict else None,
             )
             for record in records
-        )  # fmt: skip
+        )
         measured = self._studies.get(key, lambda: self._measure(records, may_predict=lambda _: predict))
         return self._with_intervals(measured, records)
 
@@ -246,10 +248,12 @@ class Studies(StudiesFolder):
 
         It stays the same where the folder is moved.
         """
-        return patient_state([
-            SeenImage(record, state_of(record.path), self._label_states(record), self._filled_by(record))
-            for record in self.of_patient(patient)
-        ])  # fmt: skip
+        return patient_state(
+            [
+                SeenImage(record, state_of(record.path), self._label_states(record), self._filled_by(record))
+                for record in self.of_patient(patient)
+            ]
+        )
 
     def _with_intervals(self, measured: Measured, records: list[Record]) -> Measured:
         """Intervals for EFs that predictions went into; of stored ones, the model's that is served now."""
@@ -262,10 +266,11 @@ class Studies(StudiesFolder):
         patient = measured.study.patient
         known = self._spreads_pct(patient)
         study = with_model_intervals(
-            measured.study, predicted,
+            measured.study,
+            predicted,
             {name: self.models.named(name).card.intervals for name in predicted},
             spreads_pct=known[1] if known and known[0] == self.state(patient) else NO_SPREADS,
-        )  # fmt: skip
+        )
         return replace(measured, study=study)
 
     def _model_of(self, record: Record, measured: Measured) -> str | None:

@@ -151,10 +151,12 @@ def _pick(fresh: int, total: int, batch: int, generator: torch.Generator) -> tor
     if total == fresh:
         return torch.randint(fresh, (batch,), generator=generator)
     half = batch // 2
-    return torch.cat([
-        torch.randint(fresh, (batch - half,), generator=generator),
-        torch.randint(fresh, total, (half,), generator=generator),
-    ])  # fmt: skip
+    return torch.cat(
+        [
+            torch.randint(fresh, (batch - half,), generator=generator),
+            torch.randint(fresh, total, (half,), generator=generator),
+        ]
+    )
 
 
 def _compared(found: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -56,10 +56,12 @@ class Samples:
 def joined(first: Samples, second: Samples) -> Samples:
     """The frames of both, in this order."""
     return Samples(
-        torch.cat([first.images, second.images]), torch.cat([first.classes, second.classes]),
-        first.skipped + second.skipped, torch.cat([first.points, second.points]),
+        torch.cat([first.images, second.images]),
+        torch.cat([first.classes, second.classes]),
+        first.skipped + second.skipped,
+        torch.cat([first.points, second.points]),
         f"{first.key}+{second.key}",
-    )  # fmt: skip
+    )
 
 
 def load(
@@ -122,9 +124,12 @@ def load(
     if not any(len(one) for one in found):
         raise DatasetError(f"{labels}: no image has a usable mask for recipe {recipe.name}")
     samples = Samples(
-        torch.cat([one.images for one in found]), torch.cat([one.classes for one in found]),
-        tuple(problems), torch.cat([one.points for one in found]), key,
-    )  # fmt: skip
+        torch.cat([one.images for one in found]),
+        torch.cat([one.classes for one in found]),
+        tuple(problems),
+        torch.cat([one.points for one in found]),
+        key,
+    )
     with atomic(stored) as draft:
         torch.save((samples.images, samples.classes, samples.points, [list(one) for one in problems]), draft)
     return samples

@@ -122,18 +122,30 @@ def train(
         on_judged(state)
 
     best, state = fit(
-        network, training, selection, recipe=recipe, checkpoint=out / "checkpoint.pt",
-        begun_with=settings.get("start", ""), rehearsed=again, device=device,
-        on_progress=on_progress, on_judged=note,
-    )  # fmt: skip
+        network,
+        training,
+        selection,
+        recipe=recipe,
+        checkpoint=out / "checkpoint.pt",
+        begun_with=settings.get("start", ""),
+        rehearsed=again,
+        device=device,
+        on_progress=on_progress,
+        on_judged=note,
+    )
     events.close()
     card = ModelCard(
-        name=recipe.name, version=version, network=recipe.network,
-        arguments={key: value for key, value in arguments.items() if key != "pretrained"}, recipe=form.name,
+        name=recipe.name,
+        version=version,
+        network=recipe.network,
+        arguments={key: value for key, value in arguments.items() if key != "pretrained"},
+        recipe=form.name,
         trained_on=f"{trained_on}: {len(split.training)} patients, {len(training)} frames"
         + (f"; rehearsed: {len(again)} frames" if again else ""),
-        licence=licence, settings=settings, size_px=recipe.size_px,
-    )  # fmt: skip
+        licence=licence,
+        settings=settings,
+        size_px=recipe.size_px,
+    )
     return Trained(save_model(best, card, folder=out), split, state, training.skipped + selection.skipped)
 
 

@@ -312,9 +312,13 @@ def test_an_image_that_is_gone_is_named(readers: Readers) -> None:
     (pair,) = readers.json(ours, theirs, gone)["pairs"]
     assert len(pair["images"]) == 5
     assert image(pair, "gone") == {
-        "image_id": "gone", "patient": None, "view": None, "phase": None,
-        "structures": {}, "reason": "no image 'gone' in this studies folder",
-    }  # fmt: skip
+        "image_id": "gone",
+        "patient": None,
+        "view": None,
+        "phase": None,
+        "structures": {},
+        "reason": "no image 'gone' in this studies folder",
+    }
     assert ef(pair["patients"][0]["ef"])["ef_difference_pct"] == 0
 
 

@@ -32,8 +32,9 @@ def test_the_datastore_is_timed_beside_monai_labels(tmp_path: Path) -> None:
         *(f"save a label, {count} images" for count in (10, 40)),
         *(f"stock: save a label, {count} images" for count in (10, 40)),
         *(f"hand out the next image, {count} images" for count in (10, 40)),
-        "save, 40 images over 10", "hand out, 40 images over 10",
-    }  # fmt: skip
+        "save, 40 images over 10",
+        "hand out, 40 images over 10",
+    }
     assert all(value > 0 for value in found.values())
     saved = found["save a label, 40 images"] / found["save a label, 10 images"]
     assert found["save, 40 images over 10"] == pytest.approx(saved)

@@ -129,9 +129,13 @@ def test_a_rerun_skips_what_is_done_and_shares_the_images(
     seen: list[tuple[int, int]] = []
     first = compare([one], studies, out=out, images=8, repeats=1)
     both = compare(
-        [one, other], studies, out=out, images=8, repeats=1,
+        [one, other],
+        studies,
+        out=out,
+        images=8,
+        repeats=1,
         on_progress=lambda done, total, what: seen.append((done, total)),
-    )  # fmt: skip
+    )
     assert trained == ["one", "other"]
     assert len(list((out / "samples").glob("samples-*.pt"))) == 2  # those to train on, those to select by
     assert replace(both.outcomes[0], ms_per_frame=None, ratio=None) == replace(
@@ -169,8 +173,9 @@ def test_large_inputs_can_be_shrunk_and_are_timed_as_they_are(studies: Path, tmp
     run(studies, out, [*recipes, str(tmp_path / "fixed.toml")], "--at-most-px", 64)
     rows = table(out)
     assert [(rows[name]["input_px"], rows[name]["timed_px"]) for name in ("large", "small")] == [
-        ("64", "96"), ("48", "48"),
-    ]  # fmt: skip
+        ("64", "96"),
+        ("48", "48"),
+    ]
     assert "fixed size" in rows["fixed"]["reason"]
     with pytest.raises(DatasetError, match="large was begun with other settings"):
         compare([recipes[0]], studies, out=out, images=120, repeats=1)
@@ -244,11 +249,13 @@ def test_the_ef_is_that_of_the_guideline_by_the_most_trusted_method() -> None:
         {
             "structures": {"lv_cavity": groups},
             "agreement": [
-                row("biplane", "guideline", 3.0, "edv_ml"), row("biplane", "camus", 4.0),
-                row("biplane", "guideline", None), row("single-plane-A4C", "guideline", 6.0),
+                row("biplane", "guideline", 3.0, "edv_ml"),
+                row("biplane", "camus", 4.0),
+                row("biplane", "guideline", None),
+                row("single-plane-A4C", "guideline", 6.0),
             ],
         }
-    )  # fmt: skip
+    )
     ef = {"ef_method": "single-plane-A4C", "ef_n": 9, "ef_mae": 6.0, "ef_bias": 1.0}
     assert found == {"dice": {"lv_cavity_ED": 0.8}, **ef}
 

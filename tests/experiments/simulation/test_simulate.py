@@ -17,9 +17,18 @@ from cardiolabel.experiments.simulation.simulate import FULL, simulate
 from cardiolabel.training.training_recipe import TrainingRecipe
 
 RECIPE = TrainingRecipe(
-    name="camus", source="test", input="camus", network="unet", arguments={"widths": [4, 8, 16]}, images=1,
-    size_px=64, batch=8, learning_rate=1e-2, augmentation="none", selection=0,
-)  # fmt: skip
+    name="camus",
+    source="test",
+    input="camus",
+    network="unet",
+    arguments={"widths": [4, 8, 16]},
+    images=1,
+    size_px=64,
+    batch=8,
+    learning_rate=1e-2,
+    augmentation="none",
+    selection=0,
+)
 ASKED = Settings(
     strategies=("random", "entropy", "ef_uncertainty", "hybrid"),
     budgets=(2, 4),
@@ -62,8 +71,9 @@ def test_strategies_share_their_beginning_and_nobody_chooses_judges(
     monkeypatch.setattr(module, "train", watched)
     found = simulate("camus", studies, out=tmp_path / "out", settings=ASKED)
     assert [(one.strategy, one.patients) for one in found] == [
-        *((name, budget) for name in ASKED.strategies for budget in (2, 4)), (FULL, 6),
-    ]  # fmt: skip
+        *((name, budget) for name in ASKED.strategies for budget in (2, 4)),
+        (FULL, 6),
+    ]
     chosen = {(one.strategy, one.patients): set(one.chosen) for one in found}
     assert len({frozenset(chosen[name, 2]) for name in ASKED.strategies}) == 1
     assert all(chosen[name, 2] < chosen[name, 4] for name in ASKED.strategies)

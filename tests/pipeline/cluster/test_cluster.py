@@ -66,9 +66,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(studies: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Expected:
     """What one process makes of the folder."""
     out = tmp_path_factory.mktemp("alone")
-    done = infer_folder(
-        studies, load("tiny", weights), out=out, resume=False, on_progress=lambda *_: None
-    )  # fmt: skip
+    done = infer_folder(studies, load("tiny", weights), out=out, resume=False, on_progress=lambda *_: None)
     assert done.problems
     return Expected(done, contents(out))
 
@@ -95,13 +93,23 @@ def address() -> Iterator[str]:
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT / "lib")}
     head = subprocess.Popen(
         [
-            sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--head",
+            sys.executable,
+            "-c",
+            "from ray.scripts.scripts import main; main()",
+            "start",
+            "--head",
             "--block",
-            "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2", "--include-dashboard=false",
-            "--disable-usage-stats", f"--object-store-memory={200 * 2**20}",
+            "--node-ip-address=127.0.0.1",
+            f"--port={port}",
+            "--num-cpus=2",
+            "--include-dashboard=false",
+            "--disable-usage-stats",
+            f"--object-store-memory={200 * 2**20}",
         ],
-        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     for _ in range(300):
         time.sleep(0.2)
         with socket.socket() as probe:
@@ -127,9 +135,13 @@ def infer(
 ) -> Summary:
     with cluster(where, model="tiny", weights=weights, workers=workers) as who:
         return infer_folder(
-            studies, predictor or load("tiny", weights), out=out, resume=resume,
-            on_progress=on_progress, workers=who,
-        )  # fmt: skip
+            studies,
+            predictor or load("tiny", weights),
+            out=out,
+            resume=resume,
+            on_progress=on_progress,
+            workers=who,
+        )
 
 
 def is_busy(process: psutil.Process) -> bool:
@@ -170,11 +182,26 @@ def test_the_command_makes_the_files_of_one_process_and_leaves_nothing_running(
     before = {process.pid for process in psutil.process_iter()}
     run = subprocess.run(
         [
-            *COMMAND, "infer", str(studies), "--model", "tiny", "--weights", str(weights), "--out", str(out),
-            "--cluster", "local", "--workers", "1", "--strict",
+            *COMMAND,
+            "infer",
+            str(studies),
+            "--model",
+            "tiny",
+            "--weights",
+            str(weights),
+            "--out",
+            str(out),
+            "--cluster",
+            "local",
+            "--workers",
+            "1",
+            "--strict",
         ],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
+    )
     assert run.returncode == 1, run.stderr  # --strict, and one file is torn
     assert contents(out) == expected.files
     assert run.stdout.startswith("81 images of 40 patients, 1 without a mask") and run.stdout.count("\n") == 1

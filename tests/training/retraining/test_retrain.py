@@ -35,9 +35,17 @@ from cardiolabel.training.training_recipe import TrainingRecipe
 SIDE, PATIENTS = 64, 30
 ARGUMENTS = {"out_channels": 4, "widths": [4, 8, 16]}
 RECIPE = TrainingRecipe(
-    name="camus", source="test", input="camus", network="unet", arguments={"widths": [4, 8, 16]}, images=1,
-    size_px=SIDE, batch=8, learning_rate=2e-2, augmentation="none",
-)  # fmt: skip
+    name="camus",
+    source="test",
+    input="camus",
+    network="unet",
+    arguments={"widths": [4, 8, 16]},
+    images=1,
+    size_px=SIDE,
+    batch=8,
+    learning_rate=2e-2,
+    augmentation="none",
+)
 QUICK = Settings(epochs=10, from_scratch=True)
 
 
@@ -175,9 +183,11 @@ def test_stills_single_frame_files_and_sparse_cines_are_learned_from_together(
         name = f"{record.patient}_cine"
         frames, masks = (
             np.repeat(read(path), 5, axis=0)
-            for read, path in ((lambda path: nifti.read(path).clip.pixels, record.path),
-                               (nifti.read_mask, labels / record.path.name))
-        )  # fmt: skip
+            for read, path in (
+                (lambda path: nifti.read(path).clip.pixels, record.path),
+                (nifti.read_mask, labels / record.path.name),
+            )
+        )
         masks[[0, 2, 4]] = 0
         spacing = Spacing(row_mm=1.5, col_mm=1.5)
         nifti.write_mask(frames, studies / f"{name}.nii.gz", spacing=spacing)
@@ -268,8 +278,9 @@ def test_a_killed_run_leaves_the_published_model(studies: Path, weights: Path, s
     assert Versions(weights).served("camus") == 0
     status = read_status("camus", weights)
     assert status is not None and (status.state, status.reason) == (
-        "failed", "it was stopped; start it again to go on",
-    )  # fmt: skip
+        "failed",
+        "it was stopped; start it again to go on",
+    )
     assert go(studies, weights).state == "published"
 
 

@@ -55,8 +55,9 @@ def test_official_splits_are_kept() -> None:
 def test_a_patient_is_on_one_side_with_all_images() -> None:
     records = [
         Record(f"p{number}_{view}", f"p{number}", view, Phase.ED, "folder", Path("x"))
-        for number in range(20) for view in (View.A2C, View.A4C)
-    ]  # fmt: skip
+        for number in range(20)
+        for view in (View.A2C, View.A4C)
+    ]
     found = ValidationSet().extended(records)
     assert len(found.validation) == 4 and len(found.training) == 16
 

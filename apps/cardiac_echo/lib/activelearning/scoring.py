@@ -73,10 +73,17 @@ class Scoring:
         """Score what changed; ends with this process."""
         models = self._engine.models
         command = module_command(
-            "cardiolabel", "score",
-            str(self._engine.studies.folder), "--weights", str(models.folders.shipped.resolve()),
-            "--models", ",".join(models.names), "--beside", str(os.getpid()), "--quiet",
-        )  # fmt: skip
+            "cardiolabel",
+            "score",
+            str(self._engine.studies.folder),
+            "--weights",
+            str(models.folders.shipped.resolve()),
+            "--models",
+            ",".join(models.names),
+            "--beside",
+            str(os.getpid()),
+            "--quiet",
+        )
         command += ["--images", self._wanted] if self._wanted != "on" else []
         self._process = subprocess.Popen(  # noqa: S603  the app's own command
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment(os.environ)

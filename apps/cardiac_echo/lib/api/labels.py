@@ -142,9 +142,12 @@ def _answer(saved: Correction, response: Response) -> dict[str, Any]:
     version = saved.version
     response.headers["ETag"] = f'"{version.number}"'
     return {
-        "image": version.image_id, "label": version.image_id, "tag": version.tag, "version": version.number,
+        "image": version.image_id,
+        "label": version.image_id,
+        "tag": version.tag,
+        "version": version.number,
         "measurement": saved.measurement,
-    }  # fmt: skip
+    }
 
 
 def _as_shown(engine: Engine, image_id: str, path: Path) -> bytes | None:

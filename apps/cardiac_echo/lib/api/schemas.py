@@ -155,9 +155,10 @@ def json_text(schema: type[BaseModel]) -> Any:
     """A form's field that holds JSON of a schema; `lib.api.received.params` reads it."""
     return Form(
         json_schema_extra={
-            "contentMediaType": "application/json", "contentSchema": schema.model_json_schema(),
+            "contentMediaType": "application/json",
+            "contentSchema": schema.model_json_schema(),
         }
-    )  # fmt: skip
+    )
 
 
 InferText = Annotated[str, json_text(InferParams)]

@@ -71,9 +71,11 @@ def batch_infer(
     asked = params or BatchParams()
     check_device(asked.device)
     request = {
-        "model": model, "images": images.value if asked.images is None else asked.images,
-        "max_batch_size": asked.max_batch_size, "gpus": asked.gpus,
-    }  # fmt: skip
+        "model": model,
+        "images": images.value if asked.images is None else asked.images,
+        "max_batch_size": asked.max_batch_size,
+        "gpus": asked.gpus,
+    }
     return _start(Kind.BATCH, [request], run_sync)[0]
 
 

@@ -12,9 +12,17 @@ from lib.security.roles import Role, needs
 router = APIRouter(dependencies=[needs(Role.USER)])
 
 Column = Literal[
-    "patient", "image", "ef_pct", "ef_spread_pct", "share", "entropy", "disagreement", "expected_dice",
-    "label", "leased_by",
-]  # fmt: skip
+    "patient",
+    "image",
+    "ef_pct",
+    "ef_spread_pct",
+    "share",
+    "entropy",
+    "disagreement",
+    "expected_dice",
+    "label",
+    "leased_by",
+]
 
 
 @router.get("/cardiac/worklist", tags=["Cardiac"], summary="Every image with what its correction is worth")

@@ -246,9 +246,13 @@ class StudiesDatastore(Datastore):
         notes = checked_notes(info, LABEL_FIELDS)
         with self._studies.memory(record):
             frames = read_mask_on(
-                file, self._studies.image(record).grid, record.labels, stack=record.is_stack,
-                segments=_segments(notes.get("label_info")), alone=True,
-            )  # fmt: skip
+                file,
+                self._studies.image(record).grid,
+                record.labels,
+                stack=record.is_stack,
+                segments=_segments(notes.get("label_info")),
+                alone=True,
+            )
             allow_empty = notes.pop("allow_empty", False) is True
             said = _version(notes.pop("base_version", None))
             author = sender_name() or author or str(notes.get("client_id") or "")[:200]

@@ -76,9 +76,10 @@ class UploadSessions(Sessions):
             self.remove_expired()
         if self._stored_bytes() + size > limit * MB:
             raise refused(
-                429, "sessions_full",
+                429,
+                "sessions_full",
                 f"sessions hold {limit} MB together already; remove one, or wait until some expire",
-            )  # fmt: skip
+            )
 
     def _stored_bytes(self) -> int:
         total = 0

@@ -99,9 +99,10 @@ def _refuse_slices(image: object, name: str, engine: Engine) -> None:
     slices, step_mm = grid.frames_shape[0], grid.slice_spacing_mm or 0.0
     if slices > 1 and not is_cine(record, grid):
         raise refused(
-            422, "unusable_image",
+            422,
+            "unusable_image",
             f"{name} is of view unknown, and has {slices} slices of {step_mm:.4g} mm; {advice}",
-        )  # fmt: skip
+        )
 
 
 def _has_weights(model: str, engine: Engine) -> bool:

@@ -115,10 +115,13 @@ def run_task(
 def _started(method: str, request: Mapping[str, Any]) -> subprocess.Popen[str]:
     process = subprocess.Popen(  # noqa: S603  the app's own command
         [*_python(), str(_TASK), str(_SOURCE), method],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        encoding="utf-8", errors="replace",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
         env={**environment(os.environ), **_chosen(method, request)},
-    )  # fmt: skip
+    )
     if process.stdin:
         with suppress(BrokenPipeError), process.stdin as pipe:  # it may have ended already, and says why
             pipe.write(json.dumps(request))

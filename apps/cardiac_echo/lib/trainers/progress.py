@@ -37,9 +37,13 @@ def model_stats(trainer: Retraining, trainers: Mapping[str, Retraining]) -> dict
         return {}
     epochs = trainer.settings(task["request"]).epochs
     return {
-        "model": trainer.model, "state": "starting", "epoch": 0.0, "total_epochs": epochs, "best_metric": 0.0,
+        "model": trainer.model,
+        "state": "starting",
+        "epoch": 0.0,
+        "total_epochs": epochs,
+        "best_metric": 0.0,
         "changed_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
+    }
 
 
 def last_task(trainer: Retraining, trainers: Mapping[str, Retraining]) -> dict[str, Any] | None:

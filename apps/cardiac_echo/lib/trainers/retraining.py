@@ -68,9 +68,7 @@ class Retraining(TrainTask):
         status = self.status()
         if status is None:
             return {}
-        return {
-            **asdict(status), "total_epochs": status.total_epochs, "best_metric": status.best_metric,
-        }  # fmt: skip
+        return {**asdict(status), "total_epochs": status.total_epochs, "best_metric": status.best_metric}
 
     def status(self) -> Status | None:
         """Where the last run stands; None where there was none."""
@@ -104,9 +102,13 @@ class Retraining(TrainTask):
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
         """Retrain; the status that it ended with."""
         found = retrain(
-            self.model, self._studies, self._weights, settings=self.settings(request), base=self._base,
+            self.model,
+            self._studies,
+            self._weights,
+            settings=self.settings(request),
+            base=self._base,
             on_progress=_log,
-        )  # fmt: skip
+        )
         if found.state == "published":
             record_promotion(self._studies, self.model)
         return dict(json_without_paths(asdict(found)))

@@ -15,9 +15,15 @@ from cardiolabel.reporting.rounding import rounded
 CASES = "patients with an EF from both annotators"
 
 _LIMITS = (
-    "bias_pct", "sd_pct", "lower_limit_pct", "upper_limit_pct", "mean_absolute_difference_pct",
-    "bias_interval_pct", "lower_limit_interval_pct", "upper_limit_interval_pct",
-)  # fmt: skip
+    "bias_pct",
+    "sd_pct",
+    "lower_limit_pct",
+    "upper_limit_pct",
+    "mean_absolute_difference_pct",
+    "bias_interval_pct",
+    "lower_limit_interval_pct",
+    "upper_limit_interval_pct",
+)
 
 
 def ef_row(rows: tuple[PatientRow, ...], names: tuple[str, str]) -> dict[str, Any]:

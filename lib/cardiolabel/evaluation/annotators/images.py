@@ -52,10 +52,12 @@ def structure_means(images: list[dict[str, Any]]) -> dict[str, Any]:
             if len(values) < len(images)
         ]
         means[name] = {
-            "dice": _mean(dices), "dice_images": len(dices),
-            "hd_mm": _mean(distances), "hd_images": len(distances),
+            "dice": _mean(dices),
+            "dice_images": len(dices),
+            "hd_mm": _mean(distances),
+            "hd_images": len(distances),
             "reason": "; ".join(missing),
-        }  # fmt: skip
+        }
     return means
 
 

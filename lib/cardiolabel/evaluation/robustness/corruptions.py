@@ -256,9 +256,12 @@ def _typed(pixels: NDArray[np.float64], dtype: np.dtype[np.generic]) -> NDArray[
 def _resampled(planes: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.float64]:
     """Planes (T, C, H, W) on another grid of the same extent, each pixel a mean of those it covers."""
     found: NDArray[np.float64] = functional.interpolate(
-        torch.from_numpy(planes.astype(np.float64)), shape, mode="bilinear", align_corners=False,
+        torch.from_numpy(planes.astype(np.float64)),
+        shape,
+        mode="bilinear",
+        align_corners=False,
         antialias=True,
-    ).numpy()  # fmt: skip
+    ).numpy()
     return found
 
 

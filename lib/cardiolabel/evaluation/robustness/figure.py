@@ -51,8 +51,10 @@ def robustness_png(found: Robustness) -> bytes:
     figure.suptitle(f"{found.model}, {found.selection}", color=INK, fontsize=13, parse_math=False)
     below.suptitle(
         f"{found.example_image}: LV cavity predicted (yellow) and by the reference (green)",
-        color=INK, fontsize=11, parse_math=False,
-    )  # fmt: skip
+        color=INK,
+        fontsize=11,
+        parse_math=False,
+    )
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     return buffer.getvalue()
@@ -88,9 +90,13 @@ def _draw_efs(axes: Axes, found: Robustness) -> None:
         if row.ef_mae_points is not None:
             axes.barh(place, row.ef_mae_points, height=0.6, color=_COLORS[3])
         axes.text(
-            row.ef_mae_points or 0, place, f"  {len(row.efs)} of {row.ef_patients}", color=INK,
-            fontsize=8, va="center",
-        )  # fmt: skip
+            row.ef_mae_points or 0,
+            place,
+            f"  {len(row.efs)} of {row.ef_patients}",
+            color=INK,
+            fontsize=8,
+            va="center",
+        )
     axes.margins(x=0.2)
     axes.set_xlim(left=0)
 

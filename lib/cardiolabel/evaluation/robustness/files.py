@@ -50,10 +50,17 @@ def columns(structures: Sequence[str]) -> tuple[str, ...]:
     """Columns of ``robustness.csv``; an unmeasured value is an empty cell."""
     drops = ("drop_{}_points", "drop_{}_points_low", "drop_{}_points_high")
     return (
-        "corruption", "strength", "patients", "images",
+        "corruption",
+        "strength",
+        "patients",
+        "images",
         *(form.format(name) for name in structures for form in ("dice_{}", *drops)),
-        "lv_failed_share", "ef_mae_points", "ef_bias_points", "ef_patients", "ef_reference_patients",
-    )  # fmt: skip
+        "lv_failed_share",
+        "ef_mae_points",
+        "ef_bias_points",
+        "ef_patients",
+        "ef_reference_patients",
+    )
 
 
 def table(found: Robustness) -> list[str]:

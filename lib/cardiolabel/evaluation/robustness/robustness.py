@@ -226,9 +226,13 @@ def _dices(image: _Image, shot: Shot, predictor: Predictor) -> dict[str, float]:
         if named.get(name) != values or not np.isin(values, original[drawn]).all():
             continue
         dice = score(
-            shot.predicted[drawn], shot.reference[drawn], structure=name, values=values, spacing=None,
+            shot.predicted[drawn],
+            shot.reference[drawn],
+            structure=name,
+            values=values,
+            spacing=None,
             volume=is_short_axis(image.reference),
-        ).dice  # fmt: skip
+        ).dice
         found[name] = 1.0 if dice is None else dice  # too small for a coarser grid, and not predicted
     return found
 

@@ -71,19 +71,27 @@ def run_bench(parts: Sequence[str], setting: Setting, *, on_progress: Progress) 
         home = Path(folder)
         works: dict[str, Callable[[], list[Found]]] = {
             "http": lambda: bench_http(
-                _stills(setting, home / "http"), setting.model, apps=setting.apps, weights=setting.weights,
-                home=home / "servers", on_progress=on_progress,
+                _stills(setting, home / "http"),
+                setting.model,
+                apps=setting.apps,
+                weights=setting.weights,
+                home=home / "servers",
+                on_progress=on_progress,
             ),
             "batch": lambda: bench_batches(
-                _stills(setting, home / "batch"), setting.model, apps=setting.apps, weights=setting.weights,
-                home=home / "batches", on_progress=on_progress,
+                _stills(setting, home / "batch"),
+                setting.model,
+                apps=setting.apps,
+                weights=setting.weights,
+                home=home / "batches",
+                on_progress=on_progress,
             ),
             "cines": lambda: bench_cines(
                 setting.model, weights=setting.weights, home=home, on_progress=on_progress
             ),
             "measuring": lambda: bench_measuring(setting.repeats, on_progress=on_progress),
             "datastore": lambda: _datastore(home / "datastore", on_progress),
-        }  # fmt: skip
+        }
         return [found for part in parts for found in works[part]()]
 
 

@@ -209,23 +209,35 @@ def _run(
     views, patients = recipe.form.views, set(data.judged)
     aside = {one.patient for one in data.records if one.patient in patients and one.view in views}
     trained = train(
-        recipe, data.records, data.labels, out=run, version="comparison", licence="as the training data",
-        trained_on=readable_text(data.studies.resolve().name), held_back=aside, cache=run.parent / "samples",
-        on_reading=lambda read, total: show(0, f"reading {read} of {total}"), on_progress=training,
-    )  # fmt: skip
+        recipe,
+        data.records,
+        data.labels,
+        out=run,
+        version="comparison",
+        licence="as the training data",
+        trained_on=readable_text(data.studies.resolve().name),
+        held_back=aside,
+        cache=run.parent / "samples",
+        on_reading=lambda read, total: show(0, f"reading {read} of {total}"),
+        on_progress=training,
+    )
     predictor = Predictor.load(recipe.name, run)
     write_model_note(predictor, run)
     _predict(predictor, data, StudiesLayout(run).labels, lambda text: show(recipe.images, text))
     judged = evaluate(StudiesLayout(run).labels, data.studies, patients=data.listed)
     network, _ = load_model(recipe.name, run)
     outcome = Outcome(
-        recipe.name, recipe.source, recipe.network,
+        recipe.name,
+        recipe.source,
+        recipe.network,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        input_px=recipe.form.size_px, timed_px=own_px,
+        input_px=recipe.form.size_px,
+        timed_px=own_px,
         begins_with="ImageNet" if recipe.arguments.get("pretrained") else "random",
         images=trained.state.steps * recipe.batch,
-        training_minutes=trained.state.seconds / 60, **quality(write_evaluation(judged, run / "evaluation")),
-    )  # fmt: skip
+        training_minutes=trained.state.seconds / 60,
+        **quality(write_evaluation(judged, run / "evaluation")),
+    )
     _write_json(done, asdict(outcome))
     (run / "checkpoint.pt").unlink(missing_ok=True)
     return outcome

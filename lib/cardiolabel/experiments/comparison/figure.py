@@ -74,9 +74,15 @@ def _draw(axes: Axes, shown: Sequence[Outcome]) -> None:
         marks = [(at, _points(one).get(phase)) for one, at in zip(shown, times, strict=True)]
         known = [(at, dice) for at, dice in marks if dice is not None]
         axes.plot(
-            [at for at, _ in known], [dice for _, dice in known], "o", color=color, markersize=8,
-            markeredgecolor=BACKGROUND, label=str(phase), zorder=3,
-        )  # fmt: skip
+            [at for at, _ in known],
+            [dice for _, dice in known],
+            "o",
+            color=color,
+            markersize=8,
+            markeredgecolor=BACKGROUND,
+            label=str(phase),
+            zorder=3,
+        )
     _name(axes, shown, times)
     axes.legend(facecolor=BACKGROUND, labelcolor=INK, fontsize=9, loc="lower right")
 
@@ -105,10 +111,18 @@ def _name(axes: Axes, shown: Sequence[Outcome], times: Sequence[float]) -> None:
         taken.append((middle, half, height))
         line = {"arrowstyle": "-", "color": _JOINT, "linewidth": 0.5}
         name = axes.annotate(
-            one.recipe, (x, y), (middle, height), xycoords="axes fraction", textcoords="axes fraction",
-            color=INK, fontsize=8.5, ha="center", va="center", parse_math=False,
+            one.recipe,
+            (x, y),
+            (middle, height),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            color=INK,
+            fontsize=8.5,
+            ha="center",
+            va="center",
+            parse_math=False,
             arrowprops=line if abs(height - y) > 0.06 else None,
-        )  # fmt: skip
+        )
         name.set_in_layout(False)  # very many would leave no room for the plot
 
 

@@ -15,8 +15,13 @@ from cardiolabel.reporting.markdown import named_table
 from cardiolabel.reporting.tables import write_table
 
 _DECIMALS = {
-    "parameters_m": 2, "training_minutes": 1, "ms_per_frame": 1, "ratio": 2, "ef_mae": 2, "ef_bias": 2,
-}  # fmt: skip
+    "parameters_m": 2,
+    "training_minutes": 1,
+    "ms_per_frame": 1,
+    "ratio": 2,
+    "ef_mae": 2,
+    "ef_bias": 2,
+}
 _BEFORE = (
     "recipe",
     "network",

@@ -15,10 +15,25 @@ from cardiolabel.reporting.patient_curves import PatientCurves
 from cardiolabel.reporting.tables import write_table
 
 COLUMNS = (
-    "patients", "images", "offered_by", "offered_lv_dice", "epochs", "version", "dice", "lv_dice",
-    "ef_mae_pct", "judged_by", "annotation_min", "training_min", "scratch_dice", "scratch_lv_dice",
-    "scratch_ef_mae_pct", "scratch_min", "gap_closed", "reason",
-)  # fmt: skip
+    "patients",
+    "images",
+    "offered_by",
+    "offered_lv_dice",
+    "epochs",
+    "version",
+    "dice",
+    "lv_dice",
+    "ef_mae_pct",
+    "judged_by",
+    "annotation_min",
+    "training_min",
+    "scratch_dice",
+    "scratch_lv_dice",
+    "scratch_ef_mae_pct",
+    "scratch_min",
+    "gap_closed",
+    "reason",
+)
 _SERVED, _SCRATCH, _OFFERED = "#3bceac", "#ee4266", "#ffd23f"
 
 
@@ -43,17 +58,24 @@ def write_replay(rounds: Sequence[Round], folder: Path, *, about: str) -> None:
         draft.write_bytes(rounds_png(rounds))
     shown = [name for name in COLUMNS if name != "reason"]
     lines = [
-        "# Annotation in rounds", "", about, "",
+        "# Annotation in rounds",
+        "",
+        about,
+        "",
         "Each row: so many patients have labels, the model was retrained on them by the server, and what it"
         " serves then was judged by held-back patients (judged_by) whom neither server nor model ever saw."
         " dice: mean over structures, images and patients; lv_dice: the LV cavity alone; ef_mae_pct: points,"
         " against the EF of the reference masks, guideline convention. offered_lv_dice: of the predictions"
         " that the annotator was shown in this round. gap_closed: the gain in dice over that of a training"
-        " from scratch on the same labels.", "",
-        *named_table(shown, rows), "",
-        "![Dice and EF error by round](rounds.png)", "",
-        *(f"- {row['patients']} patients: {row['reason']}" for row in rows if row["reason"]), "",
-    ]  # fmt: skip
+        " from scratch on the same labels.",
+        "",
+        *named_table(shown, rows),
+        "",
+        "![Dice and EF error by round](rounds.png)",
+        "",
+        *(f"- {row['patients']} patients: {row['reason']}" for row in rows if row["reason"]),
+        "",
+    ]
     with atomic(folder / "rounds.md") as draft:
         draft.write_text("\n".join(lines), encoding="utf-8")
 
@@ -71,16 +93,21 @@ def _cells(one: Round, before: Round | None) -> dict[str, Any]:
         return None if value is None else round(value, digits)
 
     found: dict[str, Any] = {
-        "patients": one.patients, "images": one.images, "offered_by": one.offered_by, "epochs": one.epochs,
-        "offered_lv_dice": rounded(one.offered_lv_dice, 4), "version": one.version, "reason": one.reason,
+        "patients": one.patients,
+        "images": one.images,
+        "offered_by": one.offered_by,
+        "epochs": one.epochs,
+        "offered_lv_dice": rounded(one.offered_lv_dice, 4),
+        "version": one.version,
+        "reason": one.reason,
         "judged_by": one.served.patients if one.served else None,
         "gap_closed": rounded(gap_closed(one, before), 2),
-    }  # fmt: skip
+    }
     for name, seconds in (
         ("annotation_min", one.annotation_s),
         ("training_min", one.training_s),
         ("scratch_min", one.scratch_s),
-    ):  # fmt: skip
+    ):
         found[name] = rounded(None if seconds is None else seconds / 60, 1)
     for prefix, quality in (("", one.served), ("scratch_", one.scratch)):
         for name, digits in (("dice", 4), ("lv_dice", 4), ("ef_mae_pct", 2)):
@@ -110,8 +137,9 @@ def rounds_png(rounds: Sequence[Round]) -> bytes:
         dice, [(one.patients, one.offered_lv_dice) for one in rounds[1:]], _OFFERED, "offered in the round"
     )
     for name, color, attribute in (
-        ("retraining", _SERVED, "training_s"), ("training from scratch", _SCRATCH, "scratch_s"),
-    ):  # fmt: skip
+        ("retraining", _SERVED, "training_s"),
+        ("training from scratch", _SCRATCH, "scratch_s"),
+    ):
         taken = [(one.patients, getattr(one, attribute)) for one in rounds]
         _line_of(minutes, [(patients, s and s / 60) for patients, s in taken], color, name)
     minutes.set_ylim(bottom=0)

@@ -173,10 +173,15 @@ def _begin_app(app: Path, own: Path, recipe: TrainingRecipe) -> None:
     arguments = {"out_channels": recipe.form.channels, **recipe.arguments}
     network = build(recipe.network, arguments)
     card = ModelCard(
-        name=recipe.name, version="0.0.0", network=recipe.network,
+        name=recipe.name,
+        version="0.0.0",
+        network=recipe.network,
         arguments={key: value for key, value in arguments.items() if key != "pretrained"},
-        recipe=recipe.form.name, trained_on=_NOTHING, licence=_NOTHING, size_px=recipe.size_px,
-    )  # fmt: skip
+        recipe=recipe.form.name,
+        trained_on=_NOTHING,
+        licence=_NOTHING,
+        size_px=recipe.size_px,
+    )
     save_model(network, card, folder=own / "model")
 
 
@@ -201,13 +206,17 @@ class _Replay:
             left = {image_id: record for image_id, record in wanted.items() if image_id not in done}
             version = read_card(self._recipe.name, self._served).version
             found = self.annotator.annotate(
-                left, version=version,
+                left,
+                version=version,
                 on_progress=lambda corrected: self._on_progress(corrected, total, f"{this}: correcting"),
-            )  # fmt: skip
+            )
             self._note(
-                number, images=found.images, annotation_s=found.seconds, offered_by=version,
+                number,
+                images=found.images,
+                annotation_s=found.seconds,
+                offered_by=version,
                 offered_lv_dice=found.offered_lv_dice,
-            )  # fmt: skip
+            )
         if self.rounds[number].training_s is None:
             epochs = max(1, round(self._settings.images / self._frames()))
             begun = time.monotonic()
@@ -218,9 +227,12 @@ class _Replay:
                 ),
             )
             self._note(
-                number, epochs=epochs, training_s=time.monotonic() - begun, version=status["version"],
+                number,
+                epochs=epochs,
+                training_s=time.monotonic() - begun,
+                version=status["version"],
                 reason=status["reason"],
-            )  # fmt: skip
+            )
         if self.rounds[number].served is None:
             self._note(number, served=self._quality(self._served, f"{this}: reporting"))
 
@@ -238,10 +250,15 @@ class _Replay:
         folder = self._out / "scratch" / str(known.patients)
         mine = [record for record in records if record.patient in set(patients)]
         trained = train(
-            replace(self._recipe, images=asked.scratch_images), mine, self._labels, out=folder,
-            version="scratch", trained_on=readable_text(self._studies.resolve().name), licence=_NOTHING,
+            replace(self._recipe, images=asked.scratch_images),
+            mine,
+            self._labels,
+            out=folder,
+            version="scratch",
+            trained_on=readable_text(self._studies.resolve().name),
+            licence=_NOTHING,
             on_progress=show,
-        )  # fmt: skip
+        )
         self._note(number, scratch=self._quality(folder, what), scratch_s=trained.state.seconds)
 
     @property
@@ -274,9 +291,12 @@ class _Replay:
         found = figures(predictor, self.reported, self._studies, on_progress=show)
         errors = list(found.ef_error_pct.values())
         return Quality(
-            float(np.mean(list(found.dice.values()))), float(np.mean(list(found.lv_dice.values()))),
-            float(np.mean(errors)) if errors else None, len(found.dice), len(errors),
-        )  # fmt: skip
+            float(np.mean(list(found.dice.values()))),
+            float(np.mean(list(found.lv_dice.values()))),
+            float(np.mean(errors)) if errors else None,
+            len(found.dice),
+            len(errors),
+        )
 
     def _note(self, number: int, **known: object) -> None:
         self.rounds[number] = replace(self.rounds[number], **known)  # type: ignore[arg-type]

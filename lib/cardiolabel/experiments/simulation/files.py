@@ -25,9 +25,16 @@ from cardiolabel.reporting.tables import write_table
 from cardiolabel.reporting.theme import INK
 
 COLUMNS = (
-    "strategy", "patients", "seeds", "lv_dice", "lv_dice_low", "lv_dice_high", "ef_mae_pct",
-    "ef_mae_low_pct", "ef_mae_high_pct",
-)  # fmt: skip
+    "strategy",
+    "patients",
+    "seeds",
+    "lv_dice",
+    "lv_dice_low",
+    "lv_dice_high",
+    "ef_mae_pct",
+    "ef_mae_low_pct",
+    "ef_mae_high_pct",
+)
 _COLORS = ("#9a9a9a", "#4dabf7", "#ffd23f", "#b197fc", "#3bceac", "#ee4266")
 _BASES = ("random", "stratified")
 
@@ -52,17 +59,27 @@ def write_simulation(outcomes: Sequence[Outcome], folder: Path, *, about: str) -
     with atomic(folder / "labels.png") as draft:
         draft.write_bytes(labels_png(outcomes))
     lines = [
-        "# Labels that strategies need", "", about, "",
+        "# Labels that strategies need",
+        "",
+        about,
+        "",
         "Each row: models that learned from so many patients, chosen by a strategy, judged by held-back"
         " patients whom nobody could choose. lv_dice: LV cavity, mean over images, patients and seeds;"
         " ef_mae_pct: points, against the EF of the reference masks, guideline convention; low and high: 95 %"
-        " by drawing patients and seeds again.", "",
-        *named_table(COLUMNS, rows), "",
-        "![LV Dice and EF error over labelled patients](labels.png)", "",
-        "## Compared, paired by seed and judging patient", "",
+        " by drawing patients and seeds again.",
+        "",
+        *named_table(COLUMNS, rows),
+        "",
+        "![LV Dice and EF error over labelled patients](labels.png)",
+        "",
+        "## Compared, paired by seed and judging patient",
+        "",
         "Gain in the area under the curve over labelled patients, divided by their range; of each seed in"
-        " brackets.", "", *_comparisons(outcomes), "",
-    ]  # fmt: skip
+        " brackets.",
+        "",
+        *_comparisons(outcomes),
+        "",
+    ]
     with atomic(folder / "labels.md") as draft:
         draft.write_text("\n".join(lines), encoding="utf-8")
 
@@ -90,10 +107,16 @@ def _curves(axes: Axes, outcomes: Sequence[Outcome], value: Value) -> None:
         found = [(budget, mean(own, value)) for one, budget, own in _groups(outcomes) if one == name]
         shift = 1 + 0.012 * (names.index(name) - len(names) / 2)  # or the intervals would hide each other
         axes.errorbar(
-            [budget * shift for budget, _ in found], [one.value for _, one in found],
+            [budget * shift for budget, _ in found],
+            [one.value for _, one in found],
             yerr=[[one.value - one.low for _, one in found], [one.high - one.value for _, one in found]],
-            color=color, marker="o", markersize=4, linewidth=1.4, elinewidth=0.7, label=name,
-        )  # fmt: skip
+            color=color,
+            marker="o",
+            markersize=4,
+            linewidth=1.4,
+            elinewidth=0.7,
+            label=name,
+        )
     full = [one for one in outcomes if one.strategy == FULL]
     if full:
         label = f"all {full[0].patients} patients"

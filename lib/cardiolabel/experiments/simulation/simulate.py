@@ -232,11 +232,16 @@ class _Simulation:
 
         records = [record for patient in model.chosen for record in self._records[patient]]
         trained = train(
-            replace(self._recipe, seed=seed, images=images), records, StudiesLayout(self._studies).final,
-            out=model.folder, version="simulated", trained_on=readable_text(self._studies.resolve().name),
-            licence="as the training data", start=before.folder if before else None,
+            replace(self._recipe, seed=seed, images=images),
+            records,
+            StudiesLayout(self._studies).final,
+            out=model.folder,
+            version="simulated",
+            trained_on=readable_text(self._studies.resolve().name),
+            licence="as the training data",
+            start=before.folder if before else None,
             on_progress=show,
-        )  # fmt: skip
+        )
         self._tell(f"{what}: judging")
         found = figures(
             Predictor.load(self._recipe.name, model.folder, keep=False), self._judges, self._studies
@@ -245,9 +250,15 @@ class _Simulation:
             left_over.unlink(missing_ok=True)
         shutil.rmtree(model.folder / "tensorboard", ignore_errors=True)
         return Outcome(
-            strategy, seed, len(model.chosen), model.chosen, found.dice, found.lv_dice, found.ef_error_pct,
+            strategy,
+            seed,
+            len(model.chosen),
+            model.chosen,
+            found.dice,
+            found.lv_dice,
+            found.ef_error_pct,
             trained.state.seconds,
-        )  # fmt: skip
+        )
 
     def _tell(self, what: str) -> None:
         self._on_progress(len(self.outcomes), self._total, what)

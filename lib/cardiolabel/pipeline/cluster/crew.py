@@ -67,9 +67,11 @@ class Crew:
         try:
             with ThreadPoolExecutor(self._count, thread_name_prefix="worker") as pool, closing(self):
                 answers = ordered(
-                    pool, lambda group: self._measured(group, options, program), groups(patients),
+                    pool,
+                    lambda group: self._measured(group, options, program),
+                    groups(patients),
                     ahead=_AHEAD * self._count,
-                )  # fmt: skip
+                )
                 for answer in answers:
                     for message in answer.warnings:
                         logger.warning("%s", message)

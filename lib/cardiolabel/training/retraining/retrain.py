@@ -167,10 +167,14 @@ class _Run:
         if verdict.promoted:
             self._calibrate(candidates[verdict.candidate], judged, before)
             note = {
-                "published_at": _now(), "why": f"retrained: {verdict.reason}", "instead_of": served,
-                "data": fingerprint, "studies": readable_text(self._studies.resolve().name),
-                "training_patients": self.status.training_patients, **verdict.as_dict(),
-            }  # fmt: skip
+                "published_at": _now(),
+                "why": f"retrained: {verdict.reason}",
+                "instead_of": served,
+                "data": fingerprint,
+                "studies": readable_text(self._studies.resolve().name),
+                "training_patients": self.status.training_patients,
+                **verdict.as_dict(),
+            }
             made = versions.publish(self._model, candidates[verdict.candidate], note=note, instead_of=served)
             self.status.version = made.number
         self._say("published" if verdict.promoted else "refused", force=True)
@@ -233,12 +237,21 @@ class _Run:
             self.status.curve = [[_finite(one) for one in point] for point in state.curve]
 
         found = train(
-            self._recipe, records, labels, out=out, version=_version(before), licence=before.licence,
+            self._recipe,
+            records,
+            labels,
+            out=out,
+            version=_version(before),
+            licence=before.licence,
             trained_on=readable_text(self._studies.resolve().name),
-            start=None if self._settings.from_scratch else published, rehearsed=rehearsed,
-            epochs=self._settings.epochs, device=self._settings.device or None,
-            on_reading=reading, on_progress=training, on_judged=judged,
-        )  # fmt: skip
+            start=None if self._settings.from_scratch else published,
+            rehearsed=rehearsed,
+            epochs=self._settings.epochs,
+            device=self._settings.device or None,
+            on_reading=reading,
+            on_progress=training,
+            on_judged=judged,
+        )
         self.status.skipped = [list(one) for one in found.skipped]
         return out
 
@@ -292,8 +305,10 @@ def _recipe(model: str, settings: Settings) -> TrainingRecipe:
 
 def _fingerprint(records: list[Record], labels: Path) -> str:
     """Tells images and labels, as they are, from any others."""
-    files = [(one.image_id, file_state(one.path)[1:], file_state(file_of(labels, one.image_id))[1:])
-             for one in records]  # fmt: skip
+    files = [
+        (one.image_id, file_state(one.path)[1:], file_state(file_of(labels, one.image_id))[1:])
+        for one in records
+    ]
     return _digest(sorted(files))
 
 
