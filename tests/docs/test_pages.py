@@ -15,6 +15,8 @@ import typer
 
 from cardiolabel.cli import app
 from cardiolabel.inference.engines.choose import ENGINE_VARIABLE
+from cardiolabel.records.manifest_row import COLUMNS
+from cardiolabel.reporting.tables import FRAME_COLUMNS, PATIENT_COLUMNS
 from cardiolabel.store.database import URL_VARIABLE
 from cardiolabel.system.user_folders import CACHE_VARIABLE, STATE_VARIABLE
 
@@ -25,10 +27,10 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
 COMMAND = re.compile(r"(?<![\w./-])cardiolabel ((?:[a-z-]+ ?)+)([^`\n#|]*)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z_-]*")
-OF_OTHER_PROGRAMS = {"--durations", "--ssl_keyfile"}
+OF_OTHER_PROGRAMS = {"--durations", "--help", "--ssl_keyfile"}
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -103,3 +105,43 @@ def test_the_settings_page_lists_every_variable() -> None:
     assert "CARDIOLABEL_HOSTS" in variables
     for variable in variables | {ENGINE_VARIABLE, CACHE_VARIABLE, STATE_VARIABLE, URL_VARIABLE}:
         assert f"`{variable}`" in SETTINGS, variable
+
+
+PYTHON = ROOT / "docs" / "tutorials" / "python.md"
+
+
+def test_the_code_of_the_python_tutorial_runs(tmp_path: Path) -> None:
+    """In one process, over the sample studies of the first tutorial, as a reader would type it."""
+    if not (ROOT / "apps" / "cardiac_echo" / "model" / "camus.safetensors").exists():
+        pytest.skip("the shipped weights of camus are not here")
+    blocks = re.findall(r"```python\n(.*?)```", PYTHON.read_text(encoding="utf-8"), re.DOTALL)
+    sample = [sys.executable, "-m", "cardiolabel", "sample", "studies", "--quiet"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "lib")}
+    subprocess.run(sample, cwd=tmp_path, env=environment, check=True)
+    code = [sys.executable, "-c", "\n".join(blocks)]
+    printed = subprocess.run(
+        code, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    shown = re.findall(r"```text\n(.*?)```", PYTHON.read_text(encoding="utf-8"), re.DOTALL)
+    assert "".join(shown).splitlines() == printed[:1]
+    assert re.fullmatch(r"biplane guideline \d+ \d+ \d+", printed[1])
+    assert re.fullmatch(r"\(1, \d+, \d+\) Spacing\(.*\)", printed[2])
+
+
+def test_the_tables_page_lists_every_column() -> None:
+    page = (ROOT / "docs" / "reference" / "tables.md").read_text(encoding="utf-8")
+    missing = [name for name in (*FRAME_COLUMNS, *PATIENT_COLUMNS, *COLUMNS) if f"`{name}`" not in page]
+    assert not missing
+
+
+def test_the_glossary_says_each_term_once() -> None:
+    page = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
+    terms = [term for row in re.findall(r"^\| ([^|]+) \|", page, re.MULTILINE) for term in row.split(", ")]
+    assert len(terms) == len(set(terms))
+    assert {"EF interval", "lease", "test-time augmentation"} <= set(terms)
+
+
+def test_the_readme_is_short_and_says_what_it_is_not() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.count("\n") <= 90
+    assert "Not a medical device" in readme[:800]

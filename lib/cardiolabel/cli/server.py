@@ -53,7 +53,7 @@ def serve(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Start the MONAI Label server on a studies folder; docs/settings.md lists all settings."""
+    """Start the MONAI Label server on a studies folder; docs/reference/settings.md lists all settings."""
     with clear_errors():
         check_server()
         if (ssl_certfile is None) != (ssl_keyfile is None):
@@ -76,7 +76,7 @@ def serve(
     scheme = "https" if ssl_certfile else "http"
     say(f"serving {studies} on {scheme}://{host}:{port} (patients: /cardiac/patients)", quiet)
     if host not in {"127.0.0.1", "localhost", "::1"}:
-        say("without login only this machine is answered; see docs/security.md", quiet)
+        say("without login only this machine is answered; see docs/explanation/security.md", quiet)
     sys.stdout.flush()
     # -P: nothing is imported from the folder that the command is called in, which may take uploads.
     arguments = ["--app", str(APP), "--studies", str(studies.resolve())]

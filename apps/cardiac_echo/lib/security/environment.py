@@ -16,7 +16,7 @@ MB = 1024**2
 
 
 class Environment(BaseSettings):
-    """What an administrator may set; `docs/security.md` explains each."""
+    """What an administrator may set; `docs/reference/settings.md` explains each."""
 
     open: bool = False
     hosts: str = ""
