@@ -17,7 +17,9 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 APP = ROOT / "apps" / "cardiac_echo"
-PICTURES = {"images/measured.png": ROOT / "sample-data" / "measured.png"}
+PICTURE = "sample-data/measured.png"
+"""Lies outside the documentation's folder, and is copied into its site."""
+
 ROUTES = """
 import json
 from fastapi import FastAPI
@@ -30,14 +32,14 @@ print(json.dumps(api.openapi()))
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add pictures that lie beside what they show."""
-    for name, source in PICTURES.items():
-        files.append(File.generated(config, name, abs_src_path=str(source)))
+    """Add the picture of the sample study."""
+    files.append(File.generated(config, PICTURE, abs_src_path=str(ROOT / PICTURE)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Fill in what a page takes from the code."""
+    """Fill in what a page takes from the code, and mend paths that lead out of the documentation's folder."""
+    markdown = markdown.replace(f"(../{PICTURE})", f"({PICTURE})")
     if "{{ command_line }}" in markdown:
         markdown = markdown.replace("{{ command_line }}", command_line())
     if "{{ rest }}" in markdown:
@@ -62,17 +64,8 @@ def _command(command: Any, name: str) -> list[str]:
     if inner:
         return [line for word, each in inner.items() for line in _command(each, f"{name} {word}")]
     arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
-    usage = " ".join(parameter.name.upper() for parameter in arguments)
-    lines = [
-        f"## {name}",
-        "",
-        command.help or "",
-        "",
-        "```sh",
-        f"{name} {usage} [options]".strip(),
-        "```",
-        "",
-    ]
+    usage = " ".join((name, *(parameter.name.upper() for parameter in arguments), "[options]"))
+    lines = [f"## {name}", "", command.help or "", "", "```sh", usage, "```", ""]
     rows = [_parameter(parameter) for parameter in command.params if not parameter.hidden]
     return [*lines, "| | default | |", "|---|---|---|", *rows, ""]
 
