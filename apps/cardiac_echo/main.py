@@ -268,5 +268,5 @@ def _minutes(text: str) -> float:
     return minutes
 
 
-def _names(known: dict[str, Any]) -> str:
-    return ", ".join(known) or "none"
+def _names(names: dict[str, Any]) -> str:
+    return ", ".join(names) or "none"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardiolabel.active_learning.patient_score import Seen, score_patient
+from cardiolabel.active_learning.patient_score import ScoringImage, score_patient
 from cardiolabel.active_learning.score_folder import pending, score_folder
 from cardiolabel.active_learning.selection import STRATEGIES
 from cardiolabel.active_learning.worklist import Worklist
@@ -22,7 +22,7 @@ from cardiolabel.measurements.records import Study
 from cardiolabel.models.models import SOURCES, Models
 from cardiolabel.store.store import Store
 from cardiolabel.studies.studies import Studies
-from cardiolabel.uncertainty.swapped_views import Views
+from cardiolabel.uncertainty.swapped_views import ViewDirection
 
 pytestmark = pytest.mark.skipif(
     not (MODELS / "camus.safetensors").is_file(), reason="needs the shipped weights of camus"
@@ -73,7 +73,9 @@ def submit(studies: Studies, image_id: str) -> None:
 
 
 def spread(store: Store, patient: str) -> float:
-    (found,) = [one.score["ef"][0]["spread_pct"] for one in store.scores_since(0) if one.patient == patient]
+    (found,) = [
+        score.score["ef"][0]["spread_pct"] for score in store.scores_since(0) if score.patient == patient
+    ]
     return float(found)
 
 
@@ -81,7 +83,7 @@ def test_ef_is_that_of_the_masks_and_its_interval_holds_it(opened: tuple[Studies
     studies, _, worklist = opened
     for patient in studies.by_patient():
         (row,) = [r for r in studies.measure(patient).study.rows if (r.method, r.convention) == WAY]
-        seen = [Seen(one, studies.image(one)) for one in studies.of_patient(patient)]
+        seen = [ScoringImage(record, studies.image(record)) for record in studies.of_patient(patient)]
         score = score_patient(seen, studies.models.named("camus"))
         best = score.best()
         assert best is not None
@@ -97,7 +99,7 @@ def test_ef_is_that_of_the_masks_and_its_interval_holds_it(opened: tuple[Studies
 def test_intervals_are_of_the_spread_while_it_is_known(opened: tuple[Studies, Store, Worklist]) -> None:
     plain, _, worklist = opened
     studies = Studies(plain.folder, models=plain.models, spreads_pct=worklist.spreads_pct)
-    flat, drawn = (width(one.measure("phantom01").study) for one in (plain, studies))
+    flat, drawn = (width(study.measure("phantom01").study) for study in (plain, studies))
     assert flat == pytest.approx(
         2 * plain.models.named("camus").card.intervals["biplane guideline"]["flat_pct"]
     )
@@ -123,7 +125,7 @@ def test_only_what_changed_is_scored_again(opened: tuple[Studies, Store, Worklis
     assert [one for one, _ in pending(studies, store)] == [patient]
     assert score_folder(studies, store) == 1
     assert spread(store, patient) < before
-    (score,) = [one.score for one in store.scores_since(0) if one.patient == patient]
+    (score,) = [score.score for score in store.scores_since(0) if score.patient == patient]
     assert image_id not in score["shares"]
     assert score["images"][image_id]["entropy"] is None
 
@@ -154,15 +156,15 @@ def test_views_named_the_wrong_way_round_are_flagged_unless_the_pictures_are_any
 ) -> None:
     studies, _, _ = opened
     records = studies.of_patient("phantom01")
-    seen = [Seen(record, studies.image(record)) for record in records]
+    seen = [ScoringImage(record, studies.image(record)) for record in records]
     predictor = studies.models.named("camus")
 
     def flags(direction: np.ndarray) -> set[tuple[str, ...]]:
-        card = replace(predictor.card, views=Views(direction, 0.0).as_dict())
+        card = replace(predictor.card, views=ViewDirection(direction, 0.0).as_dict())
         monkeypatch.setattr(predictor, "card", card)
-        return {one.flags for one in score_patient(seen, predictor).images}
+        return {image.flags for image in score_patient(seen, predictor).images}
 
-    embeddings = {one.image_id: one.embedding for one in score_patient(seen, predictor).images}
+    embeddings = {image.image_id: image.embedding for image in score_patient(seen, predictor).images}
     four, two = (
         next(embeddings[record.image_id] for record in records if record.view is view)
         for view in (View.A4C, View.A2C)
@@ -203,7 +205,7 @@ def test_the_image_that_ef_hangs_on_comes_first(opened: tuple[Studies, Store, Wo
     _, store, worklist = opened
     found = worklist.hand_out("ef_uncertainty", "ann", seed=0, seconds=60)
     assert found is not None
-    scored = {one.patient: one.score for one in store.scores_since(0)}
+    scored = {score.patient: score.score for score in store.scores_since(0)}
     spreads = {patient: score["ef"][0]["spread_pct"] for patient, score in scored.items()}
     patient = max(spreads, key=lambda one: spreads[one])
     assert found.lease.patient == patient
@@ -218,6 +220,6 @@ def test_the_image_that_ef_hangs_on_comes_first(opened: tuple[Studies, Store, Wo
 def test_scores_do_not_depend_on_the_run(opened: tuple[Studies, Store, Worklist]) -> None:
     studies, _, _ = opened
     predictor = studies.models.named("camus")
-    seen = [Seen(one, studies.image(one)) for one in studies.of_patient("phantom01")]
+    seen = [ScoringImage(record, studies.image(record)) for record in studies.of_patient("phantom01")]
     first, again = (score_patient(seen, predictor) for _ in range(2))
     assert np.array_equal(first.draws[WAY].ef_pct, again.draws[WAY].ef_pct)

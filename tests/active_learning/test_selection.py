@@ -75,7 +75,7 @@ def test_stratified_takes_of_each_stratum_its_share() -> None:
         [one for one in given if one.stratum == "Poor"],
         [one for one in given if one.stratum != "Poor"],
     )
-    assert {one.stratum for one in left} == {"Good"}
+    assert {candidate.stratum for candidate in left} == {"Good"}
     assert by_name[rank("stratified", left, labelled=done)[0].patient].stratum == "Good"
 
 
@@ -104,7 +104,7 @@ def test_hybrid_then_takes_who_stands_for_most_of_what_is_open() -> None:
     assert rank("ef_uncertainty", given)[0].patient == "alone0"
     order = rank("hybrid", given, labelled=labelled)
     assert order[0].patient.startswith("open")
-    assert "EF is open by 6.0 points (standard deviation); its pictures stand for most" in order[0].why
+    assert "EF uncertainty 6.0 points (standard deviation); its images represent most" in order[0].why
     done = next(one for one in given if one.patient == order[0].patient)
     left = [one for one in given if one is not done]
     assert rank("hybrid", left, labelled=[*labelled, done])[0].patient.startswith("settled")

@@ -47,7 +47,7 @@ class Audited:
         """The last entry of an event, once it is written."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            alike = [one for one in self.entries() if one["event"] == event]
+            alike = [entry for entry in self.entries() if entry["event"] == event]
             alike = [one for one in alike if all(one.get(name) == value for name, value in values.items())]
             if alike:
                 return alike[-1]
@@ -186,8 +186,13 @@ def test_a_user_whose_roles_change_is_told(audited: Audited) -> None:
     for roles in ((USER,), (ANNOTATOR,), (ANNOTATOR,), (ADMIN,)):
         assert audited.ask(*roles, method="GET", path="/info/", user="carla") == 200
     audited.entry("roles changed", who="carla", to=sorted([ADMIN, "monailabel-reviewer", ANNOTATOR, USER]))
-    changes = [one for one in audited.entries() if one["event"] == "roles changed" and one["who"] == "carla"]
-    assert [(one["from"], one["to"]) for one in changes[:2]] == [([], [USER]), ([USER], [ANNOTATOR, USER])]
+    changes = [
+        entry for entry in audited.entries() if entry["event"] == "roles changed" and entry["who"] == "carla"
+    ]
+    assert [(change["from"], change["to"]) for change in changes[:2]] == [
+        ([], [USER]),
+        ([USER], [ANNOTATOR, USER]),
+    ]
     assert len(changes) == 3
 
 
@@ -233,10 +238,12 @@ def test_a_flood_of_failed_logins_is_counted_and_the_end_is_told(audited: Audite
     audited.server.process.wait(30)
     entries = audited.entries()
     assert entries[0]["event"] == "server started" and entries[0]["settings"]["login"] is True
-    stopped = [one for one in entries if one["event"] == "server stopped"]
+    stopped = [entry for entry in entries if entry["event"] == "server stopped"]
     assert [one["signal"] for one in stopped] == ["SIGTERM"]
-    counted = [one for one in entries if one["event"] == "events suppressed" and one["of"] == "login failed"]
-    written = [one for one in entries if one["event"] == "login failed"]
+    counted = [
+        entry for entry in entries if entry["event"] == "events suppressed" and entry["of"] == "login failed"
+    ]
+    written = [entry for entry in entries if entry["event"] == "login failed"]
     assert sum(one["count"] for one in counted) + len(written) >= FLOOD
     assert len(written) < 100
 

@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def submit(server: Server, name: str, content: bytes, **params: Any) -> requests.Response:
     versions = server.get(f"/cardiac/labels/{IMAGE}/versions").json()
-    params["base_version"] = max((one["version"] for one in versions), default=0)
+    params["base_version"] = max((version["version"] for version in versions), default=0)
     return server.put(
         f"/datastore/label?image={IMAGE}",
         data={"params": json.dumps(params)},

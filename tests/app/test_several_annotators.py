@@ -123,7 +123,7 @@ def test_a_label_that_changed_since_it_was_opened_is_a_conflict(server: Server) 
     resolved = save(server, image_id, masks, "alice", base_version=1)
     assert (resolved.status_code, resolved.json()["version"]) == (200, 3)
     np.testing.assert_array_equal(stored(server, image_id), masks)
-    assert [one["origin"] for one in versions(server, image_id)] == ["saved", "conflict", "saved"]
+    assert [version["origin"] for version in versions(server, image_id)] == ["saved", "conflict", "saved"]
     assert save(server, image_id, smaller(masks, 1), "alice").json()["version"] == 4
 
 
@@ -176,7 +176,7 @@ def test_two_readers_of_one_patient_are_compared(server: Server) -> None:
     for image_id in STILLS:
         masks = true_masks(server.studies, image_id)
         for author, drawn in (("dora", masks), ("emil", smaller(masks, 2))):
-            current = [one["version"] for one in versions(server, image_id) if one["current"]]
+            current = [version["version"] for version in versions(server, image_id) if version["current"]]
             save(server, image_id, drawn, author, base_version=current[0] if current else 0)
     found = server.get("/cardiac/agreement").json()
     pair = next(one for one in found["pairs"] if one["annotators"] == ["dora", "emil"])

@@ -28,7 +28,7 @@ def studies_of(folder: Path) -> Path:
     listed = made / "manifest.csv"
     lines = listed.read_text().splitlines()
     listed.write_text(
-        "\n".join(one.replace(",phantom,", ",clinic,", 1) if "01" in one[:9] else one for one in lines)
+        "\n".join(line.replace(",phantom,", ",clinic,", 1) if "01" in line[:9] else line for line in lines)
     )
     return made
 

@@ -57,7 +57,7 @@ def test_spacing_has_no_default() -> None:
 
 def test_camus_labels() -> None:
     assert CAMUS_LABELS.as_dict() == {"lv_cavity": 1, "myocardium": 2, "left_atrium": 3}
-    assert CAMUS_LABELS.known == {0, 1, 2, 3}
+    assert CAMUS_LABELS.all_values == {0, 1, 2, 3}
     assert CAMUS_LABELS.has("myocardium") and not CAMUS_LABELS.has("aorta")
     with pytest.raises(KeyError):
         CAMUS_LABELS.value("aorta")

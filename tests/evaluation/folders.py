@@ -54,7 +54,7 @@ def write_cines(folder: Path, *, spacing: Spacing | None) -> Path:
         study = make_study(
             f"p{number + 1}", seed=number, shape=(140, 150), spacing=SPACING, frames=16, cine=True
         )
-        image = next(one for one in study.images if one.view is View.A4C and one.phase is Phase.CINE)
+        image = next(image for image in study.images if image.view is View.A4C and image.phase is Phase.CINE)
         path = folder / f"{image.image_id}.nii.gz"
         nifti.write_clip(Clip(image.clip.pixels, spacing), path)
         assert image.ed_frame and image.es_frame

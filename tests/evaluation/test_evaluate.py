@@ -104,7 +104,7 @@ def test_references_judged_by_themselves_are_perfect(echo: Path) -> None:
         metrics = group(found, name)["metrics"]
         assert [metrics[one]["mean"] for one in ("dice", "iou", "pixel_accuracy")] == [1, 1, 1]
         assert [metrics[one]["worst"] for one in ("hd_mm", "hd95_mm", "msd_mm")] == [0, 0, 0]
-        assert {one["n"] for one in metrics.values()} == {20}
+        assert {metric["n"] for metric in metrics.values()} == {20}
     for quantity in ("ef_pct", "edv_ml", "esv_ml"):
         row = figures(found, quantity)
         assert (row["n"], row["r"], row["mae"], row["bias"], row["sd"]) == (5, 1, 0, 0, 0)
@@ -547,15 +547,15 @@ def test_tables_keep_their_contract(judged: Evaluation, tmp_path: Path) -> None:
     assert len(tables["images"]) == 80 and len(tables["validity"]) == 40
     assert len(tables["patients"]) == 5 * 8
     (row,) = [
-        one
-        for one in tables["summary"]
-        if (one["structure"], one["of"], one["metric"]) == ("lv_cavity", "ES", "dice")
+        table
+        for table in tables["summary"]
+        if (table["structure"], table["of"], table["metric"]) == ("lv_cavity", "ES", "dice")
     ]
     assert float(row["mean"]) == dice(found, "lv_cavity", "phase", "ES") and row["n"] == "10"
     (row,) = [
-        one
-        for one in tables["agreement"]
-        if (one["method"], one["convention"], one["quantity"]) == ("biplane", "guideline", "ef_pct")
+        table
+        for table in tables["agreement"]
+        if (table["method"], table["convention"], table["quantity"]) == ("biplane", "guideline", "ef_pct")
     ]
     assert float(row["bias"]) == figures(found)["bias"]
     assert float(row["mae_interval_high"]) == figures(found)["mae_interval"][1]

@@ -316,9 +316,9 @@ def test_a_stack_has_the_dice_of_its_volume_and_the_distances_of_its_slices() ->
     assert found.iou == pytest.approx((ours & theirs).sum() / (ours | theirs).sum())
     assert found.pixel_accuracy == pytest.approx((ours == theirs).mean())
     slices = [boundary_distances(ours[at], theirs[at], spacing=OBLONG) for at in (0, 1)]
-    assert found.hd_mm == pytest.approx(np.mean([one.hd_mm for one in slices]))
-    assert found.hd95_mm == pytest.approx(np.mean([one.hd95_mm for one in slices]))
-    assert found.msd_mm == pytest.approx(np.mean([one.msd_mm for one in slices]))
+    assert found.hd_mm == pytest.approx(np.mean([slice_.hd_mm for slice_ in slices]))
+    assert found.hd95_mm == pytest.approx(np.mean([slice_.hd95_mm for slice_ in slices]))
+    assert found.msd_mm == pytest.approx(np.mean([slice_.msd_mm for slice_ in slices]))
     assert (found.predicted_planes, found.reference_planes, found.shared_planes) == (3, 3, 2)
 
 

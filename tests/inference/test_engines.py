@@ -146,13 +146,13 @@ def test_engines_agree_on_masks_and_ejection_fractions(
     studies = {name: Studies(tmp_path, models=Models.of(one)) for name, one in predictors.items()}
     for patient in studies["torch"].patients():
         for record in studies["torch"].of_patient(patient):
-            ours, theirs = (one.predict(record.image_id).masks for one in studies.values())
+            ours, theirs = (study.predict(record.image_id).masks for study in studies.values())
             for value in (1, 2, 3):
                 overlap = ((ours == value) & (theirs == value)).sum()
                 assert 2 * overlap >= 0.999 * ((ours == value).sum() + (theirs == value).sum())
         efs = [
-            [row.ef_pct for row in one.measure(patient).study.rows if row.method is Method.BIPLANE]
-            for one in studies.values()
+            [row.ef_pct for row in study.measure(patient).study.rows if row.method is Method.BIPLANE]
+            for study in studies.values()
         ]
         assert efs[0] == pytest.approx(efs[1], abs=0.1)
 

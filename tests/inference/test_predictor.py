@@ -35,7 +35,7 @@ def test_masks_have_the_clips_shape(
     masks = predictor.predict(noise_clip(frames, rows, cols, spacing))
     assert masks.shape == (frames, rows, cols)
     assert masks.dtype == np.uint8
-    assert set(np.unique(masks)) <= CAMUS_LABELS.known
+    assert set(np.unique(masks)) <= CAMUS_LABELS.all_values
 
 
 def test_frames_of_a_cine_are_predicted_in_chunks_and_in_order(predictor: Predictor) -> None:

@@ -79,7 +79,7 @@ def test_a_number_behind_the_phase_parts_only_what_would_compete(
     names: list[str], groups: list[list[str]]
 ) -> None:
     images = [image(name, ED_MASK, Phase.ED if "ED" in name else Phase.ES) for name in names]
-    assert [[one.image_id for one in recording.images] for recording in recordings(images)] == groups
+    assert [[image.image_id for image in recording.images] for recording in recordings(images)] == groups
 
 
 def test_the_views_of_an_examination_share_its_name() -> None:
@@ -89,7 +89,7 @@ def test_the_views_of_an_examination_share_its_name() -> None:
 
 def test_the_only_stills_of_a_view_belong_together_where_ids_tell_nothing() -> None:
     (only,) = recordings([image("img001", ED_MASK, Phase.ED), image("img017", ES_MASK, Phase.ES)])
-    assert [one.image_id for one in only.images] == ["img001", "img017"]
+    assert [image.image_id for image in only.images] == ["img001", "img017"]
     found = row(measure_study([image("img001", ED_MASK, Phase.ED), image("img017", ES_MASK, Phase.ES)]))
     assert found.ef_pct is not None and found.quality == ()
 
@@ -104,7 +104,7 @@ def test_a_recording_that_lacks_a_mask_lends_none_of_its_own(lost: str, order: t
         image("v2_ES", LARGE_ES, Phase.ES),
     ]
     alone = row(measure_study(images[2:]))
-    images = [replace(one, masks=one.masks * 0) if one.image_id == lost else one for one in images]
+    images = [replace(image, masks=image.masks * 0) if image.image_id == lost else image for image in images]
     study = measure_study([images[index] for index in order])
     found = row(study)
     assert (found.edv_ml, found.esv_ml, found.ef_pct) == (alone.edv_ml, alone.esv_ml, alone.ef_pct)
@@ -147,7 +147,7 @@ def test_a_recording_whose_cavity_grows_to_es_comes_last() -> None:
 def test_a_recording_without_any_mask_is_told_of() -> None:
     images = [image("a_ED", ED_MASK, Phase.ED), image("a_ES", ES_MASK, Phase.ES)]
     nothing = np.zeros((0, 0, 0), np.uint8)
-    bare = [replace(one, image_id=f"b_{one.phase}", masks=nothing, problem="no mask") for one in images]
+    bare = [replace(image, image_id=f"b_{image.phase}", masks=nothing, problem="no mask") for image in images]
     found = row(measure_study([*bare, *images]))
     assert found.ef_pct == row(measure_study(images)).ef_pct
     assert found.quality == (Flag.SEVERAL_RECORDINGS,) and "b_ED, b_ES (A4C ED: no mask" in found.reason

@@ -99,7 +99,7 @@ def test_slices_and_apical_views_of_one_patient_both_get_rows() -> None:
 def test_without_pixel_size_there_is_an_ef_but_no_volume() -> None:
     stacks = stack([20.0, 18.0], Phase.ED), stack([15.0, 12.0], Phase.ES)
     calibrated = row_of(*stacks)
-    found = row_of(*(replace(one, spacing=None) for one in stacks))
+    found = row_of(*(replace(stack, spacing=None) for stack in stacks))
     assert (found.edv_ml, found.esv_ml) == (None, None)
     assert found.ef_pct == pytest.approx(calibrated.ef_pct)
     assert Flag.UNCALIBRATED in found.quality and "pixel spacing" in found.reason
@@ -139,7 +139,7 @@ def test_one_slice_gives_an_area_change_and_no_volume(spacing: Spacing | None) -
 @pytest.mark.parametrize("phase", [Phase.ED, Phase.ES])
 def test_one_slice_at_one_phase_is_no_stack_either(phase: Phase) -> None:
     stacks = [stack(TAPER, Phase.ED), stack(SMALLER, Phase.ES)]
-    stacks = [replace(one, masks=one.masks[2:3]) if one.phase is phase else one for one in stacks]
+    stacks = [replace(stack, masks=stack.masks[2:3]) if stack.phase is phase else stack for stack in stacks]
     row = row_of(*stacks)
     assert row.ef_pct is None and f"{phase}: one slice" in row.reason
     assert Flag.SLICES_DIFFER in row.quality
@@ -244,7 +244,7 @@ def test_a_distance_between_slices_that_no_heart_fits_is_flagged(slice_mm: float
 def test_a_stack_scaled_as_a_whole_is_flagged_where_no_heart_fits(factor: float, flagged: bool) -> None:
     scaled = Spacing(SPACING.row_mm * factor, SPACING.col_mm * factor)
     stacks = [stack(TAPER, Phase.ED, 8.0 * factor), stack(SMALLER, Phase.ES, 8.0 * factor)]
-    row = row_of(*(replace(one, spacing=scaled) for one in stacks))
+    row = row_of(*(replace(stack, spacing=scaled) for stack in stacks))
     assert (Flag.IMPLAUSIBLE_SIZE in row.quality) is flagged
 
 

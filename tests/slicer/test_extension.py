@@ -93,7 +93,7 @@ def make_studies(home: Path) -> Path:
     for record in records:
         if record.image_id not in IMAGES:
             record.path.unlink()
-    manifest.write([one for one in records if one.image_id in IMAGES], studies)
+    manifest.write([record for record in records if record.image_id in IMAGES], studies)
     return studies
 
 

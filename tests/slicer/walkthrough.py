@@ -124,9 +124,11 @@ class Walkthrough:
         node, volume = self.widget._segmentNode, self.widget._volumeNode
         segments = node.GetSegmentation()
         return {
-            segments.GetSegment(one).GetName(): slicer.util.arrayFromSegmentBinaryLabelmap(node, one, volume)
+            segments.GetSegment(GetSegmentID).GetName(): slicer.util.arrayFromSegmentBinaryLabelmap(
+                node, GetSegmentID, volume
+            )
             > 0
-            for one in segments.GetSegmentIDs()
+            for GetSegmentID in segments.GetSegmentIDs()
         }
 
     def _edited(self) -> dict[str, Any]:
@@ -160,7 +162,7 @@ class Walkthrough:
         masks = self._masks()
         np.savez(self.out / f"{self.widget.current_sample['id']}.npz", matrix=matrix_of(volume), **masks)
         smoothed = _smoothed(masks["lv_cavity"], volume.GetSpacing())
-        alone = [_smoothed(one[None], volume.GetSpacing())[0] for one in masks["lv_cavity"]]
+        alone = [_smoothed(mask[None], volume.GetSpacing())[0] for mask in masks["lv_cavity"]]
         return {
             "edited": counts,
             "removed": int(removed.sum()),

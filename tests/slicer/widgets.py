@@ -72,7 +72,7 @@ class Widget:
 
     def addItem(self, *arguments: Any) -> None:  # noqa: N802
         """Text, with an icon before it or data behind it."""
-        self.items.append(next(one for one in arguments if isinstance(one, str)))
+        self.items.append(next(argument for argument in arguments if isinstance(argument, str)))
         if self.currentIndex < 0:
             self.setCurrentIndex(0)
 

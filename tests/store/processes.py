@@ -94,7 +94,7 @@ def at_once(workers: Sequence[Worker]) -> list[dict[str, Any]]:
         worker.go()
     said = [worker.said() for worker in workers]
     assert all(lines[-1] == {"done": True} for lines in said)
-    return [one for lines in said for one in lines[:-1]]
+    return [line for lines in said for line in lines[:-1]]
 
 
 def check(folder: Folder, store: Store, saved: Iterable[dict[str, Any]]) -> None:

@@ -57,8 +57,8 @@ def test_scores_are_read_on_from_the_last_one(folder: Folder, clock: Clock) -> N
     last = store.scores_since(0)[-1].sequence
     clock.now_s -= 5 * HOUR_S
     store.put_score("p0000", "after", {})
-    assert [(one.patient, one.state) for one in store.scores_since(last)] == [("p0000", "after")]
-    assert [one.patient for one in store.scores_since(0)] == ["p0001", "p0000"]
+    assert [(score.patient, score.state) for score in store.scores_since(last)] == [("p0000", "after")]
+    assert [score.patient for score in store.scores_since(0)] == ["p0001", "p0000"]
 
 
 def test_every_save_changes_the_revision(folder: Folder, clock: Clock) -> None:

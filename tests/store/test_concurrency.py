@@ -223,7 +223,7 @@ def test_everything_at_once(folder: Folder) -> None:
     assert store.counted() == (8, {tag: len(found) for tag, found in sorted(labels.items()) if found})
     assert store.image_ids(is_open=False) == labels["final"]
     for tag, found in labels.items():
-        assert [one.image_id for one in store.all_labels(tag)] == found
+        assert [label.image_id for label in store.all_labels(tag)] == found
         for image_id in ids:
             known = store.history(image_id, tag)
             assert [one.number for one in known] == list(range(1, len(known) + 1))

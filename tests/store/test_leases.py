@@ -214,7 +214,7 @@ def test_a_seed_has_one_order_and_another_seed_another(tmp_path: Path) -> None:
         assert orders.setdefault(seed, order) == order
     assert orders[None] == ids
     assert orders[1] != orders[2] and orders[1] != ids and orders[1] == orders["1"]
-    patients = [one.split("_")[0] for one in orders[1]]
+    patients = [order.split("_")[0] for order in orders[1]]
     assert all(patients[at] == patients[at - at % 4] for at in range(80))  # a patient's images together
 
 

@@ -64,9 +64,12 @@ def test_scores_keep_their_order(folder: Folder) -> None:
     folder.close()
     go_back(folder)
     store = folder.open()
-    assert [(one.patient, one.sequence) for one in store.scores_since(0)] == [("p0001", 1), ("p0000", 2)]
+    assert [(score.patient, score.sequence) for score in store.scores_since(0)] == [
+        ("p0001", 1),
+        ("p0000", 2),
+    ]
     store.put_score("p0001", "state", {})
-    assert [one.patient for one in store.scores_since(2)] == ["p0001"]
+    assert [score.patient for score in store.scores_since(2)] == ["p0001"]
 
 
 def test_archives_get_their_journals_once(folder: Folder) -> None:

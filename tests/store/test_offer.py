@@ -43,7 +43,7 @@ def test_an_image_that_somebody_takes_meanwhile_is_theirs(folder: Folder) -> Non
 
     lease = store.offer("ann", choose)
     assert lease is not None and lease.image_id == asked[1] != asked[0]
-    assert {one.image_id: one.annotator for one in store.leases()} == {asked[0]: "bob", asked[1]: "ann"}
+    assert {lease.image_id: lease.annotator for lease in store.leases()} == {asked[0]: "bob", asked[1]: "ann"}
 
 
 def test_many_at_once_get_different_images(folder: Folder) -> None:

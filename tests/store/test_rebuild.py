@@ -47,7 +47,7 @@ def state(store: Store) -> dict[str, Any]:
     return {
         "counted": store.counted(),
         "open": store.image_ids(is_open=True),
-        "current": [(one.image_id, one.tag, one.number) for one in store.all_labels()],
+        "current": [(label.image_id, label.tag, label.number) for label in store.all_labels()],
         "histories": [
             store.history(image_id, tag) for image_id in image_ids(4) for tag in (FINAL, "original")
         ],

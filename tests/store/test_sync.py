@@ -113,7 +113,7 @@ def test_a_removed_image_takes_its_label_with_it_and_brings_it_back(server: Serv
     aside = server.folder.image(ONE).rename(server.folder.path.parent / "aside")
     server.notices(lambda store: store.counted() == (7, {}))
     assert ONE not in server.store.image_ids() and ONE not in [
-        one.image_id for one in server.store.all_labels()
+        label.image_id for label in server.store.all_labels()
     ]
     aside.rename(server.folder.image(ONE))
     server.notices(lambda store: store.counted() == (8, {"final": 1}))

@@ -55,9 +55,9 @@ def test_labels_of_other_tags_leave_the_image_open(folder: Folder) -> None:
     save(store, ONE, "guess", tag="second-reader")
     assert store.counted() == (8, {"original": 1, "second-reader": 1}) and is_open(store, ONE)
     save(store, ONE, "mine")
-    assert [one.tag for one in store.labels(ONE)] == ["final", "original", "second-reader"]
-    assert [one.tag for one in store.all_labels()] == ["final", "original", "second-reader"]
-    assert [one.tag for one in store.all_labels("original")] == ["original"]
+    assert [label.tag for label in store.labels(ONE)] == ["final", "original", "second-reader"]
+    assert [label.tag for label in store.all_labels()] == ["final", "original", "second-reader"]
+    assert [label.tag for label in store.all_labels("original")] == ["original"]
     store.writer.remove_label(ONE, "original")
     assert not is_open(store, ONE)
 

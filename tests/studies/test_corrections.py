@@ -210,7 +210,7 @@ def test_a_conflict_keeps_both_and_measures_what_is_current(
     version, file = store.version(ONE, "final", 2)
     assert version.origin is Origin.CONFLICT and version.ef_after is None
     assert np.array_equal(nifti.read_mask(file), smaller(truth(folder, ONE)))
-    assert {(one.annotator, one.image_id) for one in corrections.readings()} == {
+    assert {(reading.annotator, reading.image_id) for reading in corrections.readings()} == {
         ("ann", ONE),
         *(("bob", image_id) for image_id in IMAGES),
     }

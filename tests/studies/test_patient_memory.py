@@ -39,7 +39,7 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_ordinary_images_all_have_their_room(studies: Studies, limit: pytest.MonkeyPatch) -> None:
     needed = PatientMemory.of(studies.records())
     assert not needed.left_out
-    assert max(image_cost(one.path).passing for one in studies.records()) < needed.needed < 200 * MB
+    assert max(image_cost(record.path).passing for record in studies.records()) < needed.needed < 200 * MB
 
 
 def test_what_has_no_room_says_so_and_the_others_are_measured(
@@ -67,7 +67,7 @@ def test_an_image_over_the_limit_is_refused_by_name(studies: Studies, limit: pyt
 
 
 def test_only_images_of_few_frames_are_predicted_together(studies: Studies) -> None:
-    together = {one.image_id for one in studies.records() if is_predicted_together(one)}
+    together = {record.image_id for record in studies.records() if is_predicted_together(record)}
     assert together == set(NAMES)
 
 

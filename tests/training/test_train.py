@@ -70,7 +70,7 @@ def test_a_run_leaves_a_model_that_predicts(phantoms: Path, tmp_path: Path) -> N
     done = run(phantoms, tmp_path / "run", records(phantoms, held_back="phantom02"))
     assert done.split.held_back == ("phantom02",)
     parts = {*done.split.training, *done.split.selection}
-    assert parts == {one.patient for one in records(phantoms)} - {"phantom02"}
+    assert parts == {record.patient for record in records(phantoms)} - {"phantom02"}
     assert done.card.trained_on.startswith(f"phantoms: {len(done.split.training)} patients, ")
     assert (done.card.version, done.card.settings["images"]) == ("7", 24)
     assert done.state.best_dice is not None

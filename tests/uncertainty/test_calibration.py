@@ -38,7 +38,7 @@ def test_coverage_on_patients_not_calibrated_by(shape: str) -> None:
 
 
 def whole(spreads: np.ndarray) -> np.ndarray:
-    return np.array([whole_spread_pct(one) for one in spreads])
+    return np.array([whole_spread_pct(spread) for spread in spreads])
 
 
 def test_the_more_is_drawn_by_persons_the_narrower() -> None:

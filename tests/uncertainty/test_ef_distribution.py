@@ -13,7 +13,7 @@ from cardiolabel.measurements.geometry import measure_geometry
 from cardiolabel.measurements.records import MaskedImage, Study
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.uncertainty.ef_distribution import ef_draws, needed_frames, short_axis_draws
-from cardiolabel.uncertainty.sampled_masks import Variants
+from cardiolabel.uncertainty.sampled_masks import SampledGeometries
 
 PIXEL = Spacing(0.5, 0.5)
 WIDTHS = {
@@ -49,8 +49,8 @@ def study() -> Study:
     )
 
 
-def variants(width: float, *more: float) -> Variants:
-    return Variants.of(
+def variants(width: float, *more: float) -> SampledGeometries:
+    return SampledGeometries.of(
         [measure_geometry(ventricle(one), PIXEL, labels=CAMUS_LABELS) for one in (width, *more)]
     )
 

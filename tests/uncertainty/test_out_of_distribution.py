@@ -1,4 +1,4 @@
-"""Pictures of another kind are told from those of a kind, and others of the kind are not."""
+"""ImageSubspace of another kind are told from those of a kind, and others of the kind are not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from cardiolabel.active_learning.diversity import thumbnail
 from cardiolabel.errors import CorruptWeightsError
-from cardiolabel.uncertainty.out_of_distribution import Pictures, flags_of, learn_pictures
+from cardiolabel.uncertainty.out_of_distribution import ImageSubspace, flags_of, learn_subspace
 
 ROWS, COLS = np.mgrid[:128, :128]
 
@@ -29,23 +29,23 @@ def kind(patients: int, seed: int) -> dict[str, list[np.ndarray]]:
     }
 
 
-def flags(frame: np.ndarray, pictures: Pictures | None, dataset: str = "clinic") -> tuple[str, ...]:
+def flags(frame: np.ndarray, pictures: ImageSubspace | None, dataset: str = "clinic") -> tuple[str, ...]:
     return flags_of(frame, thumbnail(frame.astype(np.float32)), pictures, dataset=dataset)
 
 
 @pytest.fixture(scope="module")
-def pictures() -> Pictures:
-    return learn_pictures(kind(20, seed=0))
+def pictures() -> ImageSubspace:
+    return learn_subspace(kind(20, seed=0))
 
 
-def test_others_of_the_kind_are_not_flagged(pictures: Pictures) -> None:
+def test_others_of_the_kind_are_not_flagged(pictures: ImageSubspace) -> None:
     rng = np.random.default_rng(7)
     found = [flags(sector(rng), pictures) for _ in range(100)]
     assert sum(map(bool, found)) <= 1
 
 
 @pytest.mark.parametrize("turned", ["upside down", "on its side", "noise", "gradient"])
-def test_other_pictures_are(pictures: Pictures, turned: str) -> None:
+def test_other_pictures_are(pictures: ImageSubspace, turned: str) -> None:
     rng = np.random.default_rng(7)
     frame = {
         "upside down": sector(rng)[::-1],
@@ -65,16 +65,16 @@ def test_blank_saturated_and_phantom_need_no_model() -> None:
     assert flags(frame, None) == ()
 
 
-def test_it_survives_its_card(pictures: Pictures) -> None:
-    again = Pictures.from_card(pictures.as_dict())
+def test_it_survives_its_card(pictures: ImageSubspace) -> None:
+    again = ImageSubspace.from_card(pictures.as_dict())
     assert again is not None
     one = kind(1, seed=3)["p0"][0]
     assert again.distance(one) == pytest.approx(pictures.distance(one), abs=1e-3)
-    assert Pictures.from_card({}) is None
-    with pytest.raises(CorruptWeightsError, match="describes pictures otherwise"):
-        Pictures.from_card({"mean": "AAAA"})
+    assert ImageSubspace.from_card({}) is None
+    with pytest.raises(CorruptWeightsError, match="image subspace has another form"):
+        ImageSubspace.from_card({"mean": "AAAA"})
 
 
 def test_too_few_pictures_are_refused() -> None:
-    with pytest.raises(ValueError, match="36 pictures are too few"):
-        learn_pictures(kind(9, seed=0))
+    with pytest.raises(ValueError, match="36 images are too few"):
+        learn_subspace(kind(9, seed=0))

@@ -7,7 +7,7 @@ import pytest
 
 from cardiolabel.domain import Spacing
 from cardiolabel.preprocessing.recipes import CAMUS, Placement
-from cardiolabel.uncertainty.sampled_masks import LEVELS, doubt
+from cardiolabel.uncertainty.sampled_masks import LEVELS, frame_uncertainty
 from cardiolabel.uncertainty.test_time_augmentation import VARIATIONS
 
 SIDE = 128
@@ -31,7 +31,7 @@ def logits(softness: float, *, shift: float = 0.0) -> np.ndarray:
 
 
 def seen(softness: float, shifts: dict[int, float] | None = None) -> np.ndarray:
-    """As `looks` would give it: each variation moves and scales what there is to see."""
+    """Logits as `augmented_logits` returns them: each variation moves and scales what there is to see."""
     found = []
     for number, one in enumerate(VARIATIONS):
         plain = logits(softness, shift=(shifts or {}).get(number, 0.0))
@@ -43,16 +43,16 @@ def seen(softness: float, shifts: dict[int, float] | None = None) -> np.ndarray:
 
 
 def test_a_sharp_edge_stays_and_a_soft_one_moves() -> None:
-    sharp, soft = (doubt(seen(one), RECIPE, place=PLACE, spacing=PIXEL) for one in (0.05, 3.0))
-    assert sharp.variants is not None
-    assert soft.variants is not None
-    assert np.std(soft.variants.area_mm2) > 5 * np.std(sharp.variants.area_mm2)
+    sharp, soft = (frame_uncertainty(seen(one), RECIPE, place=PLACE, spacing=PIXEL) for one in (0.05, 3.0))
+    assert sharp.geometries is not None
+    assert soft.geometries is not None
+    assert np.std(soft.geometries.area_mm2) > 5 * np.std(sharp.geometries.area_mm2)
     assert soft.entropy > 3 * sharp.entropy
     assert sharp.expected_dice > 0.99 > soft.expected_dice > 0.7
 
 
 def test_a_lower_level_makes_the_cavity_smaller() -> None:
-    found = doubt(seen(3.0), RECIPE, place=PLACE, spacing=PIXEL)
+    found = frame_uncertainty(seen(3.0), RECIPE, place=PLACE, spacing=PIXEL)
     lower, higher = (
         [px for px, (_, by) in zip(found.cavity_px, LEVELS, strict=True) if np.sign(by) == sign]
         for sign in (-1, 1)
@@ -60,24 +60,24 @@ def test_a_lower_level_makes_the_cavity_smaller() -> None:
     assert max(lower) < min(higher)
 
 
-def test_scaled_looks_measure_what_is_there() -> None:
-    found = doubt(seen(0.05), RECIPE, place=PLACE, spacing=PIXEL)
-    assert found.variants is not None
-    assert found.variants.area_mm2 == pytest.approx(found.variants.area_mm2.mean(), rel=0.03)
-    assert found.variants.length_mm == pytest.approx(found.variants.length_mm.mean(), rel=0.03)
+def test_scaled_variations_measure_what_is_there() -> None:
+    found = frame_uncertainty(seen(0.05), RECIPE, place=PLACE, spacing=PIXEL)
+    assert found.geometries is not None
+    assert found.geometries.area_mm2 == pytest.approx(found.geometries.area_mm2.mean(), rel=0.03)
+    assert found.geometries.length_mm == pytest.approx(found.geometries.length_mm.mean(), rel=0.03)
     pixel_mm2 = (0.5 * 200 / 128) * (0.5 * 160 / 102)
-    assert found.cavity_px * pixel_mm2 == pytest.approx(found.variants.area_mm2, rel=0.01)
+    assert found.cavity_px * pixel_mm2 == pytest.approx(found.geometries.area_mm2, rel=0.01)
 
 
-def test_looks_that_differ_disagree() -> None:
-    alike = doubt(seen(0.05), RECIPE, place=PLACE, spacing=PIXEL)
-    apart = doubt(seen(0.05, {2: 8.0, 4: -8.0}), RECIPE, place=PLACE, spacing=PIXEL)
+def test_predictions_that_differ_disagree() -> None:
+    alike = frame_uncertainty(seen(0.05), RECIPE, place=PLACE, spacing=PIXEL)
+    apart = frame_uncertainty(seen(0.05, {2: 8.0, 4: -8.0}), RECIPE, place=PLACE, spacing=PIXEL)
     assert alike.disagreement < 0.02 < 0.05 < apart.disagreement
 
 
 def test_nothing_found_has_no_sizes() -> None:
     empty = np.full((len(VARIATIONS), 4, SIDE, SIDE), -9.0, dtype=np.float32)
     empty[:, 0] = 9
-    found = doubt(empty, RECIPE, place=PLACE, spacing=PIXEL)
-    assert found.variants is None
+    found = frame_uncertainty(empty, RECIPE, place=PLACE, spacing=PIXEL)
+    assert found.geometries is None
     assert (found.entropy, found.cavity_px.sum()) == (0.0, 0.0)

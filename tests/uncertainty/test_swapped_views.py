@@ -9,13 +9,18 @@ import pytest
 
 from cardiolabel.domain import View
 from cardiolabel.errors import CorruptWeightsError
-from cardiolabel.uncertainty.swapped_views import LEAST_PATIENTS, Pictured, Views, learn_views
+from cardiolabel.uncertainty.swapped_views import (
+    LEAST_PATIENTS,
+    ViewDirection,
+    ViewThumbnails,
+    learn_direction,
+)
 
 
-def patients(count: int, *, apart: float, seed: int = 0) -> dict[str, Pictured]:
+def patients(count: int, *, apart: float, seed: int = 0) -> dict[str, ViewThumbnails]:
     """Two pictures of each view; of the 64 numbers of each, one differs between the views."""
     generator = np.random.default_rng(seed)
-    found: dict[str, Pictured] = {}
+    found: dict[str, ViewThumbnails] = {}
     for number in range(count):
         pictures = []
         for view, place in ((View.A4C, apart), (View.A4C, apart), (View.A2C, -apart), (View.A2C, -apart)):
@@ -26,13 +31,13 @@ def patients(count: int, *, apart: float, seed: int = 0) -> dict[str, Pictured]:
     return found
 
 
-def swapped(pictures: Pictured) -> Pictured:
+def swapped(pictures: ViewThumbnails) -> ViewThumbnails:
     other = {View.A4C: View.A2C, View.A2C: View.A4C}
     return [(other[view], picture) for view, picture in pictures]
 
 
 def test_views_named_the_wrong_way_round_are_told_and_others_are_not() -> None:
-    views = learn_views(patients(50, apart=2.0))
+    views = learn_direction(patients(50, apart=2.0))
     assert views is not None and views.limit <= 0
     unseen = patients(100, apart=2.0, seed=1).values()
     assert np.mean([views.are_swapped(one) for one in unseen]) <= 0.02
@@ -40,31 +45,31 @@ def test_views_named_the_wrong_way_round_are_told_and_others_are_not() -> None:
 
 
 def test_where_views_do_not_differ_nothing_is_said_of_them() -> None:
-    views = learn_views(patients(50, apart=0.0))
+    views = learn_direction(patients(50, apart=0.0))
     assert views is not None
     unseen = patients(100, apart=0.0, seed=1).values()
     assert np.mean([views.are_swapped(one) for one in unseen]) <= 0.1
 
 
 def test_a_patient_with_one_view_is_left_alone() -> None:
-    views = learn_views(patients(50, apart=2.0))
+    views = learn_direction(patients(50, apart=2.0))
     assert views is not None
     one = [pair for pair in swapped(patients(1, apart=2.0)["p000"]) if pair[0] is View.A4C]
     assert views.margin(one) is None and not views.are_swapped(one)
-    assert learn_views(dict.fromkeys((f"p{n}" for n in range(50)), one)) is None
+    assert learn_direction(dict.fromkeys((f"p{n}" for n in range(50)), one)) is None
 
 
 def test_too_few_patients_say_nothing() -> None:
-    assert learn_views(patients(LEAST_PATIENTS - 1, apart=2.0)) is None
+    assert learn_direction(patients(LEAST_PATIENTS - 1, apart=2.0)) is None
 
 
 def test_a_card_keeps_them() -> None:
-    views = learn_views(patients(30, apart=2.0))
+    views = learn_direction(patients(30, apart=2.0))
     assert views is not None
-    again = Views.from_card(json.loads(json.dumps(views.as_dict())))
+    again = ViewDirection.from_card(json.loads(json.dumps(views.as_dict())))
     one = patients(1, apart=2.0, seed=3)["p000"]
     assert again is not None and again.limit == views.limit
     assert again.margin(one) == pytest.approx(views.margin(one), rel=0.01)
-    assert Views.from_card({}) is None
+    assert ViewDirection.from_card({}) is None
     with pytest.raises(CorruptWeightsError, match="views"):
-        Views.from_card({"direction": "AAA", "limit": 0})
+        ViewDirection.from_card({"direction": "AAA", "limit": 0})

@@ -1,1 +1,1 @@
-"""Which patient to correct next: scores, strategies and the worklist."""
+"""Active learning: scores of patients, strategies, and the worklist."""

@@ -1,4 +1,4 @@
-"""Patients that stand for the others: what is worth labelling before any model can say."""
+"""Diversity sampling: patients that represent the others, chosen without a model."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 _THUMBNAIL = 16
 _MOST = 800
-"""Points that distances are computed between; of more, a sample stands for all."""
+"""Most points that distances are computed between; of more, a random sample is used."""
 
 _CHOSEN = 50
-"""So many are chosen; whoever comes after them is labelled when others have been."""
+"""Number of points that are chosen greedily; the rest follow in random order."""
 
 
 def thumbnail(frame: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A picture as 256 numbers: what is bright where, whatever the gain.
+    """Reduce a network input to 256 numbers that do not depend on gain.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ def thumbnail(frame: NDArray[np.float32]) -> NDArray[np.float32]:
     small = frame.reshape(_THUMBNAIL, part, _THUMBNAIL, part).mean(axis=(1, 3)).ravel()
     centred = small - small.mean()
     length = np.float32(np.linalg.norm(centred))
-    found: NDArray[np.float32] = centred / length if length else centred
-    return found
+    unit: NDArray[np.float32] = centred / length if length else centred
+    return unit
 
 
 def covering(
@@ -69,32 +69,32 @@ def covering(
     Accelerated greedy algorithms for maximizing submodular set functions.
     """
     generator = np.random.default_rng(seed)
-    kept = np.arange(len(embeddings))
-    if len(kept) > _MOST:
-        kept = np.sort(generator.choice(len(embeddings), _MOST, replace=False))
-    points = embeddings[kept]
+    remaining = np.arange(len(embeddings))
+    if len(remaining) > _MOST:
+        remaining = np.sort(generator.choice(len(embeddings), _MOST, replace=False))
+    points = embeddings[remaining]
     between = _distances(points, points)
     nearest = between.max(axis=1) if not len(labelled) else _distances(points, labelled).min(axis=1)
-    worth = (np.ones(len(points)) if weights is None else weights[kept]).astype(np.float32)
+    worth = (np.ones(len(points)) if weights is None else weights[remaining]).astype(np.float32)
     gains = worth @ (nearest[:, None] - between).clip(min=0)
     waiting = [(-float(gain), index) for index, gain in enumerate(gains)]
     heapq.heapify(waiting)
     chosen: list[int] = []
     while waiting and len(chosen) < min(count, _CHOSEN):
-        # What a point gains only falls as others are chosen: one that still leads need not be compared.
+        # Gains only fall as points are chosen: one that still leads need not be compared with the rest.
         _, index = heapq.heappop(waiting)
         now = (-float(worth @ (nearest - between[index]).clip(min=0)), index)
         if waiting and now > waiting[0]:
             heapq.heappush(waiting, now)
             continue
-        chosen.append(int(kept[index]))
+        chosen.append(int(remaining[index]))
         nearest = np.minimum(nearest, between[index])
     rest = np.setdiff1d(np.arange(len(embeddings)), chosen)
     return [*chosen, *generator.permutation(rest).tolist()][:count]
 
 
 def _distances(points: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Euclidean, ``(N, M)``."""
+    """Return Euclidean distances ``(N, M)``."""
     squares = (points**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * points @ others.T
     distances: NDArray[np.float32] = np.sqrt(squares.clip(min=0))
     return distances

@@ -1,4 +1,4 @@
-"""One patient through one model: how open its EF is, and what each image adds to that."""
+"""Scores of one patient by one model: EF uncertainty, and the share of each image in it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,25 @@ from cardiolabel.studies.predicted import masked_image
 from cardiolabel.uncertainty.ef_distribution import (
     EfDraws,
     Frame,
-    Way,
+    MethodKey,
     ef_draws,
     needed_frames,
     short_axis_draws,
 )
-from cardiolabel.uncertainty.out_of_distribution import Pictures, flags_of
-from cardiolabel.uncertainty.sampled_masks import Doubt, Variants, doubt, input_spacing, looks
-from cardiolabel.uncertainty.swapped_views import SWAPPED, Views
+from cardiolabel.uncertainty.out_of_distribution import ImageSubspace, flags_of
+from cardiolabel.uncertainty.sampled_masks import (
+    FrameUncertainty,
+    SampledGeometries,
+    augmented_logits,
+    frame_uncertainty,
+    input_spacing,
+)
+from cardiolabel.uncertainty.swapped_views import SWAPPED, ViewDirection
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """An image, and what a person drew of it, if one did."""
+class ScoringImage:
+    """An image to score, with the mask that a person drew, if any."""
 
     record: Record
     image: ImageFile
@@ -43,11 +49,11 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class ImageScore:
-    """What a model leaves open about one image.
+    """Scores of one image.
 
-    ``entropy``, ``disagreement`` and ``expected_dice`` as `Doubt`, means over the frames that volumes are
-    measured on; None of an image that a person has drawn on. ``embedding``: `thumbnail` of the middle frame.
-    ``flags``: why the picture may not be what the model is for.
+    ``entropy``, ``disagreement`` and ``expected_dice`` are those of `FrameUncertainty`, averaged over the
+    frames that volumes are measured on, and None for an image with a person's mask. ``embedding`` is the
+    `thumbnail` of the middle frame. ``flags`` are the reasons why the image may be out of distribution.
     """
 
     image_id: str
@@ -60,39 +66,42 @@ class ImageScore:
 
 @dataclass(frozen=True, eq=False)
 class PatientScore:
-    """What a model leaves open about one patient.
+    """Scores of one patient.
 
     Attributes
     ----------
     images : tuple of ImageScore
     study : Study
-        Measured from the model's masks and those that persons drew.
+        Measured from the predicted masks and those that persons drew.
     draws : mapping
-        `EfDraws` by method and convention, the most trusted first; what is not there was not measurable.
+        `EfDraws` by method and convention, the most trusted first, as far as they could be measured.
     reason : str
-        Why nothing was.
+        Why none could be measured.
     """
 
     patient: str
     images: tuple[ImageScore, ...]
     study: Study
-    draws: dict[Way, EfDraws]
+    draws: dict[MethodKey, EfDraws]
     reason: str = ""
 
     def best(self, convention: Convention = Convention.GUIDELINE) -> tuple[PatientRow, EfDraws] | None:
-        """The most trusted method that could be measured in a convention."""
+        """Return row and draws of the most trusted method that was measured in a convention."""
         rows = {(row.method, row.convention): row for row in self.study.rows}
         return next(((rows[way], draws) for way, draws in self.draws.items() if way[1] is convention), None)
 
 
 def score_patient(
-    images: Sequence[Seen], predictor: Predictor, *, conventions: Collection[Convention] = tuple(Convention)
+    images: Sequence[ScoringImage],
+    predictor: Predictor,
+    *,
+    conventions: Collection[Convention] = tuple(Convention),
 ) -> PatientScore:
-    """Predict a patient's images in several ways each, and measure what EF could be.
+    """Predict a patient's images with test-time augmentation, and sample the EF.
 
     Parameters
     ----------
-    images : sequence of Seen
+    images : sequence of ScoringImage
         All of one patient.
     predictor : Predictor
     conventions : collection of Convention
@@ -100,102 +109,107 @@ def score_patient(
     Raises
     ------
     ImageContentError
-        The model gives no probabilities of classes, or is not for one of the views.
+        The model predicts no class probabilities, or does not segment one of the views.
     """
     if predictor.recipe.output is not Output.CLASSES:
-        raise ImageContentError(f"model {predictor.card.name} gives landmarks: how sure it is cannot be said")
-    looked = [_Looked(one, predictor) for one in images]
-    study = measure_study([one.masked for one in looked])
-    wanted: dict[str, list[int]] = {one.seen.record.image_id: [] for one in looked}
+        raise ImageContentError(
+            f"model {predictor.card.name} predicts landmarks; EF uncertainty needs class probabilities"
+        )
+    all_augmented = [_AugmentedImage(image, predictor) for image in images]
+    study = measure_study([augmented.masked for augmented in all_augmented])
+    frames_of: dict[str, list[int]] = {augmented.source.record.image_id: [] for augmented in all_augmented}
     for image_id, frame in needed_frames(study):
-        wanted[image_id].append(frame)
-    for one in looked:
-        one.look_again(wanted[one.seen.record.image_id])
-    draws: dict[Way, EfDraws] = {}
+        frames_of[image_id].append(frame)
+    for augmented in all_augmented:
+        augmented.augment(frames_of[augmented.source.record.image_id])
+    draws: dict[MethodKey, EfDraws] = {}
     reasons = [row.reason for row in study.rows if row.reason]
     for row in sorted(study.rows, key=lambda row: row.method.rank):
         if row.ef_pct is None or row.convention not in conventions:
             continue
         try:
-            draws[row.method, row.convention] = _draws(looked, study, row)
+            draws[row.method, row.convention] = _draws(all_augmented, study, row)
         except MeasurementError as error:
             reasons.append(str(error))
     return PatientScore(
         study.patient,
-        _scores(looked, Views.from_card(predictor.card.views)),
+        _scores(all_augmented, ViewDirection.from_card(predictor.card.views)),
         study,
         draws,
         "" if draws else "; ".join(dict.fromkeys(reasons)),
     )
 
 
-class _Looked:
-    """An image as the model sees it; stills at once in several ways, of others the frames that count."""
+class _AugmentedImage:
+    """An image predicted with test-time augmentation: a still at once, a cine in the frames that count."""
 
-    def __init__(self, seen: Seen, predictor: Predictor) -> None:
-        self.seen, self._predictor = seen, predictor
-        check_view(predictor.card.name, predictor.recipe.views, seen.record)
-        self._prepared: Prepared = predictor.prepare(seen.image.clip)
-        self.doubts: dict[int, Doubt] = {}
-        self.masked: MaskedImage = seen.drawn or masked_image(
-            seen.record, self._masks(), seen.image.grid, predictor.labels
+    def __init__(self, source: ScoringImage, predictor: Predictor) -> None:
+        self.source, self._predictor = source, predictor
+        check_view(predictor.card.name, predictor.recipe.views, source.record)
+        self._prepared: Prepared = predictor.prepare(source.image.clip)
+        self.uncertainties: dict[int, FrameUncertainty] = {}
+        self.masked: MaskedImage = source.drawn or masked_image(
+            source.record, self._masks(), source.image.grid, predictor.labels
         )
 
     @property
     def is_stack(self) -> bool:
-        return self.seen.record.view.is_stack
+        return self.source.record.view.is_stack
 
-    def look_again(self, frames: list[int]) -> None:
-        """Doubt those frames of a cine, or its middle one, and all slices of a stack."""
-        if self.seen.drawn is not None:
+    def augment(self, frames: list[int]) -> None:
+        """Predict these frames of a cine, or its middle frame, or all slices of a stack."""
+        if self.source.drawn is not None:
             return
         count = len(self._prepared.frames)
         for frame in range(count) if self.is_stack else frames or [count // 2]:
-            if frame not in self.doubts:
-                self._doubt(frame)
+            if frame not in self.uncertainties:
+                self._measure_uncertainty(frame)
 
-    def variants(self) -> dict[Frame, Variants | None]:
-        return {(self.seen.record.image_id, frame): one.variants for frame, one in self.doubts.items()}
+    def geometries(self) -> dict[Frame, SampledGeometries | None]:
+        return {
+            (self.source.record.image_id, frame): uncertainty.geometries
+            for frame, uncertainty in self.uncertainties.items()
+        }
 
     def volumes_ml(self) -> NDArray[np.float64]:
-        """Volume ``(M,)`` of a stack by each of its masks."""
+        """Return the volumes ``(M,)`` of a stack by each of its sampled masks."""
         stack = self.masked
         pixel = input_spacing(self._prepared.place, stack.spacing)
         if stack.spacing is None or pixel is None or not stack.slice_spacing_mm:
             raise MeasurementError(f"{stack.image_id}: the file carries no pixel or slice spacing")
-        if self.seen.drawn is not None:
+        if self.source.drawn is not None:
             cavity = (stack.masks == stack.labels.value("lv_cavity")).sum(axis=(1, 2))
             areas = cavity[:, None] * stack.spacing.pixel_area_mm2
         else:
-            cavity = np.stack([self.doubts[frame].cavity_px for frame in sorted(self.doubts)])
+            cavity = np.stack([self.uncertainties[frame].cavity_px for frame in sorted(self.uncertainties)])
             areas = cavity * pixel.pixel_area_mm2
         return np.array(
             [slice_summation_ml(column, slice_spacing_mm=stack.slice_spacing_mm) for column in areas.T]
         )
 
     def score(self) -> ImageScore:
-        frames, clip = self._prepared.frames, self.seen.image.clip.pixels
+        frames, clip = self._prepared.frames, self.source.image.clip.pixels
         middle = len(frames) // 2
         embedding = thumbnail(frames[middle, 0])
-        pictures = Pictures.from_card(self._predictor.card.pictures)
+        pictures = ImageSubspace.from_card(self._predictor.card.pictures)
 
         def mean(name: str) -> float | None:
-            values = [getattr(one, name) for one in self.doubts.values()]
+            values = [getattr(uncertainty, name) for uncertainty in self.uncertainties.values()]
             return float(np.mean(values)) if values else None
 
         return ImageScore(
-            self.seen.record.image_id,
+            self.source.record.image_id,
             mean("entropy"),
             mean("disagreement"),
             mean("expected_dice"),
             embedding,
-            flags_of(clip[middle], embedding, pictures, dataset=self.seen.record.dataset),
+            flags_of(clip[middle], embedding, pictures, dataset=self.source.record.dataset),
         )
 
     def _masks(self) -> NDArray[np.uint8]:
         frames, place = self._prepared.frames, self._prepared.place
         if len(frames) == 1:
-            return self._predictor.masks(self._doubt(0), place)
+            return self._predictor.masks(self._measure_uncertainty(0), place)
         pieces = [
             self._predictor.masks(
                 self._predictor.engine.logits(frames[start : start + FRAMES_AT_ONCE]), place
@@ -204,30 +218,41 @@ class _Looked:
         ]
         return np.concatenate(pieces)
 
-    def _doubt(self, frame: int) -> NDArray[np.float32]:
-        """Note what is open about a frame; returns its logits ``(1, C, S, S)``."""
-        logits = looks(self._predictor.engine, self._prepared.frames[frame : frame + 1])
-        spacing = self.seen.image.grid.spacing
+    def _measure_uncertainty(self, frame: int) -> NDArray[np.float32]:
+        """Store the uncertainty of a frame, and return its logits ``(1, C, S, S)``."""
+        logits = augmented_logits(self._predictor.engine, self._prepared.frames[frame : frame + 1])
+        spacing = self.source.image.grid.spacing
         place = self._prepared.place
-        self.doubts[frame] = doubt(logits, self._predictor.recipe, place=place, spacing=spacing)
+        self.uncertainties[frame] = frame_uncertainty(
+            logits, self._predictor.recipe, place=place, spacing=spacing
+        )
         return logits[:1]
 
 
-def _scores(looked: Sequence[_Looked], views: Views | None) -> tuple[ImageScore, ...]:
-    """Of images; that their views are swapped can be said only of pictures that nothing else is said of."""
-    scores = tuple(one.score() for one in looked)
-    if views is None or any(one.flags for one in scores):
+def _scores(all_augmented: Sequence[_AugmentedImage], views: ViewDirection | None) -> tuple[ImageScore, ...]:
+    """Score images, and check for swapped views where no other flag is raised."""
+    scores = tuple(augmented.score() for augmented in all_augmented)
+    if views is None or any(score.flags for score in scores):
         return scores
-    pictured = [(one.seen.record.view, score.embedding) for one, score in zip(looked, scores, strict=True)]
-    return tuple(replace(one, flags=(SWAPPED,)) for one in scores) if views.are_swapped(pictured) else scores
+    pictured = [
+        (augmented.source.record.view, score.embedding)
+        for augmented, score in zip(all_augmented, scores, strict=True)
+    ]
+    return (
+        tuple(replace(score, flags=(SWAPPED,)) for score in scores) if views.are_swapped(pictured) else scores
+    )
 
 
-def _draws(looked: Sequence[_Looked], study: Study, row: PatientRow) -> EfDraws:
+def _draws(all_augmented: Sequence[_AugmentedImage], study: Study, row: PatientRow) -> EfDraws:
     if row.method is Method.SLICE_SUMMATION:
-        stacks = {one.seen.record.image_id: one for one in looked if one.is_stack}
+        stacks = {
+            augmented.source.record.image_id: augmented for augmented in all_augmented if augmented.is_stack
+        }
         ed, es = (stacks[study.stacks[phase]] for phase in (Phase.ED, Phase.ES))
         return short_axis_draws(
-            (ed.seen.record.image_id, ed.volumes_ml()), (es.seen.record.image_id, es.volumes_ml())
+            (ed.source.record.image_id, ed.volumes_ml()), (es.source.record.image_id, es.volumes_ml())
         )
-    variants = {frame: found for one in looked for frame, found in one.variants().items()}
-    return ef_draws(study, variants, method=row.method, convention=row.convention)
+    geometries = {
+        frame: sampled for augmented in all_augmented for frame, sampled in augmented.geometries().items()
+    }
+    return ef_draws(study, geometries, method=row.method, convention=row.convention)

@@ -1,4 +1,4 @@
-"""Scores of a studies folder brought up to date: only patients of which something changed are seen again."""
+"""Bring the scores of a studies folder up to date; only changed patients are scored again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from cardiolabel.active_learning.patient_score import Seen, score_patient
+from cardiolabel.active_learning.patient_score import ScoringImage, score_patient
 from cardiolabel.active_learning.score_json import score_json, unreadable_json, unscorable_json
 from cardiolabel.domain import Record
 from cardiolabel.errors import InputError, MeasurementError
@@ -18,22 +18,22 @@ from cardiolabel.studies.studies import Studies
 from cardiolabel.uncertainty.calibration import Calibration
 
 _THREADS = 3
-"""The network has all cores; the others read and measure meanwhile."""
+"""One thread runs the network on all cores, the others read and measure meanwhile."""
 
 
 def pending(studies: Studies, store: Store) -> list[tuple[str, str]]:
-    """Patients whose score is of other images, labels or models than there are now, and that state.
+    """List patients whose images, labels or model changed since they were scored, with their present state.
 
-    Those that were never scored come first. Patients of no view that a model is for are left out.
+    Patients that were never scored come first. Patients without an image that a model segments are left out.
     """
-    known = {one.patient: one.state for one in store.scores_since(0)}
+    scored = {score.patient: score.state for score in store.scores_since(0)}
     changed = []
     for patient in studies.by_patient():
         if _predictor(studies, studies.of_patient(patient)) is not None:
             state = studies.state(patient)
-            if known.get(patient) != state:
+            if scored.get(patient) != state:
                 changed.append((patient, state))
-    return sorted(changed, key=lambda one: one[0] in known)
+    return sorted(changed, key=lambda patient_state: patient_state[0] in scored)
 
 
 def score_folder(
@@ -43,7 +43,7 @@ def score_folder(
     most_images: int | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Score every patient that `pending` names; stop it whenever, and go on later.
+    """Score every patient that `pending` lists; it may be stopped at any time and continued later.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def score_folder(
         With the models.
     store : Store
     most_images : int, optional
-        End after so many, with the patient begun.
+        Stop after so many images, at the end of a patient.
     on_progress : callable
         Told patients done and in all.
 
@@ -69,7 +69,12 @@ def score_folder(
     if most_images is not None:
         waiting = _first(waiting, studies, most_images)
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="score") as pool:
-        scored = ordered(pool, lambda one: (*one, _score(studies, one[0])), waiting, ahead=_THREADS)
+        scored = ordered(
+            pool,
+            lambda patient_state: (*patient_state, _score(studies, patient_state[0])),
+            waiting,
+            ahead=_THREADS,
+        )
         for done, (patient, state, score) in enumerate(scored, start=1):
             store.put_score(patient, state, score)
             on_progress(done, len(waiting))
@@ -77,39 +82,39 @@ def score_folder(
 
 
 def _first(waiting: Sequence[tuple[str, str]], studies: Studies, most_images: int) -> list[tuple[str, str]]:
-    kept, images = [], 0
-    for one in waiting:
+    chosen, images = [], 0
+    for pair in waiting:
         if images >= most_images:
             break
-        images += len(studies.of_patient(one[0]))
-        kept.append(one)
-    return kept
+        images += len(studies.of_patient(pair[0]))
+        chosen.append(pair)
+    return chosen
 
 
 def _score(studies: Studies, patient: str) -> dict[str, Any]:
     records = studies.of_patient(patient)
     predictor = _predictor(studies, records)
     if predictor is None:
-        raise MeasurementError(f"{patient}: no model is for its images")
-    seen: list[Seen] = []
+        raise MeasurementError(f"{patient}: no model segments its views")
+    seen: list[ScoringImage] = []
     problems: dict[str, str] = {}
     for record in records:
         if record.view in predictor.recipe.views:
             try:
-                seen.append(Seen(record, studies.image(record), studies.drawn(record)))
+                seen.append(ScoringImage(record, studies.image(record), studies.drawn(record)))
             except (InputError, OSError) as error:
                 problems[record.image_id] = str(error)
     if not seen:
         return unscorable_json("; ".join(problems.values()), predictor.used)
     calibrations = Calibration.from_card(predictor.card.intervals)
-    found = score_json(score_patient(seen, predictor), predictor.used, calibrations)
+    score = score_json(score_patient(seen, predictor), predictor.used, calibrations)
     for image_id in problems:
-        found["images"][image_id] = unreadable_json()
-    return found
+        score["images"][image_id] = unreadable_json()
+    return score
 
 
 def _predictor(studies: Studies, records: Sequence[Record]) -> Predictor | None:
-    """The preferred model for a patient's first image that says how sure it is."""
+    """Return the model of the first image whose model gives class probabilities."""
     for record in records:
         try:
             predictor = studies.models.for_record(record)

@@ -1,4 +1,4 @@
-"""A patient's score as JSON, and back."""
+"""A patient's scores as JSON-safe values, and back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cardiolabel.active_learning.patient_score import ImageScore, PatientScore
 from cardiolabel.domain import Convention, Method
 from cardiolabel.inference.predictor import UsedModel
 from cardiolabel.uncertainty.calibration import Calibration
-from cardiolabel.uncertainty.ef_distribution import Way
+from cardiolabel.uncertainty.ef_distribution import MethodKey
 from cardiolabel.uncertainty.ef_intervals import with_intervals
 from cardiolabel.uncertainty.half_precision_text import packed, unpacked
 
@@ -20,14 +20,14 @@ Score = dict[str, Any]
 
 
 def score_json(score: PatientScore, used: UsedModel, calibrations: Mapping[str, Calibration]) -> Score:
-    """JSON-safe form.
+    """Return a patient's scores as JSON-safe values.
 
-    ``ef``: rows of method, convention, EF, its interval and its spread, the most trusted method first; by
-    image the ``shares`` of the variance of the first one, and in ``images`` the doubts; ``embedding``, the
-    mean of the images.
+    ``ef`` has rows of method, convention, EF, interval and spread, the most trusted method first; ``shares``
+    the images' shares in the variance of the first; ``images`` the scores of each image; ``embedding`` the
+    mean of the images'.
     """
     best = score.best()
-    predicted = [one.image_id for one in score.images if one.entropy is not None]
+    predicted = [image.image_id for image in score.images if image.entropy is not None]
     spreads = {way: draws.spread_pct for way, draws in score.draws.items()}
     study = with_intervals(score.study, calibrations, predicted=predicted, spreads_pct=spreads)
     rows = {(row.method, row.convention): row for row in study.rows}
@@ -46,13 +46,13 @@ def score_json(score: PatientScore, used: UsedModel, calibrations: Mapping[str, 
         ],
         "shares": {image: round(share, 3) for image, share in best[1].share.items()} if best else {},
         "reason": score.reason,
-        "images": {one.image_id: _image_json(one) for one in score.images},
-        "embedding": packed(np.mean([one.embedding for one in score.images], axis=0)),
+        "images": {image.image_id: _image_json(image) for image in score.images},
+        "embedding": packed(np.mean([image.embedding for image in score.images], axis=0)),
     }
 
 
 def unscorable_json(reason: str, used: UsedModel) -> Score:
-    """Of a patient that has no image a model could be asked about."""
+    """Return the scores of a patient without a usable image."""
     return {
         "model": used.as_dict(),
         "ef": [],
@@ -64,32 +64,32 @@ def unscorable_json(reason: str, used: UsedModel) -> Score:
 
 
 def unreadable_json() -> dict[str, Any]:
-    """Of an image that cannot be read."""
+    """Return the scores of an image that cannot be read."""
     return {"entropy": None, "disagreement": None, "expected_dice": None, "flags": ["unreadable"]}
 
 
-def spreads_of(score: Score) -> dict[Way, float]:
-    """Spread of EF in points by method and convention."""
+def spreads_of(score: Score) -> dict[MethodKey, float]:
+    """Return EF's spread in points by method and convention."""
     return {(Method(row["method"]), Convention(row["convention"])): row["spread_pct"] for row in score["ef"]}
 
 
 def entropy_of(score: Score) -> float | None:
-    """Mean entropy of the images without a mask that a person drew."""
-    known = [one["entropy"] for one in score["images"].values() if one["entropy"] is not None]
-    return float(np.mean(known)) if known else None
+    """Return the mean entropy of the images without a person's mask."""
+    entropies = [image["entropy"] for image in score["images"].values() if image["entropy"] is not None]
+    return float(np.mean(entropies)) if entropies else None
 
 
 def embedding_of(score: Score) -> NDArray[np.float32] | None:
-    """The mean of the images; None of a patient that could not be scored."""
+    """Return the mean embedding; None for a patient that could not be scored."""
     return unpacked(score["embedding"]) if score["embedding"] else None
 
 
-def _image_json(one: ImageScore) -> dict[str, Any]:
+def _image_json(image: ImageScore) -> dict[str, Any]:
     return {
-        "entropy": _rounded(one.entropy, 4),
-        "disagreement": _rounded(one.disagreement, 4),
-        "expected_dice": _rounded(one.expected_dice, 4),
-        "flags": list(one.flags),
+        "entropy": _rounded(image.entropy, 4),
+        "disagreement": _rounded(image.disagreement, 4),
+        "expected_dice": _rounded(image.expected_dice, 4),
+        "flags": list(image.flags),
     }
 
 

@@ -1,4 +1,4 @@
-"""Whose images to correct next, and why."""
+"""Strategies that rank patients for correction."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from cardiolabel.active_learning.diversity import covering
 from cardiolabel.domain import Record
 
 COLD_PATIENTS = 10
-"""With fewer labelled patients, `hybrid` goes by diversity."""
+"""Number of labelled patients below which `hybrid` uses diversity alone."""
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A patient, labelled or not.
+    """A patient to rank, labelled or not.
 
     Attributes
     ----------
     stratum : str
         Patients of one stratum are alike in view, phase and quality.
     embedding : ndarray, shape (D,), or None
-        As `thumbnail`, the mean of the images.
+        Mean `thumbnail` of the images.
     entropy : float or None
-        As `Doubt.entropy`, the mean of the images; None before they were scored.
+        Mean `FrameUncertainty.entropy` of the images; None before they were scored.
     ef_spread_pct : float or None
         As `whole_spread_pct`, in points; None where there is no EF, for ``reason``.
     flags : tuple of str
-        Why the pictures may not be what the model is for.
+        Reasons why the images may be out of distribution.
     """
 
     patient: str
@@ -45,14 +45,14 @@ class Candidate:
 
 
 def stratum_of(records: Sequence[Record]) -> str:
-    """Views, phases and image quality of a patient."""
+    """Name a patient's views, phases and image quality."""
     views = sorted({f"{record.view} {record.phase}" for record in records})
     return ", ".join([*views, *sorted({record.image_quality for record in records if record.image_quality})])
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A patient in a ranking, and why there."""
+    """A patient in a ranking, with the reason for its place."""
 
     patient: str
     why: str
@@ -64,10 +64,10 @@ Order = Callable[[list[Candidate], list[Candidate], int], list[Choice]]
 def rank(
     strategy: str, candidates: Sequence[Candidate], *, labelled: Sequence[Candidate] = (), seed: int = 0
 ) -> list[Choice]:
-    """Put patients in the order in which their images should be corrected.
+    """Rank patients by a strategy.
 
-    Those with flags come last, whatever their scores: what a model says of a picture that it is not for
-    means nothing.
+    Flagged patients come last, whatever their scores, as predictions of out-of-distribution images mean
+    nothing.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def rank(
     candidates : sequence of Candidate
         Patients with images that have no final label.
     labelled : sequence of Candidate
-        Patients without.
+        Patients whose images all have one.
     seed : int
         The same one gives the same order.
 
@@ -87,31 +87,32 @@ def rank(
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy {strategy!r}: expected one of {', '.join(STRATEGIES)}")
-    ordered = sorted(candidates, key=lambda one: one.patient)
+    ordered = sorted(candidates, key=lambda candidate: candidate.patient)
     order = STRATEGIES[strategy]
-    flags = {one.patient: one.flags for one in ordered if one.flags}
-    usable = order([one for one in ordered if not one.flags], list(labelled), seed)
-    flagged = order([one for one in ordered if one.flags], list(labelled), seed)
+    flags = {candidate.patient: candidate.flags for candidate in ordered if candidate.flags}
+    usable = order([candidate for candidate in ordered if not candidate.flags], list(labelled), seed)
+    flagged = order([candidate for candidate in ordered if candidate.flags], list(labelled), seed)
     return usable + [
-        Choice(one.patient, f"last, as flagged {', '.join(flags[one.patient])}; {one.why}") for one in flagged
+        Choice(choice.patient, f"last, as flagged {', '.join(flags[choice.patient])}; {choice.why}")
+        for choice in flagged
     ]
 
 
 def _random(candidates: list[Candidate], labelled: list[Candidate], seed: int) -> list[Choice]:
-    return [Choice(one.patient, "at random") for one in _shuffled(candidates, seed)]
+    return [Choice(candidate.patient, "at random") for candidate in _shuffled(candidates, seed)]
 
 
 def _stratified(candidates: list[Candidate], labelled: list[Candidate], seed: int) -> list[Choice]:
-    """At each step from the stratum that is furthest behind its share of all patients."""
+    """At each step take a patient of the stratum that is furthest behind its share of all patients."""
     waiting: dict[str, list[Candidate]] = defaultdict(list)
-    for one in _shuffled(candidates, seed)[::-1]:
-        waiting[one.stratum].append(one)
+    for candidate in _shuffled(candidates, seed)[::-1]:
+        waiting[candidate.stratum].append(candidate)
     total: dict[str, int] = defaultdict(int)
     done: dict[str, int] = defaultdict(int)
-    for one in (*candidates, *labelled):
-        total[one.stratum] += 1
-    for one in labelled:
-        done[one.stratum] += 1
+    for candidate in (*candidates, *labelled):
+        total[candidate.stratum] += 1
+    for candidate in labelled:
+        done[candidate.stratum] += 1
     choices = []
     for _ in candidates:
         stratum = min(
@@ -126,25 +127,28 @@ def _stratified(candidates: list[Candidate], labelled: list[Candidate], seed: in
 
 
 def _entropy(candidates: list[Candidate], labelled: list[Candidate], seed: int) -> list[Choice]:
-    def key(one: Candidate) -> float:
-        return one.entropy or 0.0
+    def key(candidate: Candidate) -> float:
+        return candidate.entropy or 0.0
 
     return _scored(
-        candidates, seed, key, lambda one: f"mean entropy around the endocardium {one.entropy:.3f} nats"
+        candidates,
+        seed,
+        key,
+        lambda candidate: f"mean entropy around the endocardium {candidate.entropy:.3f} nats",
     )
 
 
 def _ef_uncertainty(candidates: list[Candidate], labelled: list[Candidate], seed: int) -> list[Choice]:
-    """The widest EF first; before them, those that could not be measured though they were predicted."""
+    """Rank by EF uncertainty; predicted patients without a measurable EF come first."""
     return _scored(candidates, seed, _ef_key, _ef_why)
 
 
 def _diversity(candidates: list[Candidate], labelled: list[Candidate], seed: int) -> list[Choice]:
-    known = [one for one in candidates if one.embedding is not None]
-    order = _covering(known, labelled, seed)
-    why = "pictures that stand for most of those that no labelled ones are like"
-    return [Choice(one.patient, why) for one in order] + _unscored(
-        [one for one in candidates if one.embedding is None], seed
+    embedded = [candidate for candidate in candidates if candidate.embedding is not None]
+    order = _covering(embedded, labelled, seed)
+    why = "images that represent most of those unlike any labelled ones"
+    return [Choice(candidate.patient, why) for candidate in order] + _unscored(
+        [candidate for candidate in candidates if candidate.embedding is None], seed
     )
 
 
@@ -154,39 +158,48 @@ def _covering(
     seed: int,
     weights: NDArray[np.float64] | None = None,
 ) -> list[Candidate]:
-    """Candidates, all with embeddings, in the order of `covering`."""
+    """Order candidates with embeddings by `covering`."""
     if not candidates:
         return []
-    embeddings = np.stack([one.embedding for one in candidates if one.embedding is not None])
-    done = [one.embedding for one in labelled if one.embedding is not None]
-    known = np.array(done, dtype=np.float32).reshape(-1, embeddings.shape[1])
-    order = covering(embeddings, len(candidates), labelled=known, seed=seed, weights=weights)
+    embeddings = np.stack(
+        [candidate.embedding for candidate in candidates if candidate.embedding is not None]
+    )
+    done = [candidate.embedding for candidate in labelled if candidate.embedding is not None]
+    covered = np.array(done, dtype=np.float32).reshape(-1, embeddings.shape[1])
+    order = covering(embeddings, len(candidates), labelled=covered, seed=seed, weights=weights)
     return [candidates[index] for index in order]
 
 
 def _hybrid(candidates: list[Candidate], labelled: list[Candidate], seed: int) -> list[Choice]:
-    """Diversity for the first ten patients; then who stands for most of what is open in EF.
+    """Rank by diversity for the first ten labelled patients, then by diversity weighted with EF uncertainty.
 
-    That is diversity again, but each patient that nobody labelled is like counts by the spread of its EF. The
-    least certain EFs by themselves are those of the pictures that are unlike all others. Spreads are noisy
-    where few are labelled; noise that fades with labels keeps them from deciding alone.
+    EF uncertainty alone prefers images that are unlike all others. Spreads are noisy while few patients are
+    labelled, so that random noise, which fades with more labels, keeps them from deciding alone.
     """
     cold = max(0, COLD_PATIENTS - len(labelled))
     first = _diversity(candidates, labelled, seed)[:cold]
     taken = {choice.patient for choice in first}
-    left = [one for one in candidates if one.patient not in taken]
-    known = [one for one in left if one.entropy is not None and one.embedding is not None]
-    spreads = np.array([np.nan if one.ef_spread_pct is None else one.ef_spread_pct for one in known])
+    left = [candidate for candidate in candidates if candidate.patient not in taken]
+    scored = [
+        candidate for candidate in left if candidate.entropy is not None and candidate.embedding is not None
+    ]
+    spreads = np.array(
+        [np.nan if candidate.ef_spread_pct is None else candidate.ef_spread_pct for candidate in scored]
+    )
     widest = np.nanmax(spreads) if np.isfinite(spreads).any() else 1.0
     noise = np.random.default_rng([seed, len(labelled)]).normal(
-        0, COLD_PATIENTS / max(len(labelled), COLD_PATIENTS), len(known)
+        0, COLD_PATIENTS / max(len(labelled), COLD_PATIENTS), len(scored)
     )
     weights = np.nan_to_num(spreads, nan=widest) * np.exp(noise)
-    done = [*labelled, *(one for one in candidates if one.patient in taken)]
-    order = _covering(known, done, seed, weights)
-    like = "its pictures stand for most of the open EFs that no labelled ones are like"
-    rest = [one for one in left if one.entropy is None or one.embedding is None]
-    return first + [Choice(one.patient, f"{_ef_why(one)}; {like}") for one in order] + _unscored(rest, seed)
+    done = [*labelled, *(candidate for candidate in candidates if candidate.patient in taken)]
+    order = _covering(scored, done, seed, weights)
+    like = "its images represent most of the uncertain EFs unlike any labelled ones"
+    rest = [candidate for candidate in left if candidate.entropy is None or candidate.embedding is None]
+    return (
+        first
+        + [Choice(candidate.patient, f"{_ef_why(candidate)}; {like}") for candidate in order]
+        + _unscored(rest, seed)
+    )
 
 
 STRATEGIES: dict[str, Order] = {
@@ -197,34 +210,38 @@ STRATEGIES: dict[str, Order] = {
     "ef_uncertainty": _ef_uncertainty,
     "hybrid": _hybrid,
 }
-"""By their names at the server."""
+"""Strategies by their names at the server."""
 
 
-def _ef_key(one: Candidate) -> float:
-    return float("inf") if one.ef_spread_pct is None else one.ef_spread_pct
+def _ef_key(candidate: Candidate) -> float:
+    return float("inf") if candidate.ef_spread_pct is None else candidate.ef_spread_pct
 
 
-def _ef_why(one: Candidate) -> str:
-    if one.ef_spread_pct is None:
-        return f"EF is not measurable: {one.reason}"
-    return f"EF is open by {one.ef_spread_pct:.1f} points (standard deviation)"
+def _ef_why(candidate: Candidate) -> str:
+    if candidate.ef_spread_pct is None:
+        return f"EF is not measurable: {candidate.reason}"
+    return f"EF uncertainty {candidate.ef_spread_pct:.1f} points (standard deviation)"
 
 
 def _scored(
     candidates: list[Candidate], seed: int, key: Callable[[Candidate], float], why: Callable[[Candidate], str]
 ) -> list[Choice]:
-    """The highest first, of equals at random; then those that no model has seen."""
-    known = [one for one in _shuffled(candidates, seed) if one.entropy is not None]
-    order = sorted(known, key=key, reverse=True)
-    return [Choice(one.patient, why(one)) for one in order] + _unscored(
-        [one for one in candidates if one.entropy is None], seed
+    """Rank scored patients, ties at random, then those without scores."""
+    scored = [candidate for candidate in _shuffled(candidates, seed) if candidate.entropy is not None]
+    order = sorted(scored, key=key, reverse=True)
+    return [Choice(candidate.patient, why(candidate)) for candidate in order] + _unscored(
+        [candidate for candidate in candidates if candidate.entropy is None], seed
     )
 
 
 def _unscored(candidates: list[Candidate], seed: int) -> list[Choice]:
-    return [Choice(one.patient, "at random, not scored yet") for one in _shuffled(candidates, seed)]
+    return [
+        Choice(candidate.patient, "at random, not scored yet") for candidate in _shuffled(candidates, seed)
+    ]
 
 
 def _shuffled(candidates: Sequence[Candidate], seed: int) -> list[Candidate]:
-    """In an order that does not depend on which others there are."""
-    return sorted(candidates, key=lambda one: hashlib.sha256(f"{seed}:{one.patient}".encode()).digest())
+    """Shuffle candidates, so that the order of two does not depend on the others."""
+    return sorted(
+        candidates, key=lambda candidate: hashlib.sha256(f"{seed}:{candidate.patient}".encode()).digest()
+    )

@@ -1,4 +1,4 @@
-"""Every patient with what is open about it, and the next image to correct."""
+"""The worklist: every image with its scores, and the next image to correct."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from cardiolabel.store.leases import Lease, Offers
 from cardiolabel.store.scores import Scored
 from cardiolabel.store.store import Store
 from cardiolabel.studies.studies import Studies
-from cardiolabel.uncertainty.ef_distribution import Way
+from cardiolabel.uncertainty.ef_distribution import MethodKey
 
 BY_EF = frozenset({"ef_uncertainty", "hybrid"})
-"""Strategies that leave a patient as soon as others are more open."""
+"""Strategies that move to another patient as soon as its EF is more uncertain."""
 
 _WORTH_PCT = 1.0
-"""Points of EF (standard deviation) that an image must be open by for its patient to be gone on with."""
+"""EF uncertainty in points that a patient's next image must cause to stay with the patient."""
 
 
 _UNSCORED: Score = {
@@ -37,14 +37,14 @@ _UNSCORED: Score = {
 
 @dataclass(frozen=True)
 class Next:
-    """An image that was handed out, and why it."""
+    """An image that was handed out, and the reason."""
 
     lease: Lease
     why: str
 
 
 class Worklist:
-    """Reads scores as they come; safe to use from several threads.
+    """Scores of a studies folder, read as they are written; safe to use from several threads.
 
     Parameters
     ----------
@@ -61,21 +61,22 @@ class Worklist:
         self._lock, self._choosing = threading.Lock(), threading.Lock()
 
     def warm_up(self) -> None:
-        """Read everything that there is, so that no annotator waits for it."""
+        """Read all scores, so that no annotator waits for them."""
         self._scores()
         for patient in self._studies.by_patient():
             self._candidate(patient)
 
-    def spreads_pct(self, patient: str) -> tuple[str, Mapping[Way, float]] | None:
+    def spreads_pct(self, patient: str) -> tuple[str, Mapping[MethodKey, float]] | None:
         """As `Studies` takes it; at most a second old."""
         scored = self._scores(at_most_s=1.0).get(patient)
         return (scored.state, spreads_of(scored.score)) if scored else None
 
     def hand_out(self, strategy: str, annotator: str, *, seed: int, seconds: float) -> Next | None:
-        """Lease the next image by a strategy; None where nothing is left for this annotator.
+        """Lease the next image of a strategy to an annotator; None where nothing is left.
 
-        Images of a patient follow one another: as long as they are worth it, where EF decides, else all of
-        them. Of a patient the image that causes most of EF's spread comes first.
+        With a strategy by EF uncertainty, a patient's images follow one another while they are worth it; with
+        others, until all are done. Within a patient, the image with the largest share in EF's variance comes
+        first.
 
         Raises
         ------
@@ -86,9 +87,9 @@ class Worklist:
 
         def choose(offers: Offers) -> str | None:
             nonlocal why
-            found = self._choice(strategy, offers, seed)
-            why = found[1] if found else "you have it already, and nothing else is left"
-            return found and found[0]
+            choice = self._choice(strategy, offers, seed)
+            why = choice[1] if choice else "you have it already, and nothing else is left"
+            return choice and choice[0]
 
         # One after the other: of many at once all would rank, choose the same image, and all but one again.
         with self._choosing:
@@ -96,19 +97,19 @@ class Worklist:
         return Next(lease, why) if lease else None
 
     def rows(self) -> list[dict[str, Any]]:
-        """One JSON-safe row per image, those of the most open EF first."""
-        known = self._scores()  # first, for the intervals of the summary to be of the same scores
+        """Return one JSON-safe row per image, the largest EF uncertainty first."""
+        scores = self._scores()  # first, for the intervals of the summary to be of the same scores
         summary = self._studies.summary()
-        leases = {one.image_id: one for one in self._store.leases()}
+        leases = {lease.image_id: lease for lease in self._store.leases()}
         rows = []
         for patient in summary:
             name = patient["patient"]
-            scored = known.get(name)
+            scored = scores.get(name)
             score = scored.score if scored else _UNSCORED
             current = scored is not None and scored.state == self._studies.state(name)
             ef: dict[str, Any] = next(iter([*patient["ef"], *score["ef"]]), {})
             for image_id, source in patient["sources"].items():
-                doubts = score["images"].get(image_id, {})
+                uncertainties = score["images"].get(image_id, {})
                 lease = leases.get(image_id)
                 rows.append(
                     {
@@ -117,8 +118,11 @@ class Worklist:
                         **{key: ef.get(key) for key in ("method", "ef_pct", "ef_low_pct", "ef_high_pct")},
                         "ef_spread_pct": _guideline(spreads_of(score)),
                         "share": score["shares"].get(image_id),
-                        **{key: doubts.get(key) for key in ("entropy", "disagreement", "expected_dice")},
-                        "flags": doubts.get("flags", []),
+                        **{
+                            key: uncertainties.get(key)
+                            for key in ("entropy", "disagreement", "expected_dice")
+                        },
+                        "flags": uncertainties.get("flags", []),
                         "label": source,
                         "leased_by": lease.annotator if lease else None,
                         "model": score["model"],
@@ -129,24 +133,24 @@ class Worklist:
         return sorted(rows, key=lambda row: (row["ef_spread_pct"] is None, -(row["ef_spread_pct"] or 0)))
 
     def _choice(self, strategy: str, offers: Offers, seed: int) -> tuple[str, str] | None:
-        known = self._scores()
+        scores = self._scores()
         for patient in sorted(offers.mine & offers.free.keys()):
-            image, open_pct = self._image(known.get(patient), offers.free[patient])
+            image, open_pct = self._image(scores.get(patient), offers.free[patient])
             if strategy not in BY_EF or open_pct is None:
                 return image, "another image of the patient that you work on"
             if open_pct >= _WORTH_PCT:
-                return image, f"same patient: {self._because(known.get(patient), image)}"
+                return image, f"same patient: {self._because(scores.get(patient), image)}"
         ranked = self._rank(strategy, offers, seed)
-        for choice in sorted(ranked, key=lambda one: one.patient in offers.others):
-            image, _ = self._image(known.get(choice.patient), offers.free[choice.patient])
-            because = self._because(known.get(choice.patient), image)
+        for choice in sorted(ranked, key=lambda ranked_choice: ranked_choice.patient in offers.others):
+            image, _ = self._image(scores.get(choice.patient), offers.free[choice.patient])
+            because = self._because(scores.get(choice.patient), image)
             return image, f"{choice.why}; {because}" if because else choice.why
         return None
 
     def _image(self, scored: Scored | None, free: list[str]) -> tuple[str, float | None]:
-        """Of a patient's free images the one that EF hangs on most, and by how many points."""
+        """Return the free image of a patient with the largest share, and the EF points that it causes."""
         shares = scored.score["shares"] if scored else {}
-        image = max(free, key=lambda one: shares.get(one, 0.0))
+        image = max(free, key=lambda image_id: shares.get(image_id, 0.0))
         spread = _guideline(spreads_of(scored.score)) if scored else None
         return image, None if spread is None else spread * math.sqrt(shares.get(image, 0.0))
 
@@ -156,36 +160,36 @@ class Worklist:
         return f"{record.view} {record.phase} holds {share:.0%} of this EF's uncertainty" if share else ""
 
     def _rank(self, strategy: str, offers: Offers, seed: int) -> list[Choice]:
-        """Patients with free images; a strategy's last ranking is kept while what it hangs on is the same."""
+        """Rank patients with free images; the last ranking is reused while its inputs are unchanged."""
         by_patient = self._studies.by_patient()
         everyone = {patient: self._candidate(patient) for patient in by_patient}
-        waiting = [one for patient, one in everyone.items() if patient in offers.free]
-        done = [one for patient, one in everyone.items() if patient not in offers.free]
-        key = (seed, self._until, tuple(one.patient for one in waiting), len(done))
-        kept = self._ranked.get(strategy)
-        if kept is None or kept[0] != key:
-            kept = (key, rank(strategy, waiting, labelled=done, seed=seed))
-            self._ranked[strategy] = kept
-        return kept[1]
+        waiting = [candidate for patient, candidate in everyone.items() if patient in offers.free]
+        done = [candidate for patient, candidate in everyone.items() if patient not in offers.free]
+        key = (seed, self._until, tuple(candidate.patient for candidate in waiting), len(done))
+        cached = self._ranked.get(strategy)
+        if cached is None or cached[0] != key:
+            cached = (key, rank(strategy, waiting, labelled=done, seed=seed))
+            self._ranked[strategy] = cached
+        return cached[1]
 
     def _candidate(self, patient: str) -> Candidate:
         scored = self._known.get(patient)
         records = self._studies.of_patient(patient)
         key = (scored and scored.sequence, tuple(map(id, records)))
-        kept = self._candidates.get(patient)
-        if kept is None or kept[0] != key:
-            kept = (key, _candidate(patient, stratum_of(records), scored))
-            self._candidates[patient] = kept
-        return kept[1]
+        cached = self._candidates.get(patient)
+        if cached is None or cached[0] != key:
+            cached = (key, _candidate(patient, stratum_of(records), scored))
+            self._candidates[patient] = cached
+        return cached[1]
 
     def _scores(self, *, at_most_s: float = 0.0) -> dict[str, Scored]:
         with self._lock:
             if time.monotonic() - self._read_at < at_most_s:
                 return self._known
             self._read_at = time.monotonic()
-            for one in self._store.scores_since(self._until):
-                self._known[one.patient] = one
-                self._until = one.sequence
+            for score in self._store.scores_since(self._until):
+                self._known[score.patient] = score
+                self._until = score.sequence
             return self._known
 
 
@@ -193,7 +197,7 @@ def _candidate(patient: str, stratum: str, scored: Scored | None) -> Candidate:
     if scored is None:
         return Candidate(patient, stratum)
     score = scored.score
-    flags = {flag for one in score["images"].values() for flag in one["flags"]}
+    flags = {flag for image in score["images"].values() for flag in image["flags"]}
     return Candidate(
         patient,
         stratum,
@@ -205,8 +209,8 @@ def _candidate(patient: str, stratum: str, scored: Scored | None) -> Candidate:
     )
 
 
-def _guideline(spreads: Mapping[Way, float]) -> float | None:
-    """Give the spread of the most trusted method in the guideline convention."""
+def _guideline(spreads: Mapping[MethodKey, float]) -> float | None:
+    """Return the spread of the most trusted method in the guideline convention."""
     ranked = [
         (method.rank, spread)
         for (method, convention), spread in spreads.items()

@@ -40,9 +40,9 @@ def bench(
         setting = Setting(model, served, APP.parent, studies, images, repeats)
         held = conditions(setting)
         with bar("timing", quiet) as progress:
-            found = run_bench(chosen, setting, on_progress=progress)
+            figures = run_bench(chosen, setting, on_progress=progress)
         if into is not None:
             with atomic(into) as draft:
-                said = {"conditions": held, "found": [one.as_dict() for one in found]}
-                draft.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-    typer.echo("\n".join(table(found)))
+                report = {"conditions": held, "found": [figure.as_dict() for figure in figures]}
+                draft.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    typer.echo("\n".join(table(figures)))

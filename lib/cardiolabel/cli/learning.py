@@ -69,9 +69,9 @@ def calibrate(
                 note = {"why": "calibrated", "instead_of": served}
                 version = versions.publish(name, draft, note=note, instead_of=served)
                 say(f"{name}: published as version {version.number}", quiet)
-    for way, said in card.intervals.items():
-        widths = f"{said['factor']:.2f} spreads, or {said['flat_pct']:.1f} points"
-        line = f"{way}: {said['patients']} patients, {widths}"
+    for way, calibration in card.intervals.items():
+        widths = f"{calibration['factor']:.2f} spreads, or {calibration['flat_pct']:.1f} points"
+        line = f"{way}: {calibration['patients']} patients, {widths}"
         if len(observed[way]) >= 2 * LEAST_PATIENTS:
             held, width = coverage(list(observed[way].values()))
             line += f"; of other halves {held:.0%} held, mean width {width:.1f} points"
@@ -102,13 +102,15 @@ def simulate(
 
     with clear_errors():
         names = tuple(name.strip() for name in strategies.split(",") if name.strip())
-        asked = Settings(
+        settings = Settings(
             names or Settings.strategies, numbers(budgets), numbers(seeds), images, size_px, scored, own_start
         )
         with bar("beginning", quiet) as progress:
-            found = run(recipe, studies, out=out, settings=asked, on_progress=progress)
-        write_simulation(found, out, about=asked.describe(recipe, readable_text(studies.resolve().name)))
-    say(f"{len(found)} models: {out / 'labels.md'}", quiet)
+            outcomes = run(recipe, studies, out=out, settings=settings, on_progress=progress)
+        write_simulation(
+            outcomes, out, about=settings.describe(recipe, readable_text(studies.resolve().name))
+        )
+    say(f"{len(outcomes)} models: {out / 'labels.md'}", quiet)
 
 
 def score(

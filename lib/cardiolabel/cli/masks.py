@@ -71,9 +71,9 @@ def infer(
                 workers=who,
             )
     list_problems(done.problems, quiet)
-    kept = f", {done.skipped} kept" if done.skipped else ""
+    skipped = f", {done.skipped} kept" if done.skipped else ""
     say(
-        f"{done.images} images of {done.patients} patients{kept}, {len(done.problems)} without a mask; "
+        f"{done.images} images of {done.patients} patients{skipped}, {len(done.problems)} without a mask; "
         f"tables in {out}",
         quiet,
     )
@@ -139,9 +139,9 @@ def evaluate(
             done = run(
                 predicted, reference, studies=studies, patients=patients, splits=splits, on_progress=progress
             )
-        found = write_evaluation(done, out)
+        summary = write_evaluation(done, out)
     list_problems(done.problems, quiet)
-    say("\n".join([*headline(found), f"report: {out / 'report.md'}"]), quiet)
+    say("\n".join([*headline(summary), f"report: {out / 'report.md'}"]), quiet)
 
 
 def robustness(
@@ -167,7 +167,7 @@ def robustness(
         folders = model_folders(studies, weights)
         predictor = load(model, folders)
         with bar("predicting", quiet) as progress:
-            found = measure_robustness(
+            result = measure_robustness(
                 studies,
                 predictor,
                 patients=patients,
@@ -176,6 +176,6 @@ def robustness(
                 seed=seed,
                 on_progress=progress,
             )
-        write_robustness(found, out)
-    list_problems(found.problems, quiet)
-    say("\n".join([*summary(found), *table(found), f"report: {out / 'robustness.md'}"]), quiet)
+        write_robustness(result, out)
+    list_problems(result.problems, quiet)
+    say("\n".join([*summary(result), *table(result), f"report: {out / 'robustness.md'}"]), quiet)

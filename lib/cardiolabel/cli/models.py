@@ -99,7 +99,7 @@ def retrain(
             report(status.done, status.total, f"{status.state}{loss}")
 
         settings = Settings(epochs, learning_rate, from_scratch)
-        found = run(
+        result = run(
             model,
             studies,
             ModelFolders.of_studies(studies, weights),
@@ -107,11 +107,11 @@ def retrain(
             base=base,
             on_progress=show,
         )
-    list_problems(tuple((name, reason) for name, reason in found.skipped), quiet)
-    published = f"published as version {found.version}" if found.version else "not published"
+    list_problems(tuple((name, reason) for name, reason in result.skipped), quiet)
+    published = f"published as version {result.version}" if result.version else "not published"
     say(
-        f"{model}: {published}: {found.reason} ({found.training_patients} patients in training,"
-        f" {found.validation_patients} to judge by)",
+        f"{model}: {published}: {result.reason} ({result.training_patients} patients in training,"
+        f" {result.validation_patients} to judge by)",
         quiet,
     )
 
@@ -140,21 +140,21 @@ def replay(
     from cardiolabel.experiments.replay.replay import replay as run
 
     with clear_errors():
-        asked = Settings(
+        settings = Settings(
             numbers(rounds), images, scratch_images if scratch else 0, numbers(scratch), judges, seed
         )
-        if unknown := sorted({*asked.scratch_rounds} - {*asked.rounds}):
+        if unknown := sorted({*settings.scratch_rounds} - {*settings.rounds}):
             raise DatasetError(f"--scratch: there is no round of {unknown[0]} patients")
         with bar("beginning", quiet) as progress:
-            found = run(model, studies, out=out, app=APP, settings=asked, on_progress=progress)
+            result = run(model, studies, out=out, app=APP, settings=settings, on_progress=progress)
         write_replay(
-            found,
+            result,
             out,
             about=f"{model} on {readable_text(studies.resolve().name)}, {images} training images a round,"
             f" {judges} patients by whom the server judges, seed {seed}"
             + (f"; from scratch: {scratch_images} training images." if scratch else "."),
         )
-    say(f"{len(found)} rounds: {out / 'rounds.md'}", quiet)
+    say(f"{len(result)} rounds: {out / 'rounds.md'}", quiet)
 
 
 def compare(
@@ -179,7 +179,7 @@ def compare(
     names = [name.strip() for name in recipes.split(",") if name.strip()]
     with clear_errors():
         with bar("comparing", quiet) as progress:
-            found = run(
+            comparison = run(
                 names,
                 studies,
                 out=out,
@@ -189,10 +189,10 @@ def compare(
                 repeats=repeats,
                 on_progress=progress,
             )
-        failed = tuple((one.recipe, one.reason) for one in found.outcomes if one.reason)
+        failed = tuple((outcome.recipe, outcome.reason) for outcome in comparison.outcomes if outcome.reason)
         if len(failed) == len(names):
             raise DatasetError(f"no recipe could be compared; the first, {failed[0][0]}: {failed[0][1]}")
-        write_comparison(found, out)
+        write_comparison(comparison, out)
     list_problems(failed, quiet)
     say(f"{len(names) - len(failed)} of {len(names)} recipes compared: {out / 'comparison.md'}", quiet)
 
@@ -226,12 +226,12 @@ def card(
 
     with clear_errors():
         parts = [part.rpartition("=")[::2] for part in evaluation or ()]
-        given = dict(parts)
-        if "" in given or len(given) < len(parts):
+        evaluations = dict(parts)
+        if "" in evaluations or len(evaluations) < len(parts):
             raise DatasetError("--evaluation: expected 'what it was judged on=folder', each once")
         try:
-            said = notes.read_text(encoding="utf-8") if notes else ""
+            remarks = notes.read_text(encoding="utf-8") if notes else ""
         except UnicodeDecodeError as error:
             raise DatasetError(f"{notes}: not UTF-8 text ({error})") from error
-        judge_card(name, weights, {what: Path(where) for what, where in given.items()}, notes=said)
+        judge_card(name, weights, {what: Path(where) for what, where in evaluations.items()}, notes=remarks)
     say(f"{weights / f'{name}.json'} and {name}.md", quiet)

@@ -80,16 +80,16 @@ def bar(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
 
 def _lines(every_s: float = 60.0) -> Callable[[int, int, str], None]:
     """Progress where there is no terminal, as in a log: a line now and then, with rate and time left."""
-    said: list[tuple[float, int]] = []
+    steps: list[tuple[float, int]] = []
 
     def report(done: int, total: int, description: str) -> None:
         now = time.monotonic()
-        if not said or done < said[1][1]:  # the first, or something else has begun
-            said[:] = [(now, done), (now, done)]
-        (begun, first), (last, _) = said
+        if not steps or done < steps[1][1]:  # the first, or something else has begun
+            steps[:] = [(now, done), (now, done)]
+        (start_s, first), (last, _) = steps
         if now - last >= every_s and done > first:
-            said[1] = now, done
-            rate = (done - first) / (now - begun)
+            steps[1] = now, done
+            rate = (done - first) / (now - start_s)
             left = timedelta(seconds=round((total - done) / rate))
             typer.echo(f"{description}: {done} of {total}, {rate:.1f}/s, {left} left", err=True)
 

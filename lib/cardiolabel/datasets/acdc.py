@@ -128,9 +128,9 @@ def _patients(root: Path) -> list[Path]:
         raise DatasetError(f"{root}: no such folder; {_EXPECTED}")
     for top in (root, root / "database"):
         folders = [top, *(top / part for part in _SPLITS)]
-        found = [path for folder in folders for path in _patient_folders(folder)]
-        if found:
-            return found
+        patients = [path for folder in folders for path in _patient_folders(folder)]
+        if patients:
+            return patients
     names = sorted(path.name for path in root.iterdir())
     shown = (", ".join(names[:3]) + (" and more" if len(names) > 3 else "")) or "nothing"
     raise DatasetError(f"{root}: found {shown}; {_EXPECTED}")

@@ -118,7 +118,9 @@ def listing_of(root: Path, layout: Layout) -> Listing:
     problems: list[tuple[str, str]] = []
     for patient in patients:
         infos = _infos(patient, layout, problems)
-        records = [replace(one, split=splits.get(one.patient)) for one in _records(patient, layout, infos)]
+        records = [
+            replace(record, split=splits.get(record.patient)) for record in _records(patient, layout, infos)
+        ]
         entries += [Entry(record, record.path, reference_path(record)) for record in records]
         problems += _missing(patient, layout, {record.image_id for record in records})
     if not entries:
@@ -179,7 +181,7 @@ def _splits(folder: Path) -> dict[str, str]:
     lists = next(
         (near / SPLIT_FOLDER for near in (folder, folder.parent) if (near / SPLIT_FOLDER).is_dir()), None
     )
-    found: dict[str, str] = {}
+    splits: dict[str, str] = {}
     for name, split in _SPLITS.items():
         path = lists / f"subgroup_{name}.txt" if lists else None
         if path and path.is_file():
@@ -188,9 +190,9 @@ def _splits(folder: Path) -> dict[str, str]:
             except (OSError, ValueError) as error:
                 raise DatasetError(f"{path}: cannot be read as a list of patients ({error})") from error
             for patient in patients:
-                if found.setdefault(patient, split) != split:
+                if splits.setdefault(patient, split) != split:
                     raise DatasetError(f"{path}: {patient} is in another list as well; expected one")
-    return found
+    return splits
 
 
 def _content(folder: Path) -> str:
@@ -217,10 +219,10 @@ def _infos(folder: Path, layout: Layout, problems: list[tuple[str, str]]) -> dic
     return infos
 
 
-def _missing(folder: Path, layout: Layout, found: Container[str]) -> list[tuple[str, str]]:
+def _missing(folder: Path, layout: Layout, present: Container[str]) -> list[tuple[str, str]]:
     stills = [word for word, phase in layout.phases.items() if phase is not Phase.CINE]
     expected = [f"{folder.name}_{code}_{word}" for code in _VIEWS for word in stills]
-    lost = [image_id for image_id in expected if image_id not in found]
+    lost = [image_id for image_id in expected if image_id not in present]
     if not lost:
         return []
     first = f"{lost[0]}{layout.suffix}"

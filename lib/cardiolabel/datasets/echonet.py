@@ -168,13 +168,13 @@ def read_tracings(path: Path) -> dict[str, Traced | DatasetError]:
             of_video.problem = of_video.problem or f"{path.name}, line {number}: {error}"
         else:
             of_video.frames[frame].append(points)
-    found: dict[str, Traced | DatasetError] = {}
+    tracings: dict[str, Traced | DatasetError] = {}
     for name, of_video in lines.items():
         try:
-            found[name] = _traced(name, of_video)
+            tracings[name] = _traced(name, of_video)
         except DatasetError as error:
-            found[name] = error
-    return found
+            tracings[name] = error
+    return tracings
 
 
 def _video_name(file_name: str) -> str:

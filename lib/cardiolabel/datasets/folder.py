@@ -33,11 +33,11 @@ _EXPECTED = f"images ending in {', '.join(file_names.IMAGE_SUFFIXES)}"
 def listing(root: Path) -> Listing:
     """Every image with its reference mask; parameters and errors as `records`."""
     masks_by_name = cache(_masks_by_name)  # each folder is listed once
-    found, problems = _records(root)
+    records, problems = _records(root)
     return Listing(
         tuple(
             Entry(record, record.path, reference_path(record, masks_by_name=masks_by_name))
-            for record in found
+            for record in records
         ),
         tuple(problems.items()),
     )
@@ -78,17 +78,17 @@ def _records(root: Path) -> tuple[list[Record], dict[str, str]]:
         raise DatasetError(f"{root}: no such folder; expected one that holds {_EXPECTED}")
     has_manifest = StudiesLayout(root).manifest.exists()
     table = manifest.read_table(root) if has_manifest else ManifestTable((), ())
-    known = [record for record in table.records if record.path.is_file()]
-    named = {record.path for record in known}
+    listed = [record for record in table.records if record.path.is_file()]
+    named = {record.path for record in listed}
     paths = [path for path in _images(root) if path not in named]
     left_out = table.left_out(paths)
     paths = [path for path in paths if path not in left_out]
     problems = {path.relative_to(root).as_posix(): reason for path, reason in left_out.items()}
     problems |= {row.where: row.reason for row in table.bad_rows if row.reason not in left_out.values()}
-    if not (known or paths):
+    if not (listed or paths):
         raise DatasetError(f"{root}: found no image; expected {_EXPECTED}")
-    ids = {record.image_id for record in known}
-    return known + _with_distinct_ids(_told_apart(paths, root), root, ids), problems
+    ids = {record.image_id for record in listed}
+    return listed + _with_distinct_ids(_told_apart(paths, root), root, ids), problems
 
 
 def reference_path(
@@ -98,9 +98,9 @@ def reference_path(
     stem = file_names.image_stem(record.path) + file_names.MASK_SUFFIX
     own = file_names.image_suffix(record.path) or record.path.suffix
     names = [stem + suffix for suffix in (own, *mask_files.SUFFIXES)]
-    there = next((path for path in map(record.path.with_name, names) if path.is_file()), None)
-    if there is not None:
-        return there
+    mask = next((path for path in map(record.path.with_name, names) if path.is_file()), None)
+    if mask is not None:
+        return mask
     by_name = (masks_by_name or _masks_by_name)(record.path.parent)
     exact = file_names.image_stem(record.path)
     return next(
@@ -111,46 +111,46 @@ def reference_path(
 
 def _masks_by_name(folder: Path) -> MasksByName:
     """Reference masks of a folder by their names in lower case, as ``X_GT.NII.GZ`` is one of ``X.nii.gz``."""
-    found: defaultdict[str, tuple[Path, ...]] = defaultdict(tuple)
+    masks: defaultdict[str, tuple[Path, ...]] = defaultdict(tuple)
     for path in sorted(folder.iterdir()):
         if file_names.image_stem(path).lower().endswith(file_names.MASK_SUFFIX) and path.is_file():
-            found[path.name.lower()] += (path,)
-    return dict(found)
+            masks[path.name.lower()] += (path,)
+    return dict(masks)
 
 
 def _images(root: Path) -> list[Path]:
-    found = []
+    images = []
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name != LABELS and not name.startswith(".")]
-        found += [Path(folder, name) for name in files if file_names.is_image_name(Path(name))]
-    return sorted(found)
+        images += [Path(folder, name) for name in files if file_names.is_image_name(Path(name))]
+    return sorted(images)
 
 
 def _told_apart(paths: list[Path], root: Path) -> list[Record]:
     """Records by name, with as many folders in front as it takes to tell patients apart."""
     parts = {path: path.parent.relative_to(root).parts for path in paths}
     depth = {path: 0 for path in paths}
-    found: dict[Path, Record] = {}
+    record_of: dict[Path, Record] = {}
     unclear = set(paths)
     while unclear:
         for path in unclear:
             folders = parts[path][len(parts[path]) - depth[path] :]
             name = "_".join((*folders, file_names.image_stem(path)))
-            found[path] = file_names.record_from_name(path, NAME, name=name)
+            record_of[path] = file_names.record_from_name(path, NAME, name=name)
         places: defaultdict[str, set[Path]] = defaultdict(set)
-        for path, record in found.items():
+        for path, record in record_of.items():
             places[record.image_id.casefold()].add(path.parent)
         clashing = {
-            record.patient for record in found.values() if len(places[record.image_id.casefold()]) > 1
+            record.patient for record in record_of.values() if len(places[record.image_id.casefold()]) > 1
         }
         unclear = {
             path
-            for path, record in found.items()
+            for path, record in record_of.items()
             if depth[path] < len(parts[path]) and (record.patient in clashing or _says_no_patient(record))
         }
         for path in unclear:
             depth[path] += 1
-    return [found[path] for path in paths]
+    return [record_of[path] for path in paths]
 
 
 def _with_distinct_ids(records: list[Record], root: Path, manifest_ids: set[str]) -> list[Record]:

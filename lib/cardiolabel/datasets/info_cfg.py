@@ -46,10 +46,10 @@ class InfoCfg:
 
     def required(self, key: str, understand: Callable[[str], _Value], expected: str) -> _Value:
         """As `value`, where the file must have it."""
-        found = self.value(key, understand, expected)
-        if found is None:
+        value = self.value(key, understand, expected)
+        if value is None:
             raise DatasetError(f"{self.path}: no {key}; expected a line '{key}: ' with {expected}")
-        return found
+        return value
 
 
 def read_info_cfg(path: Path) -> InfoCfg:

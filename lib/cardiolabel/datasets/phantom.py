@@ -110,12 +110,12 @@ def make_study(
     if not es_frame <= frames or es_frame > cycle_frames:
         raise ValueError(f"{frames} frames at {frame_rate_hz} Hz miss end-systole; it needs {es_frame}")
     beat = Beat(cycle_frames, es_frame)
-    wanted = range(1, frames + 1) if cine else (1, es_frame)
+    frame_numbers = range(1, frames + 1) if cine else (1, es_frame)
     images: list[PhantomImage] = []
     for index, (view, name) in enumerate(VIEW_NAMES.items(), start=1):
         scanner = Scanner(view, Sector(shape, spacing), seed=(seed, index))
-        pixels, masks = scanner.record(heart, beat, numbers=wanted)
-        for phase, at in ((Phase.ED, 0), (Phase.ES, wanted.index(es_frame))):
+        pixels, masks = scanner.record(heart, beat, numbers=frame_numbers)
+        for phase, at in ((Phase.ED, 0), (Phase.ES, frame_numbers.index(es_frame))):
             still = Clip(pixels[at : at + 1].copy(), spacing)
             images.append(
                 PhantomImage(f"{patient}_{name}_{phase}", view, phase, still, masks[at : at + 1].copy())

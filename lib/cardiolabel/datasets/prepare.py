@@ -118,10 +118,10 @@ def _place_image(source: Path | Callable[[], Clip | Stack], image: Path) -> None
     if isinstance(source, Path) and image.exists() and _same_bytes(source, image):
         return
     content = read_image(source).clip if isinstance(source, Path) else source()
-    there = _read_if_readable(image)
-    if there is None:
+    present = _read_if_readable(image)
+    if present is None:
         _copy_or_write(source, image, lambda: _write(content, image, source))
-    elif not _same(there, content):
+    elif not _same(present, content):
         raise ImageContentError(f"another image named {image.name} is there already; move or rename one")
 
 
@@ -131,9 +131,9 @@ def _is_same(source: Path, image: Path) -> bool:
         return False
     if _same_bytes(source, image):
         return True
-    there = _read_if_readable(image)
+    present = _read_if_readable(image)
     try:
-        return there is not None and _same(there, read_image(source).clip)
+        return present is not None and _same(present, read_image(source).clip)
     except InputError:
         return False
 
@@ -143,17 +143,17 @@ def _place_label(entry: Entry, label: Path, image: Path) -> None:
     source = entry.masks
     if source is None or label.exists():
         return
-    there = read_image(image)
+    present = read_image(image)
     if isinstance(source, Path):
-        masks = read_mask_on(source, there.grid, entry.record.labels, stack=entry.record.is_stack)
+        masks = read_mask_on(source, present.grid, entry.record.labels, stack=entry.record.is_stack)
     else:
-        masks = source(there.clip.shape)
-    if masks.shape != there.clip.shape:
+        masks = source(present.clip.shape)
+    if masks.shape != present.clip.shape:
         raise ImageContentError(
-            f"{image.name}: a mask of (T, H, W) {masks.shape} does not fit its image, {there.clip.shape}"
+            f"{image.name}: a mask of (T, H, W) {masks.shape} does not fit its image, {present.clip.shape}"
         )
     label.parent.mkdir(parents=True, exist_ok=True)
-    nifti.write_mask_like(masks, label, grid=there.grid)
+    nifti.write_mask_like(masks, label, grid=present.grid)
 
 
 def _copy_or_write(source: Path | Callable[..., object], target: Path, write: Callable[[], None]) -> None:
@@ -183,19 +183,19 @@ def _same_bytes(source: Path, image: Path) -> bool:
     return same_kind and filecmp.cmp(source, image, shallow=False)
 
 
-def _same(there: ImageFile, content: Clip | Stack) -> bool:
+def _same(present: ImageFile, content: Clip | Stack) -> bool:
     """Whether pixels and sizes are equal, these to the precision of a NIfTI header's 32 bits."""
     apart = isinstance(content, Stack) and not np.isclose(
-        there.grid.slice_spacing_mm or 0.0, content.slice_spacing_mm, rtol=1e-5, atol=0
+        present.grid.slice_spacing_mm or 0.0, content.slice_spacing_mm, rtol=1e-5, atol=0
     )
-    same_size = _same_size(there.clip.spacing, content.spacing) and not apart
-    return same_size and np.array_equal(there.clip.pixels, content.pixels)
+    same_size = _same_size(present.clip.spacing, content.spacing) and not apart
+    return same_size and np.array_equal(present.clip.pixels, content.pixels)
 
 
-def _same_size(one: Spacing | None, other: Spacing | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return bool(np.allclose((one.row_mm, one.col_mm), (other.row_mm, other.col_mm), rtol=1e-5, atol=0))
+def _same_size(first: Spacing | None, other: Spacing | None) -> bool:
+    if first is None or other is None:
+        return first is other
+    return bool(np.allclose((first.row_mm, first.col_mm), (other.row_mm, other.col_mm), rtol=1e-5, atol=0))
 
 
 def _read_if_readable(image: Path) -> ImageFile | None:

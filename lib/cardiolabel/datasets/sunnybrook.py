@@ -140,9 +140,9 @@ def listing(root: Path) -> Listing:
     DatasetError
         Not this layout, or neither ``link.csv`` nor ``scd_patientdata.csv``.
     """
-    found, problems, facts = _scan(root)
+    patients, problems, facts = _scan(root)
     entries = []
-    for patient in found:
+    for patient in patients:
         for phase in (Phase.ED, Phase.ES):
             record = Record(
                 image_id=f"{patient.name}_{View.SAX}_{phase}",
@@ -175,7 +175,7 @@ def _scan(root: Path) -> tuple[list[Patient], list[tuple[str, str]], dict[str, _
     if not images and not contours:
         raise DatasetError(f"{root}: found neither images nor contours; {_EXPECTED}")
     table = _table(root)
-    found: list[Patient] = []
+    patients: list[Patient] = []
     problems: list[tuple[str, str]] = []
     for scd_id, folders in images.items():
         if scd_id not in table:
@@ -185,7 +185,7 @@ def _scan(root: Path) -> tuple[list[Patient], list[tuple[str, str]], dict[str, _
                 (table[scd_id].name, f"has images ({scd_id}) but no contours; download SCD_ManualContours")
             )
         else:
-            found.append(Patient(table[scd_id].name, folders, contours[table[scd_id].name]))
+            patients.append(Patient(table[scd_id].name, folders, contours[table[scd_id].name]))
     drawn_on = {facts.name: scd_id for scd_id, facts in table.items()}
     for name in contours:
         own_id = drawn_on.get(name)
@@ -197,27 +197,27 @@ def _scan(root: Path) -> tuple[list[Patient], list[tuple[str, str]], dict[str, _
             problems.append(
                 (name, f"has contours but no images; download the SCD_IMAGES_… that holds {own_id}")
             )
-    return found, problems, {facts.name: facts for facts in table.values()}
+    return patients, problems, {facts.name: facts for facts in table.values()}
 
 
 def _image_folders(root: Path) -> dict[str, tuple[Path, ...]]:
     """Folders of DICOM files that may be the cine, by patient."""
-    found: dict[str, tuple[Path, ...]] = {}
+    folders: dict[str, tuple[Path, ...]] = {}
     for top in (root / "dicoms", root, *sorted(root.glob("SCD_IMAGES_*"))):
         for folder in sorted(top.glob("SCD[0-9]*")):
             inner = sorted(path for path in folder.glob("CINESAX*") if path.is_dir())
             flat = [folder] if numbered_files(folder) else []
             if inner or flat:
-                found.setdefault(folder.name, tuple(inner or flat))
-    return dict(sorted(found.items()))
+                folders.setdefault(folder.name, tuple(inner or flat))
+    return dict(sorted(folders.items()))
 
 
 def _contours(root: Path) -> dict[str, tuple[ContourFile, ...]]:
-    found: dict[str, tuple[ContourFile, ...]] = {}
+    contours: dict[str, tuple[ContourFile, ...]] = {}
     for top in _CONTOUR_FOLDERS:
         for folder in sorted((root / top).glob("SC-*")):
-            found.setdefault(_unpadded(folder.name), contour_files(folder))
-    return found
+            contours.setdefault(_unpadded(folder.name), contour_files(folder))
+    return contours
 
 
 def _unpadded(name: str) -> str:
@@ -233,16 +233,16 @@ def _table(root: Path) -> dict[str, _Facts]:
             f"{root}: neither {' nor '.join(_TABLES)}, which say whose contours belong to which images; "
             "download scd_patientdata.csv into it"
         )
-    found: dict[str, _Facts] = {}
+    facts_of: dict[str, _Facts] = {}
     for path in paths:
         for scd_id, facts in _rows(path).items():
-            other = found.setdefault(scd_id, facts)
+            other = facts_of.setdefault(scd_id, facts)
             if other.name != facts.name:
                 raise DatasetError(
                     f"{path}: {scd_id} is {facts.name}, elsewhere {other.name}; remove a table"
                 )
-            found[scd_id] = facts
-    return found
+            facts_of[scd_id] = facts
+    return facts_of
 
 
 def _rows(path: Path) -> Mapping[str, _Facts]:
@@ -256,17 +256,17 @@ def _rows(path: Path) -> Mapping[str, _Facts]:
         raise DatasetError(
             f"{path}, line 1: expected columns {id_column} and {name_column}; download it again"
         )
-    found = {}
+    rows = {}
     for row in table:
         scd_id, name = (row[id_column] or "").strip(), (row[name_column] or "").strip()
         if not scd_id or not name:
             raise DatasetError(f"{path}, line {table.line_num}: expected {id_column} and {name_column}")
-        found[scd_id] = _Facts(
+        rows[scd_id] = _Facts(
             _unpadded(name),
             _SEXES.get((row.get("Gender") or "").strip().lower()),
             _age(row, path, table.line_num),
         )
-    return found
+    return rows
 
 
 def _age(row: Mapping[str, str | None], path: Path, line: int) -> int | None:

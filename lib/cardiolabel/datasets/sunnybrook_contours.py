@@ -52,12 +52,12 @@ class ContourFile:
 
 def contour_files(folder: Path) -> tuple[ContourFile, ...]:
     """Contours of one patient, in the folder or in folders within it; empty files are none."""
-    found = []
+    contours = []
     for path in sorted(folder.rglob("*.[tT][xX][tT]")):
         match = _NAME.fullmatch(path.name)
         if match and path.stat().st_size:
-            found.append(ContourFile(path, int(match[1]), Kind(match[2][0].lower())))
-    return tuple(found)
+            contours.append(ContourFile(path, int(match[1]), Kind(match[2][0].lower())))
+    return tuple(contours)
 
 
 def read_contour(path: Path) -> NDArray[np.float64]:

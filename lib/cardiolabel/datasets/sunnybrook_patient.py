@@ -116,9 +116,9 @@ class Patient:
     @cached_property
     def _files(self) -> dict[int, Path]:
         """The cine's files by the number in their names."""
-        wanted = {contour.image_number for contour in self.contours}
+        image_numbers = {contour.image_number for contour in self.contours}
         numbered = {folder: numbered_files(folder) for folder in self.image_folders}
-        complete = [folder for folder, files in numbered.items() if wanted <= files.keys()]
+        complete = [folder for folder, files in numbered.items() if image_numbers <= files.keys()]
         if len(complete) == 1:
             return numbered[complete[0]]
         if complete:
@@ -126,8 +126,8 @@ class Patient:
                 f"{self.name}: {', '.join(folder.name for folder in complete)} could all be the cine of the "
                 "contours; keep the right one only"
             )
-        fullest = max(self.image_folders, key=lambda folder: len(wanted & numbered[folder].keys()))
-        lost = sorted(wanted - numbered[fullest].keys())
+        fullest = max(self.image_folders, key=lambda folder: len(image_numbers & numbered[folder].keys()))
+        lost = sorted(image_numbers - numbered[fullest].keys())
         drawn = next(contour.path.name for contour in self.contours if contour.image_number == lost[0])
         raise DatasetError(
             f"{fullest}: {len(lost)} images that have contours are missing, the first is number {lost[0]} of "

@@ -41,17 +41,17 @@ class LabelSet:
         return structure in dict(self.values)
 
     @property
-    def known(self) -> frozenset[int]:
+    def all_values(self) -> frozenset[int]:
         """All values that a mask may hold, including background."""
         return frozenset({0, *(value for _, value in self.values)})
 
     def check(self, masks: NDArray[np.generic], name: str) -> None:
         """Raise `ImageContentError` if masks hold other values than the set's."""
-        unknown = sorted(set(np.unique(masks).tolist()) - self.known)
+        unknown = sorted(set(np.unique(masks).tolist()) - self.all_values)
         if unknown:
-            known = ", ".join(f"{value} {structure}" for structure, value in self.values)
+            listed = ", ".join(f"{value} {structure}" for structure, value in self.values)
             shown = ", ".join(str(value) for value in unknown[:5])
-            raise ImageContentError(f"{name}: label values {shown} are not known; expected 0 and {known}")
+            raise ImageContentError(f"{name}: label values {shown} are not known; expected 0 and {listed}")
 
 
 CAMUS_LABELS = LabelSet("camus", (("lv_cavity", 1), ("myocardium", 2), ("left_atrium", 3)))

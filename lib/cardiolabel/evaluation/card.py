@@ -50,9 +50,9 @@ def judge_card(name: str, weights: Path, evaluations: Mapping[str, Path], *, not
 def _metrics(folder: Path) -> dict[str, object]:
     path = folder / "evaluation.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        learned_from = found["splits"].get("TRAIN", 0)
-        metrics = card_metrics(found)
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        learned_from = summary["splits"].get("TRAIN", 0)
+        metrics = card_metrics(summary)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path}: not an evaluation ({error}); run cardiolabel evaluate") from error
     if learned_from:

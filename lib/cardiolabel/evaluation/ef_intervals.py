@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiolabel.active_learning.patient_score import Seen, score_patient
+from cardiolabel.active_learning.patient_score import ScoringImage, score_patient
 from cardiolabel.domain import Record
 from cardiolabel.errors import InputError
 from cardiolabel.inference.predictor import Predictor
@@ -17,8 +17,8 @@ from cardiolabel.networks.weights import read_card, write_card
 from cardiolabel.studies.studies import Studies
 from cardiolabel.uncertainty.calibration import LEAST_PATIENTS, LEVEL, Calibration, calibrate
 from cardiolabel.uncertainty.ef_intervals import calibration_key
-from cardiolabel.uncertainty.out_of_distribution import LEAST_IMAGES, learn_pictures
-from cardiolabel.uncertainty.swapped_views import Pictured, learn_views
+from cardiolabel.uncertainty.out_of_distribution import LEAST_IMAGES, learn_subspace
+from cardiolabel.uncertainty.swapped_views import ViewThumbnails, learn_direction
 
 _HALVES = 200
 
@@ -38,7 +38,7 @@ def observe(
     references: Studies,
     *,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[dict[str, dict[str, Observed]], dict[str, Pictured]]:
+) -> tuple[dict[str, dict[str, Observed]], dict[str, ViewThumbnails]]:
     """Predict patients whose final labels are known.
 
     Parameters
@@ -61,25 +61,27 @@ def observe(
     of_patient: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         of_patient[record.patient].append(record)
-    found: dict[str, dict[str, Observed]] = defaultdict(dict)
-    pictured: dict[str, Pictured] = {}
+    observations: dict[str, dict[str, Observed]] = defaultdict(dict)
+    pictured: dict[str, ViewThumbnails] = {}
     for done, (patient, own) in enumerate(sorted(of_patient.items()), start=1):
         on_progress(done, len(of_patient))
         try:
-            score = score_patient([Seen(one, references.image(one)) for one in own], predictor)
+            score = score_patient(
+                [ScoringImage(record, references.image(record)) for record in own], predictor
+            )
         except InputError:
             continue
         pictured[patient] = [
-            (one.view, image.embedding) for one, image in zip(own, score.images, strict=True)
+            (record.view, image.embedding) for record, image in zip(own, score.images, strict=True)
         ]
         reference = references.measure(patient, predict=False).study
-        known = {(row.method, row.convention): row.ef_pct for row in reference.rows}
+        reference_efs = {(row.method, row.convention): row.ef_pct for row in reference.rows}
         ours = {(row.method, row.convention): row.ef_pct for row in score.study.rows}
         for way, draws in score.draws.items():
-            ef, reference_ef = ours[way], known.get(way)
+            ef, reference_ef = ours[way], reference_efs.get(way)
             if ef is not None and reference_ef is not None:
-                found[calibration_key(*way)][patient] = Observed(ef, draws.spread_pct, reference_ef)
-    return dict(found), pictured
+                observations[calibration_key(*way)][patient] = Observed(ef, draws.spread_pct, reference_ef)
+    return dict(observations), pictured
 
 
 def calibrate_card(
@@ -113,12 +115,12 @@ def calibrate_card(
     predictor = Predictor.load(name, weights)
     observed, pictured = observe(predictor, records, references, on_progress=on_progress)
     card = read_card(name, weights)
-    if found := calibrations(observed):
-        card = replace(card, intervals={way: one.as_dict() for way, one in found.items()})
+    if intervals := calibrations(observed):
+        card = replace(card, intervals={way: calibration.as_dict() for way, calibration in intervals.items()})
     if sum(map(len, pictured.values())) >= LEAST_IMAGES:
-        thumbnails = {patient: [one for _, one in images] for patient, images in pictured.items()}
-        card = replace(card, pictures=learn_pictures(thumbnails).as_dict())
-    if views := learn_views(pictured):
+        thumbnails = {patient: [thumbnail for _, thumbnail in images] for patient, images in pictured.items()}
+        card = replace(card, pictures=learn_subspace(thumbnails).as_dict())
+    if views := learn_direction(pictured):
         card = replace(card, views=views.as_dict())
     write_card(card, folder=weights)
     return observed
@@ -151,16 +153,16 @@ def coverage(observed: Sequence[Observed], *, level: float = LEVEL, seed: int = 
         order = generator.permutation(len(observed))
         half = len(order) // 2
         calibration = _calibrated([observed[index] for index in order[:half]], level)
-        for one in (observed[index] for index in order[half:]):
-            reach = calibration.half_pct(one.spread_pct)
-            held.append(abs(one.ef_pct - one.reference_pct) <= reach)
+        for observation in (observed[index] for index in order[half:]):
+            reach = calibration.half_pct(observation.spread_pct)
+            held.append(abs(observation.ef_pct - observation.reference_pct) <= reach)
             widths.append(2 * reach)
     return float(np.mean(held)), float(np.mean(widths))
 
 
 def _calibrated(observed: Sequence[Observed], level: float) -> Calibration:
     return calibrate(
-        [one.ef_pct - one.reference_pct for one in observed],
-        [one.spread_pct for one in observed],
+        [observation.ef_pct - observation.reference_pct for observation in observed],
+        [observation.spread_pct for observation in observed],
         level=level,
     )

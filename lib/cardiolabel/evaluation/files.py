@@ -71,20 +71,20 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> dict[str, Any]:
     OSError
         The folder cannot be written.
     """
-    found = evaluation.as_json()
+    summary = evaluation.as_json()
     write_table(folder / "images.csv", IMAGE_COLUMNS, _image_rows(evaluation))
     write_table(folder / "patients.csv", PATIENT_COLUMNS, _patient_rows(evaluation))
     write_table(folder / "validity.csv", VALIDITY_COLUMNS, _validity_rows(evaluation))
-    write_table(folder / "summary.csv", SUMMARY_COLUMNS, _summary_rows(found))
-    write_table(folder / "agreement.csv", AGREEMENT_COLUMNS, _agreement_rows(found))
+    write_table(folder / "summary.csv", SUMMARY_COLUMNS, _summary_rows(summary))
+    write_table(folder / "agreement.csv", AGREEMENT_COLUMNS, _agreement_rows(summary))
     with atomic(folder / PLOT) as draft:
         empty = "No patient has an EF on both sides."
         draft.write_bytes(bland_altman_png(ef_panels(evaluation.pairs), empty=empty))
     with atomic(folder / "evaluation.json") as draft:
-        draft.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        draft.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     with atomic(folder / "report.md") as draft:
-        draft.write_text(report_markdown(found), encoding="utf-8")
-    return found
+        draft.write_text(report_markdown(summary), encoding="utf-8")
+    return summary
 
 
 def _image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
@@ -122,16 +122,16 @@ def _validity_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         }
 
 
-def _summary_rows(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for structure, groups in found["structures"].items():
+def _summary_rows(summary: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for structure, groups in summary["structures"].items():
         for group in groups:
             head = {"structure": structure, **{name: group[name] for name in ("group", "of", "images")}}
             for metric, values in group["metrics"].items():
                 yield {**head, "metric": metric, **values}
 
 
-def _agreement_rows(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for row in found["agreement"]:
+def _agreement_rows(summary: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for row in summary["agreement"]:
         ends = {
             f"{name}_{end}": row[name][at] if row[name] else None
             for name in INTERVALS

@@ -93,7 +93,7 @@ def compare_image(
             if not planes.size:
                 not_drawn[structure] = None
                 continue
-            found = score(
+            structure_score = score(
                 predicted.masks[planes],
                 reference.masks[planes],
                 structure=structure,
@@ -101,7 +101,7 @@ def compare_image(
                 spacing=None if overlap_only else reference.spacing,
                 volume=is_short_axis(reference),
             )
-            scores.append(ScoreRow(own, found))
+            scores.append(ScoreRow(own, structure_score))
         if not overlap_only:
             validity += _validity(own, part, predicted, reference, segmented)
     return Compared(record, tuple(scores), tuple(validity), tuple(not_drawn))
@@ -118,11 +118,11 @@ def _validity(
     named = [name for name in _EXPECTED if labels.has(name)]
     frames = (None,) if is_short_axis(reference) else tuple(part.planes.tolist())
     for frame in frames:
-        there = reference.masks if frame is None else reference.masks[frame]
-        drawn = [name for name in named if (there == labels.value(name)).any()]
-        wanted = [name for name in drawn if segmented is None or name in segmented]
+        reference_plane = reference.masks if frame is None else reference.masks[frame]
+        drawn = [name for name in named if (reference_plane == labels.value(name)).any()]
+        names = [name for name in drawn if segmented is None or name in segmented]
         for side, image, expected in (
-            (Side.PREDICTED, predicted, wanted),
+            (Side.PREDICTED, predicted, names),
             (Side.REFERENCE, reference, drawn),
         ):
             if frame is None:

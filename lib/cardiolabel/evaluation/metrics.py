@@ -88,11 +88,11 @@ def boundary_distances(
         _, directions, _ = get_edge_surface_distance(
             ours, theirs, spacing=[spacing.row_mm, spacing.col_mm], symmetric=True
         )
-    there, back = (direction.numpy().astype(np.float64) for direction in directions)
+    forth, back = (direction.numpy().astype(np.float64) for direction in directions)
     return BoundaryDistances(
-        hd_mm=float(max(there.max(), back.max())),
-        hd95_mm=float(max(np.quantile(there, _PERCENTILE), np.quantile(back, _PERCENTILE))),
-        msd_mm=float(np.concatenate([there, back]).mean()),
+        hd_mm=float(max(forth.max(), back.max())),
+        hd95_mm=float(max(np.quantile(forth, _PERCENTILE), np.quantile(back, _PERCENTILE))),
+        msd_mm=float(np.concatenate([forth, back]).mean()),
     )
 
 

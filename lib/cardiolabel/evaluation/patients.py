@@ -95,24 +95,24 @@ def agreement_json(rows: Sequence[PairRow], *, seed: int) -> list[dict[str, Any]
     ----------
     Bland and Altman 1986, doi 10.1016/S0140-6736(86)90837-8; Efron 1979, doi 10.1214/aos/1176344552.
     """
-    found = []
+    rows_json = []
     for (method, convention), of_kind in by_kind(rows).items():
         for quantity, unit in QUANTITIES.items():
             if any(_known(row, quantity) for row in of_kind):
                 head = {"method": method, "convention": convention, "quantity": quantity, "unit": unit}
-                found.append({**head, **_agreement(of_kind, quantity, seed)})
-    return found
+                rows_json.append({**head, **_agreement(of_kind, quantity, seed)})
+    return rows_json
 
 
 def not_measurable_json(rows: Sequence[PairRow]) -> list[dict[str, Any]]:
     """Patients whose volumes or EF are missing on a side, by methods that any patient was measured with."""
-    found = []
+    missing_json = []
     for (method, convention), of_kind in by_kind(rows).items():
-        wanted = [name for name in QUANTITIES if any(_known(row, name) for row in of_kind)]
+        quantities = [name for name in QUANTITIES if any(_known(row, name) for row in of_kind)]
         for row in of_kind:
-            missing = [name for name in wanted if row.both(name) is None]
+            missing = [name for name in quantities if row.both(name) is None]
             if missing:
-                found.append(
+                missing_json.append(
                     {
                         "patient": row.reference.patient,
                         "method": method,
@@ -122,7 +122,7 @@ def not_measurable_json(rows: Sequence[PairRow]) -> list[dict[str, Any]]:
                         "reference_reason": _reason(row.reference, missing),
                     }
                 )
-    return found
+    return missing_json
 
 
 def by_kind(rows: Sequence[PairRow]) -> dict[tuple[str, str], list[PairRow]]:
@@ -160,7 +160,7 @@ def ef_panels(rows: Sequence[PairRow], *, reference: str = "reference") -> list[
     }
     kinds = {kind: pairs for kind, pairs in kinds.items() if pairs}
     best = {str(Method.BIPLANE), str(Method.SLICE_SUMMATION)} & {method for method, _ in kinds}
-    wanted = best or {method for method, _ in list(kinds)[:1]}
+    shown = best or {method for method, _ in list(kinds)[:1]}
     return [
         PairedValues(
             first=np.array([pair[0] for _, pair in pairs]),
@@ -173,24 +173,24 @@ def ef_panels(rows: Sequence[PairRow], *, reference: str = "reference") -> list[
             cases_name=CASES,
         )
         for (method, convention), pairs in kinds.items()
-        if method in wanted
+        if method in shown
     ]
 
 
 def _agreement(rows: Sequence[PairRow], quantity: str, seed: int) -> dict[str, Any]:
     pairs = np.array([pair for row in rows if (pair := row.both(quantity))], dtype=np.float64).reshape(-1, 2)
     try:
-        found = agreement(pairs[:, 0], pairs[:, 1], cases=CASES)
+        limits = agreement(pairs[:, 0], pairs[:, 1], cases=CASES)
         intervals = bootstrap_intervals(pairs[:, 0], pairs[:, 1], seed=seed)
     except MeasurementError as error:
         return {"n": len(pairs), **dict.fromkeys((*FIGURES, *INTERVALS)), "reason": str(error)}
-    numbers = (found.r, found.mae, found.bias, found.sd, *found.limits)
+    numbers = (limits.r, limits.mae, limits.bias, limits.sd, *limits.limits)
     ends = (intervals.r, intervals.mae, intervals.bias)
     return {
-        "n": found.count,
+        "n": limits.count,
         **{name: rounded(number) for name, number in zip(FIGURES, numbers, strict=True)},
         **{name: _interval(end) for name, end in zip(INTERVALS, ends, strict=True)},
-        "reason": "" if found.r is not None else "r: the values of a side do not vary",
+        "reason": "" if limits.r is not None else "r: the values of a side do not vary",
     }
 
 

@@ -50,7 +50,7 @@ _HOW = """\
 """
 
 
-def report_markdown(found: Mapping[str, Any], *, title: str = "Evaluation") -> str:
+def report_markdown(summary: Mapping[str, Any], *, title: str = "Evaluation") -> str:
     """Markdown page of an evaluation.
 
     Parameters
@@ -60,28 +60,28 @@ def report_markdown(found: Mapping[str, Any], *, title: str = "Evaluation") -> s
     title : str
         The page's heading.
     """
-    lines = [f"# {title}", "", *_summary(found), "", "## Masks", ""]
-    for structure, groups in found["structures"].items():
+    lines = [f"# {title}", "", *_summary(summary), "", "## Masks", ""]
+    for structure, groups in summary["structures"].items():
         lines += [f"### {words(structure)}", "", *_structure(groups), ""]
-    lines += ["## EF and volumes", "", *_agreement(found), ""]
-    lines += ["## Anatomically valid masks", "", *_validity(found["validity"]), ""]
-    lines += ["## Not measured", "", *_missing(found), "", "## How this was measured", "", _HOW]
+    lines += ["## EF and volumes", "", *_agreement(summary), ""]
+    lines += ["## Anatomically valid masks", "", *_validity(summary["validity"]), ""]
+    lines += ["## Not measured", "", *_missing(summary), "", "## How this was measured", "", _HOW]
     return "\n".join(lines)
 
 
-def headline(found: Mapping[str, Any]) -> list[str]:
+def headline(summary: Mapping[str, Any]) -> list[str]:
     """An evaluation in a few lines: mean Dice, EF by the most trusted method, share of valid masks."""
-    dices = {name: groups[0]["metrics"]["dice"]["mean"] for name, groups in found["structures"].items()}
+    dices = {name: groups[0]["metrics"]["dice"]["mean"] for name, groups in summary["structures"].items()}
     shown = [f"{words(name)} {value:.3f}" for name, value in dices.items() if value is not None]
-    lines = [f"{found['images']} images of {found['patients']} patients, mean Dice: {', '.join(shown)}"]
-    for row in found["agreement"]:
+    lines = [f"{summary['images']} images of {summary['patients']} patients, mean Dice: {', '.join(shown)}"]
+    for row in summary["agreement"]:
         if row["quantity"] == "ef_pct" and row["mae"] is not None:
             lines.append(
                 f"EF by {row['method']} ({row['convention']}) of {row['n']} patients: mean absolute "
                 f"difference {row['mae']:.1f}, bias {row['bias']:+.1f} points"
             )
             break
-    predicted = found["validity"]["predicted"]
+    predicted = summary["validity"]["predicted"]
     return [*lines, f"{predicted['valid']} of {predicted['masks']} predicted masks are anatomically valid"]
 
 
@@ -94,17 +94,19 @@ def words(name: str) -> str:
     return _NAMES.get(name, name.replace("_", " "))
 
 
-def _summary(found: Mapping[str, Any]) -> list[str]:
-    said = f"{found['images']} images of {found['patients']} patients ({found['selection']})."
-    if found["images_without_reference"]:
-        said += f" {found['images_without_reference']} images have no reference mask and were not compared."
-    parts = {name: count for name, count in found["splits"].items() if name}
+def _summary(summary: Mapping[str, Any]) -> list[str]:
+    sentence = f"{summary['images']} images of {summary['patients']} patients ({summary['selection']})."
+    if summary["images_without_reference"]:
+        sentence += (
+            f" {summary['images_without_reference']} images have no reference mask and were not compared."
+        )
+    parts = {name: count for name, count in summary["splits"].items() if name}
     if parts:
         shown = ", ".join(f"{name} {count}" for name, count in parts.items())
-        said += f" Patients by the dataset's official split: {shown}."
+        sentence += f" Patients by the dataset's official split: {shown}."
     if "TRAIN" in parts:
-        said += " **Patients of TRAIN are among them: a model trained on them cannot be judged by this.**"
-    return [said]
+        sentence += " **Patients of TRAIN are among them: a model trained on them cannot be judged by this.**"
+    return [sentence]
 
 
 def _structure(groups: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -134,8 +136,8 @@ def _mean(name: str, metric: Mapping[str, Any]) -> str:
     return f"{metric['mean']:.{decimals}f}{spread}"
 
 
-def _agreement(found: Mapping[str, Any]) -> list[str]:
-    if not found["agreement"]:
+def _agreement(summary: Mapping[str, Any]) -> list[str]:
+    if not summary["agreement"]:
         return ["No patient could be measured."]
     rows = [
         [
@@ -148,10 +150,10 @@ def _agreement(found: Mapping[str, Any]) -> list[str]:
             "–" if row["sd"] is None else f"{row['lower_limit']:+.1f} to {row['upper_limit']:+.1f}",
             row["unit"],
         ]
-        for row in sorted(found["agreement"], key=lambda row: row["quantity"] != "ef_pct")
+        for row in sorted(summary["agreement"], key=lambda row: row["quantity"] != "ef_pct")
     ]
     head = ["", "method", "convention", "n", "r", "MAE", "bias", "SD", "limits of agreement", "unit"]
-    reasons = dict.fromkeys(row["reason"] for row in found["agreement"] if row["reason"])
+    reasons = dict.fromkeys(row["reason"] for row in summary["agreement"] if row["reason"])
     return [*table(head, rows), "", *(f"{reason}." for reason in reasons), "", f"![Bland-Altman]({PLOT})"]
 
 
@@ -164,9 +166,9 @@ def _with_interval(row: Mapping[str, Any], name: str, decimals: int) -> str:
     return f"{row[name]:{sign}.{decimals}f}{shown}"
 
 
-def _validity(found: Mapping[str, Any]) -> list[str]:
+def _validity(summary: Mapping[str, Any]) -> list[str]:
     rows = []
-    for side, of_side in found.items():
+    for side, of_side in summary.items():
         share = of_side["valid_share"]
         faults = ", ".join(f"{name} {count}" for name, count in of_side["faults"].items())
         rows.append(
@@ -183,26 +185,26 @@ def _validity(found: Mapping[str, Any]) -> list[str]:
         f"{side}, {row['image_id']}"
         + ("" if row["frame"] is None else f", frame {row['frame']}")
         + f": {', '.join(row['findings'])}"
-        for side, of_side in found.items()
+        for side, of_side in summary.items()
         for row in of_side["invalid"]
     ]
     return [*lines, "", *_listed(invalid)]
 
 
-def _missing(found: Mapping[str, Any]) -> list[str]:
-    lines = [f"{row['name']}: {row['reason']}" for row in found["problems"]]
+def _missing(summary: Mapping[str, Any]) -> list[str]:
+    lines = [f"{row['name']}: {row['reason']}" for row in summary["problems"]]
     lines += [
         f"{words(row['structure'])} ({row['dataset']}, {row['images']} images): {row['reason']}"
-        for row in found["remarks"]
+        for row in summary["remarks"]
     ]
-    for structure, groups in found["structures"].items():
+    for structure, groups in summary["structures"].items():
         for what, reasons in groups[0]["not_measured"].items():
             lines += [
                 f"{words(structure)}, {what}: {reason}: {count} of {groups[0]['rows']} (see images.csv)"
                 for reason, count in reasons.items()
             ]
         lines += _one_sided(structure, groups[0])
-    for row in found["not_measurable"]:
+    for row in summary["not_measurable"]:
         why = "; ".join(
             f"{side}: {row[f'{side}_reason']}" for side in ("predicted", "reference") if row[f"{side}_reason"]
         )

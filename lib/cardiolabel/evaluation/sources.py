@@ -97,8 +97,8 @@ def open_sources(
     theirs = _masks_folder(reference, "reference", (final,) if final.is_dir() else (reference,))
     opened = Studies(studies or reference)
     records, selection, absent = _selected(opened.records(), patients, splits)
-    labelled = tuple(one for one in records if opened.label_file(theirs, one).is_file())
-    found = Sources(
+    labelled = tuple(record for record in records if opened.label_file(theirs, record).is_file())
+    sources = Sources(
         opened,
         ours,
         theirs,
@@ -110,16 +110,16 @@ def open_sources(
     )
     if not labelled:
         raise DatasetError(f"{theirs}: no mask of the images of {selection} in {opened.folder}")
-    if not any(found.predicted_file(record).is_file() for record in labelled):
+    if not any(sources.predicted_file(record).is_file() for record in labelled):
         raise DatasetError(
             f"{ours}: no mask of the {len(labelled)} images that have a reference; expected "
             f"{labelled[0].image_id}{SUFFIX} and others"
         )
-    return found
+    return sources
 
 
 def _segmented(*paths: Path) -> frozenset[str] | None:
-    path = next((one for one in paths if one.is_file()), None)
+    path = next((path for path in paths if path.is_file()), None)
     if path is None:
         return None
     try:
@@ -129,9 +129,9 @@ def _segmented(*paths: Path) -> frozenset[str] | None:
     return frozenset(structure_values(labels))
 
 
-def _masks_folder(given: Path, what: str, candidates: Sequence[Path]) -> Path:
-    if not given.is_dir():
-        raise DatasetError(f"{given}: no such folder of {what} masks")
+def _masks_folder(folder_given: Path, what: str, candidates: Sequence[Path]) -> Path:
+    if not folder_given.is_dir():
+        raise DatasetError(f"{folder_given}: no such folder of {what} masks")
     for folder in candidates:
         if folder.is_dir() and holds_masks(folder):
             if (folder / MANIFEST).exists():
@@ -140,7 +140,7 @@ def _masks_folder(given: Path, what: str, candidates: Sequence[Path]) -> Path:
                     "labels/final"
                 )
             return folder
-    raise DatasetError(f"{given}: no {what} masks; expected files <image_id>{SUFFIX}")
+    raise DatasetError(f"{folder_given}: no {what} masks; expected files <image_id>{SUFFIX}")
 
 
 def _selected(
@@ -159,25 +159,25 @@ def _selected(
 
 
 def _listed(records: Sequence[Record], path: Path) -> tuple[list[Record], str, tuple[str, ...]]:
-    wanted = read_patient_list(path)
-    there = {record.patient for record in records}
-    if not wanted & there:
+    listed = read_patient_list(path)
+    present = {record.patient for record in records}
+    if not listed & present:
         raise DatasetError(
-            f"{path}: none of its {len(wanted)} patients is in the studies folder, which has "
-            f"{', '.join(sorted(there)[:3]) or 'none'} and others"
+            f"{path}: none of its {len(listed)} patients is in the studies folder, which has "
+            f"{', '.join(sorted(present)[:3]) or 'none'} and others"
         )
-    chosen = [record for record in records if record.patient in wanted]
-    return chosen, f"the {len(wanted)} patients of {path.name}", tuple(sorted(wanted - there))
+    chosen = [record for record in records if record.patient in listed]
+    return chosen, f"the {len(listed)} patients of {path.name}", tuple(sorted(listed - present))
 
 
 def _of_split(records: Sequence[Record], splits: Sequence[str]) -> tuple[list[Record], str, tuple[str, ...]]:
-    known = {record.split for record in records if record.split}
-    wanted = dict.fromkeys(name.upper() for name in splits)
-    unknown = [name for name in wanted if name not in known]
+    present = {record.split for record in records if record.split}
+    requested = dict.fromkeys(name.upper() for name in splits)
+    unknown = [name for name in requested if name not in present]
     if unknown:
-        shown = ", ".join(sorted(known))
+        shown = ", ".join(sorted(present))
         raise DatasetError(
             f"no image is of split {unknown[0]!r}; the manifest has "
             + (f"{shown}" if shown else "no split: prepare the studies again, or give a list with --patients")
         )
-    return [one for one in records if one.split in wanted], f"split {', '.join(wanted)}", ()
+    return [record for record in records if record.split in requested], f"split {', '.join(requested)}", ()

@@ -57,18 +57,18 @@ def compared_structures(
     remarks = Counter(
         (image.record.dataset, structure, NOT_DRAWN) for image in images for structure in image.not_drawn
     )
-    kept: list[ScoreRow] = []
+    comparable: list[ScoreRow] = []
     for (dataset, structure), rows in kinds.items():
         if segmented is not None and structure not in segmented:
             remarks[dataset, structure, NOT_SEGMENTED] = _images(rows)
             continue
         in_reference = any(row.score.reference_planes for row in rows)
         if in_reference:
-            kept += rows
+            comparable += rows
         if not (in_reference and any(row.score.predicted_planes for row in rows)):
             reason = NEVER_PREDICTED if in_reference else IN_NO_REFERENCE
             remarks[dataset, structure, reason] = _images(rows)
-    return tuple(kept), tuple(
+    return tuple(comparable), tuple(
         {"dataset": dataset, "structure": structure, "images": count, "reason": reason}
         for (dataset, structure, reason), count in remarks.items()
     )
@@ -87,16 +87,16 @@ def structures_json(rows: Sequence[ScoreRow]) -> dict[str, list[dict[str, Any]]]
         could be measured) and ``not_measured`` (reasons and how many rows they cost, for ``overlap`` and
         ``distance``).
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    structures: dict[str, list[dict[str, Any]]] = {}
     for structure in dict.fromkeys(row.score.structure for row in rows):
         own = [row for row in rows if row.score.structure == structure]
-        groups = found.setdefault(structure, [])
+        groups = structures.setdefault(structure, [])
         for group, key in _GROUPS.items():
             keys = sorted({key(row.record) for row in own}, key=_place)
             if len(keys) == 1 and group in _OPTIONAL:
                 continue  # it would say again what "all" says
             groups += [_group(group, of, [row for row in own if key(row.record) == of]) for of in keys]
-    return found
+    return structures
 
 
 def validity_json(rows: Sequence[ValidityRow]) -> dict[str, dict[str, Any]]:
@@ -111,7 +111,7 @@ def validity_json(rows: Sequence[ValidityRow]) -> dict[str, dict[str, Any]]:
     return {str(side): _side([row for row in rows if row.side is side]) for side in Side}
 
 
-def card_metrics(found: Mapping[str, Any]) -> dict[str, Any]:
+def card_metrics(summary: Mapping[str, Any]) -> dict[str, Any]:
     """The figures that a model's card carries, out of an evaluation.
 
     Parameters
@@ -126,18 +126,18 @@ def card_metrics(found: Mapping[str, Any]) -> dict[str, Any]:
         agreement of the EF by biplane and slice summation, ``<method>_ef_<convention>_pct``;
         ``valid_share``.
     """
-    metrics: dict[str, Any] = {name: found[name] for name in ("patients", "images", "selection")}
+    metrics: dict[str, Any] = {name: summary[name] for name in ("patients", "images", "selection")}
     for metric in ("dice", "hd95_mm", "msd_mm"):
-        for structure, groups in found["structures"].items():
+        for structure, groups in summary["structures"].items():
             for group in groups:
                 if group["group"] == "phase":
                     metrics[f"{metric}_{structure}_{group['of']}"] = group["metrics"][metric]["mean"]
-    for row in found["agreement"]:
+    for row in summary["agreement"]:
         if row["quantity"] == "ef_pct" and row["method"] in (Method.BIPLANE, Method.SLICE_SUMMATION):
             name = f"{row['method'].replace('-', '_')}_ef_{row['convention']}_pct"
-            kept = ("n", "r", "r_interval", "mae", "mae_interval", "bias", "bias_interval", "sd")
-            metrics[name] = {key: row[key] for key in kept}
-    metrics["valid_share"] = {side: of_side["valid_share"] for side, of_side in found["validity"].items()}
+            columns = ("n", "r", "r_interval", "mae", "mae_interval", "bias", "bias_interval", "sd")
+            metrics[name] = {key: row[key] for key in columns}
+    metrics["valid_share"] = {side: of_side["valid_share"] for side, of_side in summary["validity"].items()}
     return metrics
 
 
@@ -145,8 +145,8 @@ def _place(name: str) -> tuple[int, str]:
     """Order of a group's names: qualities from good to poor, what is not given last."""
     if name == NOT_GIVEN:
         return len(_QUALITIES) + 1, name
-    known = name.casefold() in _QUALITIES
-    return (_QUALITIES.index(name.casefold()) if known else len(_QUALITIES)), name
+    is_quality = name.casefold() in _QUALITIES
+    return (_QUALITIES.index(name.casefold()) if is_quality else len(_QUALITIES)), name
 
 
 def _images(rows: Sequence[ScoreRow]) -> int:
@@ -179,15 +179,15 @@ def _group(group: str, of: str, rows: Sequence[ScoreRow]) -> dict[str, Any]:
 def _statistics(
     values: Sequence[float | None], *, worst: Callable[[Iterable[float]], float]
 ) -> dict[str, Any]:
-    known = [value for value in values if value is not None]
-    if not known:
+    measured = [value for value in values if value is not None]
+    if not measured:
         return {"n": 0, **dict.fromkeys(("mean", "sd", "median", "worst"))}
     return {
-        "n": len(known),
-        "mean": rounded(float(np.mean(known))),
-        "sd": rounded(float(np.std(known, ddof=1))) if len(known) > 1 else None,
-        "median": rounded(float(np.median(known))),
-        "worst": rounded(worst(known)),
+        "n": len(measured),
+        "mean": rounded(float(np.mean(measured))),
+        "sd": rounded(float(np.std(measured, ddof=1))) if len(measured) > 1 else None,
+        "median": rounded(float(np.median(measured))),
+        "worst": rounded(worst(measured)),
     }
 
 

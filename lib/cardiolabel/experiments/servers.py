@@ -79,10 +79,10 @@ class Server:
         with closing(connection):
             connection.request("POST", path, body, {"Content-Type": kind})
             answer = connection.getresponse()
-            said = answer.read()
+            answer_bytes = answer.read()
         if answer.status != http.client.OK:
-            raise ServerError(f"{path}: answered {answer.status}: {said[:200]!r}; {_tail(self.log)}")
-        return said
+            raise ServerError(f"{path}: answered {answer.status}: {answer_bytes[:200]!r}; {_tail(self.log)}")
+        return answer_bytes
 
 
 @contextmanager

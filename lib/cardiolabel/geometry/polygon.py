@@ -46,10 +46,10 @@ def fill_polygon(points_px: NDArray[np.float64], shape: tuple[int, int]) -> NDAr
     if top >= bottom or left >= right:
         return mask
     rows, cols = np.arange(top, bottom)[:, None], np.arange(left, right)
-    here, there = points_px, np.roll(points_px, -1, axis=0)
-    crossed = (here[:, 0] > rows) != (there[:, 0] > rows)
+    here, next_px = points_px, np.roll(points_px, -1, axis=0)
+    crossed = (here[:, 0] > rows) != (next_px[:, 0] > rows)
     row, edge = np.nonzero(crossed)
-    slope = (there[edge, 1] - here[edge, 1]) / (there[edge, 0] - here[edge, 0])
+    slope = (next_px[edge, 1] - here[edge, 1]) / (next_px[edge, 0] - here[edge, 0])
     at = here[edge, 1] + (rows[row, 0] - here[edge, 0]) * slope
     inside = np.zeros((len(rows), len(cols)), dtype=np.int64)
     np.add.at(inside, row, cols < at[:, None])

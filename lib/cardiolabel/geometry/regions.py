@@ -9,13 +9,13 @@ from scipy import ndimage
 Mask = NDArray[np.bool_]
 
 
-def bounding_box(found: Mask) -> tuple[slice, slice] | None:
+def bounding_box(region: Mask) -> tuple[slice, slice] | None:
     """Rows and columns from the first to the last pixel of a mask ``(H, W)``; None where there is none."""
-    rows = np.flatnonzero(found.any(axis=1))
+    rows = np.flatnonzero(region.any(axis=1))
     if rows.size == 0:
         return None
     band = slice(int(rows[0]), int(rows[-1]) + 1)
-    cols = np.flatnonzero(found[band].any(axis=0))
+    cols = np.flatnonzero(region[band].any(axis=0))
     return band, slice(int(cols[0]), int(cols[-1]) + 1)
 
 
@@ -26,8 +26,8 @@ def filled(region: Mask) -> Mask:
     >>> bool(filled(ring).all())
     True
     """
-    found: Mask = ndimage.binary_fill_holes(region) if background_euler(region) > 0 else region
-    return found
+    closed: Mask = ndimage.binary_fill_holes(region) if background_euler(region) > 0 else region
+    return closed
 
 
 def background_euler(mask: Mask) -> int:
@@ -42,6 +42,6 @@ def background_euler(mask: Mask) -> int:
     across, down = outside[:, :-1] & outside[:, 1:], outside[:-1] & outside[1:]
     square = across[:-1] & across[1:]
     pixels, pairs, squares = (
-        sum(int(np.count_nonzero(one)) for one in some) for some in ((outside,), (across, down), (square,))
+        sum(int(np.count_nonzero(part)) for part in some) for some in ((outside,), (across, down), (square,))
     )
     return pixels - pairs + squares

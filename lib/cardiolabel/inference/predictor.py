@@ -158,5 +158,5 @@ class Predictor:
         if self.labels is self.recipe.labels:
             return masks
         is_selected = np.zeros(256, dtype=np.bool_)
-        is_selected[list(self.labels.known)] = True
+        is_selected[list(self.labels.all_values)] = True
         return np.where(is_selected[masks], masks, np.uint8(0))

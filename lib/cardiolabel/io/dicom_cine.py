@@ -236,14 +236,14 @@ def _slices(headers: Sequence[_Header]) -> list[list[_Header]]:
         grouped[int(at)].append(headers[index])
     slices = [sorted(of_slice, key=lambda header: header.order) for of_slice in grouped.values()]
     for of_slice in slices:
-        for one, other in pairwise(of_slice):
-            if one.order == other.order:
+        for first, other in pairwise(of_slice):
+            if first.order == other.order:
                 raise ImageContentError(
-                    f"{one.path.name} and {other.path.name} show one slice at one time; remove one of them"
+                    f"{first.path.name} and {other.path.name} show one slice at one time; remove one of them"
                 )
-            if np.linalg.norm(one.position_mm - other.position_mm) > _SAME_SLICE_MM:
+            if np.linalg.norm(first.position_mm - other.position_mm) > _SAME_SLICE_MM:
                 raise ImageContentError(
-                    f"{one.path.name} and {other.path.name} lie beside each other in one plane"
+                    f"{first.path.name} and {other.path.name} lie beside each other in one plane"
                 )
     return slices
 

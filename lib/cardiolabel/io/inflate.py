@@ -43,7 +43,7 @@ def inflate(file: BinaryIO, name: str, *, allowed: Callable[[bytes], int], alone
         The file is cut or damaged.
     """
     content = bytearray()  # grows where it is; pieces to be joined would take twice the memory
-    limit, asked = _HEAD, False
+    limit, is_final = _HEAD, False
     stream, members = None, 0
     compressed = file.read(_CHUNK)
     if alone and compressed and not _PLAIN_HEAD.match(compressed):
@@ -58,8 +58,8 @@ def inflate(file: BinaryIO, name: str, *, allowed: Callable[[bytes], int], alone
                 continue
             stream, members = zlib.decompressobj(wbits=31), members + 1
         content += stream.decompress(compressed, limit - len(content) + 1)
-        if len(content) > limit and not asked:
-            limit, asked = allowed(bytes(content)), True
+        if len(content) > limit and not is_final:
+            limit, is_final = allowed(bytes(content)), True
         if len(content) > limit or members > _MEMBERS:
             raise ImageContentError(f"{name}: holds more than its header declares; write it again")
         compressed, ended = stream.unconsumed_tail, stream.eof
@@ -68,7 +68,7 @@ def inflate(file: BinaryIO, name: str, *, allowed: Callable[[bytes], int], alone
         compressed = compressed or file.read(_CHUNK)
     if stream is not None or not members:
         raise EOFError("compressed data ends too early")
-    if not asked and len(content) > allowed(bytes(content)):
+    if not is_final and len(content) > allowed(bytes(content)):
         raise ImageContentError(f"{name}: holds more than its header declares; write it again")
     return content
 

@@ -219,8 +219,8 @@ def _header_bytes(image: Any) -> bytes:
     image.update_header()
     image.header.set_slope_inter(1, 0)
     image.header["vox_offset"] = _PIXELS_AT
-    found: bytes = image.header.binaryblock + _NO_EXTENSION
-    return found
+    block: bytes = image.header.binaryblock + _NO_EXTENSION
+    return block
 
 
 def _packed(content: bytes, compressed: bool) -> bytes:

@@ -175,7 +175,7 @@ def read_header(path: Path) -> NrrdHeader:
     if math.prod(size) * layers > path.stat().st_size * MAX_RATIO:
         raise ImageReadError(f"{path.name}: truncated, it declares {(*size, layers)} pixels; copy it again")
     segments = segments_of(fields)
-    most = max((one.layer + 1 for one in segments), default=1)
+    most = max((segment.layer + 1 for segment in segments), default=1)
     if axes not in (2, 3) or layers > most:
         raise ImageContentError(f"{path.name}: expected one label map (W, H) or (W, H, T)")
     lps = np.eye(4)

@@ -66,23 +66,23 @@ def bootstrap_intervals(
     """
     check_pairs(first, second, "an interval")
     drawn = np.random.default_rng(seed).integers(0, len(first), (resamples, len(first)))
-    one, other = first[drawn], second[drawn]
-    difference = one - other
+    first_drawn, other = first[drawn], second[drawn]
+    difference = first_drawn - other
     return Intervals(
-        r=_interval(_correlations(one, other)),
+        r=_interval(_correlations(first_drawn, other)),
         mae=_percentiles(np.abs(difference).mean(axis=1)),
         bias=_percentiles(difference.mean(axis=1)),
     )
 
 
-def _correlations(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+def _correlations(first: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     """Pearson's r of each row; NaN where a side does not vary."""
-    varies = (np.ptp(one, axis=1) > 0) & (np.ptp(other, axis=1) > 0)
-    a, b = (side - side.mean(axis=1, keepdims=True) for side in (one, other))
+    varies = (np.ptp(first, axis=1) > 0) & (np.ptp(other, axis=1) > 0)
+    a, b = (side - side.mean(axis=1, keepdims=True) for side in (first, other))
     size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    found: NDArray[np.float64] = np.full(len(one), np.nan)
-    found[varies] = (a * b).sum(axis=1)[varies] / size[varies]
-    return found
+    correlations: NDArray[np.float64] = np.full(len(first), np.nan)
+    correlations[varies] = (a * b).sum(axis=1)[varies] / size[varies]
+    return correlations
 
 
 def _interval(values: NDArray[np.float64]) -> Interval | None:

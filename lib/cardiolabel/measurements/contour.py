@@ -54,10 +54,10 @@ def trace_cavity(mask: NDArray[np.uint8], value: int) -> Cavity:
     top, left = (part.start for part in window)
     parts, count = ndimage.label(inside[window])
     sizes = np.bincount(parts.ravel())[1:]
-    kept = int(sizes.argmax()) + 1
-    if sizes[kept - 1] < _MIN_PIXELS:
-        raise MeasurementError(f"the LV cavity has only {sizes[kept - 1]} pixels")
-    solid = filled(parts == kept)
+    largest = int(sizes.argmax()) + 1
+    if sizes[largest - 1] < _MIN_PIXELS:
+        raise MeasurementError(f"the LV cavity has only {sizes[largest - 1]} pixels")
+    solid = filled(parts == largest)
     padded = np.pad(solid, 1)
     _refuse_ragged(padded)
     polygon = max(find_contours(padded.astype(np.float32), 0.5), key=len)[:-1]
@@ -75,7 +75,7 @@ def trace_cavity(mask: NDArray[np.uint8], value: int) -> Cavity:
         outside=_outside_values(polygon, padded, surround),
         pixel_count=int(solid.sum()),
         fragment_count=int(count) - 1,
-        fragment_share=float(1 - sizes[kept - 1] / sizes.sum()),
+        fragment_share=float(1 - sizes[largest - 1] / sizes.sum()),
         touches_border=on_edge,
     )
 
@@ -138,5 +138,5 @@ def _outside_values(
     high = np.ceil(polygon).astype(np.intp)
     low_inside = solid[low[:, 0], low[:, 1]]
     picked = np.where(low_inside[:, None], high, low)
-    found: NDArray[np.int16] = values[picked[:, 0], picked[:, 1]]
-    return found
+    outside: NDArray[np.int16] = values[picked[:, 0], picked[:, 1]]
+    return outside

@@ -149,13 +149,13 @@ def _discs(
     """Mean width (20,) of each disc and the ends (20, 2, 2) of its middle chord."""
     across = np.array([-axis[1], axis[0]])
     local = (contour_mm - base_mm) @ np.stack([axis, across], axis=1)
-    here, there = local, np.roll(local, -1, axis=0)
+    here, following = local, np.roll(local, -1, axis=0)
     count = DISC_COUNT * _CHORDS_PER_DISC
     levels = (np.arange(count) + 0.5) * length_mm / count
-    crosses = (here[:, 0] > levels[:, None]) != (there[:, 0] > levels[:, None])
+    crosses = (here[:, 0] > levels[:, None]) != (following[:, 0] > levels[:, None])
     level, edge = np.nonzero(crosses)
-    rise = there[edge, 0] - here[edge, 0]
-    at = here[edge, 1] + (levels[level] - here[edge, 0]) / rise * (there[edge, 1] - here[edge, 1])
+    rise = following[edge, 0] - here[edge, 0]
+    at = here[edge, 1] + (levels[level] - here[edge, 0]) / rise * (following[edge, 1] - here[edge, 1])
     order = np.lexsort((at, level))
     level, at = level[order], at[order]
     widths = np.bincount(level[::2], at[1::2] - at[::2], minlength=count)

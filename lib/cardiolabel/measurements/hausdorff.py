@@ -51,13 +51,13 @@ def hausdorff_mm(
     check_shapes(ours, theirs, axes=2)
     if spacing is None:
         raise MeasurementError("the file carries no pixel spacing")
-    one, other = np.isin(ours, values), np.isin(theirs, values)
-    window = bounding_box(one | other)
-    missing = [name for name, inside in (("first", one), ("second", other)) if not inside.any()]
+    first, other = np.isin(ours, values), np.isin(theirs, values)
+    window = bounding_box(first | other)
+    missing = [name for name, inside in (("first", first), ("second", other)) if not inside.any()]
     if window is None or missing:
         raise MeasurementError(f"the {' and the '.join(missing)} mask does not have the structure")
     scale = np.array([spacing.row_mm, spacing.col_mm])
-    ours_mm, theirs_mm = (_boundary_px(inside[window]) * scale for inside in (one, other))
+    ours_mm, theirs_mm = (_boundary_px(inside[window]) * scale for inside in (first, other))
     away_mm = max(KDTree(theirs_mm).query(ours_mm)[0].max(), KDTree(ours_mm).query(theirs_mm)[0].max())
     return float(away_mm)
 

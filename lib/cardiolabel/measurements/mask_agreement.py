@@ -136,8 +136,8 @@ def _compare(
 
 def _has(masks: NDArray[np.uint8], values: tuple[int, ...]) -> NDArray[np.bool_]:
     """In which frames ``(T,)`` a mask holds every value of a structure."""
-    found: NDArray[np.bool_] = np.all([(masks == value).any(axis=(1, 2)) for value in values], axis=0)
-    return found
+    has_all: NDArray[np.bool_] = np.all([(masks == value).any(axis=(1, 2)) for value in values], axis=0)
+    return has_all
 
 
 def _words(structure: str) -> str:

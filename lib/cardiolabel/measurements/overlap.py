@@ -32,6 +32,6 @@ def dice(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], values: tuple[int, 
     0.6666666666666666
     """
     check_shapes(ours, theirs, axes=None)
-    one, other = np.isin(ours, values), np.isin(theirs, values)
-    total = int(one.sum()) + int(other.sum())
-    return 2 * int((one & other).sum()) / total if total else float("nan")
+    first, other = np.isin(ours, values), np.isin(theirs, values)
+    total = int(first.sum()) + int(other.sum())
+    return 2 * int((first & other).sum()) / total if total else float("nan")

@@ -85,7 +85,7 @@ class QualityLimits:
 
 def frame_flags(geometry: LVGeometry, limits: QualityLimits) -> list[Flag]:
     """Flags of one frame's geometry."""
-    found = {
+    is_raised = {
         Flag.ANNULUS_TILT: geometry.annulus_tilt_deg > limits.annulus_tilt_deg,
         Flag.ANNULUS_FROM_SHAPE: geometry.annulus_from_shape,
         Flag.BORDER_CONTACT: geometry.touches_border,
@@ -93,7 +93,7 @@ def frame_flags(geometry: LVGeometry, limits: QualityLimits) -> list[Flag]:
         Flag.UNCALIBRATED: not geometry.calibrated,
         Flag.IMPLAUSIBLE_SIZE: geometry.calibrated and not _is_plausible(geometry, limits),
     }
-    return [flag for flag, raised in found.items() if raised]
+    return [flag for flag, raised in is_raised.items() if raised]
 
 
 def is_plausible_volume(volume_ml: float, limits: QualityLimits) -> bool:
@@ -163,15 +163,15 @@ def temporal_outliers(areas: NDArray[np.float64], limits: QualityLimits) -> NDAr
     """
     if len(areas) < 5:
         return np.zeros(len(areas), dtype=bool)
-    known = np.isfinite(areas)
-    if not known.any():
+    measured = np.isfinite(areas)
+    if not measured.any():
         return np.zeros(len(areas), dtype=bool)
-    filled = np.interp(np.arange(len(areas)), np.flatnonzero(known), areas[known])
+    filled = np.interp(np.arange(len(areas)), np.flatnonzero(measured), areas[measured])
     around = np.array([1, 1, 0, 1, 1], dtype=bool)
     low = minimum_filter(filled, footprint=around, mode="nearest")
     high = maximum_filter(filled, footprint=around, mode="nearest")
     outside = np.maximum(low - filled, filled - high)
-    outliers: NDArray[np.bool_] = known & (outside > limits.temporal_share * (low + high) / 2)
+    outliers: NDArray[np.bool_] = measured & (outside > limits.temporal_share * (low + high) / 2)
     steps = np.abs(np.diff(filled))
     for frame in np.flatnonzero(outliers):
         of_others = np.delete(steps, [step for step in (frame - 1, frame) if 0 <= step < len(steps)])

@@ -38,10 +38,10 @@ class RememberedGeometry:
             except MeasurementError as error:
                 return str(error)
 
-        found = self._kept.get((_content(mask), spacing, labels), measured)
-        if isinstance(found, str):
-            raise MeasurementError(found)
-        return found
+        geometry = self._kept.get((_content(mask), spacing, labels), measured)
+        if isinstance(geometry, str):
+            raise MeasurementError(geometry)
+        return geometry
 
 
 def _content(mask: NDArray[np.uint8]) -> Hashable:
@@ -54,5 +54,5 @@ def _content(mask: NDArray[np.uint8]) -> Hashable:
     return mask.shape, top, left, inside.shape, hashlib.sha256(inside.tobytes()).digest()
 
 
-def _bytes_of(kept: LVGeometry | str) -> int:
-    return _BYTES_BESIDES + (0 if isinstance(kept, str) else kept.contour_px.nbytes)
+def _bytes_of(geometry: LVGeometry | str) -> int:
+    return _BYTES_BESIDES + (0 if isinstance(geometry, str) else geometry.contour_px.nbytes)

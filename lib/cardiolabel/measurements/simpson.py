@@ -198,13 +198,13 @@ def _ef(edv: float, esv: float) -> tuple[float | None, str]:
 
 
 def _lengths(beats: list[tuple[Cycle, ...]]) -> dict[str, float]:
-    found: dict[str, list[float]] = {}
+    lengths: dict[str, list[float]] = {}
     for beat in beats:
         for cycle in beat:
             view = str(cycle.ed.view).lower()
-            found.setdefault(f"length_{view}_ed_mm", []).append(cycle.ed_geometry.length_mm)
-            found.setdefault(f"length_{view}_es_mm", []).append(cycle.es_geometry.length_mm)
-    return {name: float(np.mean(values)) for name, values in found.items()}
+            lengths.setdefault(f"length_{view}_ed_mm", []).append(cycle.ed_geometry.length_mm)
+            lengths.setdefault(f"length_{view}_es_mm", []).append(cycle.es_geometry.length_mm)
+    return {name: float(np.mean(values)) for name, values in lengths.items()}
 
 
 def _flags(

@@ -14,7 +14,7 @@ def structure_values(labels: LabelSet) -> dict[str, tuple[int, ...]]:
     >>> structure_values(LabelSet("wall", (("lv_cavity", 1), ("myocardium", 2))))
     {'lv_cavity': (1,), 'myocardium': (2,), 'epicardium': (1, 2)}
     """
-    found: dict[str, tuple[int, ...]] = {name: (value,) for name, value in labels.values}
+    values_of: dict[str, tuple[int, ...]] = {name: (value,) for name, value in labels.values}
     if labels.has("lv_cavity") and labels.has("myocardium"):
-        found["epicardium"] = (labels.value("lv_cavity"), labels.value("myocardium"))
-    return found
+        values_of["epicardium"] = (labels.value("lv_cavity"), labels.value("myocardium"))
+    return values_of

@@ -152,13 +152,13 @@ def _empty_row(image: MaskedImage, index: int, reason: str) -> FrameRow:
     )
 
 
-def _area_change(view: View, found: ViewCycles) -> AreaChange:
+def _area_change(view: View, cycles: ViewCycles) -> AreaChange:
     changes = []
     try:
-        for cycle in found.cycles:
+        for cycle in cycles.cycles:
             changes.append(fractional_area_change_pct(cycle.ed_geometry.area_mm2, cycle.es_geometry.area_mm2))
     except MeasurementError as error:
         return AreaChange(view, None, str(error))
     if not changes:
-        return AreaChange(view, None, found.reason)
+        return AreaChange(view, None, cycles.reason)
     return AreaChange(view, float(np.mean(changes)), "")

@@ -187,16 +187,16 @@ def stack_findings(
     for plane, mask in enumerate(slices):
         opens = plane in outflow
         findings += [
-            found
-            for found in _whole(mask, labels, plane=plane)
-            if not (opens and found == Finding(Fault.PIECES, _HOLLOW, plane))
+            finding
+            for finding in _whole(mask, labels, plane=plane)
+            if not (opens and finding == Finding(Fault.PIECES, _HOLLOW, plane))
         ]
-    there = np.flatnonzero(areas)
-    if len(there):
-        gaps = set(range(there[0], there[-1] + 1)) - set(there.tolist())
+    filled = np.flatnonzero(areas)
+    if len(filled):
+        gaps = set(range(filled[0], filled[-1] + 1)) - set(filled.tolist())
         findings += [Finding(Fault.SLICE_GAP, "lv_cavity", plane) for plane in sorted(gaps)]
     if labels.has("myocardium") and (masks == labels.value("myocardium")).any():
-        for plane in there.tolist():
+        for plane in filled.tolist():
             most = limits.outflow_share if plane in outflow else limits.open_share
             if _ring_open_share(slices[plane], labels, spacing) > most:
                 findings.append(Finding(Fault.OPEN_WALL, "lv_cavity", plane))
@@ -329,9 +329,9 @@ def _before_base(
 
 def _outflow(areas: NDArray[np.intp], count: int) -> frozenset[int]:
     """The most basal slices that have some cavity."""
-    there = np.flatnonzero(areas).tolist()
+    filled = np.flatnonzero(areas).tolist()
     first, last = areas[: len(areas) // 2].sum(), areas[(len(areas) + 1) // 2 :].sum()
-    return frozenset(there[:count] if first >= last else there[-count:] if count else ())
+    return frozenset(filled[:count] if first >= last else filled[-count:] if count else ())
 
 
 def _ring_open_share(mask: NDArray[np.uint8], labels: LabelSet, spacing: Spacing | None) -> float:

@@ -44,8 +44,8 @@ class ModelSource:
     def labels(self) -> LabelSet:
         """What the values of its masks mean."""
         labels = RECIPES[self.recipe].labels
-        kept = tuple(pair for pair in labels.values if not self.keeps or pair[0] in self.keeps)
-        return LabelSet(self.name, kept)
+        pairs = tuple(pair for pair in labels.values if not self.keeps or pair[0] in self.keeps)
+        return LabelSet(self.name, pairs)
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -79,9 +79,9 @@ def load(name: str, folders: ModelFolders | Path) -> Predictor:
     MissingWeightsError, CorruptWeightsError
         As `Predictor.load`.
     """
-    known = SOURCES.get(name)
-    if known:
-        return Models([known], folders).named(name)
+    source = SOURCES.get(name)
+    if source:
+        return Models([source], folders).named(name)
     return Predictor.load(name, Versions(folders).folder(name))
 
 
@@ -122,8 +122,8 @@ class Models:
     @classmethod
     def of(cls, *predictors: Predictor) -> Models:
         """Models that are loaded already."""
-        made = cls(ModelSource(one.card.name, one.card.recipe) for one in predictors)
-        made._ready = {one.card.name: one for one in predictors}
+        made = cls(ModelSource(predictor.card.name, predictor.card.recipe) for predictor in predictors)
+        made._ready = {predictor.card.name: predictor for predictor in predictors}
         return made
 
     @property
@@ -236,14 +236,14 @@ class Models:
         if weights not in networks:
             served[weights] = self._versions.state(weights)
             networks[weights] = Predictor.load(weights, self._versions.folder(weights))
-        found = networks[weights]
-        same_views = found.recipe.views == RECIPES[source.recipe].views
-        if not (same_views and set(source.labels.values) <= set(found.labels.values)):
+        network = networks[weights]
+        same_views = network.recipe.views == RECIPES[source.recipe].views
+        if not (same_views and set(source.labels.values) <= set(network.labels.values)):
             raise CorruptWeightsError(
-                f"{weights}.json is of recipe {found.card.recipe}, which does not give what model"
+                f"{weights}.json is of recipe {network.card.recipe}, which does not give what model"
                 f" {source.name} is for: {', '.join(source.labels.as_dict())}"
             )
         structures = tuple(source.labels.as_dict())
-        if source.name == weights and structures == tuple(found.labels.as_dict()):
-            return found
-        return found.only(structures, name=source.name)
+        if source.name == weights and structures == tuple(network.labels.as_dict()):
+            return network
+        return network.only(structures, name=source.name)

@@ -187,15 +187,15 @@ class Versions:
         if not self.exist(name):
             raise InputError(f"no model {name[:80]!r} in {self._folders.shipped.name}")
         with self._locked(name):
-            known = [version for version in self.listed(name) if version.card]
+            versions = [version for version in self.listed(name) if version.card]
             if number is None:
                 served = self.served(name)
-                number = next((one.number for one in known if one.number < served), None)
+                number = next((version.number for version in versions if version.number < served), None)
                 if number is None:
                     raise InputError(f"{name}: there is no version before {served}, which is served")
-            elif number not in {one.number for one in known}:
-                there = ", ".join(str(one.number) for one in known) or "none"
-                raise InputError(f"{name}: no usable version {number}; there are: {there}")
+            elif number not in {version.number for version in versions}:
+                numbers = ", ".join(str(version.number) for version in versions) or "none"
+                raise InputError(f"{name}: no usable version {number}; there are: {numbers}")
             read_weights(name, self.folder(name, number))
             self._serve(name, number)
         return self._version(name, number, served=True)
@@ -210,7 +210,7 @@ class Versions:
         """Versions besides 0, the newest first."""
         folder = self._of(name)
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        return sorted((int(one) for one in names if one.isascii() and one.isdigit()), reverse=True)
+        return sorted((int(name) for name in names if name.isascii() and name.isdigit()), reverse=True)
 
     def _version(self, name: str, number: int, *, served: bool) -> Version:
         folder = self.folder(name, number)

@@ -72,7 +72,7 @@ class FolderPage:
             for source, pairs in self._pairs.items()
             for panel in ef_panels(pairs, reference=_NAMES[source])
         ]
-        found = FolderSummary(
+        summary = FolderSummary(
             folder=readable_text(self._studies.folder.resolve().name),
             model=model.as_dict(),
             made=datetime.now().astimezone(),
@@ -82,7 +82,7 @@ class FolderPage:
             bland_altman_png=bland_altman_png(panels, empty="") if panels else None,
         )
         with atomic(self._out / SUMMARY_NAME) as draft, draft.open("w", encoding="utf-8") as page:
-            page.writelines(summary_page(found))
+            page.writelines(summary_page(summary))
 
     def _reference(self, study: Study, row: PatientRow) -> Reference | None:
         theirs = self._from_masks(row)

@@ -79,19 +79,19 @@ def infer_folder(
         on_image=lambda done: on_progress(done, total),
     )
     problems: list[tuple[str, str]] = []
-    patients = kept = 0
+    patients = resumed = 0
     with closing(run) as all_done, tables_of(out) as write:
         for done in all_done:
             write(done.study)
             patients += 1
-            kept += done.kept
+            resumed += done.resumed
             problems += done.problems
             if page:
                 page.add(done.study)
         refuse_no_mask(total - len(problems), folder, problems)
     if page:
         page.write(predictor.used, images=total, problems=problems)
-    return Summary(total, patients, kept, tuple(problems))
+    return Summary(total, patients, resumed, tuple(problems))
 
 
 def _refuse_other_views(folder: Path, predictor: Predictor, records: Sequence[Record]) -> None:
@@ -106,11 +106,11 @@ def _refuse_other_views(folder: Path, predictor: Predictor, records: Sequence[Re
 def _note_model(predictor: Predictor, out: Path, records: Sequence[Record], *, resume: bool) -> None:
     """Say in ``out`` whose masks it holds, and remove those of others, with what shows them."""
     path = out / MODEL_NAME
-    known = path.is_file() and path.read_text(encoding="utf-8") == model_note(predictor)
+    is_same = path.is_file() and path.read_text(encoding="utf-8") == model_note(predictor)
     masks = [file_of(StudiesLayout(out).labels, record.image_id) for record in records]
-    if resume and not known and (path.is_file() or any(mask.exists() for mask in masks)):
+    if resume and not is_same and (path.is_file() or any(mask.exists() for mask in masks)):
         raise DatasetError(f"{out}: begun with another model or engine, see {path.name}; give another --out")
-    if not (resume and known):
+    if not (resume and is_same):
         pictures = (overlay_file(out, record.image_id) for record in records)
         for old in (*masks, *pictures, *table_files(out)):
             old.unlink(missing_ok=True)

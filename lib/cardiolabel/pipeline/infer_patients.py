@@ -80,7 +80,7 @@ class _Item:
 
     record: Record
     grid: Grid | None = None
-    kept: NDArray[np.uint8] | None = None
+    earlier_masks: NDArray[np.uint8] | None = None
     problem: str = ""
 
 
@@ -109,17 +109,17 @@ class _Run:
             image = read_image(item.record.path)
             item.grid = image.grid
             if self._resume and target.is_file():
-                item.kept = self._kept_masks(item.record, target, image.grid)
-            return None if item.kept is not None else self._predictor.prepare(image.clip)
+                item.earlier_masks = self._earlier_masks(item.record, target, image.grid)
+            return None if item.earlier_masks is not None else self._predictor.prepare(image.clip)
         except InputError as error:
             item.problem = str(error)
             return None
         finally:
-            if item.kept is None:
+            if item.earlier_masks is None:
                 for old in (target, overlay_file(self._out, item.record.image_id)):
                     old.unlink(missing_ok=True)
 
-    def _kept_masks(self, record: Record, target: Path, grid: Grid) -> NDArray[np.uint8] | None:
+    def _earlier_masks(self, record: Record, target: Path, grid: Grid) -> NDArray[np.uint8] | None:
         try:
             return read_mask_on(target, grid, self._predictor.labels, stack=record.is_stack)
         except InputError as error:
@@ -129,12 +129,12 @@ class _Run:
 
     def _finish(self, item: _Item, masks: NDArray[np.uint8] | None) -> tuple[_Item, MaskedImage]:
         labels = self._predictor.labels
-        found = item.kept if masks is None else masks
-        if found is None or item.grid is None:
+        result_masks = item.earlier_masks if masks is None else masks
+        if result_masks is None or item.grid is None:
             return item, without_masks(item.record, labels, item.problem)
         if masks is not None:
             nifti.write_mask_like(masks, self._target(item), grid=item.grid)
-        return item, masked_image(item.record, found, item.grid, labels)
+        return item, masked_image(item.record, result_masks, item.grid, labels)
 
     def _target(self, item: _Item) -> Path:
         return file_of(StudiesLayout(self._out).labels, item.record.image_id)
@@ -146,9 +146,9 @@ class _Run:
             measure_study(masked), self._calibrations, predicted=[image.image_id for image in masked]
         )
         self._pictures.write(study, [(image, item.record.path) for item, image in images])
-        kept = sum(item.kept is not None for item, _ in images)
+        resumed = sum(item.earlier_masks is not None for item, _ in images)
         problems = tuple((image.image_id, image.problem) for image in masked if image.problem)
-        return Done(study, len(masked), kept, problems)
+        return Done(study, len(masked), resumed, problems)
 
 
 def _patient(image: tuple[_Item, MaskedImage]) -> str:

@@ -43,10 +43,10 @@ def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progres
     (out / SUMMARY_NAME).unlink(missing_ok=True)
     with tables_of(out) as write:
         for done, patient in enumerate(patients, start=1):
-            found = studies.measure(patient, predict=False)
-            write(found.study)
-            with_mask += sum(source != "none" for source in found.sources.values())
-            without += _unmeasured(found.study)
+            measured = studies.measure(patient, predict=False)
+            write(measured.study)
+            with_mask += sum(source != "none" for source in measured.sources.values())
+            without += _unmeasured(measured.study)
             on_progress(done, len(patients))
         refuse_no_mask(with_mask, source, without)
     return Summary(len(records), len(patients), 0, tuple(without))

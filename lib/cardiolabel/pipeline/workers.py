@@ -27,7 +27,7 @@ class Done:
 
     study: Study
     images: int
-    kept: int
+    resumed: int
     problems: tuple[tuple[str, str], ...]
 
 

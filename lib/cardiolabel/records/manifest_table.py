@@ -62,13 +62,13 @@ class ManifestTable:
             for word in row.words():
                 reasons.setdefault(word, row.reason)
         reasons.pop("", None)
-        found: dict[Path, str] = {}
+        reason_of: dict[Path, str] = {}
         for path in paths:
             names = _composed(path.name), _composed(image_stem(path))
             reason = next((reasons[name] for name in names if name in reasons), None)
             if reason is not None:
-                found[path] = reason
-        return found
+                reason_of[path] = reason
+        return reason_of
 
 
 def parse(text: str, folder: Path) -> ManifestTable:

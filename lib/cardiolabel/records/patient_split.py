@@ -56,9 +56,9 @@ def draw(records: Sequence[Record], *, selection: float, seed: int, held_back: C
     if len(patients) < 2:
         raise DatasetError(f"training needs at least two patients with masks, found {len(patients)}")
     aside = max(1, min(len(patients) - 1, round(selection * len(patients)))) if selection else 0
-    kept, chosen = split_by_patient(rest, holdout=aside, seed=seed)
+    trained, chosen = split_by_patient(rest, holdout=aside, seed=seed)
     return Split(
-        training=tuple(sorted({record.patient for record in kept})),
+        training=tuple(sorted({record.patient for record in trained})),
         selection=tuple(sorted({record.patient for record in chosen})),
         held_back=tuple(sorted(aside_for_good)),
     )
@@ -77,8 +77,8 @@ def frozen(path: Path, drawn: Split) -> Split:
             draft.write_text(json.dumps(asdict(drawn), indent=1) + "\n", encoding="utf-8")
         return drawn
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        stored = Split(*(tuple(said[part]) for part in ("training", "selection", "held_back")))
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        stored = Split(*(tuple(fields[part]) for part in ("training", "selection", "held_back")))
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path}: not a stored split ({error}); begin another run") from error
     if stored != drawn:

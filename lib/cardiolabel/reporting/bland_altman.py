@@ -110,24 +110,24 @@ def bland_altman_png(panels: Sequence[PairedValues], *, empty: str) -> bytes:
 
 def _draw(axes: Axes, panel: PairedValues) -> None:
     style(axes)
-    one, other = (_shortened(name) for name in panel.names)
-    axes.set_title(f"{one} against {other}", color=INK, fontsize=12, loc="left", parse_math=False)
+    first, other = (_shortened(name) for name in panel.names)
+    axes.set_title(f"{first} against {other}", color=INK, fontsize=12, loc="left", parse_math=False)
     axes.set_xlabel(
         f"mean of both, {panel.value_unit}  ({panel.quantity}; n = {len(panel.cases)})",
         color=INK,
         fontsize=9.5,
         parse_math=False,
     )
-    axes.set_ylabel(f"{one} − {other}, {panel.difference_unit}", color=INK, fontsize=9.5, parse_math=False)
+    axes.set_ylabel(f"{first} − {other}, {panel.difference_unit}", color=INK, fontsize=9.5, parse_math=False)
     means, differences = (panel.first + panel.second) / 2, panel.first - panel.second
     try:
-        found = agreement(panel.first, panel.second, cases=panel.cases_name)
+        limits = agreement(panel.first, panel.second, cases=panel.cases_name)
     except MeasurementError as error:
         _draw_too_few(axes, panel, means, differences, str(error))
         return
-    lower, upper = found.limits
+    lower, upper = limits.limits
     _set_range(axes, means, np.array([*differences, lower, upper, 0.0]))
-    _draw_lines(axes, found, panel.difference_unit)
+    _draw_lines(axes, limits, panel.difference_unit)
     outside = (differences < lower) | (differences > upper)
     _draw_points(axes, panel, means, differences, named=outside | (len(means) <= _ALL_NAMED))
 
@@ -171,13 +171,13 @@ def _set_range(
     axes.set_xlim(left - margin, right + margin)
 
 
-def _draw_lines(axes: Axes, found: Agreement, unit: str) -> None:
-    lower, upper = found.limits
+def _draw_lines(axes: Axes, limits: Agreement, unit: str) -> None:
+    lower, upper = limits.limits
     axes.axhline(0, color=_ZERO, linewidth=1, linestyle=":")
     lines = (
-        (upper, found.limit_margin, _LIMIT, "--", "+1.96 SD"),
-        (found.bias, found.bias_margin, _BIAS, "-", "bias"),
-        (lower, found.limit_margin, _LIMIT, "--", "−1.96 SD"),
+        (upper, limits.limit_margin, _LIMIT, "--", "+1.96 SD"),
+        (limits.bias, limits.bias_margin, _BIAS, "-", "bias"),
+        (lower, limits.limit_margin, _LIMIT, "--", "−1.96 SD"),
     )
     places = _apart([_height(axes, at) for at, *_ in lines], 0.2)
     for (at, margin, color, dashes, name), place, bar in zip(lines, places, _BARS_AT, strict=True):

@@ -61,10 +61,10 @@ class Canvas:
         """The picture as a PNG file."""
         lines = np.asarray(self._lines)
         index = np.where(lines > 0, lines + (_GREYS - 1), np.asarray(self._grey) >> _SHIFT).astype(np.uint8)
-        found = Image.fromarray(index)
-        found.putpalette(self._palette())
+        image = Image.fromarray(index)
+        image.putpalette(self._palette())
         buffer = io.BytesIO()
-        found.save(buffer, format="png", compress_level=4)
+        image.save(buffer, format="png", compress_level=4)
         return buffer.getvalue()
 
     def _palette(self) -> bytes:
@@ -84,17 +84,17 @@ def shortened(text: str, width: int, *, size: int) -> str:
     text = " ".join(text.split())
     if text_width(text, size=size) <= width:
         return text
-    kept = min(len(text), width)  # no letter is narrower than a pixel
-    while kept and text_width(text[:kept] + "…", size=size) > width:
-        kept -= 1
-    return text[:kept] + "…"
+    length = min(len(text), width)  # no letter is narrower than a pixel
+    while length and text_width(text[:length] + "…", size=size) > width:
+        length -= 1
+    return text[:length] + "…"
 
 
 def wrapped(text: str, width: int, *, size: int, lines: int) -> list[str]:
     """A text on at most so many lines of so many pixels."""
     characters = max(width // text_width("n", size=size), 1)
-    found = textwrap.wrap(text, characters, max_lines=lines, placeholder=" …", break_on_hyphens=False)
-    return [shortened(line, width, size=size) for line in found]
+    rows = textwrap.wrap(text, characters, max_lines=lines, placeholder=" …", break_on_hyphens=False)
+    return [shortened(line, width, size=size) for line in rows]
 
 
 @cache

@@ -53,9 +53,13 @@ def _intervals(intervals: Mapping[str, Any]) -> Iterator[str]:
         "| EF | level | patients | half the width, points |",
         "|---|---:|---:|---|",
     )
-    for way, said in intervals.items():
-        drawn, flat = f"{said['factor']:.2f} times the spread of drawn masks", f"{said['flat_pct']:.1f}"
-        yield f"| {way} | {said['level']:.0%} | {said['patients']} | {drawn}; {flat} where none were drawn |"
+    for way, interval in intervals.items():
+        drawn, flat = (
+            f"{interval['factor']:.2f} times the spread of sampled masks",
+            f"{interval['flat_pct']:.1f}",
+        )
+        width = f"{drawn}; {flat} where none were sampled"
+        yield f"| {way} | {interval['level']:.0%} | {interval['patients']} | {width} |"
     yield from ("", "Split conformal, by patients whom the model never saw.", "")
 
 

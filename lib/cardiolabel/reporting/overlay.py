@@ -81,8 +81,8 @@ class _Place:
         """Points (N, 2) of the image, which lie in the middle of its pixels, on the canvas."""
         top, bottom, left, right = self.window
         scale = np.divide(self.size, (bottom - top, right - left))
-        found: NDArray[np.float64] = (points_px + 0.5 - (top, left)) * scale + self.at
-        return found
+        points: NDArray[np.float64] = (points_px + 0.5 - (top, left)) * scale + self.at
+        return points
 
 
 def overlay_png(clip: Clip, image: MaskedImage, study: Study) -> bytes:
@@ -151,9 +151,9 @@ def shown_frames(image: MaskedImage, study: Study) -> Mapping[int, str]:
         return {0: "frame 0"}
     filled = np.flatnonzero(pixels)
     largest, smallest = (int(filled[pick(pixels[filled])]) for pick in (np.argmax, np.argmin))
-    found = {largest: f"largest cavity, frame {largest}"}
-    found.setdefault(smallest, f"smallest cavity, frame {smallest}")
-    return found
+    frames = {largest: f"largest cavity, frame {largest}"}
+    frames.setdefault(smallest, f"smallest cavity, frame {smallest}")
+    return frames
 
 
 def _numbers(row: FrameRow) -> str:
@@ -180,14 +180,14 @@ def _extent_mm(window: _Window, spacing: Spacing | None) -> tuple[float, float]:
 
 def _window(masks: NDArray[np.uint8]) -> _Window:
     """Rows and columns that hold a structure in any slice, and half as much again on each side."""
-    found: list[int] = []
+    bounds: list[int] = []
     for axis in (1, 0):
         length = masks.shape[2 - axis]
         filled = np.flatnonzero(masks.any(axis=(0, axis + 1)))
         low, high = (int(filled[0]), int(filled[-1]) + 1) if filled.size else (0, length)
         margin = round(_AROUND * (high - low))
-        found += [max(low - margin, 0), min(high + margin, length)]
-    top, bottom, left, right = found
+        bounds += [max(low - margin, 0), min(high + margin, length)]
+    top, bottom, left, right = bounds
     return top, bottom, left, right
 
 
@@ -198,8 +198,8 @@ def _grey(frames: NDArray[np.generic]) -> NDArray[np.uint8]:
     values = frames.astype(np.float32)
     low, high = np.percentile(values[:, ::2, ::2], _LEVELS)
     scaled = (values - low) * (255 / max(high - low, 1e-6))
-    found: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
-    return found
+    grey: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
+    return grey
 
 
 def _contours(canvas: Canvas, image: MaskedImage, mask: NDArray[np.uint8], place: _Place) -> None:

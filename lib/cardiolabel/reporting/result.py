@@ -97,13 +97,13 @@ def best_ef(study: Study) -> list[dict[str, Any]]:
 
 def frame_json(row: FrameRow, *, geometry: bool) -> dict[str, Any]:
     """One frame's numbers and, if asked for, its geometry; contours have at most 128 points."""
-    found: dict[str, Any] = cells(row, FRAME_COLUMNS)
+    fields: dict[str, Any] = cells(row, FRAME_COLUMNS)
     if geometry:
         shape = row.geometry
-        found["contour"] = _points(shape.contour_px) if shape else None
-        found["annulus"] = _points(shape.annulus_px) if shape else None
-        found["apex"] = _points(shape.apex_px[None])[0] if shape else None
-    return found
+        fields["contour"] = _points(shape.contour_px) if shape else None
+        fields["annulus"] = _points(shape.annulus_px) if shape else None
+        fields["apex"] = _points(shape.apex_px[None])[0] if shape else None
+    return fields
 
 
 def _points(points: NDArray[np.float64]) -> list[list[float]]:

@@ -98,28 +98,29 @@ class FolderSummary:
     bland_altman_png: bytes | None = None
 
 
-def summary_page(found: FolderSummary) -> Iterator[str]:
+def summary_page(summary: FolderSummary) -> Iterator[str]:
     """The page as HTML, piece by piece; every text of a file is escaped.
 
     Flagged patients come first, then the others, each in the order of their names.
     """
-    yield _head(found)
-    yield from _distribution(found.patients)
-    yield from _agreement(found)
-    yield from _table(found.patients)
-    yield from _problems(found.problems)
+    yield _head(summary)
+    yield from _distribution(summary.patients)
+    yield from _agreement(summary)
+    yield from _table(summary.patients)
+    yield from _problems(summary.problems)
     yield _HOW + "</main></body></html>\n"
 
 
-def _head(found: FolderSummary) -> str:
+def _head(summary: FolderSummary) -> str:
+    model = summary.model
     facts = {
-        "Images": f"{found.images}, of {len(found.patients)} patients",
-        "Without a mask": f"{len(found.problems)}",
-        "Model": f"{found.model['name']} {found.model['version']} (sha256 {found.model['sha256'][:12]})",
-        "Computed by": found.model["engine"],
-        "Made": f"{found.made:%Y-%m-%d %H:%M %Z}".strip(),
+        "Images": f"{summary.images}, of {len(summary.patients)} patients",
+        "Without a mask": f"{len(summary.problems)}",
+        "Model": f"{model['name']} {model['version']} (sha256 {model['sha256'][:12]})",
+        "Computed by": model["engine"],
+        "Made": f"{summary.made:%Y-%m-%d %H:%M %Z}".strip(),
     }
-    title = escape(f"Ejection fractions: {found.folder}")
+    title = escape(f"Ejection fractions: {summary.folder}")
     listed = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -131,7 +132,7 @@ def _head(found: FolderSummary) -> str:
 
 
 def _distribution(patients: Sequence[PatientSummary]) -> Iterator[str]:
-    efs = [one.row.ef_pct for one in patients if one.row.ef_pct is not None]
+    efs = [patient.row.ef_pct for patient in patients if patient.row.ef_pct is not None]
     yield "<h2>Distribution</h2>\n"
     if not efs:
         yield "<p>No patient has an EF; the table says why.</p>\n"
@@ -148,22 +149,22 @@ def _distribution(patients: Sequence[PatientSummary]) -> Iterator[str]:
     yield "</figcaption></figure>\n"
 
 
-def _agreement(found: FolderSummary) -> Iterator[str]:
-    if found.bland_altman_png is None:
+def _agreement(summary: FolderSummary) -> Iterator[str]:
+    if summary.bland_altman_png is None:
         return
-    sources = {one.reference.source for one in found.patients if one.reference}
+    sources = {patient.reference.source for patient in summary.patients if patient.reference}
     words = " ".join(_SOURCE_WORDS[source] for source in Source if source in sources)
-    data = base64.b64encode(found.bland_altman_png).decode()
+    data = base64.b64encode(summary.bland_altman_png).decode()
     yield "<h2>Against references</h2>\n<figure>"
     yield f'<img class="plot" alt="Bland-Altman plot of EF" src="data:image/png;base64,{data}">'
     yield f"<figcaption>Predicted minus reference EF. {words}</figcaption></figure>\n"
 
 
 def _table(patients: Sequence[PatientSummary]) -> Iterator[str]:
-    flagged = sum(bool(one.row.quality) for one in patients)
+    flagged = sum(bool(patient.row.quality) for patient in patients)
     heads = ["Patient", *_NUMBERS[:3], "Method", "Look again because"]
-    with_reference = any(one.reference for one in patients)
-    with_overlays = any(one.overlays for one in patients)
+    with_reference = any(patient.reference for patient in patients)
+    with_overlays = any(patient.overlays for patient in patients)
     heads += [*_NUMBERS[3:]] * with_reference + ["Images"] * with_overlays
     first = "; they come first" if flagged else ""
     yield f"<h2>Patients</h2>\n<p>Flagged: {flagged} of {len(patients)}{first}.</p>\n"
@@ -171,17 +172,17 @@ def _table(patients: Sequence[PatientSummary]) -> Iterator[str]:
     for head in heads:
         yield f'<th class="n">{head}</th>' if head in _NUMBERS else f"<th>{head}</th>"
     yield "</tr></thead>\n<tbody>\n"
-    for one in sorted(patients, key=_order):
-        yield "<tr>" + "".join(_cells(one, with_reference, with_overlays)) + "</tr>\n"
+    for summary in sorted(patients, key=_order):
+        yield "<tr>" + "".join(_cells(summary, with_reference, with_overlays)) + "</tr>\n"
     yield "</tbody></table>\n"
 
 
-def _order(one: PatientSummary) -> tuple[bool, str]:
-    return not one.row.quality, one.row.patient
+def _order(patient: PatientSummary) -> tuple[bool, str]:
+    return not patient.row.quality, patient.row.patient
 
 
-def _cells(one: PatientSummary, with_reference: bool, with_overlays: bool) -> Iterator[str]:
-    row = one.row
+def _cells(patient: PatientSummary, with_reference: bool, with_overlays: bool) -> Iterator[str]:
+    row = patient.row
     flags = "".join(f"<li>{FLAG_WORDS[flag]}</li>" for flag in row.quality)
     reason = f"<small>{escape(_cut(row.reason))}</small>" if row.reason else ""
     yield f"<th>{escape(row.patient)}</th>"
@@ -190,9 +191,9 @@ def _cells(one: PatientSummary, with_reference: bool, with_overlays: bool) -> It
     yield f"<td>{row.method if row.ef_pct is not None else 'not measurable'}</td>"
     yield f"<td>{f'<ul>{flags}</ul>' if flags else ''}{reason}</td>"
     if with_reference:
-        yield from _reference(one.reference)
+        yield from _reference(patient.reference)
     if with_overlays:
-        yield f'<td class="i">{"".join(_thumbnail(image_id) for image_id in one.overlays)}</td>'
+        yield f'<td class="i">{"".join(_thumbnail(image_id) for image_id in patient.overlays)}</td>'
 
 
 def _ef(row: PatientRow) -> str:

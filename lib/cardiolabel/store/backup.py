@@ -103,8 +103,8 @@ def back_up(
                     ) from None
                 continue  # it was removed meanwhile
             progress(done, len(paths))
-        said = json.dumps({"kind": _KIND, "schema": SCHEMA, "versions": number, "entries": index})
-        _add(archive, _INDEX, io.BytesIO(said.encode("ascii")))
+        header = json.dumps({"kind": _KIND, "schema": SCHEMA, "versions": number, "entries": index})
+        _add(archive, _INDEX, io.BytesIO(header.encode("ascii")))
     return Content(len(index) - 1, number, target.stat().st_size)
 
 
@@ -195,7 +195,7 @@ class _Hashing(io.RawIOBase):
 
 def _paths(folder: Path) -> dict[str, Path]:
     """Files of the folder by their paths in it, those that links lead to included."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     visited: set[Path] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         here = Path(place)
@@ -208,22 +208,22 @@ def _paths(folder: Path) -> dict[str, Path]:
         folders[:] = [name for name in folders if not name.startswith((*_TEMPORARY, *left_out))]
         for name in names:
             if not name.startswith((*_TEMPORARY, *left_out)) and (here / name).is_file():
-                found[(here / name).relative_to(folder).as_posix()] = here / name
-    return found
+                paths[(here / name).relative_to(folder).as_posix()] = here / name
+    return paths
 
 
 def _files_of_versions(connection: Connection, files: LabelFiles, folder: Path) -> dict[str, Path]:
     """Where the content of each recorded version and current label is, by the path that it belongs to."""
-    found: dict[str, Path] = {}
+    version_files: dict[str, Path] = {}
     for version in versions.everything(connection):
         if version.key:
             path = files.archived(version.image_id, version.tag, version.key)
-            found[path.relative_to(folder).as_posix()] = path
+            version_files[path.relative_to(folder).as_posix()] = path
     for version in versions.all_current(connection):
         if version.key:  # the published file may be of a version that was saved since
             name = files.published(version.image_id, version.tag).relative_to(folder).as_posix()
-            found[name] = files.archived(version.image_id, version.tag, version.key)
-    return found
+            version_files[name] = files.archived(version.image_id, version.tag, version.key)
+    return version_files
 
 
 def _extract(source: Path, draft: Path, records: Path, progress: Callable[[int, int], None]) -> Content:

@@ -19,9 +19,9 @@ def of_tag(tag: str) -> str:
 
 def read(connection: Connection) -> tuple[int, dict[str, int]]:
     """Images, and labels by tag."""
-    found = {row.name: row.total for row in connection.execute(select(counts))}
-    total = found.pop(IMAGES, 0)
-    return total, {name.removeprefix(of_tag("")): n for name, n in sorted(found.items()) if n}
+    totals = {row.name: row.total for row in connection.execute(select(counts))}
+    total = totals.pop(IMAGES, 0)
+    return total, {name.removeprefix(of_tag("")): n for name, n in sorted(totals.items()) if n}
 
 
 def add(connection: Connection, name: str, change: int) -> None:

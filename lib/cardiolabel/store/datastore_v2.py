@@ -97,7 +97,7 @@ def write(path: Path, written: Mapping[str, Any]) -> tuple[int, int]:
     with atomic(path) as draft:
         draft.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     objects = written["objects"].values()
-    return len(objects), sum(len(one["labels"]) for one in objects)
+    return len(objects), sum(len(entry["labels"]) for entry in objects)
 
 
 def import_once(folder: Path, database: Database, files: LabelFiles, names: Mapping[str, str]) -> None:
@@ -134,17 +134,17 @@ def import_once(folder: Path, database: Database, files: LabelFiles, names: Mapp
             return
         was_imported = fact(connection, _IMPORTED) is not None  # by a version that took fewer labels over
         ids = {name: names.get(normalized(name), name) for name, *_ in entries}
-        there = {
+        present = {
             image_id
             for image_id in sorted(filter(is_name, ids.values()))
             if images.locked(connection, image_id)
         }
         for name, notes, _ in entries:
-            if ids[name] in there and not was_imported:
-                kept = {key: value for key, value in notes.items() if key not in _OURS}
-                images.update_info(connection, ids[name], kept)
+            if ids[name] in present and not was_imported:
+                own_notes = {key: value for key, value in notes.items() if key not in _OURS}
+                images.update_info(connection, ids[name], own_notes)
         for image_id, tag, notes in labels:
-            state = files.state(image_id, tag) if image_id in there and is_name(tag) else None
+            state = files.state(image_id, tag) if image_id in present and is_name(tag) else None
             if state is None:
                 left_out += 1
                 continue
@@ -193,10 +193,10 @@ def _entries(path: Path) -> list[tuple[str, dict[str, Any], dict[str, dict[str, 
     return entries
 
 
-def _time(said: object, *, otherwise: float) -> float:
+def _time(value: object, *, otherwise: float) -> float:
     """Seconds since 1970 that an entry says, if a calendar has them."""
-    if isinstance(said, int | float) and math.isfinite(said) and 0 <= said <= LAST_S:
-        return float(said)
+    if isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= LAST_S:
+        return float(value)
     return otherwise
 
 

@@ -108,7 +108,7 @@ class ImageFiles:
                 message = f"there is another image {stem!r} by now; choose another id"
                 raise ConflictError(message, {"image": stem}) from None
             sync_folder(target.parent)
-            record = next(one for one in self._studies.records() if one.path == target)
+            record = next(record for record in self._studies.records() if record.path == target)
             (self._home / record.image_id / _REMOVED).unlink(missing_ok=True)
             return record
 
@@ -149,9 +149,9 @@ class ImageFiles:
                 return Replaced(image_id, len(numbers), current)
             self._check_same_grid(record, source)
             number = max(numbers, default=0) + 1
-            kept = self._home / image_id / f"{number}{image_suffix(record.path)}"
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            copy_synced(record.path, kept)
+            old_file = self._home / image_id / f"{number}{image_suffix(record.path)}"
+            old_file.parent.mkdir(parents=True, exist_ok=True)
+            copy_synced(record.path, old_file)
             self._note(image_id, f"{number}.json", {"sha256": current, "replaced_by": author})
             with atomic(record.path) as draft:
                 draft.write_bytes(source.read_bytes())

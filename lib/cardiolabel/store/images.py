@@ -23,15 +23,15 @@ def sync(connection: Connection, records: Sequence[Record], *, writing: bool) ->
     Images that are gone keep their row and their labels' history, in case they come back. No two transactions
     may write at a time; see `Database.alone`.
     """
-    wanted = _rows(records)
+    rows = _rows(records)
     columns = [images.c[name] for name in ("image_id", *_DERIVED)]
-    known = {row.image_id: row._mapping for row in connection.execute(select(*columns))}
-    new = [row for image_id, row in wanted.items() if image_id not in known]
-    gone = [image_id for image_id, row in known.items() if row["present"] and image_id not in wanted]
+    stored = {row.image_id: row._mapping for row in connection.execute(select(*columns))}
+    new = [row for image_id, row in rows.items() if image_id not in stored]
+    gone = [image_id for image_id, row in stored.items() if row["present"] and image_id not in rows]
     moved = [
         row
-        for image_id, row in wanted.items()
-        if image_id in known and any(row[name] != known[image_id][name] for name in _DERIVED)
+        for image_id, row in rows.items()
+        if image_id in stored and any(row[name] != stored[image_id][name] for name in _DERIVED)
     ]
     differs = bool(new or gone or moved)
     if differs and writing:
@@ -79,8 +79,8 @@ def patients(connection: Connection) -> dict[str, str]:
 
 def info(connection: Connection, image_id: str) -> dict[str, Any]:
     """What clients and this program noted about an image."""
-    found = connection.execute(select(images.c.info).where(images.c.image_id == image_id)).scalar()
-    return dict(found or {})
+    text = connection.execute(select(images.c.info).where(images.c.image_id == image_id)).scalar()
+    return dict(text or {})
 
 
 def all_info(connection: Connection) -> dict[str, dict[str, Any]]:

@@ -97,11 +97,11 @@ class LabelFiles:
         image_id, tag = version.image_id, version.tag
         if version.key:
             path = self.archived(image_id, tag, version.key)
-            there = path.is_file()
+            exists = path.is_file()
         else:
             path = self.published(image_id, tag)
-            there = _state(path) == (version.modified_ns, version.size)
-        if not there:
+            exists = _state(path) == (version.modified_ns, version.size)
+        if not exists:
             raise UnknownLabelError(
                 f"{image_id}: version {version.number} of label {tag!r} was replaced or removed in the folder"
                 " by another program and is gone"
@@ -140,7 +140,7 @@ class LabelFiles:
         staged = self._staged(tag, key)
         for path in (draft, archived, staged):
             _make_folder(path.parent)
-        found = None
+        drafted = None
         try:
             write(draft)
             self.journal.reserve(image_id, tag)
@@ -148,10 +148,10 @@ class LabelFiles:
             sync_folder(archived.parent)
             copy_synced(archived, staged, modified_ns=time.time_ns())  # its state tells it from all others
             status = staged.stat()
-            found = Draft(image_id, tag, key, (status.st_mtime_ns, status.st_size))
-            yield found
+            drafted = Draft(image_id, tag, key, (status.st_mtime_ns, status.st_size))
+            yield drafted
         except BaseException as error:
-            if isinstance(error, DiskFullError) or not (found and found.may_be_recorded):
+            if isinstance(error, DiskFullError) or not (drafted and drafted.may_be_recorded):
                 for path in (draft, archived, staged):
                     path.unlink(missing_ok=True)
             raise
@@ -240,11 +240,11 @@ class LabelFiles:
             No other store is open on the folder; otherwise those of the last hour stay.
         """
         before = time.time() - (_JUST_NOW_S if is_alone else _ABANDONED_S)
-        found = list(self._drafts.glob("*"))
+        drafts = list(self._drafts.glob("*"))
         for tag in self.tags():
-            found += (self._labels / tag).glob(f"{STAGED}*")
+            drafts += (self._labels / tag).glob(f"{STAGED}*")
             remove_partial(self._labels / tag, older_than_s=_JUST_NOW_S)
-        for path in found:
+        for path in drafts:
             try:
                 if path.is_file() and path.stat().st_mtime < before:
                     path.unlink()

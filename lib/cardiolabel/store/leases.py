@@ -222,8 +222,8 @@ def note_opened(connection: Connection, image_id: str, annotator: str, number: i
     if not annotator:
         return
     chosen = (openings.c.image_id == image_id, openings.c.annotator == annotator)
-    known = connection.execute(update(openings).where(*chosen).values(number=number))
-    if not known.rowcount:
+    updated = connection.execute(update(openings).where(*chosen).values(number=number))
+    if not updated.rowcount:
         connection.execute(openings.insert().values(image_id=image_id, annotator=annotator, number=number))
 
 

@@ -152,7 +152,9 @@ def _in_sequence(labels: list[_Label]) -> list[_Label]:
     return [
         replace(
             label,
-            history=[replace(one, sequence=places[one.tag, one.number]) for one in label.history],
+            history=[
+                replace(version, sequence=places[version.tag, version.number]) for version in label.history
+            ],
         )
         for label in labels
     ]
@@ -244,7 +246,7 @@ def _with_current(files: LabelFiles, label: _Label, image_id: str, tag: str) -> 
         for version in candidates:
             if _is_file_of(files, version, published, state):
                 matching = replace(version, modified_ns=state[0], size=state[1])
-                history = [matching if one is version else one for one in label.history]
+                history = [matching if entry is version else entry for entry in label.history]
                 return replace(label, history=history, current=matching, is_present=True)
     return replace(label, current=current or (label.history[-1] if label.history else None))
 

@@ -157,18 +157,18 @@ class Store:
             No such version, or its file was replaced by something else before it could be kept.
         """
         with self._current() as connection:
-            found = versions.find(connection, image_id, tag, number)
-        return found, self._files.of_version(found)
+            version = versions.find(connection, image_id, tag, number)
+        return version, self._files.of_version(version)
 
     def readings(self) -> list[tuple[Version, Path]]:
         """The last mask that each named annotator saved of each image, and its file, where that was kept."""
         with self._current() as connection:
-            found = versions.readings(connection)
-        kept = []
-        for one in found:
+            readings = versions.readings(connection)
+        present = []
+        for reading in readings:
             with suppress(UnknownLabelError):
-                kept.append((one, self._files.of_version(one)))
-        return kept
+                present.append((reading, self._files.of_version(reading)))
+        return present
 
     # Writing
 

@@ -90,13 +90,13 @@ class FolderSync:
         for tag in sorted({*self._files.tags(), *recorded}):
             if not is_name(tag):
                 continue
-            found = self._files.states(tag)
+            files = self._files.states(tag)
             with self._database.reading() as connection:
-                known = versions.states(connection, tag)
+                stored = versions.states(connection, tag)
             differ = [
                 image_id
-                for image_id in found.keys() | known.keys()
-                if found.get(image_id) != known.get(image_id)
+                for image_id in files.keys() | stored.keys()
+                if files.get(image_id) != stored.get(image_id)
             ]
             self._reconcile_all([(image_id, tag) for image_id in differ if is_name(image_id)])
 
@@ -107,8 +107,8 @@ class FolderSync:
             if is_name(image_id) and is_name(tag):
                 with self._database.reading() as connection:
                     current = versions.current(connection, image_id, tag)
-                known = (current.modified_ns, current.size) if current else None
-                if self._files.state(image_id, tag) != known:
+                recorded = (current.modified_ns, current.size) if current else None
+                if self._files.state(image_id, tag) != recorded:
                     differ.append((image_id, tag))
         self._reconcile_all(differ)
 
@@ -120,19 +120,19 @@ class FolderSync:
         with self._database.writing() as connection:
             self._database.alone(connection)
             # All rows before the first count, or this and a save could wait for each other.
-            wanted = sorted({image_id for image_id, _ in differ})
-            there = {image_id for image_id in wanted if images.locked(connection, image_id)}
+            image_ids = sorted({image_id for image_id, _ in differ})
+            present = {image_id for image_id in image_ids if images.locked(connection, image_id)}
             for image_id, tag in differ:
-                if image_id in there:
+                if image_id in present:
                     self.reconcile_locked(connection, image_id, tag)
 
     def reconcile_locked(self, connection: Connection, image_id: str, tag: str) -> None:
         """Compare one label's file with its record, within a transaction that holds the image's row."""
-        found = versions.last_current(connection, image_id, tag)
-        last, present = found or (None, False)
+        current = versions.last_current(connection, image_id, tag)
+        last, present = current or (None, False)
         state = self._files.state(image_id, tag)
-        known = (last.modified_ns, last.size) if last else None
-        if present and state == known:
+        recorded = (last.modified_ns, last.size) if last else None
+        if present and state == recorded:
             return
         if last and present and last.key:
             # Its process was killed, or has not come to it yet; another program may have come before it.
@@ -140,7 +140,7 @@ class FolderSync:
             if expected and self._files.publish(image_id, tag, last.key):
                 return
             self._files.unstage(tag, last.key)
-        if last and (state is None or state == known):
+        if last and (state is None or state == recorded):
             versions.set_present(connection, image_id, tag, present=state is not None)
             if present != (state is not None):
                 self._files.journal.note_present(last, present=not present, synced=False)

@@ -92,8 +92,8 @@ def iso_time(seconds: float) -> str:
 
 def current(connection: Connection, image_id: str, tag: str) -> Version | None:
     """The current version of a label; None without one or after it was removed."""
-    found = last_current(connection, image_id, tag)
-    return found[0] if found and found[1] else None
+    version = last_current(connection, image_id, tag)
+    return version[0] if version and version[1] else None
 
 
 def last_current(connection: Connection, image_id: str, tag: str) -> tuple[Version, bool] | None:
@@ -190,7 +190,9 @@ def readings(connection: Connection) -> list[Version]:
         .where(
             versions.c.tag != ORIGINAL,
             versions.c.author != "",
-            versions.c.origin.in_([str(one) for one in (Origin.SAVED, Origin.CONFLICT, Origin.IMPORTED)]),
+            versions.c.origin.in_(
+                [str(origin) for origin in (Origin.SAVED, Origin.CONFLICT, Origin.IMPORTED)]
+            ),
         )
         .order_by(versions.c.sequence)
     )
@@ -227,12 +229,12 @@ def insert(connection: Connection, version: Version) -> None:
 
 def set_current(connection: Connection, version: Version) -> None:
     """Make a version its label's current one; one that was not there is not there yet."""
-    known = connection.execute(
+    updated = connection.execute(
         update(labels)
         .where(labels.c.image_id == version.image_id, labels.c.tag == version.tag)
         .values(number=version.number)
     )
-    if not known.rowcount:
+    if not updated.rowcount:
         connection.execute(
             labels.insert().values(
                 image_id=version.image_id, tag=version.tag, number=version.number, present=False
@@ -265,12 +267,12 @@ def study(connection: Connection, version: Version) -> dict[str, Any] | None:
     return connection.execute(select(measurements.c.study).where(*chosen)).scalar()
 
 
-def set_study(connection: Connection, version: Version, found: dict[str, Any]) -> None:
+def set_study(connection: Connection, version: Version, study: dict[str, Any]) -> None:
     """Note the patient's study as it is with a version."""
     connection.execute(delete(measurements).where(*_of(measurements, version)))
     connection.execute(
         measurements.insert().values(
-            image_id=version.image_id, tag=version.tag, number=version.number, study=found
+            image_id=version.image_id, tag=version.tag, number=version.number, study=study
         )
     )
 

@@ -208,15 +208,17 @@ class LabelWriter:
             ) from error
 
 
-def _check_there(there: bool, image_id: str) -> None:
-    if not there:
+def _check_there(exists: bool, image_id: str) -> None:
+    if not exists:
         raise UnknownImageError(f"no image {image_id!r} in this studies folder")
 
 
 def _conflict(version: Version, current: Version | None) -> ConflictError:
-    there = f"version {current.number} of {current.author or 'somebody'}" if current else "no label any more"
+    present = (
+        f"version {current.number} of {current.author or 'somebody'}" if current else "no label any more"
+    )
     return ConflictError(
-        f"{version.image_id}: the label changed since you opened it ({there} is current now); yours is kept"
+        f"{version.image_id}: the label changed since you opened it ({present} is current now); yours is kept"
         f" as version {version.number}: look at both and save again with base_version"
         f" {current.number if current else 0}, or roll back",
         {

@@ -12,7 +12,7 @@ from cardiolabel.domain import Record
 from cardiolabel.measurements.records import Study
 from cardiolabel.system.file_cache import FileState
 from cardiolabel.uncertainty.calibration import Calibration
-from cardiolabel.uncertainty.ef_distribution import Way
+from cardiolabel.uncertainty.ef_distribution import MethodKey
 from cardiolabel.uncertainty.ef_intervals import NO_SPREADS, with_intervals
 
 
@@ -45,7 +45,7 @@ def with_model_intervals(
     predicted: Mapping[str, Sequence[str]],
     calibrations: Mapping[str, Mapping[str, Mapping[str, Any]]],
     *,
-    spreads_pct: Mapping[Way, float] = NO_SPREADS,
+    spreads_pct: Mapping[MethodKey, float] = NO_SPREADS,
 ) -> Study:
     """A study with intervals for the EFs that predictions went into.
 
@@ -60,9 +60,9 @@ def with_model_intervals(
         As `with_intervals`.
     """
     for model, images in predicted.items():
-        if known := calibrations.get(model):
+        if intervals := calibrations.get(model):
             study = with_intervals(
-                study, Calibration.from_card(known), predicted=images, spreads_pct=spreads_pct
+                study, Calibration.from_card(intervals), predicted=images, spreads_pct=spreads_pct
             )
     return study
 

@@ -38,7 +38,7 @@ class PatientMemory:
         """
         left_out: dict[str, str] = {}
         lasting = waiting = passing = cleaning = 0
-        for record in sorted(records, key=lambda one: one.image_id != first):
+        for record in sorted(records, key=lambda record: record.image_id != first):
             try:
                 cost = image_cost(record.path)
             except (InputError, OSError):

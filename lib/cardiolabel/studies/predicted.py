@@ -60,7 +60,7 @@ class Predictions:
     def __init__(self, limit_bytes: int, *, read: Callable[[Record], ImageFile]) -> None:
         self._read = read
         self._kept: BoundedCache[Predicted] = BoundedCache(
-            limit_bytes, size_of=lambda kept: kept.clip.pixels.nbytes + kept.masks.nbytes
+            limit_bytes, size_of=lambda prediction: prediction.clip.pixels.nbytes + prediction.masks.nbytes
         )
 
     def get(self, record: Record, predictor: Predictor) -> Predicted:
@@ -72,15 +72,15 @@ class Predictions:
             image = self._read(record)
             return _joined(record, state, image, predictor.predict(image.clip), predictor)
 
-        kept = self._kept.get((state, predictor.used), predicted)
-        return replace(kept, record=record)  # the manifest may have changed since
+        prediction = self._kept.get((state, predictor.used), predicted)
+        return replace(prediction, record=record)  # the manifest may have changed since
 
     def fill(self, records: Iterable[Record], predictor: Predictor) -> None:
         """Predict images together, for `get` to answer at once.
 
         What `get` refuses is passed over: whoever asks for it is told why.
         """
-        wanted = [(record, state_of(record.path)) for record in records if not self.has(record, predictor)]
+        missing = [(record, state_of(record.path)) for record in records if not self.has(record, predictor)]
         images: dict[str, ImageFile] = {}
 
         def read(item: tuple[Record, FileState | None]) -> Prepared | None:
@@ -97,10 +97,10 @@ class Predictions:
         def keep(item: tuple[Record, FileState | None], masks: NDArray[np.uint8] | None) -> None:
             record, state = item
             if masks is not None:
-                found = _joined(record, state, images.pop(record.image_id), masks, predictor)
-                self._kept.get((state, predictor.used), lambda: found)
+                prediction = _joined(record, state, images.pop(record.image_id), masks, predictor)
+                self._kept.get((state, predictor.used), lambda: prediction)
 
-        for _ in predict_all(predictor, wanted, read=read, finish=keep):
+        for _ in predict_all(predictor, missing, read=read, finish=keep):
             pass
 
     def has(self, record: Record, predictor: Predictor) -> bool:
@@ -155,8 +155,8 @@ MODEL_NAME = "model.json"
 
 def model_note(predictor: Predictor) -> str:
     """The content of `MODEL_NAME`."""
-    said = {**predictor.used.as_dict(), "labels": predictor.labels.as_dict()}
-    return json.dumps(said, indent=1) + "\n"
+    fields = {**predictor.used.as_dict(), "labels": predictor.labels.as_dict()}
+    return json.dumps(fields, indent=1) + "\n"
 
 
 def write_model_note(predictor: Predictor, folder: Path) -> None:

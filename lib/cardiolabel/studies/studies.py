@@ -33,7 +33,7 @@ from cardiolabel.studies.patient_memory import PatientMemory, is_predicted_toget
 from cardiolabel.studies.predicted import Predicted, Predictions, masked_image, without_masks
 from cardiolabel.system.file_cache import BoundedCache, FileState
 from cardiolabel.system.memory_budget import budget
-from cardiolabel.uncertainty.ef_distribution import Way
+from cardiolabel.uncertainty.ef_distribution import MethodKey
 from cardiolabel.uncertainty.ef_intervals import NO_SPREADS
 
 _PREDICTED = ("model", ORIGINAL)
@@ -75,7 +75,7 @@ class Studies(StudiesFolder):
         *,
         models: Models | None = None,
         label_folders: Mapping[str, Path] | None = None,
-        spreads_pct: Callable[[str], tuple[str, Mapping[Way, float]] | None] = lambda patient: None,
+        spreads_pct: Callable[[str], tuple[str, Mapping[MethodKey, float]] | None] = lambda patient: None,
     ) -> None:
         super().__init__(folder)
         self.models = models or Models()
@@ -85,7 +85,7 @@ class Studies(StudiesFolder):
         self._unlabelled = (None,) * len(self._labels)
         self._predictions = Predictions(_CACHE_BYTES, read=self.image)
         self._images: BoundedCache[ImageFile] = BoundedCache(
-            _CACHE_BYTES, size_of=lambda kept: kept.clip.pixels.nbytes
+            _CACHE_BYTES, size_of=lambda image: image.clip.pixels.nbytes
         )
         self._geometry = RememberedGeometry(_STUDY_BYTES)
         self._studies: BoundedCache[Measured] = BoundedCache(_STUDY_BYTES, size_of=_study_bytes)
@@ -264,12 +264,12 @@ class Studies(StudiesFolder):
         if not predicted:
             return measured
         patient = measured.study.patient
-        known = self._spreads_pct(patient)
+        spreads = self._spreads_pct(patient)
         study = with_model_intervals(
             measured.study,
             predicted,
             {name: self.models.named(name).card.intervals for name in predicted},
-            spreads_pct=known[1] if known and known[0] == self.state(patient) else NO_SPREADS,
+            spreads_pct=spreads[1] if spreads and spreads[0] == self.state(patient) else NO_SPREADS,
         )
         return replace(measured, study=study)
 
@@ -357,11 +357,13 @@ class Studies(StudiesFolder):
         memory = PatientMemory.of(records, first=fresh.record.image_id if fresh else "")
         with budget.reserved(records[0].patient, memory.needed):
             for record in records:
-                given = fresh if fresh and fresh.record.image_id == record.image_id else None
+                prediction = fresh if fresh and fresh.record.image_id == record.image_id else None
                 if reason := memory.left_out.get(record.image_id):
                     image, source, used = without_masks(record, record.labels, reason), "none", None
                 else:
-                    image, source, used = self._best(record, given, model, may_predict=may_predict(record))
+                    image, source, used = self._best(
+                        record, prediction, model, may_predict=may_predict(record)
+                    )
                 images.append(image)
                 sources[record.image_id] = source
                 if used:
@@ -376,8 +378,12 @@ class Studies(StudiesFolder):
         try:
             if path is not None and fresh is None:
                 return self.masked(record, path), tag, None
-            found = fresh or self._predicted(record, model, may_predict=may_predict)
-            return masked_image(record, found.masks, found.grid, found.labels), "model", found.model
+            prediction = fresh or self._predicted(record, model, may_predict=may_predict)
+            return (
+                masked_image(record, prediction.masks, prediction.grid, prediction.labels),
+                "model",
+                prediction.model,
+            )
         except OSError as error:  # whose own message would name folders
             reason = f"{path.name if path else record.path.name}: cannot be read ({error.strerror})"
             return without_masks(record, record.labels, reason), "none", None

@@ -34,6 +34,6 @@ class ClassTarget:
         others = logits.detach().float().scatter(1, ruled_out, -torch.inf)
         return torch.where(is_open, others.argmax(1, keepdim=True), targets)
 
-    def found(self, logits: torch.Tensor) -> torch.Tensor:
+    def predicted(self, logits: torch.Tensor) -> torch.Tensor:
         """The likeliest classes of logits ``(N, C, S, S)``, one-hot ``(N, S, S, C)``."""
         return torch.nn.functional.one_hot(logits.argmax(1).cpu(), logits.shape[1]).bool()

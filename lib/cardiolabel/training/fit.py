@@ -115,20 +115,20 @@ def fit(
     total = max(1, recipe.images // recipe.batch)
     state, saved_s = run.state, run.state.seconds
     while state.steps < total:
-        begun = time.monotonic()
+        start_s = time.monotonic()
         run.set_rate(state.steps / total)
         picked = _pick(fresh, len(training), recipe.batch, run.generator)
-        images, wanted = augment(
+        images, warped = augment(
             training.images[picked].float(),
             targets[picked],
             generator=run.generator,
             warp_targets=target.moved,
         )
-        run.step(images, wanted, loss_of)
+        run.step(images, warped, loss_of)
         if state.steps % judge_every == 0 or state.steps == total:
             run.judge(selection)
             on_judged(state)
-        state.seconds += time.monotonic() - begun
+        state.seconds += time.monotonic() - start_s
         on_progress(
             FitProgress(
                 state.steps * recipe.batch, total * recipe.batch, state.loss, state.best_dice, state.seconds
@@ -159,11 +159,11 @@ def _pick(fresh: int, total: int, batch: int, generator: torch.Generator) -> tor
     )
 
 
-def _compared(found: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _compared(predicted: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Found and true classes, one-hot; where only a class is ruled out, only that one is compared."""
     is_open = classes >= NOT
-    truth = torch.nn.functional.one_hot(classes % NOT, found.shape[-1]).bool()
-    return found & (truth | ~is_open[..., None]), truth & ~is_open[..., None]
+    truth = torch.nn.functional.one_hot(classes % NOT, predicted.shape[-1]).bool()
+    return predicted & (truth | ~is_open[..., None]), truth & ~is_open[..., None]
 
 
 class _Run:
@@ -198,12 +198,12 @@ class _Run:
         for group in self._optimizer.param_groups:
             group["lr"] = rate(recipe.learning_rate, recipe.schedule, warmup=recipe.warmup, share=share)
 
-    def step(self, images: torch.Tensor, wanted: torch.Tensor, loss_of: Any) -> None:
+    def step(self, images: torch.Tensor, targets: torch.Tensor, loss_of: Any) -> None:
         batch = images.to(self._device).contiguous(memory_format=torch.channels_last)
         with _in_bf16(self._device):
             logits = self._network(batch)
         finest = logits[0] if isinstance(logits, list) else logits
-        loss = supervised(loss_of, logits, self._target.completed(wanted.to(self._device), finest))
+        loss = supervised(loss_of, logits, self._target.completed(targets.to(self._device), finest))
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_NORM)
@@ -215,18 +215,18 @@ class _Run:
 
     @torch.no_grad()
     def _follow(self, decay: float) -> None:
-        for kept, current in zip(self._average.parameters(), self._network.parameters(), strict=True):
-            kept.lerp_(current, 1 - decay)
+        for mean, current in zip(self._average.parameters(), self._network.parameters(), strict=True):
+            mean.lerp_(current, 1 - decay)
         for averaged, latest in zip(self._average.buffers(), self._network.buffers(), strict=True):
             averaged.copy_(latest)
 
     def judge(self, selection: Samples) -> None:
         """Keep the average if its mean Dice over the structures is the best so far."""
         state, seen = self.state, self.state.steps * self._recipe.batch
-        found = self._dice(selection) if len(selection) else None
-        state.curve.append([seen, state.loss, *([] if found is None else [found])])
-        if found is None or state.best_dice is None or found >= state.best_dice:
-            state.best_dice, state.best_images = found, seen
+        dices = self._dice(selection) if len(selection) else None
+        state.curve.append([seen, state.loss, *([] if dices is None else [dices])])
+        if dices is None or state.best_dice is None or dices >= state.best_dice:
+            state.best_dice, state.best_images = dices, seen
             self._best.load_state_dict(self._average.state_dict())
 
     @torch.inference_mode()
@@ -238,9 +238,12 @@ class _Run:
             batch = samples.images[chunk].float().to(self._device)
             with _in_bf16(self._device):
                 logits = self._average(batch.contiguous(memory_format=torch.channels_last))
-            found = self._target.found(logits.float())
-            found, truth = _compared(found, samples.classes[chunk].long())
-            overlap, area = (found & truth).sum((0, 1, 2)), found.sum((0, 1, 2)) + truth.sum((0, 1, 2))
+            predicted = self._target.predicted(logits.float())
+            predicted, truth = _compared(predicted, samples.classes[chunk].long())
+            overlap, area = (
+                (predicted & truth).sum((0, 1, 2)),
+                predicted.sum((0, 1, 2)) + truth.sum((0, 1, 2)),
+            )
             both, total = (both + overlap, total + area) if len(both) else (overlap, area)
         return float((2 * both / total.clamp(min=1))[1:].mean())
 

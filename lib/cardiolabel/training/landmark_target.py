@@ -28,7 +28,7 @@ class LandmarkTarget:
         """The targets, which leave nothing open."""
         return targets
 
-    def found(self, logits: torch.Tensor) -> torch.Tensor:
+    def predicted(self, logits: torch.Tensor) -> torch.Tensor:
         """The cavities that heatmaps ``(N, 7, S, S)`` outline, one-hot ``(N, S, S, 2)``."""
         rows, cols = logits.shape[-2:]
         points_px = peak_points(logits).double().cpu().numpy()

@@ -107,31 +107,35 @@ def load(
     if not records:
         side = recipe.size_px
         return Samples(torch.zeros(0, 1, side, side).half(), torch.zeros(0, side, side, dtype=torch.uint8))
-    files = [(str(one.phase), file_state(one.path), file_state(path)) for one, path in pairs]
+    files = [(str(record.phase), file_state(record.path), file_state(path)) for record, path in pairs]
     key = hashlib.sha256(repr((_READING, _told(recipe), cavity_only, files)).encode()).hexdigest()[:16]
     stored = cache / f"samples-{key}.pt"
     if stored.exists():
         images, classes, points, skipped = torch.load(stored, weights_only=True)
-        return Samples(images, classes, tuple((one, reason) for one, reason in skipped), points, key)
-    found: list[Samples] = []
+        return Samples(
+            images, classes, tuple((image_id, reason) for image_id, reason in skipped), points, key
+        )
+    parts: list[Samples] = []
     problems: list[tuple[str, str]] = []
     for done, (record, path) in enumerate(pairs, start=1):
         try:
-            found.append(_read(record, path, recipe, cavity_only))
+            parts.append(_read(record, path, recipe, cavity_only))
         except InputError as error:
             problems.append((record.image_id, str(error)))
         on_progress(done, len(pairs))
-    if not any(len(one) for one in found):
+    if not any(len(part) for part in parts):
         raise DatasetError(f"{labels}: no image has a usable mask for recipe {recipe.name}")
     samples = Samples(
-        torch.cat([one.images for one in found]),
-        torch.cat([one.classes for one in found]),
+        torch.cat([part.images for part in parts]),
+        torch.cat([part.classes for part in parts]),
         tuple(problems),
-        torch.cat([one.points for one in found]),
+        torch.cat([part.points for part in parts]),
         key,
     )
     with atomic(stored) as draft:
-        torch.save((samples.images, samples.classes, samples.points, [list(one) for one in problems]), draft)
+        torch.save(
+            (samples.images, samples.classes, samples.points, [list(problem) for problem in problems]), draft
+        )
     return samples
 
 
@@ -173,23 +177,23 @@ def _open_frames(masks: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.bool_]:
     cavity, wall = (
         (masks == recipe.labels.value(name)).any(axis=(1, 2)) for name in ("lv_cavity", "myocardium")
     )
-    found: NDArray[np.bool_] = cavity & ~wall
-    return found
+    open_frames: NDArray[np.bool_] = cavity & ~wall
+    return open_frames
 
 
 def _learnable(record: Record, masks: NDArray[np.uint8], left_out: NDArray[np.bool_]) -> NDArray[np.intp]:
     drawn = masks.any(axis=(1, 2))
     if not drawn.any():
         raise DatasetError("its masks are empty")
-    known = (np.ones_like(drawn) if record.phase is not Phase.CINE else drawn) & ~left_out
-    if not known.any():
+    learnable = (np.ones_like(drawn) if record.phase is not Phase.CINE else drawn) & ~left_out
+    if not learnable.any():
         raise DatasetError("its masks hold the cavity without the myocardium, which is to be learned too")
-    return np.flatnonzero(known)
+    return np.flatnonzero(learnable)
 
 
 def _points(masks: NDArray[np.uint8], frame: int, spacing: Spacing | None, place: Placement) -> torch.Tensor:
     try:
-        found = landmarks_of_mask(masks[frame], spacing)
+        points = landmarks_of_mask(masks[frame], spacing)
     except MeasurementError as error:
         raise DatasetError(f"frame {frame + 1} has no landmarks: {error}") from error
-    return torch.from_numpy(place.to_input(found.points_px)).float()
+    return torch.from_numpy(place.to_input(points.points_px)).float()

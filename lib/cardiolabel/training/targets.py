@@ -26,7 +26,7 @@ class Target(Protocol):
     def completed(self, targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """Moved targets, what they leave open filled in by the network's own logits."""
 
-    def found(self, logits: torch.Tensor) -> torch.Tensor:
+    def predicted(self, logits: torch.Tensor) -> torch.Tensor:
         """What logits ``(N, C, S, S)`` mean, one-hot ``(N, S, S, 1 + structures)`` on the CPU."""
 
 

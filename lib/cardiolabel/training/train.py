@@ -151,9 +151,9 @@ def train(
 
 def _begin(network: torch.nn.Module, name: str, folder: Path) -> str:
     """Give a network the weights of a model; says which it was."""
-    begun, card = load_model(name, folder)
+    started, card = load_model(name, folder)
     try:
-        network.load_state_dict(begun.state_dict())
+        network.load_state_dict(started.state_dict())
     except RuntimeError as error:
         raise DatasetError(f"{folder}: model {name} is a {card.network} of other sizes") from error
     return f"{card.name} {card.version}, sha256 {card.sha256[:12]}"

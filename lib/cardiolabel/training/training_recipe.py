@@ -48,21 +48,21 @@ class TrainingRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for what, name, known in (
+        for what, name, allowed in (
             ("input", self.input, RECIPES),
             ("network", self.network, NETWORKS),
             ("optimizer", self.optimizer, OPTIMIZERS),
             ("schedule", self.schedule, SCHEDULES),
             ("augmentation", self.augmentation, AUGMENTATIONS),
         ):
-            self._check(what, name, known)
+            self._check(what, name, allowed)
         self._check("loss", self.loss, TARGETS[self.form.output].losses)
         if min(self.images, self.batch, self.form.size_px) < 1 or not self.learning_rate > 0:
             raise DatasetError(f"recipe {self.name}: images, batch, size_px, learning_rate must be positive")
 
-    def _check(self, what: str, name: str, known: Collection[str]) -> None:
-        if name not in known:
-            raise DatasetError(f"recipe {self.name}: no {what} {name!r}; there are: {', '.join(known)}")
+    def _check(self, what: str, name: str, allowed: Collection[str]) -> None:
+        if name not in allowed:
+            raise DatasetError(f"recipe {self.name}: no {what} {name!r}; there are: {', '.join(allowed)}")
 
     @property
     def form(self) -> Recipe:
@@ -87,13 +87,13 @@ def read(name: str) -> TrainingRecipe:
     if not path.is_file():
         raise DatasetError(f"no recipe {name!r}; there are: {', '.join(names())}, or give a .toml file")
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: not a TOML file ({error})") from error
-    unknown = sorted(said.keys() - {one.name for one in fields(TrainingRecipe)})
+    unknown = sorted(values.keys() - {field.name for field in fields(TrainingRecipe)})
     if unknown:
         raise DatasetError(f"{path}: {unknown[0]!r} is not known in a recipe")
     try:
-        return TrainingRecipe(**{"name": path.stem, **said})
+        return TrainingRecipe(**{"name": path.stem, **values})
     except TypeError as error:
         raise DatasetError(f"{path}: {error}") from error

@@ -1,1 +1,1 @@
-"""How far an EF may be off: sampled masks, EF distributions, calibration, out-of-distribution checks."""
+"""EF uncertainty: sampled masks, EF distributions, calibrated intervals, out-of-distribution checks."""

@@ -1,4 +1,4 @@
-"""From the spread of drawn EFs to an interval that holds the EF which annotators would get."""
+"""Calibration of EF intervals by split conformal prediction."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any
 from cardiolabel.errors import CorruptWeightsError
 
 LEVEL = 0.9
-"""Share of patients whose EF an interval is to hold."""
+"""Share of patients whose EF an interval is meant to hold."""
 
 LEAST_PATIENTS = 20
-"""With fewer, the largest error of all would be the 90 % quantile, or there is none."""
+"""Fewest patients to calibrate by; with fewer, the 90 % quantile is the largest error or does not exist."""
 
 _COMMON_PCT = 2.0
-"""In points of EF: what all masks of a model have in common moves it too, and no spread shows that."""
+"""Error in EF points that all masks of a model share, so that no spread shows it."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How wide an interval of EF is.
+    """Width of the EF intervals of one method and convention.
 
     Attributes
     ----------
     factor : float
-        Half the interval's width over the spread, where masks were drawn.
+        Half the interval's width over the spread, where masks were sampled.
     flat_pct : float
-        Half the width in points, where none were.
+        Half the width in EF points, where none were sampled.
     level : float
         Share of patients whose EF the interval is to hold.
     patients : int
-        By how many patients this was found; the model never saw them.
+        Number of calibration patients, whom the model never saw.
     """
 
     factor: float
@@ -41,14 +41,14 @@ class Calibration:
     patients: int
 
     def half_pct(self, spread_pct: float | None, *, open_share: float = 1.0) -> float:
-        """Half the interval's width in points.
+        """Return half the interval's width in EF points.
 
         Parameters
         ----------
         spread_pct : float or None
-            As `EfDraws.spread_pct`; None where no masks were drawn.
+            As `EfDraws.spread_pct`; None where no masks were sampled.
         open_share : float
-            Part of the EF's images that no person has drawn on.
+            Share of the EF's images whose mask is a prediction.
         """
         if spread_pct is None:
             return self.flat_pct
@@ -56,32 +56,33 @@ class Calibration:
 
     @classmethod
     def from_card(cls, intervals: Mapping[str, Mapping[str, Any]]) -> dict[str, Calibration]:
-        """As a model card has them.
+        """Read the calibrations of a model card.
 
         Raises
         ------
         CorruptWeightsError
-            They are not calibrations.
+            The card's intervals have another form.
         """
         try:
-            return {way: cls(**said) for way, said in intervals.items()}
+            return {way: cls(**fields) for way, fields in intervals.items()}
         except TypeError as error:
             raise CorruptWeightsError(f"the model's card has intervals of another kind: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-safe form."""
+        """Return JSON-safe values, rounded."""
         return {**asdict(self), "factor": round(self.factor, 4), "flat_pct": round(self.flat_pct, 3)}
 
 
 def whole_spread_pct(spread_pct: float, *, open_share: float = 1.0) -> float:
-    """The drawn spread and what no draw shows, in points."""
+    """Combine the spread of the sampled masks with the error that no sampling shows, in EF points."""
     return math.sqrt(spread_pct**2 + open_share * _COMMON_PCT**2)
 
 
 def calibrate(
     errors_pct: Sequence[float], spreads_pct: Sequence[float], *, level: float = LEVEL
 ) -> Calibration:
-    """Split conformal prediction: the widths with which intervals would have held so many EFs.
+    """Find the interval widths that would have held the EFs of a share of patients (split conformal
+    prediction).
 
     Parameters
     ----------

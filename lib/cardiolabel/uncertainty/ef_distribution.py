@@ -1,4 +1,4 @@
-"""How far a patient's EF could move within what the masks leave open, and which image moves it."""
+"""Distribution of a patient's EF over sampled masks, and the share of each image in its variance."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from cardiolabel.domain import Convention, Method
 from cardiolabel.errors import MeasurementError
 from cardiolabel.measurements.records import FrameRow, Study
 from cardiolabel.measurements.simpson import beats_of, volumes_ml
-from cardiolabel.uncertainty.sampled_masks import Variants
+from cardiolabel.uncertainty.sampled_masks import SampledGeometries
 
 DRAWS = 2048
 
 
-Way = tuple[Method, Convention]
-"""How an EF is measured."""
+MethodKey = tuple[Method, Convention]
+"""Method and convention of an EF."""
 
 Frame = tuple[str, int]
-"""Image id and frame, from 0."""
+"""Image id and frame, counted from 0."""
 
 
 @dataclass(frozen=True, eq=False)
 class EfDraws:
-    """EDV, ESV and EF ``(D,)`` of combinations of masks that the images of one patient could have.
+    """EDV, ESV and EF ``(D,)`` of random combinations of one patient's sampled masks.
 
-    ``share`` is the part of EF's variance that each open image causes; the parts sum up to 1.
+    ``share`` is the part of EF's variance that each image causes; the parts sum up to 1.
     """
 
     edv_ml: NDArray[np.float64]
@@ -44,23 +44,23 @@ class EfDraws:
 
 def ef_draws(
     study: Study,
-    variants: Mapping[Frame, Variants | None],
+    variants: Mapping[Frame, SampledGeometries | None],
     *,
     method: Method,
     convention: Convention,
     seed: int = 0,
 ) -> EfDraws:
-    """Draw a mask for each image, put them together and measure, many times.
+    """Draw one sampled mask per image, measure the combination, and repeat.
 
-    The masks of one image are drawn together, those of different images independently. Frames that
-    ``variants`` does not have are certain: a person drew them.
+    The masks of one image are drawn together, those of different images independently. Frames missing from
+    ``geometries`` count as certain, as a person drew them.
 
     Parameters
     ----------
     study : Study
-        As measured from the masks themselves; says which frames are ED and ES of which beat.
+        Measured from the masks themselves; its cycles say which frames are ED and ES.
     variants : mapping
-        By image id and frame.
+        Sampled geometries by image id and frame.
     method : Method
         An apical one.
     convention : Convention
@@ -69,22 +69,22 @@ def ef_draws(
     Raises
     ------
     MeasurementError
-        The method has no beat, or masks of a frame cannot be measured; the message is the reason.
+        The method has no beat, or a frame's masks cannot be measured.
     """
     beats = beats_of(study, method)
     rows = [row for beat in beats for cycle in beat for row in (cycle.ed, cycle.es)]
     if not beats:
         raise MeasurementError(f"there is no beat for {method}")
-    known = {(row.image_id, row.frame): _known(row, variants) for row in rows}
+    sampled = {(row.image_id, row.frame): _known(row, variants) for row in rows}
     generator = np.random.default_rng(seed)
     index = {
-        image_id: _balanced(generator, _count(image_id, known))
+        image_id: _balanced(generator, _count(image_id, sampled))
         for image_id in sorted({row.image_id for row in rows})
     }
 
-    def drawn(row: FrameRow) -> Variants:
-        found = known[row.image_id, row.frame]
-        return found.drawn(index[row.image_id] % len(found))
+    def drawn(row: FrameRow) -> SampledGeometries:
+        geometries = sampled[row.image_id, row.frame]
+        return geometries.drawn(index[row.image_id] % len(geometries))
 
     volumes = [
         volumes_ml(
@@ -99,7 +99,7 @@ def ef_draws(
 def short_axis_draws(
     ed: tuple[str, NDArray[np.float64]], es: tuple[str, NDArray[np.float64]], *, seed: int = 0
 ) -> EfDraws:
-    """As `ef_draws`, of the stacks at ED and at ES.
+    """Draw volumes of the stacks at ED and at ES, as `ef_draws` does for apical views.
 
     Parameters
     ----------
@@ -120,36 +120,36 @@ def short_axis_draws(
 
 
 def needed_frames(study: Study) -> list[Frame]:
-    """Frames that some volume of a study is measured on."""
-    found = {
+    """List the frames that any volume of a study is measured on."""
+    frames = {
         (row.image_id, row.frame)
         for cycles in study.cycles.values()
         for cycle in cycles
         for row in (cycle.ed, cycle.es)
     }
-    return sorted(found)
+    return sorted(frames)
 
 
-def _known(row: FrameRow, variants: Mapping[Frame, Variants | None]) -> Variants:
+def _known(row: FrameRow, variants: Mapping[Frame, SampledGeometries | None]) -> SampledGeometries:
     frame = (row.image_id, row.frame)
     if frame not in variants:
         if row.geometry is None:
             raise MeasurementError(f"{row.image_id}: {row.reason}")
-        return Variants.of([row.geometry])
-    found = variants[frame]
-    if found is None:
+        return SampledGeometries.of([row.geometry])
+    sampled = variants[frame]
+    if sampled is None:
         raise MeasurementError(
             f"{row.image_id}: most of the masks that the model could have drawn have no measurable cavity"
         )
-    return found
+    return sampled
 
 
-def _count(image_id: str, known: Mapping[Frame, Variants]) -> int:
-    return max(len(found) for (image, _), found in known.items() if image == image_id)
+def _count(image_id: str, sampled: Mapping[Frame, SampledGeometries]) -> int:
+    return max(len(geometries) for (image, _), geometries in sampled.items() if image == image_id)
 
 
 def _balanced(generator: np.random.Generator, count: int) -> NDArray[np.intp]:
-    """Numbers below ``count``, each as often as the others, in any order."""
+    """Return numbers below ``count`` in random order, each equally often."""
     return generator.permutation(np.arange(DRAWS) % count)
 
 
@@ -158,12 +158,12 @@ def _combined(
 ) -> EfDraws:
     ef = 100 * (edv - esv) / edv
     return EfDraws(
-        edv, esv, ef, _shares(ef, {one: numbers for one, numbers in index.items() if numbers.any()})
+        edv, esv, ef, _shares(ef, {key: numbers for key, numbers in index.items() if numbers.any()})
     )
 
 
 def _shares(ef: NDArray[np.float64], index: Mapping[str, NDArray[np.intp]]) -> dict[str, float]:
-    """Part of the variance between the masks of each image, all else averaged: Sobol's first order."""
+    """Return each image's share of EF's variance, by first-order Sobol indices."""
     between = {image_id: _variance_between(ef, numbers) for image_id, numbers in index.items()}
     total = sum(between.values())
     return {image_id: value / total if total else 0.0 for image_id, value in between.items()}

@@ -1,4 +1,4 @@
-"""Intervals of EF on the rows of a study."""
+"""EF intervals on the rows of a study."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from cardiolabel.domain import Convention, Method
 from cardiolabel.measurements.records import PatientRow, Study
 from cardiolabel.measurements.simpson import beats_of
 from cardiolabel.uncertainty.calibration import Calibration
-from cardiolabel.uncertainty.ef_distribution import Way
+from cardiolabel.uncertainty.ef_distribution import MethodKey
 
-NO_SPREADS: Mapping[Way, float] = {}
+NO_SPREADS: Mapping[MethodKey, float] = {}
 
 
 def with_intervals(
@@ -19,11 +19,11 @@ def with_intervals(
     calibrations: Mapping[str, Calibration],
     *,
     predicted: Collection[str],
-    spreads_pct: Mapping[Way, float] = NO_SPREADS,
+    spreads_pct: Mapping[MethodKey, float] = NO_SPREADS,
 ) -> Study:
-    """A study whose EFs say how far they may lie from those that an annotator would get.
+    """Add EF intervals to a study's rows.
 
-    An EF that only masks drawn by persons went into gets no interval: none was calibrated for those.
+    An EF that only persons' masks went into gets no interval, as none was calibrated for those.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def with_intervals(
 
 
 def calibration_key(method: Method, convention: Convention) -> str:
-    """How calibrations are named on a model's card."""
+    """Name a calibration on a model card."""
     return f"{method} {convention}"
 
 
@@ -50,7 +50,7 @@ def _row(
     study: Study,
     calibrations: Mapping[str, Calibration],
     predicted: set[str],
-    spreads_pct: Mapping[Way, float],
+    spreads_pct: Mapping[MethodKey, float],
 ) -> PatientRow:
     images = _images_of(study, row.method)
     calibration = calibrations.get(calibration_key(row.method, row.convention))
@@ -64,7 +64,7 @@ def _row(
 
 
 def _images_of(study: Study, method: Method) -> set[str]:
-    """Images that a method's volumes are measured on."""
+    """List the images that a method's volumes are measured on."""
     if method is Method.SLICE_SUMMATION:
         return set(study.stacks.values())
     return {

@@ -1,4 +1,4 @@
-"""Arrays of numbers as text, at half precision."""
+"""Arrays stored as text at half precision."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 
 def packed(values: NDArray[np.floating[Any]]) -> str:
-    """What `unpacked` reads."""
+    """Encode an array as text that `unpacked` reads."""
     return base64.b64encode(values.astype(np.float16).tobytes()).decode("ascii")
 
 
 def unpacked(text: str) -> NDArray[np.float32]:
-    """A flat array.
+    """Decode a flat array.
 
     Raises
     ------

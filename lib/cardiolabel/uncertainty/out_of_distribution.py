@@ -1,4 +1,4 @@
-"""Pictures that a model is not for: what it says of them means nothing."""
+"""Out-of-distribution check: distance from the PCA subspace of the training images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cardiolabel.errors import CorruptWeightsError
 from cardiolabel.uncertainty.half_precision_text import packed, unpacked
 
 BLANK, SATURATED, UNLIKE, PHANTOM = "blank", "saturated", "unlike_training", "phantom"
-"""Flags."""
+"""Flags of an image."""
 
 PHANTOM_DATASET = "phantom"
 
@@ -23,15 +23,15 @@ _AXES = 16
 _FOLDS = 5
 _MARGIN = 1.25
 LEAST_IMAGES = 40
-"""With fewer, nobody could say how far others of the kind lie."""
+"""Fewest images to learn a subspace and its limit from."""
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
-    """What pictures of a kind look like: their mean and the axes in which they differ most.
+class ImageSubspace:
+    """PCA subspace of the thumbnails of a model's training images.
 
-    ``mean (D,)``, ``axes (A, D)`` of `thumbnail`; ``limit`` is how far from the plane of these a picture of
-    the kind may lie, where all thumbnails have length 1.
+    ``mean (D,)`` and principal ``axes (A, D)`` of `thumbnail`, which has length 1; an image farther away than
+    ``limit`` is out of distribution.
     """
 
     mean: NDArray[np.float32]
@@ -39,36 +39,37 @@ class Pictures:
     limit: float
 
     def distance(self, embedding: NDArray[np.float32]) -> float:
-        """How much of a picture ``(D,)`` these axes do not explain."""
+        """Return the distance of a thumbnail ``(D,)`` from the subspace."""
         centred = embedding - self.mean
         return float(np.linalg.norm(centred - (self.axes @ centred) @ self.axes))
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-safe form."""
+        """Return JSON-safe values."""
         return {"mean": packed(self.mean), "axes": packed(self.axes), "limit": self.limit}
 
     @classmethod
-    def from_card(cls, said: Mapping[str, Any]) -> Pictures | None:
-        """As a model card has it; None where it has none.
+    def from_card(cls, fields: Mapping[str, Any]) -> ImageSubspace | None:
+        """Read the subspace of a model card; None where it has none.
 
         Raises
         ------
         CorruptWeightsError
-            It is something else.
+            The card's entry has another form.
         """
-        if not said:
+        if not fields:
             return None
         try:
-            mean = unpacked(said["mean"])
-            return cls(mean, unpacked(said["axes"]).reshape(-1, len(mean)), float(said["limit"]))
+            mean = unpacked(fields["mean"])
+            return cls(mean, unpacked(fields["axes"]).reshape(-1, len(mean)), float(fields["limit"]))
         except (LookupError, TypeError, ValueError) as error:
-            raise CorruptWeightsError(f"the model's card describes pictures otherwise: {error}") from error
+            raise CorruptWeightsError(f"the model card's image subspace has another form: {error}") from error
 
 
-def learn_pictures(patients: Mapping[str, Sequence[NDArray[np.float32]]]) -> Pictures:
-    """Find the plane in which a kind of pictures lies, and how far others of the kind are from it.
+def learn_subspace(patients: Mapping[str, Sequence[NDArray[np.float32]]]) -> ImageSubspace:
+    """Fit the subspace, and its limit by cross-validation over patients.
 
-    The limit is the largest distance of patients from the plane of the others, in five folds, and a quarter.
+    The limit is the largest distance of a patient's image from the subspace of the other folds, plus a
+    quarter.
 
     Parameters
     ----------
@@ -78,39 +79,43 @@ def learn_pictures(patients: Mapping[str, Sequence[NDArray[np.float32]]]) -> Pic
     Raises
     ------
     ValueError
-        Fewer than 40 pictures.
+        Fewer than 40 images.
     """
     count = sum(map(len, patients.values()))
     if count < LEAST_IMAGES:
-        raise ValueError(f"{count} pictures are too few; at least {LEAST_IMAGES} are needed")
+        raise ValueError(f"{count} images are too few; at least {LEAST_IMAGES} are needed")
     names = sorted(patients)
     farthest = 0.0
     for fold in range(_FOLDS):
         aside = set(names[fold::_FOLDS])
-        plane = _plane([one for name in names if name not in aside for one in patients[name]])
-        farthest = max(farthest, *(plane.distance(one) for name in aside for one in patients[name]))
-    whole = _plane([one for name in names for one in patients[name]])
-    return Pictures(whole.mean, whole.axes, round(_MARGIN * farthest, 4))
+        plane = _plane([patient for name in names if name not in aside for patient in patients[name]])
+        farthest = max(farthest, *(plane.distance(patient) for name in aside for patient in patients[name]))
+    whole = _plane([patient for name in names for patient in patients[name]])
+    return ImageSubspace(whole.mean, whole.axes, round(_MARGIN * farthest, 4))
 
 
 def flags_of(
-    frame: NDArray[np.generic], embedding: NDArray[np.float32], pictures: Pictures | None, *, dataset: str
+    frame: NDArray[np.generic],
+    embedding: NDArray[np.float32],
+    pictures: ImageSubspace | None,
+    *,
+    dataset: str,
 ) -> tuple[str, ...]:
-    """Why a frame ``(H, W)`` may not be what a model is for; nothing where nothing speaks against it."""
+    """List the reasons why a frame ``(H, W)`` may be out of distribution."""
     if dataset == PHANTOM_DATASET:
         return (PHANTOM,)
     if len(np.unique(frame)) < _FEWEST_GREYS:
         return (BLANK,)
-    found = []
+    flags = []
     if (frame == frame.max()).mean() > _MOST_AT_TOP:
-        found.append(SATURATED)
+        flags.append(SATURATED)
     if pictures and pictures.distance(embedding) > pictures.limit:
-        found.append(UNLIKE)
-    return tuple(found)
+        flags.append(UNLIKE)
+    return tuple(flags)
 
 
-def _plane(embeddings: Sequence[NDArray[np.float32]]) -> Pictures:
+def _plane(embeddings: Sequence[NDArray[np.float32]]) -> ImageSubspace:
     table = np.stack(embeddings)
     mean = table.mean(axis=0)
     _, _, axes = np.linalg.svd(table - mean, full_matrices=False)
-    return Pictures(mean, axes[:_AXES], 0.0)
+    return ImageSubspace(mean, axes[:_AXES], 0.0)

@@ -1,4 +1,4 @@
-"""Masks that a model could as well have drawn of a frame, measured, and how far they disagree."""
+"""Masks sampled from a model's uncertainty about a frame, their geometry, and how far they disagree."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from cardiolabel.preprocessing.recipes import Placement, Recipe
 from cardiolabel.uncertainty.test_time_augmentation import VARIATIONS
 
 LEVELS = ((0, -1.5), (1, 1.5), (2, -1.5), (3, 1.5), (4, -1.5), (5, 1.5))
-"""Sampled masks: which of the `VARIATIONS`, and what is added to the logit of the cavity.
+"""Sampled masks: the number of a `VARIATIONS` and the value added to the cavity's logit.
 
-Adding moves the endocardium by as much as the network leaves open there, so that a sharp edge stays.
+Adding to the logit moves the endocardium where the network is uncertain, and leaves a sharp edge in place.
 """
 
 _BAND_SHARE = 0.02
-"""Half the width of the band around the endocardium, in parts of the input's side."""
+"""Half the width of the band around the endocardium, as a share of the input's side."""
 
 
 @dataclass(frozen=True, eq=False)
-class Variants:
-    """Sizes of the M masks that one frame could have: what `volumes_ml` takes, for all of them at once.
+class SampledGeometries:
+    """Geometry of the M sampled masks of one frame, as `volumes_ml` takes it.
 
-    ``diameters_mm (M, 20)``, ``length_mm (M,)``, ``area_mm2 (M,)``; M is 1 where a person drew.
+    ``diameters_mm (M, 20)``, ``length_mm (M,)``, ``area_mm2 (M,)``; M is 1 for a mask that a person drew.
     """
 
     diameters_mm: NDArray[np.float64]
@@ -40,30 +40,30 @@ class Variants:
     area_mm2: NDArray[np.float64]
 
     @classmethod
-    def of(cls, geometries: Sequence[LVGeometry]) -> Variants:
-        """Variants with these geometries."""
+    def of(cls, geometries: Sequence[LVGeometry]) -> SampledGeometries:
+        """Collect measured geometries."""
         return cls(
-            np.array([one.diameters_mm for one in geometries]),
-            np.array([one.length_mm for one in geometries]),
-            np.array([one.area_mm2 for one in geometries]),
+            np.array([geometry.diameters_mm for geometry in geometries]),
+            np.array([geometry.length_mm for geometry in geometries]),
+            np.array([geometry.area_mm2 for geometry in geometries]),
         )
 
     def __len__(self) -> int:
-        """Number of variants."""
+        """Number of sampled masks."""
         return len(self.length_mm)
 
-    def drawn(self, index: NDArray[np.intp]) -> Variants:
-        """Those with the numbers ``index (D,)``."""
-        return Variants(self.diameters_mm[index], self.length_mm[index], self.area_mm2[index])
+    def drawn(self, index: NDArray[np.intp]) -> SampledGeometries:
+        """Select masks by their numbers ``index (D,)``."""
+        return SampledGeometries(self.diameters_mm[index], self.length_mm[index], self.area_mm2[index])
 
 
 @dataclass(frozen=True, eq=False)
-class Doubt:
-    """What a model leaves open about one frame.
+class FrameUncertainty:
+    """Uncertainty of a model about one frame.
 
     Attributes
     ----------
-    variants : Variants or None
+    geometries : SampledGeometries or None
         Of the sampled masks; None where fewer than half of them can be measured.
     cavity_px : ndarray, shape (M,)
         Cavity of every sampled mask in pixels of the network's grid.
@@ -75,25 +75,27 @@ class Doubt:
         Dice that the model itself expects of its cavity: against masks drawn from its probabilities.
     """
 
-    variants: Variants | None
+    geometries: SampledGeometries | None
     cavity_px: NDArray[np.float64]
     entropy: float
     disagreement: float
     expected_dice: float
 
 
-def looks(engine: Engine, frame: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits ``(K, C, S, S)`` of each of the `VARIATIONS` of a frame ``(1, 1, S, S)``."""
-    return engine.logits(np.concatenate([one.apply(frame) for one in VARIATIONS]))
+def augmented_logits(engine: Engine, frame: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Predict each of the `VARIATIONS` of a frame ``(1, 1, S, S)`` as logits ``(K, C, S, S)``."""
+    return engine.logits(np.concatenate([variation.apply(frame) for variation in VARIATIONS]))
 
 
-def doubt(logits: NDArray[np.float32], recipe: Recipe, *, place: Placement, spacing: Spacing | None) -> Doubt:
-    """What a network leaves open about a frame that it saw in several ways.
+def frame_uncertainty(
+    logits: NDArray[np.float32], recipe: Recipe, *, place: Placement, spacing: Spacing | None
+) -> FrameUncertainty:
+    """Measure a model's uncertainty about a frame from its predictions under test-time augmentation.
 
     Parameters
     ----------
     logits : ndarray, shape (K, C, S, S)
-        As `looks`.
+        As `augmented_logits` returns them.
     recipe : Recipe
         With classes for outputs.
     place : Placement
@@ -105,11 +107,12 @@ def doubt(logits: NDArray[np.float32], recipe: Recipe, *, place: Placement, spac
     pixel = input_spacing(place, spacing)
     masks = [_mask(logits[number], recipe, cavity, by) for number, by in LEVELS]
     own = [
-        one.undo(likeliest(planes)[None] == cavity)[0] for one, planes in zip(VARIATIONS, logits, strict=True)
+        variation.undo(likeliest(planes)[None] == cavity)[0]
+        for variation, planes in zip(VARIATIONS, logits, strict=True)
     ]
     probabilities = _softmax(logits[0])
-    return Doubt(
-        _variants(masks, recipe, pixel),
+    return FrameUncertainty(
+        _geometries(masks, recipe, pixel),
         _cavity_px(masks, recipe),
         _entropy_around(probabilities, own[0]),
         float(1 - np.mean([_dice(own[0], other) for other in own[1:]])),
@@ -118,7 +121,7 @@ def doubt(logits: NDArray[np.float32], recipe: Recipe, *, place: Placement, spac
 
 
 def input_spacing(place: Placement, spacing: Spacing | None) -> Spacing | None:
-    """Size of the network's pixels in mm."""
+    """Return the size of the network's pixels in mm."""
     if spacing is None:
         return None
     return Spacing(
@@ -127,23 +130,25 @@ def input_spacing(place: Placement, spacing: Spacing | None) -> Spacing | None:
 
 
 def _mask(logits: NDArray[np.float32], recipe: Recipe, cavity: int, by: float) -> NDArray[np.uint8]:
-    """A clean mask ``(S, S)`` on the network's grid."""
+    """Return the cleaned mask ``(S, S)`` on the network's grid, with ``by`` added to the cavity's logit."""
     planes = [plane + np.float32(by) if number == cavity else plane for number, plane in enumerate(logits)]
     mask = clean_mask(np.array(recipe.values, dtype=np.uint8)[likeliest(planes)], recipe.labels)
     thin = recipe.least_wall and wall_share(mask, recipe.labels) < recipe.least_wall
     return np.zeros_like(mask) if thin else mask
 
 
-def _variants(masks: Sequence[NDArray[np.uint8]], recipe: Recipe, spacing: Spacing | None) -> Variants | None:
-    found = []
+def _geometries(
+    masks: Sequence[NDArray[np.uint8]], recipe: Recipe, spacing: Spacing | None
+) -> SampledGeometries | None:
+    geometries = []
     for mask, (number, _) in zip(masks, LEVELS, strict=True):
         scale = VARIATIONS[number].scale
         pixel = Spacing(spacing.row_mm / scale, spacing.col_mm / scale) if spacing else None
         try:
-            found.append(measure_geometry(mask, pixel, labels=recipe.labels))
+            geometries.append(measure_geometry(mask, pixel, labels=recipe.labels))
         except MeasurementError:
             continue
-    return Variants.of(found) if 2 * len(found) >= len(masks) else None
+    return SampledGeometries.of(geometries) if 2 * len(geometries) >= len(masks) else None
 
 
 def _cavity_px(masks: Sequence[NDArray[np.uint8]], recipe: Recipe) -> NDArray[np.float64]:
@@ -170,6 +175,6 @@ def _entropy_around(probabilities: NDArray[np.float32], cavity: NDArray[np.bool_
 
 
 def _dice(mask: NDArray[np.bool_], other: NDArray[np.generic]) -> float:
-    """Of two masks, or of a mask and probabilities; 1 where both are empty."""
+    """Return the Dice of two masks, or of a mask and probabilities; 1 where both are empty."""
     total = float(mask.sum() + other.sum())
     return float(2 * other[mask].sum() / total) if total else 1.0

@@ -1,4 +1,4 @@
-"""One network input changed in several ways, and masks of it put back in place."""
+"""Test-time augmentation: changes of a network's input, and the way back for its masks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Variation:
-    """How a frame is changed before the network sees it.
+    """One change of a network's input.
 
-    ``rotation_deg`` and ``scale`` are about its middle, ``mirror`` swaps left and right, grey values (0..1)
-    are raised to ``gamma``.
+    ``rotation_deg`` and ``scale`` are about the middle, ``mirror`` exchanges left and right, grey values
+    (0..1) are raised to ``gamma``.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Variation:
     gamma: float = 1.0
 
     def apply(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Changed network input, shape ``(N, 1, S, S)`` as given."""
+        """Change network inputs ``(N, 1, S, S)``."""
         changed = frames.clip(min=0) ** np.float32(self.gamma) if self.gamma != 1 else frames
         if self.mirror:
             changed = changed[..., ::-1]
@@ -35,7 +35,7 @@ class Variation:
         return np.ascontiguousarray(changed)
 
     def undo(self, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Masks ``(N, S, S)`` of changed frames, on the pixels of those that were given."""
+        """Move masks ``(N, S, S)`` of changed inputs back to the original pixels."""
         back = masks
         if self._moves:
             back = _warped(masks[:, None].astype(np.float32), self, inverse=True)[:, 0] > 0
@@ -54,12 +54,12 @@ VARIATIONS = (
     Variation("brighter", gamma=0.7),
     Variation("darker", gamma=1.5),
 )
-"""As far as echo frames differ anyway; the first leaves them alone."""
+"""Changes within the range of ordinary echo images; the first changes nothing."""
 
 
 @cache
 def _grid(variation: Variation, size_px: int, *, inverse: bool) -> torch.Tensor:
-    """Where every pixel of the new frame was in the old one, ``(1, S, S, 2)``."""
+    """Return the sampling grid ``(1, S, S, 2)`` of a change or of its inverse."""
     angle = np.deg2rad(variation.rotation_deg)
     cos, sin = np.cos(angle) / variation.scale, np.sin(angle) / variation.scale
     matrix = np.array([[cos, -sin], [sin, cos]])
@@ -69,8 +69,8 @@ def _grid(variation: Variation, size_px: int, *, inverse: bool) -> torch.Tensor:
 
 
 def _warped(planes: NDArray[np.float32], variation: Variation, *, inverse: bool) -> NDArray[np.float32]:
-    """Planes ``(N, 1, S, S)`` moved, or moved back: masks, which are 0 or 1, by nearest neighbours."""
+    """Warp planes ``(N, 1, S, S)``, or warp masks back by nearest neighbours."""
     grid = _grid(variation, planes.shape[-1], inverse=inverse).expand(len(planes), -1, -1, -1)
-    given = torch.from_numpy(np.ascontiguousarray(planes))
+    tensor = torch.from_numpy(np.ascontiguousarray(planes))
     mode = "nearest" if inverse else "bilinear"
-    return functional.grid_sample(given, grid, mode=mode, align_corners=False).numpy()
+    return functional.grid_sample(tensor, grid, mode=mode, align_corners=False).numpy()

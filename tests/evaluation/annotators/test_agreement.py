@@ -111,7 +111,7 @@ def test_identical_readings_agree_fully(readers: Readers, studies: Studies) -> N
     found = readers.json(readers.read("anna"), readers.read("ben"))
     assert found["schema"] == "cardiolabel-agreement-1"
     (pair,) = found["pairs"]
-    assert [row["image_id"] for row in pair["images"]] == [one.image_id for one in studies.records()]
+    assert [row["image_id"] for row in pair["images"]] == [record.image_id for record in studies.records()]
     for row in pair["images"]:
         assert row["reason"] == "" and tuple(row["structures"]) == STRUCTURES
         for structure in row["structures"].values():

@@ -12,7 +12,9 @@ from cardiolabel.preprocessing.orientation import is_upside_down
 
 SPACING = Spacing(row_mm=0.6, col_mm=0.9)
 APICAL = {View.A2C, View.A4C}
-EVERY = {one.name: one for views in (APICAL, {View.SAX}) for one in change.corruptions(views)}
+EVERY = {
+    corruption.name: corruption for views in (APICAL, {View.SAX}) for corruption in change.corruptions(views)
+}
 
 
 def rng() -> np.random.Generator:
@@ -214,8 +216,8 @@ def test_pictures_without_anything_in_them(name: str, shape: tuple[int, int, int
 
 
 def test_what_a_model_is_tried_with() -> None:
-    apical = [one.name for one in change.corruptions(APICAL)]
-    short_axis = [one.name for one in change.corruptions({View.SAX})]
+    apical = [corruption.name for corruption in change.corruptions(APICAL)]
+    short_axis = [corruption.name for corruption in change.corruptions({View.SAX})]
     assert apical[0] == short_axis[0] == "none"
     assert len(set(apical)) == len(apical) and len(set(short_axis)) == len(short_axis)
     assert "turn_90" in short_axis and "turn_90" not in apical

@@ -51,14 +51,14 @@ class ByHeart:
             clip = nifti.read(record.path).clip
             masks = nifti.read_mask(folder / "labels" / "final" / record.path.name)
             labelled = np.arange(len(masks)) if record.view is View.SAX else masks.any(axis=(1, 2))
-            self.known[clip.pixels[labelled].tobytes()] = masks[labelled]
+            self.all_values[clip.pixels[labelled].tobytes()] = masks[labelled]
         return self
 
     def predict(self, clip: Clip) -> np.ndarray:
         mirrored = clip.pixels[:, :, ::-1].tobytes()
-        if mirrored in self.known:
-            return self.known[mirrored][:, :, ::-1]
-        return self.known.get(clip.pixels.tobytes(), np.zeros(clip.shape, np.uint8))
+        if mirrored in self.all_values:
+            return self.all_values[mirrored][:, :, ::-1]
+        return self.all_values.get(clip.pixels.tobytes(), np.zeros(clip.shape, np.uint8))
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_a_model_that_finds_nothing_loses_everything(found: Robustness) -> None:
 
 def test_every_condition_has_an_example(found: Robustness) -> None:
     assert found.example_image == "p3_2CH_ED"
-    assert [one.corruption for one in found.examples] == [row.corruption for row in found.conditions]
+    assert [example.corruption for example in found.examples] == [row.corruption for row in found.conditions]
     for one in found.examples:
         assert one.clip.shape == one.predicted.shape == one.reference.shape
         assert len(one.reference) == 1 and one.reference.any()
@@ -143,7 +143,7 @@ def test_the_files(found: Robustness, tmp_path: Path) -> None:
         reader = csv.DictReader(file)
         rows = {row["corruption"]: row for row in reader}
     assert tuple(reader.fieldnames or ()) == columns(found.structures)
-    assert list(rows) == [one.name for one in change.corruptions(views_of_recipe("camus"))]
+    assert list(rows) == [corruption.name for corruption in change.corruptions(views_of_recipe("camus"))]
     assert rows["none"]["dice_lv_cavity"] == "1.0" and rows["none"]["ef_patients"] == "3"
     lost = rows["noise_20"]
     assert (lost["drop_lv_cavity_points"], lost["drop_lv_cavity_points_low"]) == ("100.0", "100.0")

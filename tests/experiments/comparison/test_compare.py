@@ -197,7 +197,7 @@ def test_patients_to_judge_by_can_be_listed(unsplit: Path, tmp_path: Path) -> No
 
 def test_nobody_to_judge_by_is_said(unsplit: Path, tmp_path: Path) -> None:
     arguments = ["compare", unsplit, "--out", tmp_path / "out", "--recipes", "camus", "--images", 8]
-    found = CliRunner().invoke(app, [str(one) for one in arguments])
+    found = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert found.exit_code == 2
     assert "no patient to judge by" in found.stderr and "--patients" in found.stderr
     assert not (tmp_path / "out").exists()

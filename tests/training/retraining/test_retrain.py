@@ -176,7 +176,7 @@ def test_stills_single_frame_files_and_sparse_cines_are_learned_from_together(
     """Files of (W, H), of (W, H, 1), and cines of (W, H, T) with labels in two of five frames."""
     records = list(manifest.scan(studies))
     labels = studies / "labels" / "final"
-    for record in [one for one in records if (one.view, one.phase) == (View.A4C, Phase.ED)]:
+    for record in [record for record in records if (record.view, record.phase) == (View.A4C, Phase.ED)]:
         for path in (record.path, labels / record.path.name):
             flat = nibabel.load(path)
             nibabel.save(nibabel.Nifti1Image(np.asarray(flat.dataobj)[..., np.newaxis], flat.affine), path)

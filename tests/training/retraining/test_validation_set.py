@@ -27,7 +27,7 @@ def test_a_fifth_of_every_stratum() -> None:
     assert len(found.validation) == 20 and len(found.training) == 80
     assert sum(one < "p040" for one in found.validation) == 8
     # Not the first names, and the same ones in any order of records.
-    assert found.validation != tuple(sorted(one.patient for one in records)[:20])
+    assert found.validation != tuple(sorted(record.patient for record in records)[:20])
     assert ValidationSet().extended(records[::-1]) == found
 
 

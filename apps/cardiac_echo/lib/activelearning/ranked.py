@@ -42,20 +42,20 @@ class Ranked(Strategy):
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
         """``{"id", "lease", "why"}``, or ``{"reason": …}`` when nothing is left for this annotator."""
         annotator = str(request.get("client_id") or "")
-        found = self._worklist.hand_out(
+        choice = self._worklist.hand_out(
             self._name, annotator, seed=_seed(request.get("seed")), seconds=self._lease_s
         )
-        if found is None:
+        if choice is None:
             return {"reason": left(self._store)}
-        return {"id": found.lease.image_id, "lease": found.lease.as_json(), "why": found.why}
+        return {"id": choice.lease.image_id, "lease": choice.lease.as_json(), "why": choice.why}
 
 
-def _seed(said: object) -> int:
+def _seed(value: object) -> int:
     """A whole number; 0 where none is given."""
     try:
-        number = int(str(said or 0))
+        number = int(str(value or 0))
     except ValueError:
         number = -1
     if not 0 <= number < 2**32:
-        raise refused(422, "bad_seed", f"seed {said!r}: expected a whole number from 0 to {2**32 - 1}")
+        raise refused(422, "bad_seed", f"seed {value!r}: expected a whole number from 0 to {2**32 - 1}")
     return number

@@ -30,10 +30,10 @@ class Scoring:
         ``on``, ``off``, or how many images to score after a change, at most.
     """
 
-    def __init__(self, engine: Engine, wanted: str) -> None:
-        if wanted not in {"on", "off"} and not (wanted.isdecimal() and int(wanted) > 0):
-            raise refused(422, "bad_setting", f"scoring {wanted!r}: expected on, off, or a number of images")
-        self._engine, self._wanted = engine, wanted
+    def __init__(self, engine: Engine, setting: str) -> None:
+        if setting not in {"on", "off"} and not (setting.isdecimal() and int(setting) > 0):
+            raise refused(422, "bad_setting", f"scoring {setting!r}: expected on, off, or a number of images")
+        self._engine, self._wanted = engine, setting
         self._process: subprocess.Popen[bytes] | None = None
         self._failed = False
 
@@ -53,10 +53,10 @@ class Scoring:
         pause = threading.Event()
         while True:
             try:
-                now, there = self._revision(), self._engine.studies.by_id()
-                if now != seen or there is not records:
+                now, listed = self._revision(), self._engine.studies.by_id()
+                if now != seen or listed is not records:
                     self._failed = self._run() != 0
-                    seen, records = (None, None) if self._failed else (now, there)
+                    seen, records = (None, None) if self._failed else (now, listed)
             except (CardiolabelError, OSError) as error:
                 logger.warning("scores were not brought up to date; tried again in %.0f s", _AFTER_FAILURE_S)
                 logger.debug("%s", error)

@@ -82,11 +82,11 @@ def check(image: str, check_sum: str | None = None, stored: Stored = False) -> R
     """As MONAI Label's endpoint; ``check_sum`` is ``SHA256:…``, ``SHA512:…`` or ``MD5:…`` of a download."""
     path = _download(image, stored)
     if check_sum:
-        given = _CHECKSUM.fullmatch(check_sum)
-        if given is None:
+        match = _CHECKSUM.fullmatch(check_sum)
+        if match is None:
             raise refused(422, "bad_checksum", "expected SHA256:, SHA512: or MD5: and hexadecimal digits")
-        algorithm = given[1] or "SHA256"
-        if file_checksum(str(path), algo=algorithm) != f"{algorithm}:{given[2].lower()}":
+        algorithm = match[1] or "SHA256"
+        if file_checksum(str(path), algo=algorithm) != f"{algorithm}:{match[2].lower()}":
             raise refused(404, "unknown_image", "there is another image of that id")
     return Response(headers=_etag(path, stored))
 

@@ -11,7 +11,7 @@ from monailabel.interfaces.utils.app import app_instance
 
 from lib.api import received
 from lib.api.schemas import InferParams, InferText
-from lib.api.sessions import known
+from lib.api.sessions import session_info
 from lib.files import temporary
 from lib.security.roles import Role, needs
 from lib.server.errors import refused
@@ -36,10 +36,10 @@ def infer(
     if output is ResultType.dicom_seg:
         raise refused(422, "unsupported_output", "output=dicom_seg: expected image, json or all")
     app = app_instance()
-    asked = received.params(InferParams, params).model_dump(mode="json")
-    request = {**asked, "model": model, "image": image}
+    fields = received.params(InferParams, params).model_dump(mode="json")
+    request = {**fields, "model": model, "image": image}
     if session_id:
-        request["image"] = Path(known(session_id).image)
+        request["image"] = Path(session_info(session_id).image)
     elif file is None and not image:
         raise refused(422, "no_image", "expected an image id, a file or a session id")
     if file is None or session_id:

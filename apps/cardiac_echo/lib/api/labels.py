@@ -112,7 +112,7 @@ def versions(image: str, user: Reader, tag: TagName = FINAL) -> list[dict[str, A
     engine.studies.record(image)
     current = engine.store.label(image, tag)
     number = current.number if current else None
-    return [one.as_json(current=one.number == number) for one in engine.store.history(image, tag)]
+    return [version.as_json(current=version.number == number) for version in engine.store.history(image, tag)]
 
 
 @router.get("/cardiac/labels/{image}/versions/{version}", summary="Download one version of a label")

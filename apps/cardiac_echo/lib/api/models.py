@@ -121,9 +121,9 @@ def roll_back(
 
 
 def _listed(name: str, task: Segmentation) -> dict[str, Any]:
-    weights, card, reason, found = task.source.weights(_folders()), None, "", list[Version]()
+    weights, card, reason, versions = task.source.weights(_folders()), None, "", list[Version]()
     try:
-        found = Versions(_folders()).listed(weights)
+        versions = Versions(_folders()).listed(weights)
         card = read_card(weights, Versions(_folders()).folder(weights)).as_dict()
     except ModelError as error:
         reason = without_paths(str(error))
@@ -134,7 +134,7 @@ def _listed(name: str, task: Segmentation) -> dict[str, Any]:
         "loaded": app_instance().engine.models.is_loaded(name),
         "card": card,
         "reason": reason,
-        "versions": [one.as_dict() for one in found],
+        "versions": [version.as_dict() for version in versions],
     }
 
 
@@ -175,8 +175,8 @@ def _checked(archive: Path, folder: Path, model: str) -> ModelCard:
     folder.mkdir()
     names = {f"{model}{suffix}" for suffix in SUFFIXES}
     limit = environment().max_upload_mb * MB
-    found = unpack(archive, folder, wanted=names.__contains__, max_bytes=limit)
-    if {path.name for path in found} != names:
+    files = unpack(archive, folder, is_wanted=names.__contains__, max_bytes=limit)
+    if {path.name for path in files} != names:
         raise _unfit(f"expected a zip file with {' and '.join(sorted(names))}")
     _check_card(folder / f"{model}.json", model)
     source = app_instance()._infers[model].source

@@ -28,9 +28,11 @@ def next_sample(
     The annotator is the login's name, without login ``client_id`` of the params. ``path`` is for programs
     on the server's own machine; others download the image.
     """
-    asked = params or SampleParams()
-    annotator = author(user) or asked.client_id or ""
-    sample = app_instance().next_sample({"strategy": strategy, "seed": asked.seed, "client_id": annotator})
+    requested = params or SampleParams()
+    annotator = author(user) or requested.client_id or ""
+    sample = app_instance().next_sample(
+        {"strategy": strategy, "seed": requested.seed, "client_id": annotator}
+    )
     return sample if shows_paths(request.scope) else {**sample, "path": None}
 
 

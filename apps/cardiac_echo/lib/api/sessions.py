@@ -38,7 +38,7 @@ def create(
 @router.get("/session/{session_id}", summary="A session, or its image")
 def session(session_id: str, update_ts: bool = False, image: bool = False) -> Any:
     """As MONAI Label's endpoint; where the image is on the server stays out."""
-    info = known(session_id, update=update_ts)
+    info = session_info(session_id, update=update_ts)
     if image:
         path = Path(info.image)
         return FileResponse(path, media_type="application/octet-stream", filename=path.name)
@@ -48,12 +48,12 @@ def session(session_id: str, update_ts: bool = False, image: bool = False) -> An
 @router.delete("/session/{session_id}", summary="Remove a session and its image")
 def remove(session_id: str) -> dict[str, Any]:
     """As MONAI Label's endpoint."""
-    info = known(session_id)
+    info = session_info(session_id)
     sessions().remove_session(session_id)
     return _shown(info)
 
 
-def known(session_id: str, *, update: bool = True) -> SessionInfo:
+def session_info(session_id: str, *, update: bool = True) -> SessionInfo:
     """A session of this server.
 
     Raises
@@ -84,15 +84,17 @@ def _image(files: list[UploadFile], folder: Path, uncompress: bool) -> Path:
         return path
     inside = folder / "unpacked"
     inside.mkdir()
-    found = unpack(
+    images = unpack(
         path,
         inside,
-        wanted=lambda name: nifti.is_nifti(Path(name)),
+        is_wanted=lambda name: nifti.is_nifti(Path(name)),
         max_bytes=environment().max_image_mb * MB,
     )
-    if len(found) != 1:
-        raise refused(422, "not_one_image", f"expected one NIfTI image in the archive, it holds {len(found)}")
-    return found[0]
+    if len(images) != 1:
+        raise refused(
+            422, "not_one_image", f"expected one NIfTI image in the archive, it holds {len(images)}"
+        )
+    return images[0]
 
 
 def _shown(info: SessionInfo) -> dict[str, Any]:

@@ -68,13 +68,13 @@ def batch_infer(
 ) -> Any:
     """As MONAI Label's endpoint; one at a time."""
     _check_known(model, app_instance()._infers, "model")
-    asked = params or BatchParams()
-    check_device(asked.device)
+    batch = params or BatchParams()
+    check_device(batch.device)
     request = {
         "model": model,
-        "images": images.value if asked.images is None else asked.images,
-        "max_batch_size": asked.max_batch_size,
-        "gpus": asked.gpus,
+        "images": images.value if batch.images is None else batch.images,
+        "max_batch_size": batch.max_batch_size,
+        "gpus": batch.gpus,
     }
     return _start(Kind.BATCH, [request], run_sync)[0]
 
@@ -136,17 +136,17 @@ def stop_scoring() -> Any:
     return _stop(Kind.SCORING)
 
 
-def _check_known(name: str, known: dict[str, Any], what: str) -> None:
-    if name not in known:
+def _check_known(name: str, names: dict[str, Any], what: str) -> None:
+    if name not in names:
         raise refused(
-            404, f"unknown_{what}", f"no {what} {name[:80]!r}; there are: {', '.join(known) or 'none'}"
+            404, f"unknown_{what}", f"no {what} {name[:80]!r}; there are: {', '.join(names) or 'none'}"
         )
 
 
 def _request(key: str, name: str, params: TrainParams | ScoreParams | None) -> dict[str, Any]:
     """What a task gets of a request: the fields that are known, as far as they were given."""
-    asked = params.model_dump(mode="json", exclude_none=True) if params else {}
-    return {**asked, key: name}
+    request = params.model_dump(mode="json", exclude_none=True) if params else {}
+    return {**request, key: name}
 
 
 def _start_all(
@@ -208,18 +208,18 @@ def _age_s(task: dict[str, Any]) -> float:
 
 
 def _forget_old(kind: Kind) -> None:
-    known = tasks(kind)
-    del known[: max(0, len(known) - KEPT)]
+    all_tasks = tasks(kind)
+    del all_tasks[: max(0, len(all_tasks) - KEPT)]
 
 
 def _status(kind: Kind, every: bool, check_if_running: bool) -> Any:
-    known = tasks(kind)
+    all_tasks = tasks(kind)
     if check_if_running:
-        known = [task for task in known if task["id"] in processes(kind)]
-    if not known:
+        all_tasks = [task for task in all_tasks if task["id"] in processes(kind)]
+    if not all_tasks:
         state = "running" if check_if_running else "known"
         raise refused(404, "no_task", f"no {kind} task is {state}")
-    shown = [_shown(task, kind) for task in known]
+    shown = [_shown(task, kind) for task in all_tasks]
     return shown if every or check_if_running else shown[-1]
 
 

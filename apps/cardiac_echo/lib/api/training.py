@@ -18,8 +18,8 @@ router = APIRouter(tags=["Train"], dependencies=[needs(Role.USER)])
 @router.get("/cardiac/training", summary="The last retraining of each model")
 def training() -> list[dict[str, Any]]:
     """State, epoch, seconds left, loss and Dice curve; at the end whether it was published, and why."""
-    found = {trainer.model: trainer.status() for trainer in app_instance()._trainers.values()}
-    return [asdict(status) for status in found.values() if status]
+    statuses = {trainer.model: trainer.status() for trainer in app_instance()._trainers.values()}
+    return [asdict(status) for status in statuses.values() if status]
 
 
 @router.get("/cardiac/training/{model}/curve.png", summary="Loss and Dice of a model's last retraining")

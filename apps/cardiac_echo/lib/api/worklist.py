@@ -34,8 +34,8 @@ def worklist(
     """Images with values first; those flagged, whose scores mean nothing, last."""
     app = app_instance()
     rows = app.engine.worklist.rows()
-    known = [row for row in rows if row[sort] is not None]
-    known.sort(key=lambda row: row[sort], reverse=descending)
-    ordered = [*known, *(row for row in rows if row[sort] is None)]
+    measured = [row for row in rows if row[sort] is not None]
+    measured.sort(key=lambda row: row[sort], reverse=descending)
+    ordered = [*measured, *(row for row in rows if row[sort] is None)]
     ordered.sort(key=lambda row: bool(row["flags"]))
     return {"rows": ordered[:limit], "images": len(rows), "scoring": app.scoring.status()}

@@ -75,11 +75,11 @@ def checked_notes(
     HTTPException
         422: together they are too long, too many, or nested too deep.
     """
-    kept = {key: value for key, value in notes.items() if key not in owned}
+    own_notes = {key: value for key, value in notes.items() if key not in owned}
     if name := sender_name():
-        kept = {key: value for key, value in kept.items() if key != "client_id"} | {"user": name}
-    _check({**(beside or {}), **kept})
-    return kept
+        own_notes = {key: value for key, value in own_notes.items() if key != "client_id"} | {"user": name}
+    _check({**(beside or {}), **own_notes})
+    return own_notes
 
 
 def _check(notes: Mapping[str, Any]) -> None:
@@ -103,7 +103,7 @@ def _depths(value: Any) -> Iterator[int]:
         yield depth
         if depth <= MAX_DEPTH and isinstance(inner, Mapping | list):
             values = inner.values() if isinstance(inner, Mapping) else inner
-            waiting.extend((one, depth + 1) for one in values)
+            waiting.extend((value, depth + 1) for value in values)
 
 
 def _too_much() -> Exception:

@@ -74,11 +74,11 @@ class StudiesDatastore(Datastore):
         records = self._studies.by_id()
         return [
             {
-                "image": str(records[one.image_id].path),
-                "label": str(self._store.label_path(one.image_id, FINAL)),
+                "image": str(records[label.image_id].path),
+                "label": str(self._store.label_path(label.image_id, FINAL)),
             }
-            for one in self._store.all_labels(FINAL)
-            if one.image_id in records
+            for label in self._store.all_labels(FINAL)
+            if label.image_id in records
         ]
 
     def relative_datalist(self) -> list[dict[str, str]]:
@@ -91,7 +91,7 @@ class StudiesDatastore(Datastore):
 
     def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
         """Tags of an image's labels, each with the label's id, which is the image's."""
-        return {one.tag: image_id for one in self._store.labels(image_id)}
+        return {label.tag: image_id for label in self._store.labels(image_id)}
 
     def get_label_by_image_id(self, image_id: str, tag: str) -> str:
         """The label's id, which is the image's, or nothing."""
@@ -254,9 +254,9 @@ class StudiesDatastore(Datastore):
                 alone=True,
             )
             allow_empty = notes.pop("allow_empty", False) is True
-            said = _version(notes.pop("base_version", None))
+            base_version = _version(notes.pop("base_version", None))
             author = sender_name() or author or str(notes.get("client_id") or "")[:200]
-            save = Save(author=author, base=said if base is None else base, model=model, info=notes)
+            save = Save(author=author, base=base_version if base is None else base, model=model, info=notes)
             corrections = self._engine.corrections
             return corrections.save(image_id, frames, tag=tag, save=save, allow_empty=allow_empty)
 
@@ -331,16 +331,16 @@ def _with_names(info: dict[str, Any], record: Record | None) -> dict[str, Any]:
     if record is None:
         return info
     params = info.get("params")
-    given = params if isinstance(params, dict) else {}
-    return {**info, "params": {**given, "label_names": record.labels.as_dict()}}
+    fields = params if isinstance(params, dict) else {}
+    return {**info, "params": {**fields, "label_names": record.labels.as_dict()}}
 
 
-def _segments(said: object) -> dict[int, str]:
+def _segments(label_info: object) -> dict[int, str]:
     """Names of a file's values by Slicer's ``label_info``, a list of ``{"name", "idx"}``, if there is one."""
-    if said is None:
+    if label_info is None:
         return {}
     names: dict[int, str] = {}
-    for row in said if isinstance(said, list) else [said]:
+    for row in label_info if isinstance(label_info, list) else [label_info]:
         value, name = (row.get("idx"), row.get("name")) if isinstance(row, dict) else (None, None)
         number = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
         if not (number.isascii() and number.isdecimal() and isinstance(name, str)) or int(number) in names:
@@ -350,7 +350,7 @@ def _segments(said: object) -> dict[int, str]:
     return names
 
 
-def _version(said: object) -> int | None:
-    if said is None or (isinstance(said, int) and not isinstance(said, bool) and said >= 0):
-        return said
-    raise refused(422, "bad_params", f"base_version {said!r}: expected a version's number, or 0 for none")
+def _version(value: object) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise refused(422, "bad_params", f"base_version {value!r}: expected a version's number, or 0 for none")

@@ -23,7 +23,7 @@ def suffix(name: str) -> str | None:
     >>> suffix("patient0001_4CH_ED.nii.gz")
     '.nii.gz'
     """
-    return next((one for one in SUFFIXES if name.lower().endswith(one)), None)
+    return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), None)
 
 
 def write(frames: NDArray[np.uint8], grid: Grid, extension: str, *, like: Path | None = None) -> Path:

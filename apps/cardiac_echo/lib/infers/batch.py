@@ -59,13 +59,13 @@ class Batch:
         chosen = sorted(BatchInferTask().get_images(self._request, self._datastore))
         chosen = chosen[: self._request.get("max_batch_size") or None]
         ready = predict_all(
-            self._predictor, (_Image(one) for one in chosen), read=self._read, finish=self._finish
+            self._predictor, (_Image(image_id) for image_id in chosen), read=self._read, finish=self._finish
         )
-        results, said = {}, -_EVERY_S
+        results, told_s = {}, -_EVERY_S
         for done, (image_id, result) in enumerate(ready, start=1):
             results[image_id] = result
-            if done == len(chosen) or time.monotonic() - said > _EVERY_S:
-                said = time.monotonic()
+            if done == len(chosen) or time.monotonic() - told_s > _EVERY_S:
+                told_s = time.monotonic()
                 logger.info(_PROGRESS.format(done, len(chosen)))
         return results
 

@@ -60,25 +60,25 @@ def choose_model(
         422: ``strict`` is neither true nor false; or an image of unknown view has slices as a stack has, for
         which a model of single frames would draw anything.
     """
-    asked, strict = str(request["model"]), request.get(STRICT, False)
+    requested, strict = str(request["model"]), request.get(STRICT, False)
     if not isinstance(strict, bool):
         raise refused(422, "bad_params", f"{STRICT} {strict!r}: expected true or false")
     view, name = _view(request["image"], engine)
-    if strict or (view is not View.UNKNOWN and view in sources[asked].views):
-        return asked, ""
+    if strict or (view is not View.UNKNOWN and view in sources[requested].views):
+        return requested, ""
     if view is View.UNKNOWN:
         is_upload = isinstance(request["image"], Path)
-        if not is_upload or not any(view.is_stack for view in sources[asked].views):
+        if not is_upload or not any(view.is_stack for view in sources[requested].views):
             _refuse_slices(request["image"], name, engine)
         advice = _UPLOAD_ADVICE if is_upload else _ADVICE
-        return asked, f"{name} is of unknown view: {asked} took it for one of its own; {advice}"
+        return requested, f"{name} is of unknown view: {requested} took it for one of its own; {advice}"
     suitable = [model for model, source in sources.items() if view in source.views]
     ready = (model for model in suitable if _has_weights(model, engine))
-    chosen = next(ready, next(iter(suitable), asked))
-    if chosen == asked:
-        return asked, ""
-    views = ", ".join(sources[asked].views)
-    return chosen, f"{name} is of view {view}: model {chosen} was used, as {asked} is for views {views}"
+    chosen = next(ready, next(iter(suitable), requested))
+    if chosen == requested:
+        return requested, ""
+    views = ", ".join(sources[requested].views)
+    return chosen, f"{name} is of view {view}: model {chosen} was used, as {requested} is for views {views}"
 
 
 def _view(image: object, engine: Engine) -> tuple[View, str]:

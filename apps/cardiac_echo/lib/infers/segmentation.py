@@ -68,7 +68,7 @@ class Segmentation(InferTask):
         params : dict
             The result JSON.
         """
-        begun = time.monotonic()
+        start_s = time.monotonic()
         image = request["image"]
         path = image if isinstance(image, Path) else self._engine.studies.record(image).path
         extension = _extension(request.get("result_extension"), path)
@@ -84,9 +84,9 @@ class Segmentation(InferTask):
         # 3D Slicer takes the first name for the value 1, the second for 2, whatever a model draws of them.
         params["label_names"] = predicted.record.labels.as_dict()
         params["latencies"] = {
-            "infer": round(inferred - begun, 3),
+            "infer": round(inferred - start_s, 3),
             "write": round(written - inferred, 3),
-            "total": round(written - begun, 3),
+            "total": round(written - start_s, 3),
         }
         return str(file), params
 
@@ -104,10 +104,10 @@ class Segmentation(InferTask):
         return masks.write(predicted.masks, predicted.grid, extension, like=path)
 
 
-def _extension(wanted: object, path: Path) -> str:
-    if not wanted:
+def _extension(requested: object, path: Path) -> str:
+    if not requested:
         return masks.suffix(path.name) or masks.SUFFIXES[0]
-    if wanted not in masks.SUFFIXES:
-        message = f"result_extension {wanted!r}: expected one of {', '.join(masks.SUFFIXES)}"
+    if requested not in masks.SUFFIXES:
+        message = f"result_extension {requested!r}: expected one of {', '.join(masks.SUFFIXES)}"
         raise refused(422, "unsupported_extension", message)
-    return str(wanted)
+    return str(requested)

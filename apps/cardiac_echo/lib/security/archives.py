@@ -38,7 +38,7 @@ class _Member:
     open: Callable[[], IO[bytes]]
 
 
-def unpack(path: Path, folder: Path, *, wanted: Callable[[str], bool], max_bytes: int) -> list[Path]:
+def unpack(path: Path, folder: Path, *, is_wanted: Callable[[str], bool], max_bytes: int) -> list[Path]:
     """Unpack files of a zip, tar or tar.gz archive into one folder, under the last part of their names.
 
     Parameters
@@ -61,12 +61,12 @@ def unpack(path: Path, folder: Path, *, wanted: Callable[[str], bool], max_bytes
             if start == b"PK":
                 _check_directory(raw)
                 with zipfile.ZipFile(raw) as packed:
-                    return _unpack(_zip_members(packed), folder, wanted, max_bytes)
+                    return _unpack(_zip_members(packed), folder, is_wanted, max_bytes)
             unpacked: Any = gzip.open(raw) if start == b"\x1f\x8b" else raw
             forward = _Forward(unpacked)
             forward.allow(_HEADER_BYTES)
             with tarfile.open(fileobj=forward, mode="r:") as archive:  # type: ignore[call-overload]
-                return _unpack(_tar_members(archive, forward), folder, wanted, max_bytes)
+                return _unpack(_tar_members(archive, forward), folder, is_wanted, max_bytes)
     except _BROKEN:
         raise _broken() from None
     except OSError as error:
@@ -76,7 +76,7 @@ def unpack(path: Path, folder: Path, *, wanted: Callable[[str], bool], max_bytes
 
 
 def _unpack(
-    members: Iterator[_Member], folder: Path, wanted: Callable[[str], bool], max_bytes: int
+    members: Iterator[_Member], folder: Path, is_wanted: Callable[[str], bool], max_bytes: int
 ) -> list[Path]:
     unpacked: list[Path] = []
     total = 0
@@ -89,7 +89,7 @@ def _unpack(
         parts = member.name.replace("\\", "/").removeprefix("./").split("/")
         if member.name.startswith(("/", "\\")) or ":" in parts[0] or any(is_path(part) for part in parts):
             raise refused(400, "bad_name", "a name in the archive leads out of it; pack it again")
-        if wanted(parts[-1]) and not parts[-1].startswith("."):
+        if is_wanted(parts[-1]) and not parts[-1].startswith("."):
             target = folder / harmless(parts[-1])
             if target in unpacked:
                 raise refused(422, "bad_archive", "two files in the archive have the same name")

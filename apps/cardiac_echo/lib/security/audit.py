@@ -92,16 +92,16 @@ def open_log(studies: Path, *, read_only: bool) -> AuditLog | None:
         It cannot be written anywhere.
     """
     global _log, _key, _seen_roles
-    said = environment()
-    if said.audit_log == _OFF:
+    settings = environment()
+    if settings.audit_log == _OFF:
         return None
     if _log is None:
         folder = audit_folder(studies, read_only=read_only)
-        path = Path(said.audit_log) if said.audit_log else folder / LOG_NAME
+        path = Path(settings.audit_log) if settings.audit_log else folder / LOG_NAME
         path.parent.mkdir(parents=True, exist_ok=True)
         _key = secret_key(studies, folder)
         _seen_roles = SeenRoles(folder / "roles.json")
-        _log = AuditLog(path, max_bytes=said.audit_max_mb * MB, files=said.audit_files)
+        _log = AuditLog(path, max_bytes=settings.audit_max_mb * MB, files=settings.audit_files)
     return _log
 
 
@@ -245,10 +245,10 @@ def _route(scope: Scope) -> str:
     if route := getattr(scope.get("route"), "path", ""):
         return str(route)
     # It was refused before it came to its route.
-    known = _described(scope["app"]) if "app" in scope else ()
+    routes = _described(scope["app"]) if "app" in scope else ()
     method, path = scope["method"].lower(), path_of(scope)
     return next(
-        (route for pattern, methods, route in known if method in methods and pattern.match(path)), "unknown"
+        (route for pattern, methods, route in routes if method in methods and pattern.match(path)), "unknown"
     )
 
 
@@ -271,8 +271,8 @@ def _query(scope: Scope) -> str:
 def _name(scope: Scope) -> str:
     """The image or the patient that a request names."""
     parameters = scope.get("path_params") or {}
-    asked = parse_qs(_query(scope))
-    names = (str(parameters.get(name) or asked.get(name, [""])[0]) for name in _NAMES)
+    query = parse_qs(_query(scope))
+    names = (str(parameters.get(name) or query.get(name, [""])[0]) for name in _NAMES)
     return next((name for name in names if name), "")
 
 

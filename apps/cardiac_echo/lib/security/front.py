@@ -46,15 +46,15 @@ def bound_connections() -> None:
     )
 
 
-def affordable_connections(wanted: int) -> int:
+def affordable_connections(requested: int) -> int:
     """As many connections as there are descriptors for; the process's limit is raised as far as it may be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted * _FILES_PER_CONNECTION + _OWN_FILES
+    needed = requested * _FILES_PER_CONNECTION + _OWN_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY or soft >= needed:
-        return wanted
+        return requested
     affordable = max(1, (soft - _OWN_FILES) // _FILES_PER_CONNECTION)
     logger.warning("%d connections at most, as the limit of open files (ulimit -n) is %d", affordable, soft)
     return affordable

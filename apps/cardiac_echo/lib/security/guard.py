@@ -75,8 +75,8 @@ def _check_host(scope: Scope) -> None:
 def _addresses(scope: Scope, headers: Headers) -> list[str]:
     """The client, and whoever a proxy says that it speaks for, should uvicorn not have believed it."""
     client = scope.get("client")
-    said = [headers.get(name, "") for name in ("x-forwarded-for", "x-real-ip", "forwarded")]
-    named = [part.strip() for part in ",".join(said).split(",") if part.strip()]
+    values = [headers.get(name, "") for name in ("x-forwarded-for", "x-real-ip", "forwarded")]
+    named = [part.strip() for part in ",".join(values).split(",") if part.strip()]
     return [client[0] if client else "unknown", *named]
 
 

@@ -130,16 +130,16 @@ def _decoded(token: str, key: Any) -> dict[str, Any]:
 
 
 def _roles(claims: dict[str, Any]) -> list[str]:
-    found: Any = claims
+    value: Any = claims
     for part in settings.MONAI_LABEL_AUTH_TOKEN_ROLES.split("#"):
-        if not isinstance(found, dict):
+        if not isinstance(value, dict):
             raise _not_logged_in("the token's roles are malformed")
-        found = found.get(part)
-        if found is None:
+        value = value.get(part)
+        if value is None:
             return []
-    if not isinstance(found, list) or not all(isinstance(role, str) for role in found):
+    if not isinstance(value, list) or not all(isinstance(role, str) for role in value):
         raise _not_logged_in("the token's roles are malformed")
-    highest = min((rank for rank, role in enumerate(ranks()) if role in found), default=None)
+    highest = min((rank for rank, role in enumerate(ranks()) if role in value), default=None)
     return [] if highest is None else ranks()[highest:]
 
 

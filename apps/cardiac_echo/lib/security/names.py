@@ -106,21 +106,21 @@ def _texts(value: Any, what: str) -> Iterator[tuple[str, str]]:
     """Every key and text with the key that it stands under, however deep."""
     waiting = [("", value, 0)]
     while waiting:
-        key, one, depth = waiting.pop()
+        key, text, depth = waiting.pop()
         if depth > _DEPTH:
             raise refused(422, "bad_params", f"{what}: expected JSON nested at most {_DEPTH} deep")
-        if isinstance(one, str):
-            yield key, one
-        elif isinstance(one, dict):
-            if len(one) > _MAX_FIELDS:
+        if isinstance(text, str):
+            yield key, text
+        elif isinstance(text, dict):
+            if len(text) > _MAX_FIELDS:
                 raise refused(
                     422, "bad_params", f"{what}: expected at most {_MAX_FIELDS} fields in an object"
                 )
-            for name, inner in one.items():
+            for name, inner in text.items():
                 yield "", name
                 waiting.append((name, inner, depth + 1))
-        elif isinstance(one, list):
-            waiting.extend((key, inner, depth + 1) for inner in one)
+        elif isinstance(text, list):
+            waiting.extend((key, inner, depth + 1) for inner in text)
 
 
 def _no_number(text: str) -> float:

@@ -65,8 +65,8 @@ def _folders() -> tuple[str, ...]:
 
 def _places() -> Iterator[Path]:
     yield from (_REPOSITORY, Path.cwd(), Path(sys.prefix), Path(sys.base_prefix))
-    said = (settings.MONAI_LABEL_STUDIES, settings.MONAI_LABEL_APP_DIR, settings.MONAI_LABEL_SESSION_PATH)
+    folders = (settings.MONAI_LABEL_STUDIES, settings.MONAI_LABEL_APP_DIR, settings.MONAI_LABEL_SESSION_PATH)
     variables = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_STATE_HOME", STATE_VARIABLE, CACHE_VARIABLE)
-    for place in (*said, *(os.environ.get(name) for name in variables), tempfile.tempdir):
+    for place in (*folders, *(os.environ.get(name) for name in variables), tempfile.tempdir):
         if place and "://" not in place:
             yield Path(place).expanduser()

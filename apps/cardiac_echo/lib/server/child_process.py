@@ -133,8 +133,8 @@ def _chosen(method: str, request: Mapping[str, Any]) -> dict[str, str]:
     gpus = str(request.get("gpus") or "all")
     if gpus != "all" and not _GPUS.fullmatch(gpus):
         raise refused(422, "bad_params", "gpus: expected all, or numbers with commas between them")
-    found = {} if gpus == "all" else {"CUDA_VISIBLE_DEVICES": gpus}
-    return {**found, "MONAI_LABEL_DATASTORE_AUTO_RELOAD": "false"} if method == "train" else found
+    variables = {} if gpus == "all" else {"CUDA_VISIBLE_DEVICES": gpus}
+    return {**variables, "MONAI_LABEL_DATASTORE_AUTO_RELOAD": "false"} if method == "train" else variables
 
 
 def _python() -> list[str]:

@@ -23,7 +23,7 @@ from cardiolabel.studies.reading import Reading
 from cardiolabel.studies.studies import Studies
 from cardiolabel.system.file_cache import BoundedCache
 from cardiolabel.system.memory_budget import budget
-from cardiolabel.uncertainty.ef_distribution import Way
+from cardiolabel.uncertainty.ef_distribution import MethodKey
 from lib.files.viewer_images import ViewerImages
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class Engine:
         gc.collect()
         gc.freeze()
 
-    def _spreads_pct(self, patient: str) -> tuple[str, Mapping[Way, float]] | None:
+    def _spreads_pct(self, patient: str) -> tuple[str, Mapping[MethodKey, float]] | None:
         return self.worklist.spreads_pct(patient)
 
     def agreement(self) -> dict[str, Any]:
@@ -97,7 +97,9 @@ class Engine:
 
         def compared() -> dict[str, Any]:
             # One patient after the other, of whom two masks of each image are compared.
-            patients = {self.studies.record(one.image_id).patient for one in readings if self._has(one)}
+            patients = {
+                self.studies.record(reading.image_id).patient for reading in readings if self._has(reading)
+            }
             needed = [PatientMemory.of(self.studies.of_patient(patient)).needed for patient in patients]
             with budget.reserved(
                 "the annotators' masks", min(2 * max(needed, default=0), budget.limit_bytes)

@@ -121,8 +121,8 @@ def answer_to(error: Exception) -> JSONResponse:
 
 def install(api: FastAPI) -> None:
     """Add the handlers to MONAI Label's API; what they do not know, `Failures` catches."""
-    known = (HTTPException, RequestValidationError, errors.CardiolabelError, MONAILabelException)
-    for kind in (*known, json.JSONDecodeError, OSError):
+    handled = (HTTPException, RequestValidationError, errors.CardiolabelError, MONAILabelException)
+    for kind in (*handled, json.JSONDecodeError, OSError):
         api.add_exception_handler(kind, _handle)
 
 
@@ -198,6 +198,8 @@ def _http(error: HTTPException) -> JSONResponse:
 
 def _validation(error: RequestValidationError) -> JSONResponse:
     shown = error.errors()[:_SHOWN_PROBLEMS]
-    problems = [f"{'.'.join(str(part) for part in one['loc'])[:200]}: {one['msg']}" for one in shown]
-    detail = [{key: one[key] for key in ("type", "loc", "msg")} for one in shown]
+    problems = [
+        f"{'.'.join(str(part) for part in problem['loc'])[:200]}: {problem['msg']}" for problem in shown
+    ]
+    detail = [{key: problem[key] for key in ("type", "loc", "msg")} for problem in shown]
     return answer(422, "bad_request", "; ".join(problems), detail=jsonable_encoder(detail))

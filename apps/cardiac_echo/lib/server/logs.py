@@ -40,7 +40,7 @@ def be_discreet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in PRINTED:
         for handler in logging.getLogger(name).handlers:
-            if not any(isinstance(one, _Discreet) for one in handler.filters):
+            if not any(isinstance(log_filter, _Discreet) for log_filter in handler.filters):
                 handler.addFilter(_Discreet())
 
 
@@ -74,11 +74,11 @@ def places(error: BaseException) -> str:
     (True, False)
     """
     chain, seen = [], set()
-    one: BaseException | None = error
-    while one is not None and id(one) not in seen:
-        seen.add(id(one))
-        chain.append(f"{type(one).__name__} at {_positions(one.__traceback__)}")
-        one = one.__cause__ or one.__context__
+    exception: BaseException | None = error
+    while exception is not None and id(exception) not in seen:
+        seen.add(id(exception))
+        chain.append(f"{type(exception).__name__} at {_positions(exception.__traceback__)}")
+        exception = exception.__cause__ or exception.__context__
     return " < ".join(chain)
 
 
@@ -109,11 +109,11 @@ class _Discreet(logging.Filter):
         if record.name == "uvicorn.error" and str(record.msg).startswith("Traceback"):
             return False  # of a start that failed, for which `lib.server.startup` has said the reason
         foreign = record.name.split(".")[0] in FOREIGN
-        said = "start with --verbose DEBUG to read it" if foreign else record.getMessage()
+        message = "start with --verbose DEBUG to read it" if foreign else record.getMessage()
         if record.exc_info and record.exc_info[1]:
-            said = f"{said}: {places(record.exc_info[1])}"
+            message = f"{message}: {places(record.exc_info[1])}"
             record.exc_info = record.exc_text = None
-        record.msg, record.args = said, ()
+        record.msg, record.args = message, ()
         return True
 
 

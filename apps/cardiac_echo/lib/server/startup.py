@@ -30,7 +30,8 @@ def _message(error: Exception) -> str:
         return str(error.detail["message"] if isinstance(error.detail, dict) else error.detail)
     if isinstance(error, ValidationError):
         return "; ".join(
-            f"{_PREFIX}{str(one['loc'][0]).upper()}={str(one['input'])[:80]!r}: {one['msg'].lower()}"
-            for one in error.errors()
+            f"{_PREFIX}{str(problem['loc'][0]).upper()}={str(problem['input'])[:80]!r}:"
+            f" {problem['msg'].lower()}"
+            for problem in error.errors()
         )
     return str(error)

@@ -101,7 +101,7 @@ class Retraining(TrainTask):
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
         """Retrain; the status that it ended with."""
-        found = retrain(
+        result = retrain(
             self.model,
             self._studies,
             self._weights,
@@ -109,21 +109,21 @@ class Retraining(TrainTask):
             base=self._base,
             on_progress=_log,
         )
-        if found.state == "published":
+        if result.state == "published":
             record_promotion(self._studies, self.model)
-        return dict(json_without_paths(asdict(found)))
+        return dict(json_without_paths(asdict(result)))
 
 
-def _switch(said: object) -> bool:
-    known = {"true": True, "false": False}
-    if str(said).lower() not in known:
+def _switch(value: object) -> bool:
+    switches = {"true": True, "false": False}
+    if str(value).lower() not in switches:
         raise ValueError
-    return known[str(said).lower()]
+    return switches[str(value).lower()]
 
 
-def _device(said: object) -> str:
+def _device(value: object) -> str:
     """Clients that were offered a list may send all of it."""
-    first = next(iter(said), "") if isinstance(said, list) else said
+    first = next(iter(value), "") if isinstance(value, list) else value
     return str(first or "")
 
 

@@ -56,15 +56,15 @@ def agreement_json(readings: Sequence[Reading], studies: Studies) -> dict[str, A
     names = sorted({name for by_name in read.values() for name in by_name})
     shared = {image_id: by_name for image_id, by_name in read.items() if len(by_name) > 1}
     pairs = [_Pair(both) for both in combinations(names, 2)]
-    known, by_patient = studies.by_id(), dict[str, list[Record]]()
-    for record in known.values():
+    record_of, by_patient = studies.by_id(), dict[str, list[Record]]()
+    for record in record_of.values():
         if record.image_id in shared:
             by_patient.setdefault(record.patient, []).append(record)
     for records in by_patient.values():
         case = Case(records, shared, studies)
         for pair in pairs:
             pair.add(case)
-    for image_id in sorted(shared.keys() - known.keys()):
+    for image_id in sorted(shared.keys() - record_of.keys()):
         for pair in pairs:
             pair.add_gone(image_id, shared[image_id])
     return {

@@ -42,8 +42,8 @@ class Case:
         """Both annotators' masks of one image compared."""
         row = image_row(record.image_id, record, self._problem(record, names))
         if not row["reason"]:
-            one, other = (self._masked[record.image_id, name] for name in names)
-            row["structures"] = structures_json(one, other, names)
+            first, other = (self._masked[record.image_id, name] for name in names)
+            row["structures"] = structures_json(first, other, names)
         return row
 
     def patient_row(self, records: list[Record], names: tuple[str, str]) -> dict[str, Any]:

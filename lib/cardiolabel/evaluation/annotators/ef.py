@@ -28,11 +28,11 @@ _LIMITS = (
 
 def ef_row(rows: tuple[PatientRow, ...], names: tuple[str, str]) -> dict[str, Any]:
     """A patient's EF of one method and convention by both annotators, and by how much they differ."""
-    one, other = rows
-    difference = None if one.ef_pct is None or other.ef_pct is None else one.ef_pct - other.ef_pct
+    first, other = rows
+    difference = None if first.ef_pct is None or other.ef_pct is None else first.ef_pct - other.ef_pct
     return {
-        "method": str(one.method),
-        "convention": str(one.convention),
+        "method": str(first.method),
+        "convention": str(first.convention),
         "ef_pct": {name: rounded(row.ef_pct) for name, row in zip(names, rows, strict=True)},
         "ef_difference_pct": rounded(difference),
         "reasons": {name: row.reason for name, row in zip(names, rows, strict=True)},
@@ -41,28 +41,32 @@ def ef_row(rows: tuple[PatientRow, ...], names: tuple[str, str]) -> dict[str, An
 
 def ef_agreement(kind: tuple[str, str], rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Bias and limits of one method and convention over patients, or the reason why not."""
-    known = [list(row["ef_pct"].values()) for row in rows if row["ef_difference_pct"] is not None]
-    pairs = np.array(known, dtype=np.float64).reshape(-1, 2)
-    found, reason = None, ""
+    ef_pairs = [list(row["ef_pct"].values()) for row in rows if row["ef_difference_pct"] is not None]
+    pairs = np.array(ef_pairs, dtype=np.float64).reshape(-1, 2)
+    limits, reason = None, ""
     try:
-        found = agreement(pairs[:, 0], pairs[:, 1], cases=CASES)
+        limits = agreement(pairs[:, 0], pairs[:, 1], cases=CASES)
     except MeasurementError as error:
         reason = _shared_reason(rows) or str(error)
     return {
         "method": kind[0],
         "convention": kind[1],
         "n": len(pairs),
-        **_limits_json(found),
+        **_limits_json(limits),
         "reason": reason,
     }
 
 
-def _limits_json(found: Agreement | None) -> dict[str, Any]:
-    if found is None:
+def _limits_json(limits: Agreement | None) -> dict[str, Any]:
+    if limits is None:
         return dict.fromkeys(_LIMITS)
-    lower, upper = found.limits
-    numbers = (found.bias, found.sd, lower, upper, found.mae)
-    intervals = ((found.bias, found.bias_margin), (lower, found.limit_margin), (upper, found.limit_margin))
+    lower, upper = limits.limits
+    numbers = (limits.bias, limits.sd, lower, upper, limits.mae)
+    intervals = (
+        (limits.bias, limits.bias_margin),
+        (lower, limits.limit_margin),
+        (upper, limits.limit_margin),
+    )
     values = [rounded(number) for number in numbers]
     ends = [[rounded(at - margin), rounded(at + margin)] for at, margin in intervals]
     return dict(zip(_LIMITS, [*values, *ends], strict=True))

@@ -12,7 +12,7 @@ from cardiolabel.measurements.agreement import MIN_PAIRS
 from cardiolabel.reporting.bland_altman import PairedValues, bland_altman_png
 
 
-def agreement_png(found: Mapping[str, Any]) -> bytes:
+def agreement_png(agreement: Mapping[str, Any]) -> bytes:
     """Bland-Altman plot of the EF, one panel per pair of annotators.
 
     Each pair is drawn by the first of biplane, single-plane and the other methods, guideline before
@@ -28,12 +28,12 @@ def agreement_png(found: Mapping[str, Any]) -> bytes:
     bytes
         A PNG file.
     """
-    panels = [_panel(pair) for pair in found["pairs"]]
+    panels = [_panel(pair) for pair in agreement["pairs"]]
     return bland_altman_png(panels, empty="No image has been read by two annotators yet.")
 
 
 def _panel(pair: Mapping[str, Any]) -> PairedValues:
-    one, other = pair["annotators"]
+    first, other = pair["annotators"]
     enough = [row for row in pair["ef"] if row["n"] >= MIN_PAIRS]
     some = [row for row in pair["ef"] if row["n"]]
     best = next(iter(enough or some or pair["ef"]), {"method": "", "convention": ""})
@@ -45,9 +45,9 @@ def _panel(pair: Mapping[str, Any]) -> PairedValues:
         if (row["method"], row["convention"]) == kind and row["ef_difference_pct"] is not None
     }
     return PairedValues(
-        first=np.array([found[one] for found in values.values()], dtype=np.float64),
-        second=np.array([found[other] for found in values.values()], dtype=np.float64),
-        names=(one, other),
+        first=np.array([values_of[first] for values_of in values.values()], dtype=np.float64),
+        second=np.array([values_of[other] for values_of in values.values()], dtype=np.float64),
+        names=(first, other),
         cases=tuple(values),
         quantity=", ".join(("EF", *filter(None, kind))),
         value_unit="%",

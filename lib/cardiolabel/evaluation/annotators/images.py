@@ -26,14 +26,14 @@ def image_row(image_id: str, record: Record | None, reason: str) -> dict[str, An
     }
 
 
-def structures_json(one: MaskedImage, other: MaskedImage, names: tuple[str, str]) -> dict[str, Any]:
+def structures_json(first: MaskedImage, other: MaskedImage, names: tuple[str, str]) -> dict[str, Any]:
     """Two masks of one image compared, structure by structure."""
     compared = compare_masks(
-        one.masks,
+        first.masks,
         other.masks,
-        labels=one.labels,
-        spacing=one.spacing,
-        stack=is_short_axis(one),
+        labels=first.labels,
+        spacing=first.spacing,
+        stack=is_short_axis(first),
         names=names,
     )
     return {each.structure: _structure_json(each) for each in compared}
@@ -61,15 +61,15 @@ def structure_means(images: list[dict[str, Any]]) -> dict[str, Any]:
     return means
 
 
-def _structure_json(found: StructureAgreement) -> dict[str, Any]:
+def _structure_json(agreement: StructureAgreement) -> dict[str, Any]:
     return {
-        "dice": rounded(found.dice),
-        "hd_mm": rounded(found.hd_mm),
-        "worst_hd_mm": rounded(found.worst_hd_mm),
-        "worst_frame": found.worst_frame,
-        "frames": found.frames,
-        "shared_frames": found.shared_frames,
-        "reasons": list(found.reasons),
+        "dice": rounded(agreement.dice),
+        "hd_mm": rounded(agreement.hd_mm),
+        "worst_hd_mm": rounded(agreement.worst_hd_mm),
+        "worst_frame": agreement.worst_frame,
+        "frames": agreement.frames,
+        "shared_frames": agreement.shared_frames,
+        "reasons": list(agreement.reasons),
     }
 
 

@@ -127,7 +127,7 @@ def _drop(
 
 
 def _by_patient(dices: Mapping[tuple[str, str], float]) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
+    values_of: dict[str, list[float]] = {}
     for (patient, _), dice in dices.items():
-        found.setdefault(patient, []).append(dice)
-    return found
+        values_of.setdefault(patient, []).append(dice)
+    return values_of

@@ -175,9 +175,9 @@ def narrowed(clip: Clip, *, share: float) -> Clip:
     lit = lit_sector(clip)
     width = lit.sum(axis=1, keepdims=True)
     place = np.cumsum(lit, axis=1) - 0.5  # centre of a pixel, in pixels from the sector's left edge
-    kept = lit & (place > share * width) & (place < (1 - share) * width)
+    inside = lit & (place > share * width) & (place < (1 - share) * width)
     floor, _ = _shown(clip)
-    return _regreyed(clip, np.where(kept, _greys(clip), floor))
+    return _regreyed(clip, np.where(inside, _greys(clip), floor))
 
 
 def mirrored(clip: Clip, masks: Masks) -> tuple[Clip, Masks]:
@@ -255,14 +255,14 @@ def _typed(pixels: NDArray[np.float64], dtype: np.dtype[np.generic]) -> NDArray[
 
 def _resampled(planes: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.float64]:
     """Planes (T, C, H, W) on another grid of the same extent, each pixel a mean of those it covers."""
-    found: NDArray[np.float64] = functional.interpolate(
+    resampled: NDArray[np.float64] = functional.interpolate(
         torch.from_numpy(planes.astype(np.float64)),
         shape,
         mode="bilinear",
         align_corners=False,
         antialias=True,
     ).numpy()
-    return found
+    return resampled
 
 
 def _still(name: str, strength: str, change: Callable[[Clip, np.random.Generator], Clip]) -> Corruption:

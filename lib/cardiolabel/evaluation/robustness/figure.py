@@ -21,7 +21,7 @@ _COLS = 8
 _ROW_INCHES, _PICTURE_INCHES, _WIDTH_INCHES = 0.27, 2.0, 15.0
 
 
-def robustness_png(found: Robustness) -> bytes:
+def robustness_png(robustness: Robustness) -> bytes:
     """Draw drops of Dice and errors of EF as dots, and an example of each corruption with its contours.
 
     Parameters
@@ -33,8 +33,8 @@ def robustness_png(found: Robustness) -> bytes:
     bytes
         A PNG file.
     """
-    rows = -(-len(found.examples) // _COLS)
-    heights = [_ROW_INCHES * len(found.conditions) + 1, *[_PICTURE_INCHES] * rows]
+    rows = -(-len(robustness.examples) // _COLS)
+    heights = [_ROW_INCHES * len(robustness.conditions) + 1, *[_PICTURE_INCHES] * rows]
     figure = Figure(figsize=(_WIDTH_INCHES, sum(heights) + 0.6), facecolor=BACKGROUND, layout="constrained")
     FigureCanvasAgg(figure)
     halves = figure.add_gridspec(2, 1, height_ratios=[heights[0], sum(heights[1:])])
@@ -42,15 +42,15 @@ def robustness_png(found: Robustness) -> bytes:
     for part in (above, below):
         part.set_facecolor(BACKGROUND)
     drops, efs = above.subplots(1, 2, sharey=True, width_ratios=[2, 1])
-    _draw_drops(drops, found)
-    _draw_efs(efs, found)
-    for axes, shot in zip(below.subplots(rows, _COLS, squeeze=False).flat, found.examples, strict=False):
-        _draw_example(axes, shot, found.lv_value, white=_white(found.examples[0]))
+    _draw_drops(drops, robustness)
+    _draw_efs(efs, robustness)
+    for axes, shot in zip(below.subplots(rows, _COLS, squeeze=False).flat, robustness.examples, strict=False):
+        _draw_example(axes, shot, robustness.lv_value, white=_white(robustness.examples[0]))
     for axes in below.axes:
         axes.set_axis_off()
-    figure.suptitle(f"{found.model}, {found.selection}", color=INK, fontsize=13, parse_math=False)
+    figure.suptitle(f"{robustness.model}, {robustness.selection}", color=INK, fontsize=13, parse_math=False)
     below.suptitle(
-        f"{found.example_image}: LV cavity predicted (yellow) and by the reference (green)",
+        f"{robustness.example_image}: LV cavity predicted (yellow) and by the reference (green)",
         color=INK,
         fontsize=11,
         parse_math=False,
@@ -60,15 +60,17 @@ def robustness_png(found: Robustness) -> bytes:
     return buffer.getvalue()
 
 
-def _draw_drops(axes: Axes, found: Robustness) -> None:
+def _draw_drops(axes: Axes, robustness: Robustness) -> None:
     style(axes)
-    places = np.arange(len(found.conditions))
-    axes.set_yticks(places, [f"{row.corruption.strength}  {row.corruption.name}" for row in found.conditions])
+    places = np.arange(len(robustness.conditions))
+    axes.set_yticks(
+        places, [f"{row.corruption.strength}  {row.corruption.name}" for row in robustness.conditions]
+    )
     axes.invert_yaxis()
     axes.axvline(0, color=_ZERO, linewidth=1, linestyle=":")
-    for index, name in enumerate(found.structures):
+    for index, name in enumerate(robustness.structures):
         color = _COLORS[index % len(_COLORS)]
-        drops = [row.drop[name] for row in found.conditions]
+        drops = [row.drop[name] for row in robustness.conditions]
         if name == LV:
             for place, drop in zip(places, drops, strict=True):
                 if drop.interval:
@@ -82,11 +84,11 @@ def _draw_drops(axes: Axes, found: Robustness) -> None:
     axes.legend(fontsize=8, facecolor=BACKGROUND, labelcolor=INK)
 
 
-def _draw_efs(axes: Axes, found: Robustness) -> None:
+def _draw_efs(axes: Axes, robustness: Robustness) -> None:
     style(axes)
     axes.set_xlabel("EF, mean absolute error in points (patients measured)", color=INK, fontsize=9)
     axes.grid(axis="y", color=_ZERO, alpha=0.2)
-    for place, row in enumerate(found.conditions):
+    for place, row in enumerate(robustness.conditions):
         if row.ef_mae_points is not None:
             axes.barh(place, row.ef_mae_points, height=0.6, color=_COLORS[3])
         axes.text(

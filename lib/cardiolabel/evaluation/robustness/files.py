@@ -31,7 +31,7 @@ _HOW = f"""\
 """
 
 
-def write_robustness(found: Robustness, folder: Path) -> None:
+def write_robustness(robustness: Robustness, folder: Path) -> None:
     """Write ``robustness.csv``, ``robustness.md`` and ``robustness.png``; each file whole or not at all.
 
     Raises
@@ -39,11 +39,11 @@ def write_robustness(found: Robustness, folder: Path) -> None:
     OSError
         The folder cannot be written.
     """
-    write_table(folder / "robustness.csv", columns(found.structures), _rows(found))
+    write_table(folder / "robustness.csv", columns(robustness.structures), _rows(robustness))
     with atomic(folder / PLOT) as draft:
-        draft.write_bytes(robustness_png(found))
+        draft.write_bytes(robustness_png(robustness))
     with atomic(folder / "robustness.md") as draft:
-        draft.write_text(_page(found), encoding="utf-8")
+        draft.write_text(_page(robustness), encoding="utf-8")
 
 
 def columns(structures: Sequence[str]) -> tuple[str, ...]:
@@ -63,13 +63,13 @@ def columns(structures: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def table(found: Robustness) -> list[str]:
+def table(robustness: Robustness) -> list[str]:
     """The conditions as lines of a Markdown table that is also aligned as plain text."""
     head = ["corruption", "strength"]
-    for name in found.structures:
+    for name in robustness.structures:
         head += [f"{words(name)} Dice", "drop"]
     head += [f"LV below {FAILED_BELOW}", "EF MAE", "bias", "patients"]
-    rows = [head, *(_cells(row, found.structures) for row in found.conditions)]
+    rows = [head, *(_cells(row, robustness.structures) for row in robustness.conditions)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
     rows.insert(1, ["-" * width for width in widths])
     return [
@@ -78,27 +78,38 @@ def table(found: Robustness) -> list[str]:
     ]
 
 
-def summary(found: Robustness) -> list[str]:
+def summary(robustness: Robustness) -> list[str]:
     """Who was judged by what, and a warning where that is not fair."""
-    first = found.conditions[0]
-    lines = [f"{found.model}: {first.images} images of {first.patients} patients ({found.selection})."]
-    if "TRAIN" in (part.upper() for part in found.splits):
+    first = robustness.conditions[0]
+    lines = [
+        f"{robustness.model}: {first.images} images of {first.patients} patients ({robustness.selection})."
+    ]
+    if "TRAIN" in (part.upper() for part in robustness.splits):
         lines.append("Patients of TRAIN are among them: a model trained on them cannot be judged by this.")
-    elif not found.splits:
+    elif not robustness.splits:
         lines.append("No official split: it is up to you that none of them was trained on.")
     return lines
 
 
-def _page(found: Robustness) -> str:
-    lines = ["# Robustness", "", *summary(found), "", *table(found), "", f"![Robustness]({PLOT})", ""]
-    lines += [f"The pictures show {found.example_image}.", "", "## How this was measured", "", _HOW]
-    if found.problems:
-        lines += ["## Not used", "", *(f"- {name}: {reason}" for name, reason in found.problems), ""]
+def _page(robustness: Robustness) -> str:
+    lines = [
+        "# Robustness",
+        "",
+        *summary(robustness),
+        "",
+        *table(robustness),
+        "",
+        f"![Robustness]({PLOT})",
+        "",
+    ]
+    lines += [f"The pictures show {robustness.example_image}.", "", "## How this was measured", "", _HOW]
+    if robustness.problems:
+        lines += ["## Not used", "", *(f"- {name}: {reason}" for name, reason in robustness.problems), ""]
     return "\n".join(lines)
 
 
-def _rows(found: Robustness) -> Iterator[dict[str, Any]]:
-    for row in found.conditions:
+def _rows(robustness: Robustness) -> Iterator[dict[str, Any]]:
+    for row in robustness.conditions:
         cells: dict[str, Any] = {
             "corruption": row.corruption.name,
             "strength": row.corruption.strength,

@@ -162,16 +162,16 @@ def _sources(studies: Path, patients: Path | None, splits: Sequence[str]) -> Sou
     final = StudiesLayout(studies).final
     if not final.is_dir():
         raise DatasetError(f"{studies}: no folder labels/final; expected a studies folder with references")
-    found = open_sources(final, studies, patients=patients, splits=splits)
-    known = {record.split for record in found.records if record.split}
-    if patients is not None or splits or not known:
-        return found
-    if not known & HELD_BACK:
+    sources = open_sources(final, studies, patients=patients, splits=splits)
+    present = {record.split for record in sources.records if record.split}
+    if patients is not None or splits or not present:
+        return sources
+    if not present & HELD_BACK:
         raise DatasetError(
-            f"{studies}: all patients are of split {', '.join(sorted(known))}, none is held back from "
+            f"{studies}: all patients are of split {', '.join(sorted(present))}, none is held back from "
             "training; choose with --split or --patients"
         )
-    return open_sources(final, studies, splits=sorted(known & HELD_BACK))
+    return open_sources(final, studies, splits=sorted(present & HELD_BACK))
 
 
 def _chosen(sources: Sources, predictor: Predictor, limit: int | None) -> list[Record]:
@@ -220,7 +220,7 @@ def _dices(image: _Image, shot: Shot, predictor: Predictor) -> dict[str, float]:
     """Dice of the structures that the model names alike and that this image's reference has."""
     original = image.reference.masks[image.planes]
     named = structure_values(image.reference.labels)
-    found = {}
+    dices = {}
     for name, values in structure_values(predictor.labels).items():
         drawn = drawn_planes(image.record, image.reference.masks, name)[image.planes]
         if named.get(name) != values or not np.isin(values, original[drawn]).all():
@@ -233,14 +233,14 @@ def _dices(image: _Image, shot: Shot, predictor: Predictor) -> dict[str, float]:
             spacing=None,
             volume=is_short_axis(image.reference),
         ).dice
-        found[name] = 1.0 if dice is None else dice  # too small for a coarser grid, and not predicted
-    return found
+        dices[name] = 1.0 if dice is None else dice  # too small for a coarser grid, and not predicted
+    return dices
 
 
 def _fullest_plane(shot: Shot, image: _Image) -> Shot:
     """The plane with the largest cavity alone."""
     cavity = image.reference.masks[image.planes] == image.reference.labels.value(LV)
     at = int(cavity.sum(axis=(1, 2)).argmax())
-    one = slice(at, at + 1)
-    clip = replace(shot.clip, pixels=shot.clip.pixels[one])
-    return replace(shot, clip=clip, predicted=shot.predicted[one], reference=shot.reference[one])
+    plane = slice(at, at + 1)
+    clip = replace(shot.clip, pixels=shot.clip.pixels[plane])
+    return replace(shot, clip=clip, predicted=shot.predicted[plane], reference=shot.reference[plane])

@@ -32,7 +32,7 @@ def bench_batches(
     """
     predictor = Predictor.load(model, weights)
     studies = records[0].path.parent
-    frames = np.concatenate([predictor.prepare(read_image(one.path).clip).frames for one in records])
+    frames = np.concatenate([predictor.prepare(read_image(record.path).clip).frames for record in records])
     forward_s(predictor.engine, frames[:32])
     on_progress(0, 4, "batch: command line")
     net_s, ours_s = in_turns(
@@ -59,9 +59,9 @@ def bench_batches(
 def infer_s(studies: Path, predictor: Predictor) -> float:
     """Seconds of `infer_folder` into a new folder."""
     with tempfile.TemporaryDirectory() as out:
-        begun = time.perf_counter()
+        start_s = time.perf_counter()
         infer_folder(studies, predictor, out=Path(out), resume=False, on_progress=lambda done, total: None)
-        return time.perf_counter() - begun
+        return time.perf_counter() - start_s
 
 
 def _served_s(app: Path, studies: Path, model: str, conf: Mapping[str, str], home: Path) -> float:
@@ -71,6 +71,6 @@ def _served_s(app: Path, studies: Path, model: str, conf: Mapping[str, str], hom
     module = servers.MONAI_LABEL if app.name == STOCK else servers.LEAN
     with servers.running(app, own, conf=conf, home=home, module=module) as server:
         server.infer(model, id_of(next(own.glob(f"*{SUFFIX}"))))
-        begun = time.perf_counter()
+        start_s = time.perf_counter()
         server.batch_infer(model)
-        return time.perf_counter() - begun
+        return time.perf_counter() - start_s

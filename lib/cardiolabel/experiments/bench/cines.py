@@ -39,25 +39,25 @@ def bench_cines(model: str, *, weights: Path, home: Path, on_progress: Progress)
     predictor = _load(chosen, model, weights)
     clips = [read_image(record.path).clip for record in records]
     frames = np.concatenate([predictor.prepare(clip).frames for clip in clips[:2]])
-    found = []
+    figures = []
     on_progress(0, 4, "cines: engines")
     alone = frames[:1]
-    for one in engines.values():
-        forward_s(one.engine, frames[:16])
-        forward_s(one.engine, alone)
-    singles = in_turns(8 * _ROUNDS, [_forward(one, alone) for one in engines.values()])
-    many = in_turns(_ROUNDS, [_forward(one, frames) for one in engines.values()])
-    whole = in_turns(_ROUNDS, [_predicting(one, clips[0]) for one in engines.values()])
-    for (name, one), single_s, many_s, whole_s in zip(engines.items(), singles, many, whole, strict=True):
-        part = f"engine {one.engine.name}"
-        found += [
+    for engine in engines.values():
+        forward_s(engine.engine, frames[:16])
+        forward_s(engine.engine, alone)
+    singles = in_turns(8 * _ROUNDS, [_forward(engine, alone) for engine in engines.values()])
+    many = in_turns(_ROUNDS, [_forward(engine, frames) for engine in engines.values()])
+    whole = in_turns(_ROUNDS, [_predicting(engine, clips[0]) for engine in engines.values()])
+    for (name, engine), single_s, many_s, whole_s in zip(engines.items(), singles, many, whole, strict=True):
+        part = f"engine {engine.engine.name}"
+        figures += [
             Found(part, "bare network, one frame", 1e3 * single_s, "ms"),
             Found(part, "bare network, cine", len(frames) / many_s, "frames/s"),
             Found(part, "cine to clean masks", _FRAMES / whole_s, "frames/s"),
         ]
         if name != "torch":
             ratio = many[0] / many_s
-            found += [
+            figures += [
                 Found(part, "over torch, one frame", singles[0] / single_s, "x", Target(least=3)),
                 Found(part, "over torch, cine", ratio, "x", Target(least=3)),
             ]
@@ -72,7 +72,7 @@ def bench_cines(model: str, *, weights: Path, home: Path, on_progress: Progress)
     on_progress(4, 4, "cines")
     over = "over its bare network"
     return [
-        *found,
+        *figures,
         Found("cine study, 2x50 frames", "file to EF", study_s, "s"),
         Found("cine study, 2x50 frames", over, study_s / net_s, "x", Target(most=1.5)),
         Found("batch, cines", "cardiolabel infer", len(all_frames) / folder_s, "frames/s"),
@@ -124,19 +124,19 @@ def _forward(predictor: Predictor, frames: NDArray[np.float32]) -> Callable[[], 
 
 def _predicting(predictor: Predictor, clip: Clip) -> Callable[[], float]:
     def work() -> float:
-        begun = time.perf_counter()
+        start_s = time.perf_counter()
         predictor.predict(clip)
-        return time.perf_counter() - begun
+        return time.perf_counter() - start_s
 
     return work
 
 
 def _study_s(records: list[Record], predictor: Predictor) -> float:
-    begun = time.perf_counter()
+    start_s = time.perf_counter()
     images = []
     for record in records:
         image = read_image(record.path)
         masks = predictor.predict(image.clip)
         images.append(masked_image(record, masks, image.grid, predictor.labels))
     best_ef(measure_study(images))
-    return time.perf_counter() - begun
+    return time.perf_counter() - start_s

@@ -28,7 +28,7 @@ def bench_datastore(
 ) -> list[Found]:
     """Median times of saves and hand-outs in folders of ``sizes`` images, made in ``home``."""
     stores = {count: _store(_folder(home / f"ours-{count}", count)) for count in sizes}
-    found: list[Found] = []
+    figures: list[Found] = []
     try:
         save = _in_turns({count: _saving(store, count) for count, store in stores.items()})
         hand_out = _in_turns({count: _handing_out(store) for count, store in stores.items()})
@@ -38,18 +38,18 @@ def bench_datastore(
     on_progress(1, 1 + len(sizes), "datastore")
     part = "datastore"
     for count in sizes:
-        found.append(Found(part, f"save a label, {count} images", save[count], "ms"))
-        found.append(Found(part, f"hand out the next image, {count} images", hand_out[count], "ms"))
+        figures.append(Found(part, f"save a label, {count} images", save[count], "ms"))
+        figures.append(Found(part, f"hand out the next image, {count} images", hand_out[count], "ms"))
         label = file_of(home, "label")
         label.write_bytes(_MASK)
         stock_ms = _stock_save_ms(_folder(home / f"stock-{count}", count), label)
-        found.append(Found(part, f"stock: save a label, {count} images", stock_ms, "ms"))
+        figures.append(Found(part, f"stock: save a label, {count} images", stock_ms, "ms"))
         on_progress(2 + sizes.index(count), 1 + len(sizes), "datastore")
     few, many = min(sizes), max(sizes)
     for what, times in (("save", save), ("hand out", hand_out)):
         ratio = times[many] / times[few]
-        found.append(Found(part, f"{what}, {many} images over {few}", ratio, "x", Target(most=1.5)))
-    return found
+        figures.append(Found(part, f"{what}, {many} images over {few}", ratio, "x", Target(most=1.5)))
+    return figures
 
 
 def _folder(path: Path, count: int) -> Path:
@@ -84,9 +84,9 @@ def _in_turns(works: dict[int, Callable[[int], object]]) -> dict[int, float]:
     taken: dict[int, list[float]] = {count: [] for count in works}
     for turn in range(_CALLS):
         for count, work in works.items():
-            begun = time.perf_counter()
+            start_s = time.perf_counter()
             work(turn)
-            taken[count].append(1e3 * (time.perf_counter() - begun))
+            taken[count].append(1e3 * (time.perf_counter() - start_s))
     return {count: statistics.median(times) for count, times in taken.items()}
 
 
@@ -95,7 +95,7 @@ def _stock_save_ms(folder: Path, label: Path) -> float:
     store = LocalDatastore(str(folder), extensions=[f"*{SUFFIX}"], auto_reload=False)
     taken = []
     for turn in range(_STOCK_CALLS):
-        begun = time.perf_counter()
+        start_s = time.perf_counter()
         store.save_label(f"p{turn:05d}", str(label), FINAL, {})
-        taken.append(1e3 * (time.perf_counter() - begun))
+        taken.append(1e3 * (time.perf_counter() - start_s))
     return statistics.median(taken)

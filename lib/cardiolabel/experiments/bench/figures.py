@@ -41,17 +41,20 @@ class Found:
         return {**asdict(self), "holds": holds}
 
 
-def table(found: Sequence[Found]) -> list[str]:
+def table(figures: Sequence[Found]) -> list[str]:
     """Lines of a Markdown table."""
     lines = ["| part | | value | target | |", "|---|---|---:|---:|---|"]
-    for one in found:
-        target, kept = ("", "") if one.target is None else (str(one.target), _kept(one))
-        lines.append(f"| {one.part} | {one.name} | {_rounded(one.value)} {one.unit} | {target} | {kept} |")
+    for figure in figures:
+        target, is_met = ("", "") if figure.target is None else (str(figure.target), _kept(figure))
+        lines.append(
+            f"| {figure.part} | {figure.name} | {_rounded(figure.value)} {figure.unit} | {target}"
+            f" | {is_met} |"
+        )
     return lines
 
 
-def _kept(one: Found) -> str:
-    return "kept" if one.target and one.target.holds(one.value) else "missed"
+def _kept(figure: Found) -> str:
+    return "kept" if figure.target and figure.target.holds(figure.value) else "missed"
 
 
 def _rounded(value: float) -> str:

@@ -61,18 +61,18 @@ def bench_http(
     theirs = TorchEngine(network)
     studies = records[0].path.parent
     taken: dict[str, list[float]] = {name: [] for name in ("net", "stock net", "ours", "again", "stock")}
-    begun = time.perf_counter()
+    started = time.perf_counter()
     with servers.running(apps / OURS, studies, conf=servers.quiet(model), home=home / "ours") as server:
         server.infer(model, records[0].image_id)
-        start_s = time.perf_counter() - begun
+        start_s = time.perf_counter() - started
         conf = {"model": model, "weights": str(weights.resolve())}
         stock = servers.running(
             apps / STOCK, studies, conf=conf, home=home / "stock", module=servers.MONAI_LABEL
         )
-        begun = time.perf_counter()
+        started = time.perf_counter()
         with stock as other:
             other.infer(STOCK, records[0].image_id)
-            stock_start_s = time.perf_counter() - begun
+            stock_start_s = time.perf_counter() - started
             for done, record in enumerate(records, start=1):
                 frames = ours.prepare(read_image(record.path).clip).frames
                 works = (
@@ -106,6 +106,6 @@ def bench_http(
 
 
 def _answer_s(server: servers.Server, model: str, record: Record) -> float:
-    begun = time.perf_counter()
+    start_s = time.perf_counter()
     server.infer(model, record.image_id)
-    return time.perf_counter() - begun
+    return time.perf_counter() - start_s

@@ -47,20 +47,20 @@ def bench_measuring(repeats: int, *, on_progress: Progress) -> list[Found]:
                 lambda: measure_geometry(mask, _SPACING, labels=cavity_only),
             ),
         )
-        found = []
+        figures = []
         for done, (name, work) in enumerate(steps, start=1):
-            found.append(Found("measuring, 512x512", name, _median_ms(work, repeats), "ms"))
+            figures.append(Found("measuring, 512x512", name, _median_ms(work, repeats), "ms"))
             on_progress(done, len(steps), "measuring")
-        return found
+        return figures
 
 
 def _median_ms(work: Callable[[], object], repeats: int) -> float:
     work()
     taken = []
     for _ in range(repeats):
-        begun = time.perf_counter()
+        start_s = time.perf_counter()
         work()
-        taken.append(1e3 * (time.perf_counter() - begun))
+        taken.append(1e3 * (time.perf_counter() - start_s))
     return float(np.median(taken))
 
 

@@ -18,10 +18,10 @@ _PAUSE_S = 0.03
 
 def forward_s(engine: Engine, frames: NDArray[np.float32]) -> float:
     """Seconds that an engine takes for frames ``(N, 1, S, S)``, in pieces as the pipeline gives them."""
-    begun = time.perf_counter()
+    start_s = time.perf_counter()
     for start in range(0, len(frames), FRAMES_AT_ONCE):
         engine.logits(frames[start : start + FRAMES_AT_ONCE])
-    return time.perf_counter() - begun
+    return time.perf_counter() - start_s
 
 
 def in_turns(rounds: int, works: Sequence[Callable[[], float]]) -> list[float]:

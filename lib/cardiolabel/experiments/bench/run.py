@@ -92,7 +92,7 @@ def run_bench(parts: Sequence[str], setting: Setting, *, on_progress: Progress) 
             "measuring": lambda: bench_measuring(setting.repeats, on_progress=on_progress),
             "datastore": lambda: _datastore(home / "datastore", on_progress),
         }
-        return [found for part in parts for found in works[part]()]
+        return [figure for part in parts for figure in works[part]()]
 
 
 def conditions(setting: Setting) -> dict[str, Any]:
@@ -124,8 +124,8 @@ def _stills(setting: Setting, folder: Path) -> list[Record]:
     if setting.studies is None:
         records = _phantoms(folder)
     else:
-        known = [one for one in manifest.scan(setting.studies) if one.phase is not Phase.CINE]
-        records = [_copied(one, folder) for one in known[: setting.images]]
+        stills = [record for record in manifest.scan(setting.studies) if record.phase is not Phase.CINE]
+        records = [_copied(record, folder) for record in stills[: setting.images]]
     if not records:
         raise DatasetError(f"{setting.studies}: no stills to time")
     manifest.write(records, folder)

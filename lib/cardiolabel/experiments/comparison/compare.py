@@ -95,22 +95,22 @@ def compare(
     OSError
         ``out`` cannot be written.
     """
-    names = [Path(one).stem if one.endswith(".toml") else one for one in recipes]
+    names = [Path(recipe).stem if recipe.endswith(".toml") else recipe for recipe in recipes]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not names:
         raise DatasetError(f"recipe {twice[0]} is given twice" if twice else "no recipe is given")
     budget = _Budget(images, at_most_px)
     data = _patients(studies, out, patients)
-    for name, given in zip(names, recipes, strict=True):
-        _check_begun(name, given, out / name, budget)
+    for name, path in zip(names, recipes, strict=True):
+        _check_begun(name, path, out / name, budget)
     outcomes = []
-    for index, (name, given) in enumerate(zip(names, recipes, strict=True)):
+    for index, (name, path) in enumerate(zip(names, recipes, strict=True)):
 
         def show(seen: int, what: str, name: str = name, before: int = index * images) -> None:
             on_progress(before + seen, images * len(recipes), f"{name}: {what}")
 
         try:
-            recipe = training_recipe.read(given)
+            recipe = training_recipe.read(path)
             outcomes.append(_run(budget.of(recipe), recipe.form.size_px, data, out / name, show))
         except _COSTS_ITS_ROW as error:
             logger.debug("recipe %s cannot be compared: %s", name, error)
@@ -139,16 +139,16 @@ class _Budget:
         return replace(recipe, images=self.images, size_px=shrunk, selection=_SELECTION, seed=0)
 
 
-def _check_begun(name: str, given: str, run: Path, budget: _Budget) -> None:
+def _check_begun(name: str, path: str, run: Path, budget: _Budget) -> None:
     """Refuse a folder in which a recipe was begun with other settings."""
-    begun = run / "recipe.json"
-    if not begun.exists():
+    stored = run / "recipe.json"
+    if not stored.exists():
         return
     try:
-        settings = json.loads(json.dumps(asdict(budget.of(training_recipe.read(given)))))
+        settings = json.loads(json.dumps(asdict(budget.of(training_recipe.read(path)))))
     except _COSTS_ITS_ROW:
         return  # its row will say so
-    if json.loads(begun.read_text(encoding="utf-8")) != settings:
+    if json.loads(stored.read_text(encoding="utf-8")) != settings:
         raise DatasetError(
             f"{run}: recipe {name} was begun with other settings; delete it or give another --out"
         )
@@ -169,8 +169,8 @@ class _Data:
 def _patients(studies: Path, out: Path, patients: Path | None) -> _Data:
     labels = StudiesLayout(studies).final
     records = labelled_records(manifest.scan(studies), labels)
-    wanted = read_patient_list(patients) if patients else frozenset()
-    drawn = draw(records, selection=_SELECTION, seed=0, held_back=wanted)
+    requested = read_patient_list(patients) if patients else frozenset()
+    drawn = draw(records, selection=_SELECTION, seed=0, held_back=requested)
     if not drawn.held_back:
         raise DatasetError(
             f"{studies}: no patient to judge by; its manifest has no split VAL or TEST: "
@@ -178,13 +178,13 @@ def _patients(studies: Path, out: Path, patients: Path | None) -> _Data:
         )
     out.mkdir(parents=True, exist_ok=True)
     split = frozen(out / "split.json", drawn)
-    judged = tuple(sorted(wanted)) or split.held_back
+    judged = tuple(sorted(requested)) or split.held_back
     listed = out / "judged.txt"
-    said = "".join(f"{patient}\n" for patient in judged)
-    if listed.exists() and listed.read_text(encoding="utf-8") != said:
+    lines = "".join(f"{patient}\n" for patient in judged)
+    if listed.exists() and listed.read_text(encoding="utf-8") != lines:
         raise DatasetError(f"{out}: begun with other patients to judge by; give another --out")
     with atomic(listed) as draft:
-        draft.write_text(said, encoding="utf-8")
+        draft.write_text(lines, encoding="utf-8")
     if read_patient_list(listed) != set(judged):
         raise DatasetError(
             f"{studies}: a patient's name holds a blank, comma, semicolon or '#', which separate names"
@@ -207,7 +207,7 @@ def _run(
         show(progress.images, f"training, loss {progress.loss:.3f}")
 
     views, patients = recipe.form.views, set(data.judged)
-    aside = {one.patient for one in data.records if one.patient in patients and one.view in views}
+    aside = {record.patient for record in data.records if record.patient in patients and record.view in views}
     trained = train(
         recipe,
         data.records,
@@ -246,7 +246,11 @@ def _run(
 def _predict(predictor: Predictor, data: _Data, folder: Path, show: Callable[[str], None]) -> None:
     """Masks of the patients to judge by; an image that cannot be read has none, which its evaluation says."""
     patients = set(data.judged)
-    records = [one for one in data.records if one.patient in patients and one.view in predictor.recipe.views]
+    records = [
+        record
+        for record in data.records
+        if record.patient in patients and record.view in predictor.recipe.views
+    ]
     for done, record in enumerate(records, start=1):
         target = file_of(folder, record.image_id)
         if not target.is_file():
@@ -274,10 +278,10 @@ def _timed(
         networks, repeats=repeats, on_progress=lambda done, rounds: show(f"timing {done} of {rounds}")
     )
     return tuple(
-        replace(one, ms_per_frame=taken[one.recipe], ratio=taken[one.recipe] / taken[""])
-        if one.recipe in taken
-        else one
-        for one in outcomes
+        replace(outcome, ms_per_frame=taken[outcome.recipe], ratio=taken[outcome.recipe] / taken[""])
+        if outcome.recipe in taken
+        else outcome
+        for outcome in outcomes
     )
 
 

@@ -40,7 +40,7 @@ def speed_figure(outcomes: Sequence[Outcome]) -> bytes:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     style(axes)
-    shown = [one for one in outcomes if one.ms_per_frame and _points(one)]
+    shown = [outcome for outcome in outcomes if outcome.ms_per_frame and _points(outcome)]
     axes.set_title("LV cavity: accuracy against speed", color=INK, fontsize=12, loc="left")
     axes.set_ylabel("mean Dice", color=INK, fontsize=10)
     axes.set_xlabel("network time of one frame on the CPU, ms", color=INK, fontsize=10)
@@ -53,13 +53,13 @@ def speed_figure(outcomes: Sequence[Outcome]) -> bytes:
     return buffer.getvalue()
 
 
-def _points(one: Outcome) -> dict[Phase, float]:
-    dice = {phase: one.dice.get(f"{STRUCTURE}_{phase}") for phase in _COLORS}
+def _points(outcome: Outcome) -> dict[Phase, float]:
+    dice = {phase: outcome.dice.get(f"{STRUCTURE}_{phase}") for phase in _COLORS}
     return {phase: value for phase, value in dice.items() if value is not None}
 
 
 def _draw(axes: Axes, shown: Sequence[Outcome]) -> None:
-    times = [one.ms_per_frame or 0.0 for one in shown]
+    times = [outcome.ms_per_frame or 0.0 for outcome in shown]
     axes.set_xscale("log")
     axes.set_xlim(min(times) / 1.5, max(times) * 1.5)
     low, high = axes.get_xlim()
@@ -67,15 +67,15 @@ def _draw(axes: Axes, shown: Sequence[Outcome]) -> None:
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    for one, at in zip(shown, times, strict=True):
-        values = list(_points(one).values())
+    for drawn_outcome, at in zip(shown, times, strict=True):
+        values = list(_points(drawn_outcome).values())
         axes.plot([at] * len(values), values, color=_JOINT, linewidth=1)
     for phase, color in _COLORS.items():
-        marks = [(at, _points(one).get(phase)) for one, at in zip(shown, times, strict=True)]
-        known = [(at, dice) for at, dice in marks if dice is not None]
+        marks = [(at, _points(outcome).get(phase)) for outcome, at in zip(shown, times, strict=True)]
+        measured = [(at, dice) for at, dice in marks if dice is not None]
         axes.plot(
-            [at for at, _ in known],
-            [dice for _, dice in known],
+            [at for at, _ in measured],
+            [dice for _, dice in measured],
             "o",
             color=color,
             markersize=8,
@@ -89,7 +89,7 @@ def _draw(axes: Axes, shown: Sequence[Outcome]) -> None:
 
 def _name(axes: Axes, shown: Sequence[Outcome], times: Sequence[float]) -> None:
     """Names above or below their dots, as near as they can be without covering a dot or another name."""
-    values = [value for one in shown for value in _points(one).values()]
+    values = [value for outcome in shown for value in _points(outcome).values()]
     size = max(max(values) - min(values), 0.02)
     axes.set_ylim(min(values) - 0.35 * size, max(values) + 0.35 * size)
 
@@ -97,10 +97,13 @@ def _name(axes: Axes, shown: Sequence[Outcome], times: Sequence[float]) -> None:
         x, y = axes.transLimits.transform(axes.transScale.transform((at, dice)))
         return float(x), float(y)
 
-    ends = [[place(at, dice) for dice in _points(one).values()] for one, at in zip(shown, times, strict=True)]
+    ends = [
+        [place(at, dice) for dice in _points(outcome).values()]
+        for outcome, at in zip(shown, times, strict=True)
+    ]
     taken = [(x, 0.01, y) for dots in ends for x, y in dots]
-    for one, dots in zip(shown, ends, strict=True):
-        half = 0.006 * len(one.recipe)
+    for outcome, dots in zip(shown, ends, strict=True):
+        half = 0.006 * len(outcome.recipe)
         middle = min(max(dots[0][0], half + 0.01), 0.99 - half)
         x, y, height = next(
             (*dot, dot[1] + side * (0.045 + 0.02 * step))
@@ -111,7 +114,7 @@ def _name(axes: Axes, shown: Sequence[Outcome], times: Sequence[float]) -> None:
         taken.append((middle, half, height))
         line = {"arrowstyle": "-", "color": _JOINT, "linewidth": 0.5}
         name = axes.annotate(
-            one.recipe,
+            outcome.recipe,
             (x, y),
             (middle, height),
             xycoords="axes fraction",

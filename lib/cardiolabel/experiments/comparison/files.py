@@ -37,7 +37,7 @@ _BEFORE = (
 _AFTER = ("ef_mae", "ef_bias", "ef_n", "ef_method", "reason", "source")
 
 
-def write_comparison(found: Comparison, folder: Path) -> None:
+def write_comparison(comparison: Comparison, folder: Path) -> None:
     """Write ``comparison.csv``, ``comparison.md`` and ``comparison.png``.
 
     Raises
@@ -45,35 +45,35 @@ def write_comparison(found: Comparison, folder: Path) -> None:
     OSError
         The folder cannot be written.
     """
-    structures = list(dict.fromkeys(name for one in found.outcomes for name in one.dice))
+    structures = list(dict.fromkeys(name for outcome in comparison.outcomes for name in outcome.dice))
     columns = (*_BEFORE, *(f"dice_{name}" for name in structures), *_AFTER)
-    rows = [_cells(one) for one in found.outcomes]
+    rows = [_cells(outcome) for outcome in comparison.outcomes]
     write_table(folder / "comparison.csv", columns, rows)
     with atomic(folder / "comparison.png") as draft:
-        draft.write_bytes(speed_figure(found.outcomes))
+        draft.write_bytes(speed_figure(comparison.outcomes))
     with atomic(folder / "comparison.md") as draft:
-        draft.write_text(_page(found, columns, rows), encoding="utf-8")
+        draft.write_text(_page(comparison, columns, rows), encoding="utf-8")
 
 
-def _cells(one: Outcome) -> dict[str, Any]:
-    values = {name: getattr(one, name, None) for name in (*_BEFORE, *_AFTER)}
-    values["parameters_m"] = None if one.parameters is None else one.parameters / 1e6
-    known = {
+def _cells(outcome: Outcome) -> dict[str, Any]:
+    values = {name: getattr(outcome, name, None) for name in (*_BEFORE, *_AFTER)}
+    values["parameters_m"] = None if outcome.parameters is None else outcome.parameters / 1e6
+    cells = {
         name: f"{value:.{_DECIMALS[name]}f}" if name in _DECIMALS and value is not None else value
         for name, value in values.items()
     }
-    return known | {f"dice_{name}": f"{value:.4f}" for name, value in one.dice.items()}
+    return cells | {f"dice_{name}": f"{value:.4f}" for name, value in outcome.dice.items()}
 
 
-def _page(found: Comparison, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+def _page(comparison: Comparison, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     shown = [name for name in columns if name not in ("reason", "source")]
     lines = [
         "# Recipes compared",
         "",
-        f"Trained on the same {found.trained} patients with the same budget in images, judged by the same"
-        f" {found.judged} others. Dice: mean over images at their own resolution. EF: points, guideline"
+        f"Trained on the same {comparison.trained} patients with the same budget in images, judged on the"
+        f" same {comparison.judged} others. Dice: mean over images at their own resolution. EF: points, guideline"
         " convention, predicted minus reference, both measured by this package. ms_per_frame: the network"
-        f" alone at timed_px, fp32, CPU, {found.threads} thread(s), one frame, median, in turns with the"
+        f" alone at timed_px, fp32, CPU, {comparison.threads} thread(s), one frame, median, in turns with the"
         f" others; ratio: over {REFERENCE} at {REFERENCE_PX} px. Differences that come from the seed are not"
         " in here.",
         "",
@@ -81,7 +81,7 @@ def _page(found: Comparison, columns: Sequence[str], rows: Sequence[Mapping[str,
         "",
         "![Dice against time](comparison.png)",
     ]
-    failed = [f"- {one.recipe}: {one.reason}" for one in found.outcomes if one.reason]
+    failed = [f"- {outcome.recipe}: {outcome.reason}" for outcome in comparison.outcomes if outcome.reason]
     lines += ["", "## Not compared", "", *failed] if failed else []
-    sources = [f"- {one.recipe}: {one.source}" for one in found.outcomes if one.source]
+    sources = [f"- {outcome.recipe}: {outcome.source}" for outcome in comparison.outcomes if outcome.source]
     return "\n".join([*lines, "", "## Sources", "", *sources, ""])

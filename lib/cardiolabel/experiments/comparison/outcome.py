@@ -39,7 +39,7 @@ class Outcome:
     reason: str = ""
 
 
-def quality(found: Mapping[str, Any]) -> dict[str, Any]:
+def quality(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Dice at ED and ES and agreement of the EF, by the most trusted method, out of an evaluation.
 
     Parameters
@@ -54,12 +54,12 @@ def quality(found: Mapping[str, Any]) -> dict[str, Any]:
     """
     dice = {
         f"{structure}_{group['of']}": group["metrics"]["dice"]["mean"]
-        for structure, groups in found["structures"].items()
+        for structure, groups in summary["structures"].items()
         for group in groups
         if group["group"] == "phase" and group["of"] in (Phase.ED, Phase.ES)
     }
     figures: dict[str, Any] = {"dice": {name: mean for name, mean in dice.items() if mean is not None}}
-    for row in found["agreement"]:
+    for row in summary["agreement"]:
         guideline = row["quantity"] == "ef_pct" and row["convention"] == Convention.GUIDELINE
         if guideline and row["mae"] is not None:
             named = {"ef_method": "method", "ef_n": "n", "ef_mae": "mae", "ef_bias": "bias"}

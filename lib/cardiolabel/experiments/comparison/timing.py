@@ -40,8 +40,8 @@ def time_networks(
     taken: dict[str, list[float]] = {name: [] for name in ready}
     for done in range(repeats + 1):
         for name, (network, frame) in ready.items():
-            begun = time.perf_counter()
+            start_s = time.perf_counter()
             network(frame)
-            taken[name].append(1e3 * (time.perf_counter() - begun))
+            taken[name].append(1e3 * (time.perf_counter() - start_s))
         on_progress(done, repeats)
     return {name: statistics.median(times[1:]) for name, times in taken.items()}

@@ -58,7 +58,7 @@ class Annotator:
 
     def annotate(
         self,
-        wanted: Mapping[str, Record],
+        records: Mapping[str, Record],
         *,
         version: str,
         on_progress: Callable[[int], None] = lambda done: None,
@@ -79,7 +79,7 @@ class Annotator:
         ReplayError
             The server hands out another image, refuses one, or goes on with another model.
         """
-        begun, left, dice = time.monotonic(), dict(wanted), list[float]()
+        start_s, left, dice = time.monotonic(), dict(records), list[float]()
         while left:
             image_id = str(self._ask(self._client.next_sample, "first", {}).get("id"))
             record = left.pop(image_id, None)
@@ -88,9 +88,9 @@ class Annotator:
             right = file_of(self._labels, image_id)
             dice += self._offered(record, right, version)
             self._ask(self._client.save_label, image_id, str(right), FINAL, {})
-            on_progress(len(wanted) - len(left))
+            on_progress(len(records) - len(left))
         mean = statistics.mean(dice) if dice else None
-        return Annotated(len(wanted), time.monotonic() - begun, mean)
+        return Annotated(len(records), time.monotonic() - start_s, mean)
 
     def retrain(
         self, settings: Mapping[str, Any], *, on_progress: Callable[[Mapping[str, Any]], None]
@@ -119,28 +119,34 @@ class Annotator:
         try:
             predicted, grid = nifti.read_placed_mask(path)
             drawn = read_mask_on(right, grid, record.labels, stack=record.is_stack)
-            found = compare_masks(predicted, drawn, labels=record.labels, spacing=None, stack=record.is_stack)
+            structures = compare_masks(
+                predicted, drawn, labels=record.labels, spacing=None, stack=record.is_stack
+            )
         finally:
             path.unlink()
-        return [one.dice for one in found if one.structure == "lv_cavity" and one.dice is not None]
+        return [
+            structure.dice
+            for structure in structures
+            if structure.structure == "lv_cavity" and structure.dice is not None
+        ]
 
     def _predicted(self, record: Record, version: str) -> Path:
         deadline = time.monotonic() + _TAKEN_UP_S
         while True:
-            file, said = self._ask(
+            file, info = self._ask(
                 self._client.infer, self._model, record.image_id, {"result_extension": SUFFIX}
             )
-            if said["model"]["version"] == version:
+            if info["model"]["version"] == version:
                 return Path(file)
             Path(file).unlink()
             if time.monotonic() > deadline:
-                raise ReplayError(f"the server still predicts by {said['model']['version']}, not {version}")
+                raise ReplayError(f"the server still predicts by {info['model']['version']}, not {version}")
             time.sleep(_POLL_S)
 
     @staticmethod
     def _ask(call: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            said = call(*arguments)
+            answer = call(*arguments)
         except (MONAILabelClientException, OSError) as error:
             raise ReplayError(f"the server refused: {getattr(error, 'msg', None) or error}") from error
-        return json.loads(said) if isinstance(said, str) else said
+        return json.loads(answer) if isinstance(answer, str) else answer

@@ -52,7 +52,10 @@ def write_replay(rounds: Sequence[Round], folder: Path, *, about: str) -> None:
     OSError
         The folder cannot be written.
     """
-    rows = [_cells(one, before) for one, before in zip(rounds, [None, *rounds], strict=False)]
+    rows = [
+        _cells(annotation_round, before)
+        for annotation_round, before in zip(rounds, [None, *rounds], strict=False)
+    ]
     write_table(folder / "rounds.csv", COLUMNS, rows)
     with atomic(folder / "rounds.png") as draft:
         draft.write_bytes(rounds_png(rounds))
@@ -80,39 +83,39 @@ def write_replay(rounds: Sequence[Round], folder: Path, *, about: str) -> None:
         draft.write_text("\n".join(lines), encoding="utf-8")
 
 
-def gap_closed(one: Round, before: Round | None) -> float | None:
+def gap_closed(annotation_round: Round, before: Round | None) -> float | None:
     """Gain in Dice of a round over that of training from scratch; None where the latter gains nothing."""
-    if not (one.served and one.scratch and before and before.served):
+    if not (annotation_round.served and annotation_round.scratch and before and before.served):
         return None
-    gap = one.scratch.dice - before.served.dice
-    return (one.served.dice - before.served.dice) / gap if gap > 0 else None
+    gap = annotation_round.scratch.dice - before.served.dice
+    return (annotation_round.served.dice - before.served.dice) / gap if gap > 0 else None
 
 
-def _cells(one: Round, before: Round | None) -> dict[str, Any]:
+def _cells(annotation_round: Round, before: Round | None) -> dict[str, Any]:
     def rounded(value: float | None, digits: int) -> float | None:
         return None if value is None else round(value, digits)
 
-    found: dict[str, Any] = {
-        "patients": one.patients,
-        "images": one.images,
-        "offered_by": one.offered_by,
-        "epochs": one.epochs,
-        "offered_lv_dice": rounded(one.offered_lv_dice, 4),
-        "version": one.version,
-        "reason": one.reason,
-        "judged_by": one.served.patients if one.served else None,
-        "gap_closed": rounded(gap_closed(one, before), 2),
+    cells: dict[str, Any] = {
+        "patients": annotation_round.patients,
+        "images": annotation_round.images,
+        "offered_by": annotation_round.offered_by,
+        "epochs": annotation_round.epochs,
+        "offered_lv_dice": rounded(annotation_round.offered_lv_dice, 4),
+        "version": annotation_round.version,
+        "reason": annotation_round.reason,
+        "judged_by": annotation_round.served.patients if annotation_round.served else None,
+        "gap_closed": rounded(gap_closed(annotation_round, before), 2),
     }
     for name, seconds in (
-        ("annotation_min", one.annotation_s),
-        ("training_min", one.training_s),
-        ("scratch_min", one.scratch_s),
+        ("annotation_min", annotation_round.annotation_s),
+        ("training_min", annotation_round.training_s),
+        ("scratch_min", annotation_round.scratch_s),
     ):
-        found[name] = rounded(None if seconds is None else seconds / 60, 1)
-    for prefix, quality in (("", one.served), ("scratch_", one.scratch)):
+        cells[name] = rounded(None if seconds is None else seconds / 60, 1)
+    for prefix, quality in (("", annotation_round.served), ("scratch_", annotation_round.scratch)):
         for name, digits in (("dice", 4), ("lv_dice", 4), ("ef_mae_pct", 2)):
-            found[prefix + name] = rounded(getattr(quality, name) if quality else None, digits)
-    return found
+            cells[prefix + name] = rounded(getattr(quality, name) if quality else None, digits)
+    return cells
 
 
 def rounds_png(rounds: Sequence[Round]) -> bytes:
@@ -125,28 +128,37 @@ def rounds_png(rounds: Sequence[Round]) -> bytes:
     """
     curves = PatientCurves(
         ("LV cavity, mean Dice", "EF, mean absolute error (points)", "minutes"),
-        [one.patients for one in rounds],
+        [annotation_round.patients for annotation_round in rounds],
     )
     dice, ef, minutes = curves.axes
     served, scratch = "served after the round", "from scratch on the same labels"
     for name, color, attribute in ((served, _SERVED, "served"), (scratch, _SCRATCH, "scratch")):
-        known = [(one.patients, found) for one in rounds if (found := getattr(one, attribute))]
-        _line_of(dice, [(patients, found.lv_dice) for patients, found in known], color, name)
-        _line_of(ef, [(patients, found.ef_mae_pct) for patients, found in known], color, name)
+        qualities = [
+            (annotation_round.patients, measured)
+            for annotation_round in rounds
+            if (measured := getattr(annotation_round, attribute))
+        ]
+        _line_of(dice, [(patients, quality.lv_dice) for patients, quality in qualities], color, name)
+        _line_of(ef, [(patients, quality.ef_mae_pct) for patients, quality in qualities], color, name)
     _line_of(
-        dice, [(one.patients, one.offered_lv_dice) for one in rounds[1:]], _OFFERED, "offered in the round"
+        dice,
+        [(annotation_round.patients, annotation_round.offered_lv_dice) for annotation_round in rounds[1:]],
+        _OFFERED,
+        "offered in the round",
     )
     for name, color, attribute in (
         ("retraining", _SERVED, "training_s"),
         ("training from scratch", _SCRATCH, "scratch_s"),
     ):
-        taken = [(one.patients, getattr(one, attribute)) for one in rounds]
+        taken = [
+            (annotation_round.patients, getattr(annotation_round, attribute)) for annotation_round in rounds
+        ]
         _line_of(minutes, [(patients, s and s / 60) for patients, s in taken], color, name)
     minutes.set_ylim(bottom=0)
     return curves.png()
 
 
 def _line_of(axes: Axes, points: Sequence[tuple[int, float | None]], color: str, name: str) -> None:
-    known = [(x, y) for x, y in points if y is not None]
-    if known:
-        axes.plot(*zip(*known, strict=True), color=color, marker="o", markersize=5, label=name)
+    drawn = [(x, y) for x, y in points if y is not None]
+    if drawn:
+        axes.plot(*zip(*drawn, strict=True), color=color, marker="o", markersize=5, label=name)

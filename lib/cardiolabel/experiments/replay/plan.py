@@ -63,16 +63,16 @@ def draw_plan(
         raise DatasetError("expected growing numbers of patients, such as 20,40,80")
     reported = {record.patient for record in records if record.split in HELD_BACK}
     free = [record for record in records if record.patient not in reported]
-    there, wanted = len({record.patient for record in free}), rounds[-1] + judges
+    available, needed = len({record.patient for record in free}), rounds[-1] + judges
     if not reported:
         raise DatasetError("no patient to report on: the manifest has no split VAL or TEST")
-    if there < wanted:
-        raise DatasetError(f"{wanted} patients are needed besides those held back; there are {there}")
+    if available < needed:
+        raise DatasetError(f"{needed} patients are needed besides those held back; there are {available}")
     parts: list[tuple[str, ...]] = []
-    for patients in (*rounds, wanted):  # each holds those before
+    for patients in (*rounds, needed):  # each holds those before
         _, chosen = manifest.split_by_patient(free, holdout=patients, seed=seed)
-        known = {patient for part in parts for patient in part}
-        parts.append(tuple(sorted({record.patient for record in chosen} - known)))
+        planned = {patient for part in parts for patient in part}
+        parts.append(tuple(sorted({record.patient for record in chosen} - planned)))
     return Plan(tuple(parts[:-1]), parts[-1], tuple(sorted(reported)), settings)
 
 
@@ -96,16 +96,18 @@ def begin(plan: Plan, records: Sequence[Record], labels: Path, out: Path) -> Pat
     OSError
         ``out`` cannot be written.
     """
-    studies, begun = out / "studies", out / _PLAN
-    said = json.dumps(asdict(plan), indent=1) + "\n"
-    if begun.exists():
-        if begun.read_text(encoding="utf-8") != said:
+    studies, stored = out / "studies", out / _PLAN
+    content = json.dumps(asdict(plan), indent=1) + "\n"
+    if stored.exists():
+        if stored.read_text(encoding="utf-8") != content:
             raise DatasetError(f"{out}: begun with other settings or patients; give another --out")
         return studies
     StudiesLayout(studies).final.mkdir(parents=True, exist_ok=True)
-    order = [*(patient for one in plan.rounds for patient in one), *plan.judges]
+    order = [*(patient for annotation_round in plan.rounds for patient in annotation_round), *plan.judges]
     place = {patient: number for number, patient in enumerate(order)}
-    mine = sorted((one for one in records if one.patient in place), key=lambda one: place[one.patient])
+    mine = sorted(
+        (record for record in records if record.patient in place), key=lambda record: place[record.patient]
+    )
     copied = []
     for record in mine:
         judges = record.patient in plan.judges
@@ -115,6 +117,6 @@ def begin(plan: Plan, records: Sequence[Record], labels: Path, out: Path) -> Pat
             shutil.copy(labels / target.name, StudiesLayout(studies).final)
         copied.append(replace(record, path=target, split="VAL" if judges else "TRAIN"))
     manifest.write(copied, studies)
-    with atomic(begun) as draft:
-        draft.write_text(said, encoding="utf-8")
+    with atomic(stored) as draft:
+        draft.write_text(content, encoding="utf-8")
     return studies

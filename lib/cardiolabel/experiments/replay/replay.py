@@ -136,28 +136,30 @@ def replay(
     OSError
         ``out`` cannot be written.
     """
-    asked = settings or Settings()
+    chosen = settings or Settings()
     recipe = training_recipe.read(model)
     labels = StudiesLayout(studies).final
     records = labelled_records(manifest.scan(studies), labels, recipe.form.views)
     plan = draw_plan(
         records,
-        asked.rounds,
-        judges=asked.judges,
-        seed=asked.seed,
-        settings={"model": model, **asdict(asked)},
+        chosen.rounds,
+        judges=chosen.judges,
+        seed=chosen.seed,
+        settings={"model": model, **asdict(chosen)},
     )
     out.mkdir(parents=True, exist_ok=True)
     begin(plan, records, labels, out)
     _begin_app(app, out / "app", recipe)
-    run = _Replay(recipe, studies, out, asked, on_progress)
+    run = _Replay(recipe, studies, out, chosen, on_progress)
     run.reported = [record for record in records if record.patient in set(plan.reported)]
     with servers.running(
         out / "app", out / "studies", conf=servers.quiet(model), home=out / "home"
     ) as server:
         run.annotator = Annotator(f"http://127.0.0.1:{server.port}", model, labels, out / "home" / "client")
         for number, patients in enumerate(plan.rounds):
-            run.round(number, {one.image_id: one for one in records if one.patient in set(patients)})
+            run.round(
+                number, {record.image_id: record for record in records if record.patient in set(patients)}
+            )
     for number in range(len(plan.rounds)):
         run.scratch(number, [patient for part in plan.rounds[: number + 1] for patient in part])
     return run.rounds
@@ -198,38 +200,40 @@ class _Replay:
         self._on_progress = on_progress
         self.rounds = _read(out / _ROUNDS) or [Round(patients) for patients in settings.rounds]
 
-    def round(self, number: int, wanted: dict[str, Record]) -> None:
+    def round(self, number: int, records: dict[str, Record]) -> None:
         """Annotate, retrain, and judge what is served then."""
-        total, this = len(wanted), f"round {number + 1}"
+        total, this = len(records), f"round {number + 1}"
         if self.rounds[number].images is None:
             done = {id_of(path) for path in self._labels.glob(f"*{SUFFIX}")}
-            left = {image_id: record for image_id, record in wanted.items() if image_id not in done}
+            left = {image_id: record for image_id, record in records.items() if image_id not in done}
             version = read_card(self._recipe.name, self._served).version
-            found = self.annotator.annotate(
+            annotated = self.annotator.annotate(
                 left,
                 version=version,
                 on_progress=lambda corrected: self._on_progress(corrected, total, f"{this}: correcting"),
             )
             self._note(
                 number,
-                images=found.images,
-                annotation_s=found.seconds,
+                images=annotated.images,
+                annotation_s=annotated.seconds,
                 offered_by=version,
-                offered_lv_dice=found.offered_lv_dice,
+                offered_lv_dice=annotated.offered_lv_dice,
             )
         if self.rounds[number].training_s is None:
             epochs = max(1, round(self._settings.images / self._frames()))
-            begun = time.monotonic()
+            start_s = time.monotonic()
             status = self.annotator.retrain(
                 {"epochs": epochs, "from_scratch": not Versions(self._weights).served(self._recipe.name)},
-                on_progress=lambda said: self._on_progress(
-                    said.get("done", 0), said.get("total", 0), f"{this}: {said.get('state', 'starting')}"
+                on_progress=lambda status: self._on_progress(
+                    status.get("done", 0),
+                    status.get("total", 0),
+                    f"{this}: {status.get('state', 'starting')}",
                 ),
             )
             self._note(
                 number,
                 epochs=epochs,
-                training_s=time.monotonic() - begun,
+                training_s=time.monotonic() - start_s,
                 version=status["version"],
                 reason=status["reason"],
             )
@@ -238,19 +242,23 @@ class _Replay:
 
     def scratch(self, number: int, patients: list[str]) -> None:
         """Train on the same labels from scratch, where that is asked for."""
-        asked, known = self._settings, self.rounds[number]
-        if not asked.scratch_images or known.scratch or known.patients not in asked.scratch_rounds:
+        settings, annotation_round = self._settings, self.rounds[number]
+        if (
+            not settings.scratch_images
+            or annotation_round.scratch
+            or annotation_round.patients not in settings.scratch_rounds
+        ):
             return
-        what = f"from scratch on {known.patients} patients"
+        what = f"from scratch on {annotation_round.patients} patients"
 
         def show(progress: FitProgress) -> None:
             self._on_progress(progress.images, progress.budget, what)
 
         records = self._labelled()
-        folder = self._out / "scratch" / str(known.patients)
+        folder = self._out / "scratch" / str(annotation_round.patients)
         mine = [record for record in records if record.patient in set(patients)]
         trained = train(
-            replace(self._recipe, images=asked.scratch_images),
+            replace(self._recipe, images=settings.scratch_images),
             mine,
             self._labels,
             out=folder,
@@ -288,30 +296,31 @@ class _Replay:
             self._on_progress(done, len(self.reported), what)
 
         predictor = Predictor.load(self._recipe.name, weights)
-        found = figures(predictor, self.reported, self._studies, on_progress=show)
-        errors = list(found.ef_error_pct.values())
+        result = figures(predictor, self.reported, self._studies, on_progress=show)
+        errors = list(result.ef_error_pct.values())
         return Quality(
-            float(np.mean(list(found.dice.values()))),
-            float(np.mean(list(found.lv_dice.values()))),
+            float(np.mean(list(result.dice.values()))),
+            float(np.mean(list(result.lv_dice.values()))),
             float(np.mean(errors)) if errors else None,
-            len(found.dice),
+            len(result.dice),
             len(errors),
         )
 
-    def _note(self, number: int, **known: object) -> None:
-        self.rounds[number] = replace(self.rounds[number], **known)  # type: ignore[arg-type]
+    def _note(self, number: int, **values: object) -> None:
+        self.rounds[number] = replace(self.rounds[number], **values)  # type: ignore[arg-type]
         with atomic(self._out / _ROUNDS) as draft:
             draft.write_text(
-                json.dumps([asdict(one) for one in self.rounds], indent=1) + "\n", encoding="utf-8"
+                json.dumps([asdict(annotation_round) for annotation_round in self.rounds], indent=1) + "\n",
+                encoding="utf-8",
             )
 
 
 def _read(path: Path) -> list[Round]:
     if not path.exists():
         return []
-    found = []
-    for said in json.loads(path.read_text(encoding="utf-8")):
+    rounds = []
+    for fields in json.loads(path.read_text(encoding="utf-8")):
         for part in ("served", "scratch"):
-            said[part] = Quality(**said[part]) if said[part] else None
-        found.append(Round(**said))
-    return found
+            fields[part] = Quality(**fields[part]) if fields[part] else None
+        rounds.append(Round(**fields))
+    return rounds

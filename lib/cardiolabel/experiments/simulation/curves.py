@@ -17,14 +17,14 @@ _TAIL = 0.025
 Value = Callable[[Outcome], Mapping[str, float]]
 
 
-def lv_dice(one: Outcome) -> Mapping[str, float]:
+def lv_dice(outcome: Outcome) -> Mapping[str, float]:
     """Dice of the LV cavity by patient."""
-    return one.lv_dice
+    return outcome.lv_dice
 
 
-def ef_error_pct(one: Outcome) -> Mapping[str, float]:
+def ef_error_pct(outcome: Outcome) -> Mapping[str, float]:
     """Absolute error of EF by patient."""
-    return one.ef_error_pct
+    return outcome.ef_error_pct
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Mean:
 
 def mean(outcomes: Sequence[Outcome], value: Value) -> Mean:
     """Of outcomes of one strategy and budget, one per seed."""
-    table = _table([value(one) for one in outcomes])
+    table = _table([value(outcome) for outcome in outcomes])
     drawn = _resampled(table)
     return Mean(float(np.nanmean(table)), *_ends(drawn))
 
@@ -58,9 +58,9 @@ def area_gain(
     """
     gains = []
     budgets: dict[str, dict[int, dict[int, Outcome]]] = {strategy: {}, other: {}}
-    for one in outcomes:
-        if one.strategy in budgets:
-            budgets[one.strategy].setdefault(one.seed, {})[one.patients] = one
+    for outcome in outcomes:
+        if outcome.strategy in budgets:
+            budgets[outcome.strategy].setdefault(outcome.seed, {})[outcome.patients] = outcome
     for seed in sorted(set(budgets[strategy]) & set(budgets[other])):
         ours, theirs = budgets[strategy][seed], budgets[other][seed]
         shared = sorted(set(ours) & set(theirs))
@@ -84,12 +84,12 @@ def enough(
     As good: that share of the LV Dice of all patients, and an EF error at most so many points larger; means
     over seeds.
     """
-    full = [one for one in outcomes if one.strategy == FULL]
+    full = [outcome for outcome in outcomes if outcome.strategy == FULL]
     if not full:
         return None
     dice, error = mean(full, lv_dice).value, mean(full, ef_error_pct).value
-    for budget in sorted({one.patients for one in outcomes if one.strategy == strategy}):
-        own = [one for one in outcomes if one.strategy == strategy and one.patients == budget]
+    for budget in sorted({outcome.patients for outcome in outcomes if outcome.strategy == strategy}):
+        own = [outcome for outcome in outcomes if outcome.strategy == strategy and outcome.patients == budget]
         if mean(own, lv_dice).value >= dice_share * dice and mean(own, ef_error_pct).value <= error + ef_pct:
             return budget
     return None
@@ -97,8 +97,8 @@ def enough(
 
 def _table(values: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
     """One row per outcome, one column per patient; NaN where a patient has no value."""
-    patients = sorted({patient for one in values for patient in one})
-    return np.array([[one.get(patient, np.nan) for patient in patients] for one in values])
+    patients = sorted({patient for value in values for patient in value})
+    return np.array([[value.get(patient, np.nan) for patient in patients] for value in values])
 
 
 def _resampled(table: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -94,7 +94,7 @@ def labels_png(outcomes: Sequence[Outcome]) -> bytes:
     """
     curves = PatientCurves(
         ("LV cavity, mean Dice", "EF, mean absolute error (points)"),
-        sorted({one.patients for one in outcomes if one.strategy != FULL}),
+        sorted({outcome.patients for outcome in outcomes if outcome.strategy != FULL}),
     )
     for axes, value in zip(curves.axes, (lv_dice, ef_error_pct), strict=True):
         _curves(axes, outcomes, value)
@@ -102,14 +102,19 @@ def labels_png(outcomes: Sequence[Outcome]) -> bytes:
 
 
 def _curves(axes: Axes, outcomes: Sequence[Outcome], value: Value) -> None:
-    names = [name for name in dict.fromkeys(one.strategy for one in outcomes) if name != FULL]
+    names = [name for name in dict.fromkeys(outcome.strategy for outcome in outcomes) if name != FULL]
     for name, color in zip(names, _COLORS * len(names), strict=False):
-        found = [(budget, mean(own, value)) for one, budget, own in _groups(outcomes) if one == name]
+        curve = [
+            (budget, mean(own, value)) for strategy, budget, own in _groups(outcomes) if strategy == name
+        ]
         shift = 1 + 0.012 * (names.index(name) - len(names) / 2)  # or the intervals would hide each other
         axes.errorbar(
-            [budget * shift for budget, _ in found],
-            [one.value for _, one in found],
-            yerr=[[one.value - one.low for _, one in found], [one.high - one.value for _, one in found]],
+            [budget * shift for budget, _ in curve],
+            [point.value for _, point in curve],
+            yerr=[
+                [point.value - point.low for _, point in curve],
+                [point.high - point.value for _, point in curve],
+            ],
             color=color,
             marker="o",
             markersize=4,
@@ -117,7 +122,7 @@ def _curves(axes: Axes, outcomes: Sequence[Outcome], value: Value) -> None:
             elinewidth=0.7,
             label=name,
         )
-    full = [one for one in outcomes if one.strategy == FULL]
+    full = [outcome for outcome in outcomes if outcome.strategy == FULL]
     if full:
         label = f"all {full[0].patients} patients"
         axes.axhline(mean(full, value).value, color=INK, linestyle=":", linewidth=1.2, label=label)
@@ -125,25 +130,29 @@ def _curves(axes: Axes, outcomes: Sequence[Outcome], value: Value) -> None:
 
 def _groups(outcomes: Sequence[Outcome]) -> list[tuple[str, int, list[Outcome]]]:
     """Outcomes of all seeds, by strategy and budget."""
-    keys = dict.fromkeys((one.strategy, one.patients) for one in outcomes)
+    keys = dict.fromkeys((outcome.strategy, outcome.patients) for outcome in outcomes)
     return [
-        (name, budget, [one for one in outcomes if (one.strategy, one.patients) == (name, budget)])
+        (
+            name,
+            budget,
+            [outcome for outcome in outcomes if (outcome.strategy, outcome.patients) == (name, budget)],
+        )
         for name, budget in sorted(keys, key=lambda key: (key[0] == FULL, key))
     ]
 
 
 def _cells(name: str, budget: int, own: Sequence[Outcome]) -> dict[str, Any]:
-    found: dict[str, Any] = {"strategy": name, "patients": budget, "seeds": len(own)}
+    cells: dict[str, Any] = {"strategy": name, "patients": budget, "seeds": len(own)}
     for what, value, digits in (("lv_dice{}", lv_dice, 4), ("ef_mae{}_pct", ef_error_pct, 2)):
         of = mean(own, value)
         for end, number in (("", of.value), ("_low", of.low), ("_high", of.high)):
-            found[what.format(end)] = round(number, digits)
-    return found
+            cells[what.format(end)] = round(number, digits)
+    return cells
 
 
 def _comparisons(outcomes: Sequence[Outcome]) -> list[str]:
     lines = []
-    for name in dict.fromkeys(one.strategy for one in outcomes if one.strategy != FULL):
+    for name in dict.fromkeys(outcome.strategy for outcome in outcomes if outcome.strategy != FULL):
         budget = enough(outcomes, name)
         reached = f"{budget} patients" if budget else "never"
         lines.append(
@@ -157,7 +166,7 @@ def _comparisons(outcomes: Sequence[Outcome]) -> list[str]:
     return lines
 
 
-def _gain(found: tuple[Mean, tuple[float, ...]], digits: int) -> str:
-    gain, seeds = found
-    each = ", ".join(f"{one:+.{digits}f}" for one in seeds)
+def _gain(mean_gain: tuple[Mean, tuple[float, ...]], digits: int) -> str:
+    gain, seeds = mean_gain
+    each = ", ".join(f"{seed:+.{digits}f}" for seed in seeds)
     return f"{gain.value:+.{digits}f} ({gain.low:+.{digits}f} to {gain.high:+.{digits}f}) [{each}]"

@@ -102,16 +102,16 @@ def begin(out: Path, recipe: str, studies: Path, pool: Sequence[str], settings: 
     OSError
         It cannot be written.
     """
-    asked = asdict(settings)
-    fixed = {name: asked[name] for name in ("budgets", "images", "size_px", "scored", "own_start")}
-    said = json.dumps(
+    values = asdict(settings)
+    fixed = {name: values[name] for name in ("budgets", "images", "size_px", "scored", "own_start")}
+    content = json.dumps(
         {"recipe": recipe, "studies": readable_text(studies.resolve().name), **fixed, "pool": list(pool)},
         indent=1,
     )
     path = out / _BEGUN
     if path.exists():
-        if path.read_text(encoding="utf-8") != said + "\n":
+        if path.read_text(encoding="utf-8") != content + "\n":
             raise DatasetError(f"{out}: begun with other settings or patients; give another --out")
         return
     with atomic(path) as draft:
-        draft.write_text(said + "\n", encoding="utf-8")
+        draft.write_text(content + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cardiolabel.active_learning.diversity import thumbnail
-from cardiolabel.active_learning.patient_score import Seen, score_patient
+from cardiolabel.active_learning.patient_score import ScoringImage, score_patient
 from cardiolabel.active_learning.selection import Candidate, rank, stratum_of
 from cardiolabel.domain import Convention, Record
 from cardiolabel.experiments.simulation.settings import Settings, begin, pool_of
@@ -92,16 +92,16 @@ def simulate(
     OSError
         ``out`` cannot be written.
     """
-    asked = settings or Settings()
+    chosen = settings or Settings()
     recipe = training_recipe.read(recipe_name)
-    recipe = replace(recipe, size_px=asked.size_px or recipe.size_px)
+    recipe = replace(recipe, size_px=chosen.size_px or recipe.size_px)
     records = labelled_records(manifest.scan(studies), StudiesLayout(studies).final, recipe.form.views)
-    pool, _ = pool_of(records, asked)
+    pool, _ = pool_of(records, chosen)
     out.mkdir(parents=True, exist_ok=True)
-    begin(out, recipe_name, studies, pool, asked)
-    run = _Simulation(recipe, records, pool, studies, out, asked, on_progress)
-    for seed in asked.seeds:
-        for strategy in asked.strategies:
+    begin(out, recipe_name, studies, pool, chosen)
+    run = _Simulation(recipe, records, pool, studies, out, chosen, on_progress)
+    for seed in chosen.seeds:
+        for strategy in chosen.strategies:
             run.play(strategy, seed)
         run.play_all(seed)
     return run.outcomes
@@ -179,19 +179,19 @@ class _Simulation:
         if (most := self._settings.scored) is not None:
             drawn = rank("random", left, seed=seed + len(model.chosen))[: max(most, least)]
             left = [self._candidates[choice.patient] for choice in drawn]
-        known = model.folder / "scores.json"
-        scores = json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}
+        stored = model.folder / "scores.json"
+        scores = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else {}
         predictor = Predictor.load(self._recipe.name, model.folder, keep=False)
-        for done, one in enumerate(left, start=1):
-            if one.patient not in scores:
+        for done, waiting in enumerate(left, start=1):
+            if waiting.patient not in scores:
                 self._tell(f"seed {seed}, {len(model.chosen)} patients: scoring {done} of {len(left)}")
-                scores[one.patient] = self._score(one.patient, predictor)
-        with atomic(known) as draft:
+                scores[waiting.patient] = self._score(waiting.patient, predictor)
+        with atomic(stored) as draft:
             draft.write_text(json.dumps(scores) + "\n", encoding="utf-8")
-        return [replace(one, **scores[one.patient]) for one in left]
+        return [replace(candidate, **scores[candidate.patient]) for candidate in left]
 
     def _score(self, patient: str, predictor: Predictor) -> dict[str, Any]:
-        images = [Seen(record, read_image(record.path)) for record in self._records[patient]]
+        images = [ScoringImage(record, read_image(record.path)) for record in self._records[patient]]
         score = score_patient(images, predictor, conventions=(Convention.GUIDELINE,))
         entropies = [image.entropy for image in score.images if image.entropy is not None]
         best = score.best()
@@ -212,13 +212,13 @@ class _Simulation:
     ) -> _Model:
         """A model that goes on with the patients chosen, unless any strategy had it already, judged."""
         model = _Model.after(before, chosen, self._out / "models" / str(seed))
-        known = model.folder / "outcome.json"
-        if not known.exists():
+        stored = model.folder / "outcome.json"
+        if not stored.exists():
             outcome = self._trained(strategy, seed, model, before, images or self._settings.images)
-            with atomic(known) as draft:
+            with atomic(stored) as draft:
                 draft.write_text(json.dumps(asdict(outcome)) + "\n", encoding="utf-8")
-        said = json.loads(known.read_text(encoding="utf-8"))
-        self.outcomes.append(Outcome(**{**said, "strategy": strategy, "chosen": chosen}))
+        fields = json.loads(stored.read_text(encoding="utf-8"))
+        self.outcomes.append(Outcome(**{**fields, "strategy": strategy, "chosen": chosen}))
         self._tell("")
         return model
 
@@ -243,7 +243,7 @@ class _Simulation:
             on_progress=show,
         )
         self._tell(f"{what}: judging")
-        found = figures(
+        result = figures(
             Predictor.load(self._recipe.name, model.folder, keep=False), self._judges, self._studies
         )
         for left_over in (*model.folder.glob("samples-*.pt"), model.folder / "checkpoint.pt"):
@@ -254,9 +254,9 @@ class _Simulation:
             seed,
             len(model.chosen),
             model.chosen,
-            found.dice,
-            found.lv_dice,
-            found.ef_error_pct,
+            result.dice,
+            result.lv_dice,
+            result.ef_error_pct,
             trained.state.seconds,
         )
 

@@ -42,7 +42,7 @@ def connect(ray: Any, where: str, workers: int | None) -> None:
             _reach(where)
         ray.init(where, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
-        raise ClusterError(f"no Ray cluster at {where!r}: {said(error)}") from error
+        raise ClusterError(f"no Ray cluster at {where!r}: {error_text(error)}") from error
 
 
 def _reach(where: str) -> None:
@@ -53,6 +53,6 @@ def _reach(where: str) -> None:
     socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
 
 
-def said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """What an error of Ray's says, in one line of bounded length."""
     return " ".join(str(error).split())[:300]

@@ -17,7 +17,7 @@ from cardiolabel.errors import CardiolabelError, ClusterError
 from cardiolabel.inference.ordered import ordered
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io.files import remove_partial
-from cardiolabel.pipeline.cluster.connection import said
+from cardiolabel.pipeline.cluster.connection import error_text
 from cardiolabel.pipeline.cluster.fitness import own_program
 from cardiolabel.pipeline.cluster.groups import Group, groups
 from cardiolabel.pipeline.cluster.worker import Answer
@@ -108,7 +108,7 @@ class Crew:
                 if not left:
                     names = ", ".join(records[0].patient for records in group)
                     raise ClusterError(
-                        f"{_TRIES} workers died over the same patients, the last thus: {said(error)}"
+                        f"{_TRIES} workers died over the same patients, the last thus: {error_text(error)}"
                         f" Their images may need more memory than there is; patients: {names}"
                     ) from error
             else:
@@ -135,10 +135,10 @@ class Crew:
     def _welcome(self) -> None:
         """Let those who have become ready begin."""
         arrived, _ = self._ray.wait(list(self._coming), num_returns=1, timeout=0.2)
-        for one in arrived:
-            worker = self._coming.pop(one)
+        for newcomer in arrived:
+            worker = self._coming.pop(newcomer)
             try:
-                self._ray.get(one)
+                self._ray.get(newcomer)
             except self._ray.exceptions.RayTaskError as error:
                 cause = error.cause
                 raise cause if isinstance(cause, CardiolabelError) else _no_start(error) from None
@@ -168,4 +168,6 @@ class Crew:
 
 
 def _no_start(error: BaseException) -> ClusterError:
-    return ClusterError(f"a worker could not begin; is cardiolabel installed on all machines? {said(error)}")
+    return ClusterError(
+        f"a worker could not begin; is cardiolabel installed on all machines? {error_text(error)}"
+    )

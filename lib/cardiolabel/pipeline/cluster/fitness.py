@@ -26,12 +26,12 @@ def check_fit(predictor: Predictor, group: Group, options: Options, program: str
     if not group[0][0].path.parent.is_dir():
         raise ClusterError(f"worker on {host}: {group[0][0].path.parent}: no such folder; {_SHARE}")
     try:
-        wanted = json.loads(note.read_text(encoding="utf-8"))
+        expected = json.loads(note.read_text(encoding="utf-8"))
     except OSError as error:
         raise ClusterError(f"worker on {host}: {note}: {error.strerror}; {_SHARE}") from error
     own = json.loads(model_note(predictor))
     if differing := [
-        f"{name} {own[name]}, not {wanted.get(name)}" for name in own if own[name] != wanted.get(name)
+        f"{name} {own[name]}, not {expected.get(name)}" for name in own if own[name] != expected.get(name)
     ]:
         raise ClusterError(
             f"worker on {host} has another model or engine than {note} says: {'; '.join(differing)};"
@@ -49,8 +49,8 @@ def own_program() -> str:
     code = hashlib.sha256()
     for path in sorted(Path(cardiolabel.__file__).parent.rglob("*.py")):
         code.update(path.read_bytes())
-    found = [f"cardiolabel {code.hexdigest()[:12]}"]
+    parts = [f"cardiolabel {code.hexdigest()[:12]}"]
     for name in _COMPUTING:
         with suppress(PackageNotFoundError):
-            found.append(f"{name} {version(name)}")
-    return ", ".join(found)
+            parts.append(f"{name} {version(name)}")
+    return ", ".join(parts)

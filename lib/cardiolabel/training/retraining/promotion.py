@@ -113,10 +113,10 @@ def judge(
         return Verdict(False, f"the models cannot be compared: {error}", len(patients))
     quality = _worst_quality(records)
     verdicts = [
-        replace(verdict(judged[0], one, quality=quality, seed=seed), candidate=name)
-        for name, one in zip(candidates, judged[1:], strict=True)
+        replace(verdict(judged[0], figures_of, quality=quality, seed=seed), candidate=name)
+        for name, figures_of in zip(candidates, judged[1:], strict=True)
     ]
-    return max(verdicts, key=lambda one: (one.promoted, one.dice.candidate if one.dice else 0.0))
+    return max(verdicts, key=lambda each: (each.promoted, each.dice.candidate if each.dice else 0.0))
 
 
 def verdict(
@@ -136,31 +136,31 @@ def verdict(
     seed : int
         For the intervals.
     """
-    found = _difference(published.dice, candidate.dice, seed)
+    difference = _difference(published.dice, candidate.dice, seed)
     error = _difference(published.ef_error_pct, candidate.ef_error_pct, seed)
-    if found is None:
+    if difference is None:
         both = len(published.dice.keys() & candidate.dice.keys())
         return Verdict(False, f"{both} patients could be compared, too few to judge by", both)
     parts: dict[str, dict[str, float]] = defaultdict(dict)
     for patient, dice in published.dice.items():
         parts[(quality or {}).get(patient, "unknown")][patient] = dice
-    compared = {one: _difference(parts[one], candidate.dice, seed) for one in sorted(parts)}
-    by_quality = {one: part for one, part in compared.items() if part}
+    compared = {part: _difference(parts[part], candidate.dice, seed) for part in sorted(parts)}
+    by_quality = {quality_name: part for quality_name, part in compared.items() if part}
     worse = []
-    if found.difference < 0 and not (found.high > 0 and error and error.high < 0):
-        worse.append(f"Dice falls from {found.published:.4f} to {found.candidate:.4f}")
-    elif found.low < -DICE_LOSS:
-        worse.append(f"Dice could be worse by {-found.low:.3f} (95 % interval)")
-    if error and error.difference > 0 and not (error.low < 0 and found.low > 0):
+    if difference.difference < 0 and not (difference.high > 0 and error and error.high < 0):
+        worse.append(f"Dice falls from {difference.published:.4f} to {difference.candidate:.4f}")
+    elif difference.low < -DICE_LOSS:
+        worse.append(f"Dice could be worse by {-difference.low:.3f} (95 % interval)")
+    if error and error.difference > 0 and not (error.low < 0 and difference.low > 0):
         worse.append(f"the EF error grows from {error.published:.1f} to {error.candidate:.1f} points")
     elif error and error.high > EF_LOSS_PCT:
         worse.append(f"the EF error could be worse by {error.high:.1f} points (95 % interval)")
-    better = f"Dice {found.published:.4f} -> {found.candidate:.4f}" + (
+    better = f"Dice {difference.published:.4f} -> {difference.candidate:.4f}" + (
         f", EF error {error.published:.1f} -> {error.candidate:.1f} points"
         if error
         else "; too few patients have an EF to judge it"
     )
-    return Verdict(not worse, "; ".join(worse) or better, found.patients, found, error, by_quality)
+    return Verdict(not worse, "; ".join(worse) or better, difference.patients, difference, error, by_quality)
 
 
 def _difference(old: Mapping[str, float], new: Mapping[str, float], seed: int) -> Difference | None:
@@ -176,13 +176,13 @@ def _difference(old: Mapping[str, float], new: Mapping[str, float], seed: int) -
 
 def _worst_quality(records: Collection[Record]) -> dict[str, str]:
     """Image quality of each patient's worst image; CAMUS calls them Good, Medium and Poor."""
-    found: dict[str, set[str]] = defaultdict(set)
+    qualities: dict[str, set[str]] = defaultdict(set)
     for record in records:
         if record.image_quality:
-            found[record.patient].add(record.image_quality)
-    return {patient: max(said, key=_badness) for patient, said in found.items()}
+            qualities[record.patient].add(record.image_quality)
+    return {patient: max(grades, key=_badness) for patient, grades in qualities.items()}
 
 
 def _badness(quality: str) -> tuple[int, str]:
-    known = ("Good", "Medium", "Poor")
-    return known.index(quality) if quality in known else -1, quality
+    order = ("Good", "Medium", "Poor")
+    return order.index(quality) if quality in order else -1, quality

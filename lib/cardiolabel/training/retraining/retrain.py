@@ -182,8 +182,8 @@ class _Run:
     def fail(self, error: BaseException) -> None:
         """Say why it ended, if that can still be written."""
         stopped = not isinstance(error, Exception)
-        said = str(error) if isinstance(error, CardiolabelError) else f"{type(error).__name__}: {error}"
-        self.status.reason = "it was stopped; start it again to go on" if stopped else said
+        reason = str(error) if isinstance(error, CardiolabelError) else f"{type(error).__name__}: {error}"
+        self.status.reason = "it was stopped; start it again to go on" if stopped else reason
         try:
             self._say("failed", force=True)
         except OSError:
@@ -194,12 +194,14 @@ class _Run:
         labels = StudiesLayout(studies).final
         return labelled_records(Studies(studies).records(), labels, self._recipe.form.views), labels
 
-    def _rehearsed(self, known: Collection[str]) -> tuple[list[Record], Path] | None:
+    def _rehearsed(self, patients: Collection[str]) -> tuple[list[Record], Path] | None:
         """What the published model learned from, but for ``known`` patients."""
         if self._base is None or self._settings.from_scratch:
             return None
         records, labels = self._labelled(self._base)
-        records = [one for one in records if one.split not in HELD_BACK and one.patient not in known]
+        records = [
+            record for record in records if record.split not in HELD_BACK and record.patient not in patients
+        ]
         if not records:
             raise DatasetError(f"{self._base}: no final label of a patient in training to rehearse")
         return records, labels
@@ -234,9 +236,9 @@ class _Run:
             self._say("training")
 
         def judged(state: FitState) -> None:
-            self.status.curve = [[_finite(one) for one in point] for point in state.curve]
+            self.status.curve = [[_finite(value) for value in point] for point in state.curve]
 
-        found = train(
+        trained = train(
             self._recipe,
             records,
             labels,
@@ -252,7 +254,7 @@ class _Run:
             on_progress=training,
             on_judged=judged,
         )
-        self.status.skipped = [list(one) for one in found.skipped]
+        self.status.skipped = [list(pair) for pair in trained.skipped]
         return out
 
     def _judge(self, published: Path, candidates: Mapping[str, Path], records: list[Record]) -> Verdict:
@@ -306,14 +308,14 @@ def _recipe(model: str, settings: Settings) -> TrainingRecipe:
 def _fingerprint(records: list[Record], labels: Path) -> str:
     """Tells images and labels, as they are, from any others."""
     files = [
-        (one.image_id, file_state(one.path)[1:], file_state(file_of(labels, one.image_id))[1:])
-        for one in records
+        (record.image_id, file_state(record.path)[1:], file_state(file_of(labels, record.image_id))[1:])
+        for record in records
     ]
     return _digest(sorted(files))
 
 
-def _digest(said: object) -> str:
-    return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:16]
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:16]
 
 
 def _finite(value: float) -> float | None:

@@ -51,11 +51,13 @@ class ValidationSet:
         new = sorted(strata.keys() - seen, key=lambda name: hashlib.sha256(name.encode()).digest())
         validation = {patient for patient in new if official.get(patient) in HELD_BACK}
         waiting = [patient for patient in new if patient not in official]
-        wanted = round(share * len(free)) - len(set(self.validation) & free)
+        missing = round(share * len(free)) - len(set(self.validation) & free)
         chosen = Counter(strata[patient] for patient in self.validation if patient in strata.keys() & free)
         sizes = Counter(stratum for patient, stratum in strata.items() if patient in free)
-        for _ in range(min(wanted, len(waiting))):
-            lacking = max(waiting, key=lambda one: share * sizes[strata[one]] - chosen[strata[one]])
+        for _ in range(min(missing, len(waiting))):
+            lacking = max(
+                waiting, key=lambda patient: share * sizes[strata[patient]] - chosen[strata[patient]]
+            )
             waiting.remove(lacking)
             chosen[strata[lacking]] += 1
             validation.add(lacking)
@@ -85,34 +87,34 @@ def extend_stored(path: Path, records: Sequence[Record]) -> ValidationSet:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f"{path.name}.lock")):
         stored = _read(path)
-        found = stored.extended(records)
-        if found != stored or not path.exists():
+        extended = stored.extended(records)
+        if extended != stored or not path.exists():
             with atomic(path) as draft:
-                draft.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
-    return found
+                draft.write_text(json.dumps(asdict(extended), indent=1) + "\n", encoding="utf-8")
+    return extended
 
 
 def _read(path: Path) -> ValidationSet:
     if not path.exists():
         return ValidationSet()
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        validation, training = (tuple(map(str, said[part])) for part in ("validation", "training"))
-        found = ValidationSet(validation, training)
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        validation, training = (tuple(map(str, fields[part])) for part in ("validation", "training"))
+        stored = ValidationSet(validation, training)
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"{path.name} is damaged ({error}); restore it, models are judged by it"
         ) from error
-    if both := sorted(set(found.validation) & set(found.training)):
+    if both := sorted(set(stored.validation) & set(stored.training)):
         raise DatasetError(f"{path.name}: patient {both[0]!r} is on both sides; restore it")
-    return found
+    return stored
 
 
 def _strata(records: Sequence[Record]) -> dict[str, Stratum]:
     """Patients by what their images are."""
-    found: dict[str, set[str]] = {}
+    strata: dict[str, set[str]] = {}
     quality: dict[str, set[str]] = {}
     for record in records:
-        found.setdefault(record.patient, set()).update((f"view {record.view}", f"phase {record.phase}"))
+        strata.setdefault(record.patient, set()).update((f"view {record.view}", f"phase {record.phase}"))
         quality.setdefault(record.patient, set()).add(record.image_quality or "")
-    return {patient: (*sorted(kinds), *sorted(quality[patient])) for patient, kinds in found.items()}
+    return {patient: (*sorted(kinds), *sorted(quality[patient])) for patient, kinds in strata.items()}
