@@ -50,65 +50,65 @@ def _post(path: str, kind: str, body: bytes, *, method: str = "POST") -> bytes:
 
 
 async def endless_value(host: str, port: int) -> None:
-    """A header whose value does not end."""
+    """Return a header whose value does not end."""
     await _send(host, port, b"GET /info/ HTTP/1.1\r\nX: ", *[b"a" * MB] * 200)
 
 
 async def endless_headers(host: str, port: int) -> None:
-    """Headers without end."""
+    """Return the headers without end."""
     await _send(host, port, b"GET /info/ HTTP/1.1\r\n", *[b"a: b\r\n" * 100_000] * 100)
 
 
 async def endless_address(host: str, port: int) -> None:
-    """An address that does not end."""
+    """Return an address that does not end."""
     await _send(host, port, b"GET /", *[b"a" * MB] * 100)
 
 
 async def endless_trailers(host: str, port: int) -> None:
-    """What may follow a body in chunks, without end."""
+    """Return what may follow a body in chunks, without end."""
     head = b"POST /train/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
     await _send(host, port, head, *[b"a: b\r\n" * 100_000] * 50, b"x: ", *[b"a" * MB] * 50)
 
 
 async def tiny_chunks(host: str, port: int) -> None:
-    """A body of chunks of one byte."""
+    """Return a body of chunks of one byte."""
     head = b"PUT /session/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
     await _send(host, port, head + b"Transfer-Encoding: chunked\r\n\r\n", *[b"1\r\nx\r\n" * 50_000] * 50)
 
 
 async def half_open(host: str, port: int) -> None:
-    """A connection that never says what it wants."""
+    """Return a connection that never says what it wants."""
     heads = (b"", b"G", b"GET /info/ HTTP/1.1\r\nHost: localhost\r\n")
     await _send(host, port, random.choice(heads), wait_s=60)  # noqa: S311
 
 
 async def slow_head(host: str, port: int) -> None:
-    """A byte of a head each second."""
+    """Return a byte of a head each second."""
     await _send(host, port, *[bytes([byte]) for byte in b"GET /info/ HTTP/1.1\r\nHost: localh"], pause_s=1)
 
 
 async def slow_body(host: str, port: int) -> None:
-    """A byte of a body each second."""
+    """Return a byte of a body each second."""
     head = _post("/session/", "multipart/form-data; boundary=x", b"", method="PUT")
     await _send(host, port, head.replace(b"Length: 0", b"Length: 90000"), *[b"x"] * 60, pause_s=1)
 
 
 async def nested_json(host: str, port: int) -> None:
-    """JSON that is deep, wide, or a number of a million digits."""
+    """Return the JSON that is deep, wide, or a number of a million digits."""
     bodies = (b"[" * 8 * MB, b'{"a":' * MB, b"[" + b"[],{}," * 300_000 + b"0]", b'{"a":' + b"9" * MB + b"}")
     kind = random.choice(["application/json", "application/vnd.x+json"])  # noqa: S311
     await _send(host, port, _post("/activelearning/first", kind, random.choice(bodies)), wait_s=30)  # noqa: S311
 
 
 async def nested_field(host: str, port: int) -> None:
-    """The same within a form."""
+    """Return the same within a form."""
     value = random.choice([b"[" * 900_000, b"[" + b"[]," * 300_000 + b"0]", b'{"a":' * 150_000])  # noqa: S311
     body = b'--x\r\nContent-Disposition: form-data; name="params"\r\n\r\n' + value + b"\r\n--x--\r\n"
     await _send(host, port, _post("/infer/camus", "multipart/form-data; boundary=x", body), wait_s=30)
 
 
 async def many_parts(host: str, port: int) -> None:
-    """A form of many files."""
+    """Return a form of many files."""
     part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.nii.gz"\r\n\r\n%s\r\n'
     body = part % bytes(1200 * 1024) * 40 + part % b"" * 2000 + b"--x--\r\n"
     await _send(
@@ -125,24 +125,24 @@ async def large_upload(host: str, port: int) -> None:
 
 
 async def slow_reader(host: str, port: int) -> None:
-    """A large answer, asked for many times, that nobody takes."""
+    """Return a large answer, asked for many times, that nobody takes."""
     await _send(
         host, port, b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 12, wait_s=0, pause_s=30
     )
 
 
 async def pipelined(host: str, port: int) -> None:
-    """Thousands of requests in one piece."""
+    """Return thousands of requests in one piece."""
     await _send(host, port, b"GET /info/ HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5000)
 
 
 async def many_parameters(host: str, port: int) -> None:
-    """Thousands of parameters in an address."""
+    """Return thousands of parameters in an address."""
     await _send(host, port, b"GET /info/?" + b"a&" * 4000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
 
 async def noise(host: str, port: int) -> None:
-    """Bytes that are no HTTP."""
+    """Return the bytes that are no HTTP."""
     kinds = (os.urandom(4096), b"\x16\x03\x01" + os.urandom(500), b"\r\n" * 99_000)
     await _send(host, port, random.choice(kinds))  # noqa: S311
 
@@ -194,12 +194,12 @@ class Watched:
         self._folder = Path("/proc", str(pid))
 
     def memory_mb(self) -> int:
-        """What it holds in memory."""
+        """Return what it holds in memory."""
         lines = (self._folder / "status").read_text().splitlines()
         return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS"))
 
     def descriptors(self) -> int:
-        """How many files and connections it has open."""
+        """Return how many files and connections it has open."""
         return len(list((self._folder / "fd").iterdir()))
 
 

@@ -90,22 +90,22 @@ class CardiacEchoApp(MONAILabelApp):
         )
 
     def init_datastore(self) -> Datastore:
-        """The studies folder, with every file checked before it is stored."""
+        """Return the studies folder, with every file checked before it is stored."""
         return StudiesDatastore(self.engine, read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY)
 
     def init_infers(self) -> dict[str, InferTask]:
-        """One task per model."""
+        """Return one task per model."""
         return {name: config.infer(self.engine) for name, config in self.configs.items()}
 
     def init_trainers(self) -> dict[str, TrainTask]:
-        """One task per model."""
+        """Return one task per model."""
         return {
             name: config.trainer(self.engine, self._base(config.source.shares or name))
             for name, config in self.configs.items()
         }
 
     def _base(self, model: str) -> Path | None:
-        """What a model was trained on, where this server may read it."""
+        """Return what a model was trained on, where this server may read it."""
         path = self.conf.get(f"base_{model}")
         if path and not Path(path).is_dir():
             raise refused(422, "bad_setting", f"base_{model}: no folder {path}")
@@ -121,7 +121,9 @@ class CardiacEchoApp(MONAILabelApp):
         }
 
     def _load_sessions(self, load: bool = False) -> UploadSessions | None:
-        """Uploads of sessions, which MONAI Label's own code loses its way in where one is damaged."""
+        """Return the uploads of sessions, which MONAI Label's own code loses its way in where one is
+        damaged.
+        """
         path, expiry = settings.MONAI_LABEL_SESSION_PATH, settings.MONAI_LABEL_SESSION_EXPIRY
         return UploadSessions(path, expiry) if load else None
 
@@ -192,7 +194,9 @@ class CardiacEchoApp(MONAILabelApp):
         return {**self._opened_by_viewers(chosen["id"]), **chosen}
 
     def _opened_by_viewers(self, image_id: str) -> dict[str, Any]:
-        """What 3D Slicer needs to open an image: from ``path`` where it is there, else by a download."""
+        """Return what 3D Slicer needs to open an image: from ``path`` where it is there, else by a
+        download.
+        """
         info = self.datastore().get_image_info(image_id)
         try:
             image = self.engine.viewer_images.get(self.engine.studies.record(image_id))
@@ -213,7 +217,7 @@ class CardiacEchoApp(MONAILabelApp):
         return {**super().info(), "train_stats": train_stats(self._trainers)}
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
-        """The patient as measured now, for whoever saved through MONAI Label's own code."""
+        """Return the patient as measured now, for whoever saved through MONAI Label's own code."""
         patient = self.engine.studies.record(image_id).patient
         return {"measurement": self.engine.studies.patient_json(patient, geometry=False)}
 
@@ -242,7 +246,9 @@ def _settle() -> None:
 
 
 def _served_models(conf: dict[str, str], weights: Path) -> list[str]:
-    """Names that the setting ``models`` lists, else all of them: a model that nobody uses costs nothing."""
+    """Return the names that the setting ``models`` lists, else all of them: a model that nobody uses costs
+    nothing.
+    """
     if "models" not in conf:
         return [
             name

@@ -55,11 +55,11 @@ class StockSegmentation(BasicInferTask):
         ]
 
     def inferer(self, data: Any = None) -> Inferer:
-        """The whole image at once."""
+        """Return the whole image at once."""
         return SimpleInferer()
 
     def post_transforms(self, data: Any = None) -> Sequence[Callable[..., Any]]:
-        """Classes on the image's own grid."""
+        """Return the classes on the image's own grid."""
         return [
             Activationsd(keys="pred", softmax=True),
             AsDiscreted(keys="pred", argmax=True),
@@ -78,6 +78,6 @@ class StockApp(MONAILabelApp):
         super().__init__(app_dir=app_dir, studies=studies, conf=conf, name="stock")
 
     def init_infers(self) -> dict[str, InferTask]:
-        """The model, as ``stock``."""
+        """Return the model, as ``stock``."""
         task = StockSegmentation(self._network, self._recipe.labels.as_dict(), self._recipe.size_px)
         return {"stock": task}

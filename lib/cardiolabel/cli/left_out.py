@@ -28,7 +28,8 @@ def left_out_labels_named(studies: Path, quiet: bool) -> Iterator[None]:
 
 
 def name_left_out_labels(studies: Path, quiet: bool, *, read: bool) -> None:
-    """One line for each image whose row in the manifest is malformed, and label that belongs to no image.
+    """Return one line for each image whose row in the manifest is malformed, and label that belongs to no
+    image.
 
     With ``read``, labels that cannot be read are named as well.
 

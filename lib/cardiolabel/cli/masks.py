@@ -84,7 +84,7 @@ def infer(
 def _workers(
     where: str | None, *, model: str, weights: ModelFolders, workers: int | None
 ) -> AbstractContextManager[Workers]:
-    """Those of a cluster, else this process."""
+    """Return those of a cluster, else this process."""
     from cardiolabel.pipeline.infer_patients import infer_patients
 
     if where is None:

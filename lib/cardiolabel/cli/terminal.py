@@ -50,7 +50,7 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def bar(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
-    """A progress bar on a terminal, lines now and then elsewhere; yields what takes done and total."""
+    """Yield a progress bar on a terminal, lines now and then elsewhere; yields what takes done and total."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -79,7 +79,9 @@ def bar(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
 
 
 def _lines(every_s: float = 60.0) -> Callable[[int, int, str], None]:
-    """Progress where there is no terminal, as in a log: a line now and then, with rate and time left."""
+    """Return the progress where there is no terminal, as in a log: a line now and then, with rate and time
+    left.
+    """
     steps: list[tuple[float, int]] = []
 
     def report(done: int, total: int, description: str) -> None:
@@ -97,13 +99,13 @@ def _lines(every_s: float = 60.0) -> Callable[[int, int, str], None]:
 
 
 def list_problems(problems: tuple[tuple[str, str], ...], quiet: bool) -> None:
-    """One line on stderr for each image, or what else it is, with the reason."""
+    """Return one line on stderr for each image, or what else it is, with the reason."""
     if not quiet:
         for image_id, reason in problems:
             typer.echo(f"{image_id}: {reason}", err=True)
 
 
 def say(text: str, quiet: bool) -> None:
-    """A line on stdout, unless it should be quiet."""
+    """Return a line on stdout, unless it should be quiet."""
     if not quiet:
         typer.echo(text)

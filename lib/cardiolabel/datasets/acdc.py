@@ -56,7 +56,7 @@ class PatientInfo:
 
 
 def listing(root: Path) -> Listing:
-    """Images of the release at ED and ES, by part and patient.
+    """Return the images of the release at ED and ES, by part and patient.
 
     Parameters
     ----------

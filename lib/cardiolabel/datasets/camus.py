@@ -87,7 +87,7 @@ class ViewInfo:
 
 
 def listing(root: Path) -> Listing:
-    """Images of the release, by patient, view and phase, with their reference masks.
+    """Return the images of the release, by patient, view and phase, with their reference masks.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def _splits(folder: Path) -> dict[str, str]:
 
 
 def _content(folder: Path) -> str:
-    """Names of a few files, to show which layout a folder has."""
+    """Return the names of a few files, to show which layout a folder has."""
     names = sorted(path.name for path in folder.iterdir() if path.suffix not in (".cfg", ".md"))
     return (", ".join(names[:3]) + (" and more" if len(names) > 3 else "")) or "nothing"
 
@@ -207,7 +207,7 @@ def _expected(layout: Layout) -> str:
 
 
 def _infos(folder: Path, layout: Layout, problems: list[tuple[str, str]]) -> dict[str, ViewInfo]:
-    """What the ``Info_*.cfg`` of each view say; those that cannot be understood become problems."""
+    """Return what the ``Info_*.cfg`` of each view say; those that cannot be understood become problems."""
     infos: dict[str, ViewInfo] = {}
     for code in _VIEWS:
         path = folder / f"Info_{code}.cfg"

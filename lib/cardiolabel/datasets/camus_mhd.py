@@ -31,7 +31,8 @@ LAYOUT = Layout(
 
 
 def listing(root: Path) -> Listing:
-    """Images of the release; parameters, returns and errors as `cardiolabel.datasets.camus.listing`.
+    """Return the images of the release; parameters, returns and errors as
+    `cardiolabel.datasets.camus.listing`.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ class Traced:
     tracings: Mapping[int, Tracing] = field(repr=False)
 
     def masks(self, shape: Shape) -> NDArray[np.uint8]:
-        """Masks (T, H, W) with `CAMUS_LABELS`' LV cavity in the traced frames.
+        """Return the masks (T, H, W) with `CAMUS_LABELS`' LV cavity in the traced frames.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class _Lines:
 
 
 def listing(root: Path) -> Listing:
-    """Every video of ``FileList.csv`` that is there.
+    """Return every video of ``FileList.csv`` that is there.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def read_tracings(path: Path) -> dict[str, Traced | DatasetError]:
 
 
 def _video_name(file_name: str) -> str:
-    """A video's name; the tables name it with ``.avi`` or without, in any case."""
+    """Return a video's name; the tables name it with ``.avi`` or without, in any case."""
     name = file_name.strip()
     return name[: -len(_SUFFIX)] if name.lower().endswith(_SUFFIX) else name
 
@@ -237,7 +237,7 @@ def _masks(name: str, traced: Traced | DatasetError | None, shape: Shape) -> NDA
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a table with the line that each ends in."""
+    """Return the rows of a table with the line that each ends in."""
     try:
         text = decoded(path.read_bytes())
     except (OSError, ValueError) as error:

@@ -71,11 +71,11 @@ class Tracing:
         return polygon_area(self.outline_px)
 
     def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """The cavity as EchoNet's own code fills it, shape (H, W).
+        """Return the cavity as EchoNet's own code fills it, shape (H, W).
 
         Corners are rounded to whole pixels and pixels on the outline count, so that overlaps with its
-        published models can be compared. It is about half a pixel larger all around than the outline,
-        which takes 1 to 2 points off an EF that is measured from such masks.
+        published models can be compared. It is about half a pixel larger all around than the outline, which
+        takes 1 to 2 points off an EF that is measured from such masks.
         """
         rows, cols = polygon(*np.rint(self.outline_px).astype(int).T, shape)
         filled = np.zeros(shape, dtype=np.bool_)
@@ -141,7 +141,7 @@ def tracing_from_rows(rows: NDArray[np.float64], name: str) -> Tracing:
 
 
 def _along(axis: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far along the axis points lie, 0 at its first end and 1 at its second."""
+    """Return how far along the axis points lie, 0 at its first end and 1 at its second."""
     direction = axis[1] - axis[0]
     return np.asarray((points - axis[0]) @ direction / (direction @ direction))
 

@@ -31,7 +31,7 @@ _EXPECTED = f"images ending in {', '.join(file_names.IMAGE_SUFFIXES)}"
 
 
 def listing(root: Path) -> Listing:
-    """Every image with its reference mask; parameters and errors as `records`."""
+    """Return every image with its reference mask; parameters and errors as `records`."""
     masks_by_name = cache(_masks_by_name)  # each folder is listed once
     records, problems = _records(root)
     return Listing(
@@ -44,11 +44,11 @@ def listing(root: Path) -> Listing:
 
 
 def records(root: Path) -> list[Record]:
-    """Images in a folder and the folders in it, in order of their paths.
+    """Return the images in a folder and the folders in it, in order of their paths.
 
-    Hidden files and folders named ``labels`` (MONAI Label's masks) are left out. Where a
-    ``manifest.csv`` lies in ``root``, its rows stand for the files that it names; those of a row that cannot
-    be understood are left out.
+    Hidden files and folders named ``labels`` (MONAI Label's masks) are left out. Where a ``manifest.csv``
+    lies in ``root``, its rows stand for the files that it names; those of a row that cannot be understood are
+    left out.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def records(root: Path) -> list[Record]:
 
 
 def _records(root: Path) -> tuple[list[Record], dict[str, str]]:
-    """Records, and files or lines of the manifest that are left out with the reason."""
+    """Return the records, and files or lines of the manifest that are left out with the reason."""
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder; expected one that holds {_EXPECTED}")
     has_manifest = StudiesLayout(root).manifest.exists()
@@ -94,7 +94,9 @@ def _records(root: Path) -> tuple[list[Record], dict[str, str]]:
 def reference_path(
     record: Record, *, masks_by_name: Callable[[Path], MasksByName] | None = None
 ) -> Path | None:
-    """The mask beside a record's image, ``<stem>_gt`` in any case with its suffix or another; or None."""
+    """Return the mask beside a record's image, ``<stem>_gt`` in any case with its suffix or another; or
+    None.
+    """
     stem = file_names.image_stem(record.path) + file_names.MASK_SUFFIX
     own = file_names.image_suffix(record.path) or record.path.suffix
     names = [stem + suffix for suffix in (own, *mask_files.SUFFIXES)]
@@ -110,7 +112,9 @@ def reference_path(
 
 
 def _masks_by_name(folder: Path) -> MasksByName:
-    """Reference masks of a folder by their names in lower case, as ``X_GT.NII.GZ`` is one of ``X.nii.gz``."""
+    """Return the reference masks of a folder by their names in lower case, as ``X_GT.NII.GZ`` is one of
+    ``X.nii.gz``.
+    """
     masks: defaultdict[str, tuple[Path, ...]] = defaultdict(tuple)
     for path in sorted(folder.iterdir()):
         if file_names.image_stem(path).lower().endswith(file_names.MASK_SUFFIX) and path.is_file():
@@ -127,7 +131,7 @@ def _images(root: Path) -> list[Path]:
 
 
 def _told_apart(paths: list[Path], root: Path) -> list[Record]:
-    """Records by name, with as many folders in front as it takes to tell patients apart."""
+    """Return the records by name, with as many folders in front as it takes to tell patients apart."""
     parts = {path: path.parent.relative_to(root).parts for path in paths}
     depth = {path: 0 for path in paths}
     record_of: dict[Path, Record] = {}
@@ -176,12 +180,12 @@ def _with_distinct_ids(records: list[Record], root: Path, manifest_ids: set[str]
 
 
 def _place(path: Path, root: Path) -> str:
-    """Folder and suffix of a file."""
+    """Return the folder and suffix of a file."""
     folder = path.parent.relative_to(root).as_posix()
     return f"{folder}/{path.name.removeprefix(file_names.image_stem(path))}"
 
 
 def _says_no_patient(record: Record) -> bool:
-    """Whether a name is a view or a phase alone, as ``4CH_ED`` is."""
+    """Return whether a name is a view or a phase alone, as ``4CH_ED`` is."""
     described = record.view is not View.UNKNOWN or record.phase is not Phase.CINE
     return described and record.patient == file_names.image_stem(record.path)

@@ -21,7 +21,7 @@ class InfoCfg:
     values: dict[str, tuple[str, str]]
 
     def value(self, key: str, understand: Callable[[str], _Value], expected: str) -> _Value | None:
-        """A key's value; None where the file has no such key or leaves it blank.
+        """Return a key's value; None where the file has no such key or leaves it blank.
 
         Parameters
         ----------
@@ -75,7 +75,7 @@ def read_info_cfg(path: Path) -> InfoCfg:
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
-    """Lines that are not blank, numbered from 1."""
+    """Return the lines that are not blank, numbered from 1."""
     try:
         content = path.read_bytes()
     except OSError as error:

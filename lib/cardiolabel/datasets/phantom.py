@@ -79,7 +79,7 @@ def make_study(
     spacing: Spacing,
     cine: bool = True,
 ) -> PhantomStudy:
-    """One phantom patient in A4C and A2C: stills at ED and ES and, if asked, a cine of each view.
+    """Return one phantom patient in A4C and A2C: stills at ED and ES and, if asked, a cine of each view.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ CAVITY_MARGIN_MM = 1.0
 def ellipsoid_volume_ml(
     lengths_mm: tuple[float, float], widths_mm: tuple[float, float], *, waist: float
 ) -> float:
-    """Volume to which Simpson's biplane sum converges for the phantom's ventricle.
+    """Return the volume to which Simpson's biplane sum converges for the phantom's ventricle.
 
     Parameters
     ----------
@@ -71,7 +71,9 @@ class Beat:
     es_frame: int
 
     def state(self, number: int) -> tuple[float, float]:
-        """Contraction (0 at ED, 1 at ES) and opening of the mitral valve (0 to 1) at a 1-based frame."""
+        """Return the contraction (0 at ED, 1 at ES) and opening of the mitral valve (0 to 1) at a 1-based
+        frame.
+        """
         frame, systole = (number - 1) % self.cycle_frames, self.es_frame - 1
         if frame <= systole:
             return 0.5 * (1.0 - math.cos(math.pi * frame / systole)), 0.0
@@ -120,7 +122,7 @@ class Sector:
         return min(math.degrees(math.asin(min(sine, 1.0))), MAX_HALF_ANGLE_DEG)
 
     def pixel_centres_mm(self) -> tuple[Plane, Plane]:
-        """Depth and lateral position of every pixel, mm, each of the image's shape."""
+        """Return the depth and lateral position of every pixel, mm, each of the image's shape."""
         rows, cols = self.shape
         depth = (np.arange(rows, dtype=np.float32) + 0.5) * self.spacing.row_mm
         lateral = (np.arange(cols, dtype=np.float32) + 0.5 - cols / 2) * self.spacing.col_mm
@@ -128,7 +130,7 @@ class Sector:
         return grid[0].astype(np.float32), grid[1].astype(np.float32)
 
     def contains(self, depth_mm: Plane, lateral_mm: Plane, *, margin_mm: float = 0.0) -> NDArray[np.bool_]:
-        """Which points lie in the sector, at least ``margin_mm`` from its edges."""
+        """Return which points lie in the sector, at least ``margin_mm`` from its edges."""
         angle = math.radians(self.half_angle_deg)
         to_edge = depth_mm * math.sin(angle) - np.abs(lateral_mm) * math.cos(angle)
         in_range = np.hypot(depth_mm, lateral_mm) <= self.depth_mm - margin_mm
@@ -165,7 +167,7 @@ class Chamber:
         return self.width_mm / 2 * math.sqrt(1.0 - (self.waist / (1.0 - self.waist)) ** 2)
 
     def axes_mm(self, depth_mm: Plane, lateral_mm: Plane) -> tuple[Plane, Plane]:
-        """Heart coordinates of image points: height above the annulus (to the apex), and side.
+        """Return the heart coordinates of image points: height above the annulus (to the apex), and side.
 
         The side is positive towards the right of the image (the lateral wall in A4C).
         """
@@ -174,12 +176,14 @@ class Chamber:
         return self.length_mm - (down * cosine + right * sine), right * cosine - down * sine
 
     def beyond_cavity_mm(self, height_mm: Plane, side_mm: Plane, *, wall_mm: float = 0.0) -> Plane:
-        """Distance outside the cavity's ellipse grown by ``wall_mm``, negative inside (to first order)."""
+        """Return the distance outside the cavity's ellipse grown by ``wall_mm``, negative inside (to first
+        order).
+        """
         half, long = self.width_mm / 2 + wall_mm, (1.0 - self.waist) * self.length_mm + wall_mm
         return _beyond_ellipse(height_mm - self.waist * self.length_mm, side_mm, long, half)
 
     def beyond_atrium_mm(self, height_mm: Plane, side_mm: Plane) -> Plane:
-        """Distance outside the left atrium's ellipse, negative inside (to first order)."""
+        """Return the distance outside the left atrium's ellipse, negative inside (to first order)."""
         centre, long = -0.42 * self.atrium_mm, 0.58 * self.atrium_mm
         half = self.annulus_half_mm / math.sqrt(1.0 - (0.42 / 0.58) ** 2) * 0.92
         return _beyond_ellipse(height_mm - centre, side_mm, long, half)
@@ -208,7 +212,7 @@ class Chamber:
         return labels
 
     def from_valve_mm(self, height_mm: Plane, side_mm: Plane, *, open_share: float) -> tuple[Plane, Plane]:
-        """Distances to the nearest mitral leaflet and to the nearest hinge; 0 is shut, 1 open."""
+        """Return the distances to the nearest mitral leaflet and to the nearest hinge; 0 is shut, 1 open."""
         half, swing = self.annulus_half_mm, math.radians(8.0 + 55.0 * open_share)
         leaflets, hinges = [], []
         for sign, length in ((-1.0, 1.15 * half), (1.0, 0.85 * half)):
@@ -247,7 +251,7 @@ class Heart:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Heart:
-        """A random patient: EF 20 to 70 %, weak hearts dilated, strong ones not."""
+        """Return a random patient: EF 20 to 70 %, weak hearts dilated, strong ones not."""
         ef_pct = float(rng.uniform(20.0, 70.0))
         dilated = min(max((45.0 - ef_pct) / 25.0, 0.0), 1.0)
         length = rng.uniform(80.0, 89.0) + 3.0 * dilated
@@ -270,16 +274,16 @@ class Heart:
         return self.lengths_ed_mm[0] * factor, self.lengths_ed_mm[1] * factor
 
     def widths_mm(self, contracted: float) -> tuple[float, float]:
-        """Greatest widths in A4C and A2C, mm, at a contraction from 0 (ED) to 1 (ES)."""
+        """Return the greatest widths in A4C and A2C, mm, at a contraction from 0 (ED) to 1 (ES)."""
         factor = 1.0 - contracted * (1.0 - (1.0 - self.ef_pct / 100.0) ** 0.39)
         return self.widths_ed_mm[0] * factor, self.widths_ed_mm[1] * factor
 
     def volume_ml(self, contracted: float) -> float:
-        """Exact cavity volume in ml."""
+        """Return the exact cavity volume in ml."""
         return ellipsoid_volume_ml(self.lengths_mm(contracted), self.widths_mm(contracted), waist=self.waist)
 
     def chamber(self, view: View, *, contracted: float) -> Chamber:
-        """The ventricle as A4C or A2C shows it."""
+        """Return the ventricle as A4C or A2C shows it."""
         index = (View.A4C, View.A2C).index(view)
         depth, lateral = self.apex_mm[index]
         return Chamber(

@@ -71,7 +71,7 @@ class Scanner:
     def record(
         self, heart: Heart, beat: Beat, *, numbers: Sequence[int]
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Images and true masks of the frames with these 1-based numbers, each (T, H, W)."""
+        """Return the images and true masks of the frames with these 1-based numbers, each (T, H, W)."""
         pixels, masks = [], []
         for number in numbers:
             contracted, valve_open = beat.state(number)
@@ -83,7 +83,7 @@ class Scanner:
     def frame(
         self, chamber: Chamber, *, contracted: float, valve_open: float, number: int
     ) -> NDArray[np.uint8]:
-        """One image (H, W), grey 0 outside the sector and at least 1 inside."""
+        """Return one image (H, W), grey 0 outside the sector and at least 1 inside."""
         rng = np.random.default_rng((*self.seed, number))
         level_db = self._echo_level_db(chamber, valve_open) + self.shadow_db
         amplitude = 10.0 ** (level_db / 20)
@@ -135,7 +135,9 @@ class Scanner:
         return np.asarray(np.logaddexp(level / 4, near / 4) * 4, dtype=np.float32)
 
     def _surroundings_db(self, chamber: Chamber, height: Plane, side: Plane, epicardium: Plane) -> Plane:
-        """Right heart on the left in A4C; pericardium and lung elsewhere; bright tissue behind the atria."""
+        """Return the right heart on the left in A4C; pericardium and lung elsewhere; bright tissue behind the
+        atria.
+        """
         decay = np.exp(-np.maximum(epicardium - 2.0, 0) / 11.0)
         rise = np.clip(0.35 + self.range / self.sector.depth_mm, 0, 1.1)
         patchy = 2.5 * np.sin(self.angle * 9 + self.waves[2])

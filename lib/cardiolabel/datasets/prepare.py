@@ -126,7 +126,7 @@ def _place_image(source: Path | Callable[[], Clip | Stack], image: Path) -> None
 
 
 def _is_same(source: Path, image: Path) -> bool:
-    """Whether a source file is the image that the studies folder has."""
+    """Return whether a source file is the image that the studies folder has."""
     if not image.is_file():
         return False
     if _same_bytes(source, image):
@@ -184,7 +184,7 @@ def _same_bytes(source: Path, image: Path) -> bool:
 
 
 def _same(present: ImageFile, content: Clip | Stack) -> bool:
-    """Whether pixels and sizes are equal, these to the precision of a NIfTI header's 32 bits."""
+    """Return whether pixels and sizes are equal, these to the precision of a NIfTI header's 32 bits."""
     apart = isinstance(content, Stack) and not np.isclose(
         present.grid.slice_spacing_mm or 0.0, content.slice_spacing_mm, rtol=1e-5, atol=0
     )

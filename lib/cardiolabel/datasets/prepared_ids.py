@@ -32,7 +32,7 @@ def with_earlier_ids(
     listed: Collection[str],
     is_same: Callable[[Path, Path], bool],
 ) -> list[Entry]:
-    """Entries of a folder under the ids that they have in the studies folder already.
+    """Return the entries of a folder under the ids that they have in the studies folder already.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def _image(dest: Path, image_id: str) -> Path:
 
 
 def _earlier_bases(path: Path, source: Path) -> Iterator[str]:
-    """What the names were cleaned to that a file may have had, with folders in front or none."""
+    """Return what the names were cleaned to that a file may have had, with folders in front or none."""
     stem, folders = normalized(image_stem(path)), path.parent.relative_to(source).parts
     for start in range(len(folders), -1, -1):
         yield clean_id("_".join((*folders[start:], stem)).strip()).casefold()

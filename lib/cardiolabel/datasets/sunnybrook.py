@@ -160,7 +160,9 @@ def listing(root: Path) -> Listing:
 
 
 def patients(root: Path) -> list[Patient]:
-    """Patients who have images and contours, in order of their ``SCD…`` number; errors as `listing`."""
+    """Return the patients who have images and contours, in order of their ``SCD…`` number; errors as
+    `listing`.
+    """
     return _scan(root)[0]
 
 
@@ -201,7 +203,7 @@ def _scan(root: Path) -> tuple[list[Patient], list[tuple[str, str]], dict[str, _
 
 
 def _image_folders(root: Path) -> dict[str, tuple[Path, ...]]:
-    """Folders of DICOM files that may be the cine, by patient."""
+    """Return the folders of DICOM files that may be the cine, by patient."""
     folders: dict[str, tuple[Path, ...]] = {}
     for top in (root / "dicoms", root, *sorted(root.glob("SCD_IMAGES_*"))):
         for folder in sorted(top.glob("SCD[0-9]*")):
@@ -226,7 +228,7 @@ def _unpadded(name: str) -> str:
 
 
 def _table(root: Path) -> dict[str, _Facts]:
-    """What is known of each ``SCD…``; the tables complete each other."""
+    """Return what is known of each ``SCD…``; the tables complete each other."""
     paths = [root / name for name in _TABLES if (root / name).is_file()]
     if not paths:
         raise DatasetError(

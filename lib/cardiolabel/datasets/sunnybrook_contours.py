@@ -51,7 +51,7 @@ class ContourFile:
 
 
 def contour_files(folder: Path) -> tuple[ContourFile, ...]:
-    """Contours of one patient, in the folder or in folders within it; empty files are none."""
+    """Return the contours of one patient, in the folder or in folders within it; empty files are none."""
     contours = []
     for path in sorted(folder.rglob("*.[tT][xX][tT]")):
         match = _NAME.fullmatch(path.name)
@@ -91,7 +91,7 @@ def slice_mask(
     *,
     papillary_in_cavity: bool = True,
 ) -> NDArray[np.uint8]:
-    """One slice's mask with `ACDC_LABELS`, 0 where nothing was drawn.
+    """Return one slice's mask with `ACDC_LABELS`, 0 where nothing was drawn.
 
     Parameters
     ----------

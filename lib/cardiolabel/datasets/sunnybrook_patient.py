@@ -78,15 +78,15 @@ class Patient:
         return {Phase.ED: ed, Phase.ES: es}
 
     def cine(self) -> NDArray[np.generic]:
-        """Every phase and slice, shape (T, Z, H, W); errors as `series`."""
+        """Return every phase and slice, shape (T, Z, H, W); errors as `series`."""
         return self.series.pixels()
 
     def stack(self, phase: Phase) -> Stack:
-        """The slices at ED or ES; errors as `frames` and `series`."""
+        """Return the slices at ED or ES; errors as `frames` and `series`."""
         return self.series.stack(self.frames[phase])
 
     def masks(self, phase: Phase, *, papillary_in_cavity: bool = True) -> NDArray[np.uint8]:
-        """The reference masks at ED or ES, shape (Z, H, W), with `ACDC_LABELS`.
+        """Return the reference masks at ED or ES, shape (Z, H, W), with `ACDC_LABELS`.
 
         Parameters
         ----------
@@ -149,7 +149,7 @@ def numbered_files(folder: Path) -> dict[int, Path]:
 
 
 def myocardium_drawn(masks: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which slices of a mask (Z, H, W) say where the myocardium is.
+    """Return which slices of a mask (Z, H, W) say where the myocardium is.
 
     The others leave it unlabelled, at ES all of them: a loss should pass over myocardium there.
 

@@ -1,1 +1,1 @@
-"""Masks, volumes and EF compared with references, with other annotators and in degraded images."""
+"""Evaluation: masks, volumes and EF against references, between annotators, and in degraded images."""

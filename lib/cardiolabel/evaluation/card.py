@@ -1,4 +1,4 @@
-"""What an evaluation found, on the card of the model that it judged."""
+"""Results of evaluations on a model's card."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cardiolabel.reporting.model_card import model_card_markdown
 
 
 def judge_card(name: str, weights: Path, evaluations: Mapping[str, Path], *, notes: str = "") -> ModelCard:
-    """Put evaluations on a model's card and write its page, ``<name>.md``.
+    """Add evaluations to a model's card, and write its page ``<name>.md``.
 
     Parameters
     ----------

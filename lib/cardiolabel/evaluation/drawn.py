@@ -1,4 +1,4 @@
-"""What a reference speaks of: its labelled frames, and the structures that somebody drew in them."""
+"""Which frames and structures of an image a reference labels."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Part:
 
 
 def labelled_parts(record: Record, reference: NDArray[np.uint8]) -> tuple[Part, ...]:
-    """Planes that a reference labels: a still or a stack whole, of a cine the frames that hold a label.
+    """Return the planes that a reference labels: all of a still or a stack, the labelled frames of a cine.
 
-    Whoever labels ED and ES of a cine says nothing about its other frames. Frames that the record names
-    are at ED and ES, all others at phase ``cine``.
+    A reference with labels at ED and ES of a cine says nothing about its other frames. Frames that the record
+    names are at ED and ES, all others at phase ``cine``.
 
     Parameters
     ----------
@@ -51,10 +51,10 @@ def labelled_parts(record: Record, reference: NDArray[np.uint8]) -> tuple[Part, 
 
 
 def drawn_planes(record: Record, reference: NDArray[np.uint8], structure: str) -> NDArray[np.bool_]:
-    """In which planes (T,) or (Z,) a reference says where a structure is, if only by saying nowhere.
+    """Return the planes (T,) or (Z,) in which a reference labels a structure, or shows its absence.
 
-    Sunnybrook's contours leave the myocardium out at ES, and never show the right ventricle: there 0
-    does not mean background.
+    Sunnybrook's contours leave out the myocardium at ES and never show the right ventricle: there, 0 does not
+    mean background.
 
     Parameters
     ----------

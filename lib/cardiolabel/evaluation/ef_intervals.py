@@ -1,4 +1,4 @@
-"""How far a model's EF lies from that of reference masks, and intervals that hold so many of those."""
+"""Calibration of EF intervals on patients with references, and the coverage that they reach."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ _HALVES = 200
 
 @dataclass(frozen=True)
 class Observed:
-    """EFs of one patient in points: of the model's masks, how far drawn masks spread it, of the reference."""
+    """One patient's EF from predicted masks, its spread over sampled masks, and the reference EF, in
+    points.
+    """
 
     ef_pct: float
     spread_pct: float
@@ -39,7 +41,7 @@ def observe(
     *,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[dict[str, dict[str, Observed]], dict[str, ViewThumbnails]]:
-    """Predict patients whose final labels are known.
+    """Predict and score patients whose final labels are known.
 
     Parameters
     ----------
@@ -92,9 +94,9 @@ def calibrate_card(
     *,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, dict[str, Observed]]:
-    """Put the calibrations of a model, and what its pictures and views look like, on its card.
+    """Add EF intervals, image subspace and view direction of a model to its card.
 
-    What there are too few patients for stays as it is on the card.
+    An entry that there are too few patients for stays as it is.
 
     Parameters
     ----------
@@ -129,7 +131,7 @@ def calibrate_card(
 def calibrations(
     observed: Mapping[str, Mapping[str, Observed]], *, level: float = LEVEL
 ) -> dict[str, Calibration]:
-    """Of each method and convention with patients enough."""
+    """Calibrate every method and convention that has enough patients."""
     return {
         way: _calibrated(list(patients.values()), level)
         for way, patients in observed.items()
@@ -138,9 +140,9 @@ def calibrations(
 
 
 def coverage(observed: Sequence[Observed], *, level: float = LEVEL, seed: int = 0) -> tuple[float, float]:
-    """Share of EFs that intervals hold, and their mean width in points, for patients not calibrated by.
+    """Return the share of EFs within their intervals, and the mean width in points, by cross-validation.
 
-    Mean over 200 halves: calibrated by one, counted in the other.
+    The mean of 200 random halves: one half calibrates, the other is counted.
 
     Raises
     ------

@@ -39,7 +39,7 @@ class Evaluation(PairScores):
     seed: int
 
     def as_json(self) -> dict[str, Any]:
-        """The summary as JSON-safe values, None for what was not measured.
+        """Return the summary as JSON-safe values, None for what was not measured.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""What an evaluation leaves in a folder."""
+"""Files of an evaluation."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ AGREEMENT_COLUMNS = (
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> dict[str, Any]:
-    """Write tables, report and plot; each file whole or not at all.
+    """Write tables, report and plot, each file whole or not at all.
 
-    ``images.csv`` has a row per image and structure, ``validity.csv`` per mask, ``patients.csv`` per
-    patient, method and convention, ``summary.csv`` per structure, group and metric, ``agreement.csv`` per
-    method, convention and quantity. ``report.md`` and ``bland_altman.png`` are to be read,
-    ``evaluation.json`` is the summary for programs. A value that could not be measured is an empty cell.
+    ``images.csv`` has a row per image and structure, ``validity.csv`` per mask, ``patients.csv`` per patient,
+    method and convention, ``summary.csv`` per structure, group and metric, ``agreement.csv`` per method,
+    convention and quantity. ``report.md`` and ``bland_altman.png`` are for people, ``evaluation.json`` is for
+    programs. A value that could not be measured is an empty cell.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One image: every structure scored, and both masks judged by themselves."""
+"""Scores of one image's structures, and the validity of both masks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from cardiolabel.measurements.structures import structure_values
 from cardiolabel.measurements.validity import Finding, apical_findings, stack_findings
 
 _EXPECTED = ("lv_cavity", "myocardium", "left_atrium")
-"""Structures that a mask must have where the reference has them; models of the LV know no RV."""
+"""Structures that a mask must have where the reference has them; LV models do not segment the RV."""
 
 
 class Side(StrEnum):
-    """Whose mask."""
+    """Predicted or reference."""
 
     PREDICTED = "predicted"
     REFERENCE = "reference"
@@ -28,7 +28,7 @@ class Side(StrEnum):
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A structure of an image; the record's phase is that of the frames compared."""
+    """Scores of a structure of an image; the record's phase is that of the compared frames."""
 
     record: Record
     score: Score
@@ -36,7 +36,7 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class ValidityRow:
-    """A mask judged by itself: a frame (from 0) or, with ``frame`` None, a stack."""
+    """Validity of one mask: of a frame counted from 0 or, with ``frame`` None, of a stack."""
 
     record: Record
     side: Side
@@ -46,7 +46,7 @@ class ValidityRow:
 
 @dataclass(frozen=True)
 class Compared:
-    """An image's rows, and the structures that its reference does not draw."""
+    """Rows of an image, and the structures that its reference does not label."""
 
     record: Record
     scores: tuple[ScoreRow, ...]

@@ -1,4 +1,4 @@
-"""One structure of one image, predicted against reference: overlap, and distance of boundaries."""
+"""Overlap and boundary distances of one structure of one image, predicted against reference."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _PERCENTILE = 0.95
 
 @dataclass(frozen=True)
 class BoundaryDistances:
-    """Distances between the boundaries of two masks of a structure in one plane, mm.
+    """Distances in mm between the boundaries of two masks of a structure in one plane.
 
-    ``hd_mm`` is the Hausdorff distance; ``hd95_mm`` the larger of both directions' 95th percentiles;
-    ``msd_mm`` the mean of every boundary pixel's distance to the other boundary, of both masks together.
+    ``hd_mm`` is the Hausdorff distance, ``hd95_mm`` the larger 95th percentile of both directions, ``msd_mm``
+    the mean distance of all boundary pixels of both masks to the other boundary.
     """
 
     hd_mm: float
@@ -44,10 +44,10 @@ class BoundaryDistances:
 def boundary_distances(
     predicted: NDArray[np.bool_], reference: NDArray[np.bool_], *, spacing: Spacing
 ) -> BoundaryDistances:
-    """Measure how far apart two outlines are.
+    """Measure the distances between two outlines.
 
-    Distances are between centres of boundary pixels: those of the structure that have one of their four
-    neighbours outside it or lie at the edge of the image.
+    Distances are between centres of boundary pixels: pixels of the structure with one of their four
+    neighbours outside it, or at the edge of the image.
 
     Parameters
     ----------
@@ -98,10 +98,10 @@ def boundary_distances(
 
 @dataclass(frozen=True)
 class Score:
-    """A structure of one image; None is "not measurable", and the reason says why.
+    """Scores of a structure of an image; None is "not measurable", with the reason.
 
-    The predicted mask has the structure in ``predicted_planes`` frames or slices, the reference in
-    ``reference_planes``, both in ``shared_planes``, over which the distances are means.
+    ``predicted_planes`` and ``reference_planes`` count the frames or slices in which each mask has the
+    structure, ``shared_planes`` those in which both have it; distances are means over these.
     """
 
     structure: str
@@ -129,11 +129,10 @@ def score(
 ) -> Score:
     """Compare a structure in all planes of an image.
 
-    Dice, IoU and pixel accuracy are those of each frame, averaged over the frames in which either mask
-    has the structure, or, of a volume, of all slices together. Where only one mask has it, Dice and IoU
-    are 0 and there is no distance. Pixel accuracy is the share of pixels that are of the structure in both
-    masks or in neither; most are background. A structure of several values is in a frame or volume
-    only if all of its values are.
+    Dice, IoU and pixel accuracy are means over the frames in which either mask has the structure or, for a
+    volume, values over all slices together. Where only one mask has it, Dice and IoU are 0 and there is no
+    distance. Pixel accuracy is the share of pixels on which both masks agree; most are background. A
+    structure of several values is present only where all of its values are.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Volumes and EF of both sides, measured alike from the same images, and how they agree."""
+"""Volumes and EF of predicted and reference masks, and their agreement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cardiolabel.reporting.rounding import rounded
 from cardiolabel.studies.predicted import without_masks
 
 QUANTITIES = {"ef_pct": "EF points", "edv_ml": "ml", "esv_ml": "ml"}
-"""What is compared, and the unit of differences."""
+"""Compared quantities and the unit of their differences."""
 
 FIGURES = ("r", "mae", "bias", "sd", "lower_limit", "upper_limit")
 INTERVALS = ("r_interval", "mae_interval", "bias_interval")
@@ -29,13 +29,13 @@ CASES = "patients measurable on both sides"
 
 @dataclass(frozen=True)
 class PairRow:
-    """A patient by one method and convention, measured on both sides."""
+    """A patient's row of one method and convention, from predicted and from reference masks."""
 
     predicted: PatientRow
     reference: PatientRow
 
     def both(self, quantity: str) -> tuple[float, float] | None:
-        """Predicted and reference value; None unless both were measured."""
+        """Return the predicted and the reference value; None unless both were measured."""
         ours, theirs = getattr(self.predicted, quantity), getattr(self.reference, quantity)
         return None if ours is None or theirs is None else (ours, theirs)
 
@@ -48,8 +48,8 @@ def pair_patient(
 ) -> tuple[PairRow, ...]:
     """Measure one patient twice, from the same images.
 
-    An image that has a problem on either side is left out on both, so that no difference comes from
-    other images having been measured.
+    An image with a problem on either side is left out of both, so that no difference comes from the choice of
+    images.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def pair_patient(
 
 
 def agreement_json(rows: Sequence[PairRow], *, seed: int) -> list[dict[str, Any]]:
-    """How predicted and reference values agree, per method, convention and quantity.
+    """Return the agreement of predicted and reference values, per method, convention and quantity.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def agreement_json(rows: Sequence[PairRow], *, seed: int) -> list[dict[str, Any]
 
 
 def not_measurable_json(rows: Sequence[PairRow]) -> list[dict[str, Any]]:
-    """Patients whose volumes or EF are missing on a side, by methods that any patient was measured with."""
+    """List patients without volumes or EF on one side, for methods that any patient was measured with."""
     missing_json = []
     for (method, convention), of_kind in by_kind(rows).items():
         quantities = [name for name in QUANTITIES if any(_known(row, name) for row in of_kind)]
@@ -126,9 +126,8 @@ def not_measurable_json(rows: Sequence[PairRow]) -> list[dict[str, Any]]:
 
 
 def by_kind(rows: Sequence[PairRow]) -> dict[tuple[str, str], list[PairRow]]:
-    """Rows by method and convention, the most trusted first; kinds that nobody was measured by are left out.
-
-    "Measured" is any EF or volume on either side.
+    """Group rows by method and convention, the most trusted first, without kinds that no patient was measured
+    by.
     """
     conventions = list(Convention)
 
@@ -146,7 +145,7 @@ def by_kind(rows: Sequence[PairRow]) -> dict[tuple[str, str], list[PairRow]]:
 
 
 def ef_panels(rows: Sequence[PairRow], *, reference: str = "reference") -> list[PairedValues]:
-    """EF of both sides for plotting: biplane and slice summation, else the most trusted method there is.
+    """Return the EF pairs to plot: biplane and slice summation, else the most trusted method there is.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""An evaluation as a page to read."""
+"""An evaluation as a Markdown page."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _HOW = """\
 
 
 def report_markdown(summary: Mapping[str, Any], *, title: str = "Evaluation") -> str:
-    """Markdown page of an evaluation.
+    """Return the Markdown page of an evaluation.
 
     Parameters
     ----------
@@ -70,7 +70,9 @@ def report_markdown(summary: Mapping[str, Any], *, title: str = "Evaluation") ->
 
 
 def headline(summary: Mapping[str, Any]) -> list[str]:
-    """An evaluation in a few lines: mean Dice, EF by the most trusted method, share of valid masks."""
+    """Summarise an evaluation in a few lines: mean Dice, EF by the most trusted method, share of valid
+    masks.
+    """
     dices = {name: groups[0]["metrics"]["dice"]["mean"] for name, groups in summary["structures"].items()}
     shown = [f"{words(name)} {value:.3f}" for name, value in dices.items() if value is not None]
     lines = [f"{summary['images']} images of {summary['patients']} patients, mean Dice: {', '.join(shown)}"]
@@ -86,7 +88,7 @@ def headline(summary: Mapping[str, Any]) -> list[str]:
 
 
 def words(name: str) -> str:
-    """A structure, metric or quantity as people call it.
+    """Return the everyday name of a structure, metric or quantity.
 
     >>> words("left_atrium"), words("hd95_mm")
     ('left atrium', 'HD95, mm')
@@ -214,7 +216,7 @@ def _missing(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _one_sided(structure: str, group: Mapping[str, Any]) -> list[str]:
-    """Frames or slices of several to an image that only one mask labels, and so give no distance."""
+    """Count the frames or slices that only one mask labels, and that give no distance."""
     planes = group["planes"]
     either = planes["predicted"] + planes["reference"] - planes["shared"]
     alone = either - planes["shared"]

@@ -49,11 +49,11 @@ class Sources:
     segmented: frozenset[str] | None = None
 
     def predicted_file(self, record: Record) -> Path:
-        """Where the image's predicted mask is, or would be."""
+        """Return where the image's predicted mask is, or would be."""
         return self.studies.label_file(self.predicted, record)
 
     def reference_file(self, record: Record) -> Path:
-        """Where the image's reference mask is."""
+        """Return where the image's reference mask is."""
         return self.studies.label_file(self.reference, record)
 
 
@@ -146,7 +146,7 @@ def _masks_folder(folder_given: Path, what: str, candidates: Sequence[Path]) -> 
 def _selected(
     records: Sequence[Record], patients: Path | None, splits: Sequence[str]
 ) -> tuple[list[Record], str, tuple[str, ...]]:
-    """Records of the patients asked for, who that is, and who of them is not there."""
+    """Return the records of the patients asked for, who that is, and who of them is not there."""
     if patients is not None and splits:
         raise DatasetError(
             "patients are chosen by a list or by the split; give one of --patients and --split"

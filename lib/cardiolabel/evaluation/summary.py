@@ -75,7 +75,7 @@ def compared_structures(
 
 
 def structures_json(rows: Sequence[ScoreRow]) -> dict[str, list[dict[str, Any]]]:
-    """Every metric of every structure, over images.
+    """Return every metric of every structure, over images.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def structures_json(rows: Sequence[ScoreRow]) -> dict[str, list[dict[str, Any]]]
 
 
 def validity_json(rows: Sequence[ValidityRow]) -> dict[str, dict[str, Any]]:
-    """How many masks of each side are anatomically valid.
+    """Return how many masks of each side are anatomically valid.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def validity_json(rows: Sequence[ValidityRow]) -> dict[str, dict[str, Any]]:
 
 
 def card_metrics(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures that a model's card carries, out of an evaluation.
+    """Return the figures that a model's card carries, out of an evaluation.
 
     Parameters
     ----------

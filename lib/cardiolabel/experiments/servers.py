@@ -50,7 +50,7 @@ def end_with_the_caller(caller: int | None = None) -> None:
 
 
 def quiet(model: str) -> dict[str, str]:
-    """Settings of a server that serves one model and does nothing beside what it is asked."""
+    """Return the settings of a server that serves one model and does nothing beside what it is asked."""
     return {"models": model, "scoring": "off"}
 
 
@@ -89,7 +89,7 @@ class Server:
 def running(
     app: Path, studies: Path, *, conf: Mapping[str, str], home: Path, module: str = LEAN
 ) -> Iterator[Server]:
-    """A server of a MONAI Label app, ready to answer; ended with the block.
+    """Yield a server of a MONAI Label app, ready to answer; ended with the block.
 
     Parameters
     ----------

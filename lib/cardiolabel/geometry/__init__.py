@@ -1,1 +1,1 @@
-"""Shapes of masks: regions, outlines and landmarks as pixels."""
+"""Geometry of masks in pixels: regions, outlines and landmarks."""

@@ -1,4 +1,4 @@
-"""Seven points that describe the left ventricle of an apical view, and the mask they stand for."""
+"""Seven landmarks of the left ventricle in an apical view, and the mask that they stand for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cardiolabel.geometry.polygon import fill_polygon
 __all__ = ["NAMES", "WALL_LEVELS", "Landmarks"]
 
 WALL_LEVELS = (1 / 3, 2 / 3)
-"""Where along the long axis, from apex (0) to annulus (1), the wall points lie: apical and basal."""
+"""Positions of the apical and basal wall points along the long axis, from apex (0) to annulus (1)."""
 
 NAMES = (
     "annulus_left",
@@ -25,7 +25,7 @@ NAMES = (
     "basal_right",
     "annulus_right",
 )
-"""The points in order along the endocardium; left and right are the image's, not the patient's."""
+"""Names of the points in order along the endocardium; left and right are the image's, not the patient's."""
 
 _CURVE_POINTS = 240
 _APART_PX = 1e-6
@@ -61,19 +61,20 @@ class Landmarks:
             raise ImageContentError(f"{NAMES[at]} and {NAMES[at + 1]} are one point; move one of them")
 
     def point_px(self, name: str) -> NDArray[np.float64]:
-        """One point (row, col) by its name; raises ValueError for a name that is not in `NAMES`."""
+        """Return one point (row, col) by its name; raises ValueError for a name that is not in `NAMES`."""
         return np.asarray(self.points_px[NAMES.index(name)])
 
     def outline_px(self) -> NDArray[np.float64]:
-        """The closed outline, shape (N, 2): a smooth curve through the points, straight at the annulus.
+        """Return the closed outline, shape (N, 2): a smooth curve through the points, straight at the
+        annulus.
 
-        The curve is the natural cubic spline over the distance along the points. On half- and
-        truncated ellipsoids and on blunter shapes its area is right within 2 %.
+        The curve is the natural cubic spline over the distance along the points. On half-ellipsoids,
+        truncated ellipsoids and blunter shapes its area is right within 2 %.
         """
         along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(self.points_px, axis=0), axis=1))])
         spline = CubicSpline(along, self.points_px, bc_type="natural")
         return np.asarray(spline(np.linspace(0.0, along[-1], _CURVE_POINTS)))
 
     def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """The cavity within the outline, shape (H, W)."""
+        """Return the cavity within the outline, shape (H, W)."""
         return fill_polygon(self.outline_px(), shape)

@@ -1,4 +1,4 @@
-"""Outlines that people drew, as masks."""
+"""Masks of traced outlines."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from numpy.typing import NDArray
 
 
 def fill_polygon(points_px: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """The pixels whose centre lies inside a closed outline (even-odd rule).
+    """Return the pixels whose centre lies inside a closed outline (even-odd rule).
 
-    Of centres that lie exactly on the outline, those on its upper and left sides count and those on
-    its lower and right sides do not. So adjoining outlines share no pixel and leave none between
-    them, and the area is that of the outline on average; counting every centre on the outline, as
-    ``skimage.draw.polygon`` does, makes masks too large by about half the outline's length where it
-    runs through pixel centres.
+    Centres exactly on the outline count on its upper and left sides and not on its lower and right sides. So
+    adjoining outlines share no pixel and leave none between them, and the area is that of the outline on
+    average; counting every centre on the outline, as ``skimage.draw.polygon`` does, makes masks too large by
+    about half the outline's length where it runs through pixel centres.
 
     Parameters
     ----------
@@ -58,7 +57,7 @@ def fill_polygon(points_px: NDArray[np.float64], shape: tuple[int, int]) -> NDAr
 
 
 def polygon_area(points_px: NDArray[np.float64]) -> float:
-    """Area within a closed outline that does not cross itself (shoelace formula).
+    """Compute the area within a closed outline that does not cross itself (shoelace formula).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Regions of masks: where they are, and their holes, which are looked for only where there can be any."""
+"""Regions of masks: bounding boxes and holes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ Mask = NDArray[np.bool_]
 
 
 def bounding_box(region: Mask) -> tuple[slice, slice] | None:
-    """Rows and columns from the first to the last pixel of a mask ``(H, W)``; None where there is none."""
+    """Return the rows and columns from the first to the last pixel of a mask ``(H, W)``; None where there is
+    none.
+    """
     rows = np.flatnonzero(region.any(axis=1))
     if rows.size == 0:
         return None
@@ -20,7 +22,7 @@ def bounding_box(region: Mask) -> tuple[slice, slice] | None:
 
 
 def filled(region: Mask) -> Mask:
-    """A connected region ``(H, W)`` with its holes filled; a gap that is open at a corner only is a hole.
+    """Fill the holes of a connected region ``(H, W)``; a gap that is open only at a corner is a hole.
 
     >>> ring = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
     >>> bool(filled(ring).all())
@@ -31,7 +33,7 @@ def filled(region: Mask) -> Mask:
 
 
 def background_euler(mask: Mask) -> int:
-    """Euler number of the 4-connected background on a plane: parts less the mask's 8-connected ones.
+    """Compute the Euler number of the 4-connected background on a plane.
 
     For one region that is the number of its holes.
 

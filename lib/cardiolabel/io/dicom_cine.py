@@ -88,7 +88,7 @@ class CineSeries:
         }
 
     def stack(self, phase: int) -> Stack:
-        """All slices at one phase (from 0).
+        """Return all slices at one phase (from 0).
 
         Raises
         ------
@@ -99,7 +99,7 @@ class CineSeries:
         return Stack(pixels, self.spacing, self.slice_spacing_mm, self.affine)
 
     def pixels(self) -> NDArray[np.generic]:
-        """The whole cine, shape (T, Z, H, W); errors as `stack`."""
+        """Return the whole cine, shape (T, Z, H, W); errors as `stack`."""
         return np.stack([self.stack(phase).pixels for phase in range(self.phases)])
 
     def _pixels(self, path: Path) -> NDArray[np.generic]:
@@ -226,7 +226,7 @@ def _check_alike(first: _Header, other: _Header) -> None:
 
 
 def _slices(headers: Sequence[_Header]) -> list[list[_Header]]:
-    """Files of each slice in order of time, slices in order along the normal."""
+    """Return the files of each slice in order of time, slices in order along the normal."""
     normal = headers[0].normal
     along = np.array([header.position_mm @ normal for header in headers])
     order = np.argsort(along, kind="stable")
@@ -249,7 +249,7 @@ def _slices(headers: Sequence[_Header]) -> list[list[_Header]]:
 
 
 def _slice_spacing_mm(slices: list[list[_Header]]) -> float:
-    """Distance between slices, along the normal; all gaps must be alike and none sideways."""
+    """Return the distance between slices, along the normal; all gaps must be alike and none sideways."""
     if len(slices) < 2:
         name = slices[0][0].path.name
         raise ImageContentError(f"all files lie in the slice of {name}; expected two slices or more")

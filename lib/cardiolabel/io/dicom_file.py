@@ -53,7 +53,7 @@ def readable(path: Path, *, problem: str = "not a readable DICOM file") -> Itera
 
 
 def read_dataset(path: Path, **selection: Any) -> pydicom.FileDataset:
-    """A file's elements; use it and them within `readable`.
+    """Return a file's elements; use it and them within `readable`.
 
     Parameters
     ----------

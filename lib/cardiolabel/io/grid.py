@@ -125,7 +125,7 @@ class Grid:
         return frames, self.shape[rows], self.shape[cols]
 
     def to_frames(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
-        """The file's array as ``(T, H, W)``.
+        """Return the file's array as ``(T, H, W)``.
 
         Examples
         --------
@@ -138,7 +138,7 @@ class Grid:
         return np.ascontiguousarray(volume.transpose(frames, rows, cols))
 
     def to_disk(self, frames: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Frames ``(T, H, W)`` as the file's array."""
+        """Return the frames ``(T, H, W)`` as the file's array."""
         cols, rows, planes = self.axes
         order = np.argsort([planes, rows, cols])
         return frames.transpose(*order).reshape(self.shape)
@@ -151,7 +151,7 @@ class Grid:
 
 
 def plane_axes(shape: Sequence[int], sizes: Sequence[float]) -> tuple[int, int, int]:
-    """Which axes of an array run along columns, rows and frames or slices.
+    """Return which axes of an array run along columns, rows and frames or slices.
 
     The third axis counts frames, unless another is the only one of length 1, or counts few and thick slices
     of nearly square pixels, as in files that a program saved in another order of axes.
@@ -186,6 +186,6 @@ def plane_axes(shape: Sequence[int], sizes: Sequence[float]) -> tuple[int, int, 
 
 
 def _around(axis: int) -> tuple[int, int, int]:
-    """The axis last, the others before it in their order."""
+    """Return the axis last, the others before it in their order."""
     first, second = (other for other in (0, 1, 2) if other != axis)
     return first, second, axis

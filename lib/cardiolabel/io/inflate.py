@@ -74,7 +74,9 @@ def inflate(file: BinaryIO, name: str, *, allowed: Callable[[bytes], int], alone
 
 
 def inflated_start(file: BinaryIO, count: int) -> bytes:
-    """The first bytes of what a gzip file holds, at most ``count``; zlib.error where they are damaged."""
+    """Return the first bytes of what a gzip file holds, at most ``count``; zlib.error where they are
+    damaged.
+    """
     start, stream = b"", None
     compressed = file.read(_CHUNK)
     while compressed and len(start) < count:
@@ -93,7 +95,7 @@ def inflated_start(file: BinaryIO, count: int) -> bytes:
 
 
 def is_single_member(file: BinaryIO, count: int) -> bool:
-    """Whether the rest of a file is one gzip member of so many bytes, without fields but a name."""
+    """Return whether the rest of a file is one gzip member of so many bytes, without fields but a name."""
     compressed = file.read(_CHUNK)
     stream, total = zlib.decompressobj(wbits=31), 0
     if not _PLAIN_HEAD.match(compressed):

@@ -20,7 +20,7 @@ def set_image_limit(limit_bytes: int) -> None:
 
 
 def pixel_bytes(name: str, shape: Sequence[int], *, bytes_each: int) -> int:
-    """Bytes that an image of this shape takes.
+    """Return the bytes that an image of this shape takes.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ _OFF_GRID = 0.3
 
 
 def holds_masks(folder: Path) -> bool:
-    """Whether any file of a folder is a mask by its name."""
+    """Return whether any file of a folder is a mask by its name."""
     return any(path.name.lower().endswith(SUFFIXES) for path in folder.iterdir())
 
 
@@ -174,7 +174,7 @@ def _read(path: Path, *, alone: bool) -> tuple[NDArray[np.generic], Grid, tuple[
 
 
 def _is_identity(grid: Grid) -> bool:
-    """Whether a mask's geometry is what programs write that know none: steps of 1 mm from 0."""
+    """Return whether a mask's geometry is what programs write that know none: steps of 1 mm from 0."""
     is_placed = grid.affine_mm[:3, 3].any()
     return not is_placed and np.array_equal(np.abs(grid.affine_mm[:3, :3]), np.eye(3))
 
@@ -182,7 +182,8 @@ def _is_identity(grid: Grid) -> bool:
 def _same_step(
     ours: NDArray[np.float64], theirs: NDArray[np.float64], frames: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both affines of a still or cine, with a distance of 1 mm between frames and no way out of the plane.
+    """Return both affines of a still or cine, with a distance of 1 mm between frames and no way out of the
+    plane.
 
     A mask's frames run backwards where its third axis does and begins at the image's other end; a still lies
     wherever its plane is drawn.
@@ -210,7 +211,7 @@ def _runs_backwards(mask: NDArray[np.float64], image: NDArray[np.float64], frame
 def _moved(
     frames: NDArray[np.uint8], mapping: NDArray[np.float64], shape: tuple[int, int, int], *, cropped: bool
 ) -> NDArray[np.uint8] | None:
-    """The frames at the image's voxels; None where their voxels are not the image's.
+    """Return the frames at the image's voxels; None where their voxels are not the image's.
 
     Parameters
     ----------

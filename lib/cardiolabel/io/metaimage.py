@@ -130,7 +130,7 @@ def read_placed_mask(path: Path, *, alone: bool = False) -> tuple[NDArray[np.uin
 
 
 def _header(path: Path) -> _Header:
-    """Fields up to ``ElementDataFile``, which ends a MetaImage header."""
+    """Return the fields up to ``ElementDataFile``, which ends a MetaImage header."""
     if path.suffix.lower() not in SUFFIXES:
         raise ImageReadError(f"{path.name}: expected a MetaImage file ending in .mhd or .mha")
     with _opened(path) as file:
@@ -164,7 +164,7 @@ def _array(header: _Header, *, alone: bool = False) -> NDArray[np.generic]:
 
 
 def _dtype(header: _Header) -> np.dtype[Any]:
-    """Type of a pixel on disk, with its byte order."""
+    """Return the type of a pixel on disk, with its byte order."""
     name = header.path.name
     kind = header.fields.get("ElementType", "absent")
     if header.fields.get("ElementNumberOfChannels", "1") != "1" or kind.endswith("_ARRAY"):
@@ -194,7 +194,7 @@ def _size(header: _Header) -> tuple[int, int, int]:
 
 
 def _most_bytes(header: _Header) -> int:
-    """How many bytes of pixels the data file can hold at best."""
+    """Return how many bytes of pixels the data file can hold at best."""
     source, _ = _data_file(header)
     return source.stat().st_size * (MAX_RATIO if header.is_true("CompressedData") else 1)
 
@@ -228,7 +228,7 @@ def _data(header: _Header, expected: int, *, alone: bool) -> bytes:
 
 
 def _data_file(header: _Header) -> tuple[Path, int]:
-    """The file of pixels and where they start; only one beside the header, which may be anyone's."""
+    """Return the file of pixels and where they start; only one beside the header, which may be anyone's."""
     name = header.fields["ElementDataFile"]
     if name.upper() == "LOCAL":
         return header.path, header.end

@@ -30,7 +30,7 @@ _PIXELS_AT, _NO_EXTENSION = 352, bytes(4)
 
 
 def is_nifti(path: Path) -> bool:
-    """Whether a file is NIfTI by its name, in any case."""
+    """Return whether a file is NIfTI by its name, in any case."""
     return path.name.lower().endswith(SUFFIXES)
 
 
@@ -130,7 +130,9 @@ def write_mask_like(masks: NDArray[np.uint8], path: Path, *, grid: Grid) -> None
 
 
 def mask_bytes(masks: NDArray[np.uint8], grid: Grid, *, compressed: bool) -> bytes:
-    """What `write_mask_like` writes, as ``.nii.gz`` if compressed, else as ``.nii``; errors as there."""
+    """Return what `write_mask_like` writes, as ``.nii.gz`` if compressed, else as ``.nii``; errors as
+    there.
+    """
     if masks.shape != grid.frames_shape:
         raise ImageContentError(f"masks {masks.shape} do not fit an image of shape {grid.shape}")
     pixels = grid.to_disk(masks.astype(np.uint8, copy=False)).tobytes(order="F")
@@ -149,7 +151,9 @@ def image_header(path: Path) -> ImageHeader:
 
 
 def header_of(path: Path) -> NiftiHeader:
-    """A file's header, and nothing of its pixels; errors as `read_header`, also for another kind of file."""
+    """Return a file's header, and nothing of its pixels; errors as `read_header`, also for another kind of
+    file.
+    """
     if not is_nifti(path):
         raise ImageReadError(f"{path.name}: expected a NIfTI file ending in .nii or .nii.gz")
     header = read_header(path)
@@ -175,7 +179,7 @@ def _to_disk(frames: NDArray[np.generic], *, ndim: int) -> NDArray[np.generic]:
 
 
 def _image(array: NDArray[np.generic], affine: NDArray[np.float64]) -> Any:
-    """An image to be saved; an affine of zeros becomes a pixel size of 0, which is "not known"."""
+    """Return an image to be saved; an affine of zeros becomes a pixel size of 0, which is "not known"."""
     if not affine.any():
         image: Any = nib.Nifti1Image(array, None)
         image.header["pixdim"][1:3] = 0
@@ -190,7 +194,7 @@ def _image(array: NDArray[np.generic], affine: NDArray[np.float64]) -> Any:
 
 @lru_cache(maxsize=256)
 def _mask_header(shape: tuple[int, ...], affine: bytes, unit_mm: float) -> bytes:
-    """A mask's file up to its pixels; images of one scanner mostly share it."""
+    """Return a mask's file up to its pixels; images of one scanner mostly share it."""
     image = _image(np.zeros(shape, dtype=np.uint8), np.frombuffer(affine).reshape(4, 4))
     image.header.set_xyzt_units(next(unit for unit, size in UNITS_MM.items() if size == unit_mm))
     return _header_bytes(image)
@@ -210,7 +214,7 @@ def _save(image: Any, path: Path) -> None:
 
 
 def _content_of(image: Any, *, compressed: bool) -> bytes:
-    """What nibabel writes; its own writing goes row by row and takes ten times as long."""
+    """Return what nibabel writes; its own writing goes row by row and takes ten times as long."""
     pixels = np.asanyarray(image.dataobj).astype(image.header.get_data_dtype(), copy=False)
     return _packed(_header_bytes(image) + pixels.tobytes(order="F"), compressed)
 

@@ -67,7 +67,7 @@ class Placement:
 
 
 def place(header: Any, name: str) -> Placement:
-    """Where a header's voxels lie.
+    """Return where a header's voxels lie.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def _place(is_nifti2: bool, endianness: str, geometry: bytes) -> Placement | Non
 
 
 def _sform(header: Any) -> Affine | None:
-    """The coded sform; None where its rows and columns span no plane."""
+    """Return the coded sform; None where its rows and columns span no plane."""
     if not header["sform_code"] > 0:
         return None
     affine = np.asarray(header.get_sform(), dtype=np.float64)
@@ -128,7 +128,7 @@ def _sform(header: Any) -> Affine | None:
 
 
 def _qform(header: Any, sizes: NDArray[np.float64]) -> Affine | None:
-    """The coded qform; None where it has no sizes or its quaternion is none."""
+    """Return the coded qform; None where it has no sizes or its quaternion is none."""
     if not header["qform_code"] > 0 or not (sizes[:2] > 0).all():
         return None
     turned = header.copy()
@@ -142,7 +142,7 @@ def _qform(header: Any, sizes: NDArray[np.float64]) -> Affine | None:
 
 
 def _sizes(header: Any) -> NDArray[np.float64]:
-    """Voxel sizes by pixdim, 0 where it says none."""
+    """Return the voxel sizes by pixdim, 0 where it says none."""
     sizes = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
     sizes[~np.isfinite(sizes)] = 0.0
     return sizes
@@ -162,7 +162,7 @@ def _unplaced(header: Any) -> Placement:
 
 
 def _sized_identity(affine: Affine, sizes: NDArray[np.float64]) -> Affine:
-    """An identity that stands beside other sizes in pixdim was never set (ACDC's files are so)."""
+    """Return an identity that stands beside other sizes in pixdim was never set (ACDC's files are so)."""
     unset = np.array_equal(np.abs(affine[:3, :3]), np.eye(3))
     if not unset or not (sizes[:2] > 0).all():
         return affine
@@ -172,7 +172,7 @@ def _sized_identity(affine: Affine, sizes: NDArray[np.float64]) -> Affine:
 
 
 def _of_matrix(by_matrix: Affine, sizes: NDArray[np.float64], unit: str) -> Affine:
-    """An sform without a qform beside it, which must have the sizes of pixdim, if that has any."""
+    """Return an sform without a qform beside it, which must have the sizes of pixdim, if that has any."""
     affine = _sized_identity(by_matrix, sizes)
     # This program once wrote masks of flat images so: no step, and sizes that nobody had set.
     never_set = (sizes == 1).all() and not affine[:3, 2].any()
@@ -186,7 +186,7 @@ def _of_matrix(by_matrix: Affine, sizes: NDArray[np.float64], unit: str) -> Affi
 
 
 def _moves(affine: Affine, chosen: Affine) -> bool:
-    """Whether an affine of the same sizes puts the voxels somewhere else."""
+    """Return whether an affine of the same sizes puts the voxels somewhere else."""
     steps = _steps(chosen)
     same_sizes = np.allclose(_steps(affine), steps, rtol=_SAME_SIZE)
     return same_sizes and not np.allclose(affine, chosen, atol=_SAME_SIZE * float(steps[:2].max()))
@@ -222,7 +222,7 @@ def _refuse_slanted(affine: Affine) -> None:
 
 
 def _with_step(affine: Affine, sizes: NDArray[np.float64], *, coded: bool, unit: str) -> Placement:
-    """The affine with a third column that leaves the plane, and what contradicts it."""
+    """Return the affine with a third column that leaves the plane, and what contradicts it."""
     step, plane = affine[:3, 2], np.cross(affine[:3, 0], affine[:3, 1])
     area, length = float(np.linalg.norm(plane)), float(np.linalg.norm(step))
     if area == 0:
@@ -238,7 +238,7 @@ def _with_step(affine: Affine, sizes: NDArray[np.float64], *, coded: bool, unit:
 
 
 def _spans_plane(affine: Affine) -> bool:
-    """Whether the first two columns are finite, have lengths, and are not parallel."""
+    """Return whether the first two columns are finite, have lengths, and are not parallel."""
     col, row = affine[:3, 0], affine[:3, 1]
     if not np.isfinite(affine[:3, [0, 1, 3]]).all():
         return False

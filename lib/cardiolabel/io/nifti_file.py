@@ -203,7 +203,7 @@ def _check_compression(path: Path, compressed: bool) -> None:
 
 
 def _begin(name: str, fields: Any) -> int:
-    """Where pixels begin; a file that has them within its header was put together wrong."""
+    """Return where pixels begin; a file that has them within its header was put together wrong."""
     offset, least = float(fields["vox_offset"]), fields.sizeof_hdr + _EXTENDER_BYTES
     if not (math.isfinite(offset) and offset >= least):
         raise ImageReadError(
@@ -214,7 +214,7 @@ def _begin(name: str, fields: Any) -> int:
 
 
 def _check_scaling(name: str, fields: Any) -> bool:
-    """Whether values are scaled; refused where programs would make other values of them."""
+    """Return whether values are scaled; refused where programs would make other values of them."""
     raw_slope, raw_inter = float(fields["scl_slope"]), float(fields["scl_inter"])
     slope, inter = fields.get_slope_inter()
     contradicts = slope is None and math.isfinite(raw_inter) and raw_inter != 0

@@ -65,7 +65,7 @@ class Geometry:
 
 
 def nrrd_bytes(frames: NDArray[np.uint8], geometry: Geometry) -> bytes:
-    """A file of masks ``(T, H, W)``: what ITK writes, in a fraction of its time."""
+    """Return a file of masks ``(T, H, W)``: what ITK writes, in a fraction of its time."""
     sizes = frames.shape[::-1]
     header = _HEADER.format(*sizes, *map(_vector, geometry.directions), _vector(geometry.origin))
     return header.encode("ascii") + gzip.compress(frames.tobytes(), compresslevel=1, mtime=0)
@@ -76,7 +76,7 @@ def _vector(values: tuple[float, ...]) -> str:
 
 
 def geometry_of(grid: Grid, like: Path | None) -> Geometry:
-    """Where the masks of an image lie: as ITK reads the image's file, which is how Slicer shows it.
+    """Return where the masks of an image lie: as ITK reads the image's file, which is how Slicer shows it.
 
     Without a file, or where ITK cannot read its geometry, as the affine says.
     """
@@ -222,7 +222,9 @@ def read(path: Path, *, alone: bool = False) -> LabelMap:
 
 
 def _fields(path: Path) -> tuple[dict[str, str], int]:
-    """A header's fields, and where it ends; refused where its pixels are in another file of the server."""
+    """Return a header's fields, and where it ends; refused where its pixels are in another file of the
+    server.
+    """
     with path.open("rb") as file:
         start = file.read(_HEADER_BYTES)
     if start[:2] == _GZIP_STARTS:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def real(low: float, high: float) -> Callable[[str], float]:
-    """A reader of finite numbers in ``low..high``; it raises ValueError for any other text.
+    """Return a reader of finite numbers in ``low..high``; it raises ValueError for any other text.
 
     >>> real(0, 100)("54.5")
     54.5
@@ -23,7 +23,8 @@ def real(low: float, high: float) -> Callable[[str], float]:
 
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    """A reader of whole numbers from ``low``, up to ``high`` if given; ``18.0`` counts, else ValueError.
+    """Return a reader of whole numbers from ``low``, up to ``high`` if given; ``18.0`` counts, else
+    ValueError.
 
     >>> whole(1)("18.0")
     18

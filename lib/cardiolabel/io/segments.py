@@ -37,7 +37,8 @@ class Segment:
 
 
 def segments_of(fields: Mapping[str, str]) -> tuple[Segment, ...]:
-    """Segments that the fields of an NRRD header describe, in the file's order; none in a plain label map.
+    """Return the segments that the fields of an NRRD header describe, in the file's order; none in a plain
+    label map.
 
     Examples
     --------
@@ -66,7 +67,7 @@ def segments_of(fields: Mapping[str, str]) -> tuple[Segment, ...]:
 def label_values(
     frames: NDArray[np.generic], segments: Sequence[Segment], labels: LabelSet, name: str
 ) -> NDArray[np.uint8]:
-    """The frames with the values that a label set gives to the names of their segments.
+    """Return the frames with the values that a label set gives to the names of their segments.
 
     Names count whatever their case, and with blanks or hyphens for underscores. Where segments of several
     layers overlap, the later one counts, as in 3D Slicer's own export.
@@ -123,7 +124,7 @@ def _plain(name: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    r"""A value of an NRRD header, in which line ends and backslashes are escaped."""
+    r"""Return a value of an NRRD header, in which line ends and backslashes are escaped."""
     return text.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
 
 

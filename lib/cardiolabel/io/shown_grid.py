@@ -29,7 +29,7 @@ _PIXELS_AT, _NO_EXTENSION = 352, bytes(4)
 
 
 def is_cine(record: Record, grid: Grid) -> bool:
-    """Whether an image's third axis counts frames.
+    """Return whether an image's third axis counts frames.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def is_cine(record: Record, grid: Grid) -> bool:
 
 
 def shown_grid(grid: Grid, *, cine: bool) -> Grid:
-    """Geometry in which a viewer shows an image: three axes, and frames that are far apart.
+    """Return the geometry in which a viewer shows an image: three axes, and frames that are far apart.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def shown_grid(grid: Grid, *, cine: bool) -> Grid:
 
 
 def opens_as_shown(grid: Grid, *, cine: bool) -> bool:
-    """Whether viewers open an image's own file in its `shown_grid`; parameters as there."""
+    """Return whether viewers open an image's own file in its `shown_grid`; parameters as there."""
     if len(grid.shape) == 2:
         # ITK forgets what a still's header says of the third axis.
         return grid.spacing is None or not grid.affine_mm[2, [0, 1, 3]].any()
@@ -87,7 +87,7 @@ def opens_as_shown(grid: Grid, *, cine: bool) -> bool:
 
 
 def copy_bytes(image: ImageFile, shown: Grid) -> bytes:
-    """A copy of an image as ``.nii.gz`` that viewers open in its `shown_grid`.
+    """Return a copy of an image as ``.nii.gz`` that viewers open in its `shown_grid`.
 
     A pixel size that the image does not state is not stated in the copy either.
     """

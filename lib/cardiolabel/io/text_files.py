@@ -11,7 +11,7 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def decoded(content: bytes) -> str:
-    """The text of a file: UTF-8, or UTF-16 that says so; a byte-order mark is no part of it.
+    """Return the text of a file: UTF-8, or UTF-16 that says so; a byte-order mark is no part of it.
 
     Raises
     ------

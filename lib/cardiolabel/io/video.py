@@ -74,7 +74,7 @@ def read(path: Path) -> ImageFile:
 
 
 def grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Luma of colours, shape (..., 3) to (...); equal channels keep their value.
+    """Return the luma of colours, shape (..., 3) to (...); equal channels keep their value.
 
     References
     ----------
@@ -101,7 +101,7 @@ def require_decoder() -> None:
 def _decode(
     container: av.container.InputContainer, stream: av.VideoStream, name: str, declared: int
 ) -> list[NDArray[np.uint8]]:
-    """Frames as far as they can be decoded; a damaged frame raises instead of being concealed."""
+    """Return the frames as far as they can be decoded; a damaged frame raises instead of being concealed."""
     stream.codec_context.options = {"err_detect": "explode"}
     decoded: list[NDArray[np.uint8]] = []
     for frame in container.decode(stream):

@@ -1,1 +1,1 @@
-"""Numbers from masks. Nothing here knows a network, a file format or a server."""
+"""Measurements from masks, without networks, file formats or servers."""

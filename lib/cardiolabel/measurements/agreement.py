@@ -1,7 +1,4 @@
-"""How well paired values agree: bias, and limits of agreement.
-
-Nothing here knows who read: two annotators, or a model and its reference.
-"""
+"""Bland-Altman agreement of paired values: bias and limits of agreement."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from scipy.special import stdtrit
 from cardiolabel.errors import MeasurementError
 
 MIN_PAIRS = 3
-"""Fewest pairs that say anything about the spread of their differences."""
+"""Fewest pairs from which the spread of differences is estimated."""
 
 _LIMIT_SD = 1.96
 _CONFIDENCE = 0.95
@@ -23,10 +20,10 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Agreement:
-    """How paired values of one unit agree, first minus second.
+    """Agreement of paired values of one unit, first minus second.
 
-    ``r`` is Pearson's, None where either side does not vary; ``mae`` the mean absolute difference;
-    ``bias`` and ``sd`` are the mean and the sample standard deviation of the differences.
+    ``r`` is Pearson's, None where either side does not vary; ``mae`` the mean absolute difference; ``bias``
+    and ``sd`` are mean and sample standard deviation of the differences.
     """
 
     count: int
@@ -58,7 +55,7 @@ class Agreement:
 def agreement(
     first: NDArray[np.float64], second: NDArray[np.float64], *, cases: str = "pairs of values"
 ) -> Agreement:
-    """Agreement of paired values.
+    """Compute the agreement of paired values.
 
     Parameters
     ----------
@@ -99,7 +96,7 @@ def agreement(
 def check_pairs(
     first: NDArray[np.float64], second: NDArray[np.float64], what: str, cases: str = "pairs"
 ) -> None:
-    """Refuse pairs of values that nothing can be said of.
+    """Refuse pairs of values that have no agreement to compute.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""The two hinge points of the mitral annulus on an endocardial contour.
+"""Hinge points of the mitral annulus on an endocardial contour.
 
-The annulus is where cavity and atrium meet. Where no atrium is labelled it is the cavity's flat side, which
-the myocardium leaves open. The picture's border is no base, nor is a wall that nobody drew.
+The annulus is where cavity and atrium meet. Where no atrium is labelled, it is the cavity's flat side, which
+the myocardium leaves open. Neither the image's border nor an unlabelled wall is a base.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def find_hinges(
     myocardium: int | None,
     atrium: int | None,
 ) -> tuple[tuple[int, int], bool]:
-    """Hinge points from the neighbours of the cavity, or else from its shape.
+    """Find the hinge points from the cavity's neighbours, or else from its shape.
 
     Parameters
     ----------
@@ -68,11 +68,10 @@ def hinges_from_neighbours(
     myocardium: int | None,
     atrium: int | None,
 ) -> tuple[int, int] | None:
-    """Hinge points where the cavity meets the atrium, or without one where the myocardium ends.
+    """Find the hinge points where the cavity meets the atrium, or else where the myocardium ends.
 
-    The basal arc holds the whole contact with the atrium. It reaches to the myocardium on either side, but
-    only as far as it stays flat. Without contact it is the flattest opening of the myocardium across
-    the principal axis.
+    The basal arc holds the whole contact with the atrium. It extends to the myocardium on either side as far
+    as it stays flat. Without contact it is the flattest opening of the myocardium across the principal axis.
 
     Parameters
     ----------
@@ -116,7 +115,7 @@ def _arc_of_contact(
     closed: NDArray[np.bool_],
     contact: NDArray[np.bool_],
 ) -> tuple[int, int] | None:
-    """Basal arc around the longest contact with the atrium; None where there is hardly any."""
+    """Return the basal arc around the longest contact with the atrium; None where there is hardly any."""
     perimeter, count = float(steps.sum()), len(contour_mm)
     if contact.all() or not contact.any():
         return None
@@ -152,7 +151,9 @@ def _arc_of_contact(
 def _flattest_opening(
     contour_mm: NDArray[np.float64], steps: NDArray[np.float64], closed: NDArray[np.bool_]
 ) -> tuple[int, int] | None:
-    """The opening of the wall that looks most like a base; a stretch of undrawn wall is cut off its ends."""
+    """Return the opening of the wall that looks most like a base, without stretches of unlabelled wall at its
+    ends.
+    """
     perimeter, count = float(steps.sum()), len(contour_mm)
     axis = principal_axis(contour_mm)
     best: tuple[float, int, int] | None = None
@@ -174,20 +175,20 @@ def _points_of(run: tuple[int, int], count: int) -> NDArray[np.intp]:
 
 
 def _circle_from_far_side(contact: NDArray[np.bool_]) -> tuple[int, int]:
-    """All points as one run that begins in the middle of the longest stretch without contact."""
+    """Return all points as one run that starts in the middle of the longest stretch without contact."""
     first, last = max(_runs(~contact), key=lambda run: run[1] - run[0])
     middle = (first + last) // 2
     return middle, middle + len(contact) - 1
 
 
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Circular runs of True as (first, last), ``last`` may pass the end; flags are mixed."""
+    """Return circular runs of True as (first, last), where ``last`` may exceed the length."""
     start = int(np.flatnonzero(~flags)[0])
     return [(first + start, last + start) for first, last in _straight_runs(np.roll(flags, -start))]
 
 
 def _straight_runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Runs of True as (first, last), from one end of the flags to the other."""
+    """Return runs of True as (first, last), without wrapping around."""
     edges = np.diff(np.concatenate([[0], flags.astype(np.int8), [0]]))
     firsts, lasts = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
     return [(int(a), int(b)) for a, b in zip(firsts, lasts, strict=True)]
@@ -196,7 +197,7 @@ def _straight_runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
 def _without_gaps(
     wall: NDArray[np.bool_], steps: NDArray[np.float64], shortest_mm: float
 ) -> NDArray[np.bool_]:
-    """The wall with its short gaps closed, unless that closes it all round."""
+    """Close the short gaps of the wall, unless that closes it all around."""
     closed = wall.copy()
     for run in _runs(~wall):
         index = _points_of(run, len(wall))

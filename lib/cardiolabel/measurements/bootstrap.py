@@ -1,4 +1,4 @@
-"""How far a figure of agreement could lie from what other patients would give."""
+"""Bootstrap intervals of figures of agreement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Intervals:
-    """95 % intervals of a correlation, a mean absolute difference and a bias; None if not defined."""
+    """95 % intervals of a correlation, a mean absolute difference and a bias; None where undefined."""
 
     r: Interval | None
     mae: Interval
@@ -32,7 +32,7 @@ def bootstrap_intervals(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> Intervals:
-    """95 % percentile intervals by drawing patients again, with replacement.
+    """Compute 95 % percentile intervals by resampling patients with replacement.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def bootstrap_intervals(
 
 
 def _correlations(first: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pearson's r of each row; NaN where a side does not vary."""
+    """Return Pearson's r of each row; NaN where a side does not vary."""
     varies = (np.ptp(first, axis=1) > 0) & (np.ptp(other, axis=1) > 0)
     a, b = (side - side.mean(axis=1, keepdims=True) for side in (first, other))
     size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))

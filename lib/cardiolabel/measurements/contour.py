@@ -13,11 +13,11 @@ from cardiolabel.errors import MeasurementError
 from cardiolabel.geometry.regions import bounding_box, filled
 
 BEYOND_IMAGE = -1
-"""Value outside a contour point that lies on the picture's border."""
+"""Value outside a contour point on the image's border."""
 
 _MIN_PIXELS = 12
 _RAGGED = 8
-"""Pixels of outline for each row and column of a cavity's box; a convex one has 2, noise up to 5."""
+"""Pixels of outline per row and column of a cavity's bounding box; a convex cavity has 2, noise up to 5."""
 
 _GAP_PX, _GAP_MM = 2.5, 2.0
 
@@ -81,7 +81,7 @@ def trace_cavity(mask: NDArray[np.uint8], value: int) -> Cavity:
 
 
 def _refuse_ragged(padded: NDArray[np.bool_]) -> None:
-    """Refuse an outline many times as long as that of its box: no cavity has it, and it takes minutes."""
+    """Refuse an outline far longer than that of its bounding box: no cavity has one, and it takes minutes."""
     edges = np.count_nonzero(padded[1:] != padded[:-1]) + np.count_nonzero(padded[:, 1:] != padded[:, :-1])
     around = sum(padded.shape)
     if edges > _RAGGED * around:
@@ -94,7 +94,7 @@ def _refuse_ragged(padded: NDArray[np.bool_]) -> None:
 def across_gap(
     cavity: Cavity, mask: NDArray[np.uint8], value: int, *, scale_mm: NDArray[np.float64]
 ) -> NDArray[np.int16]:
-    """Values outside a cavity, where background counts as the structure that lies just behind it.
+    """Return the values outside a cavity, with the structure just behind a narrow gap of background.
 
     A gap of up to 2.5 pixels or 2 mm is bridged.
 

@@ -1,4 +1,4 @@
-"""The beats of one view: which frames of which recording are its ED and ES."""
+"""The beats of one view: ED and ES frames of the recording that is measured."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Cycle:
         return _geometry(self.es)
 
     def at(self, phase: Phase) -> LVGeometry:
-        """Geometry at ED or ES."""
+        """Return the geometry at ED or ES."""
         return self.ed_geometry if phase is Phase.ED else self.es_geometry
 
 
@@ -65,7 +65,7 @@ class RecordingCycles:
 
     @property
     def shrinks(self) -> bool:
-        """Whether the cavity gets smaller from ED to ES."""
+        """Whether the cavity shrinks from ED to ES."""
         areas = [(cycle.ed_geometry.area_mm2, cycle.es_geometry.area_mm2) for cycle in self.cycles]
         return bool(areas) and sum(ed for ed, _ in areas) > sum(es for _, es in areas)
 
@@ -80,7 +80,8 @@ class RecordingCycles:
 class ViewCycles:
     """The beats of one view, or the reason why there are none.
 
-    ``note`` says which of several recordings was measured; ``exam`` is its examination, where names tell it.
+    ``note`` says which of several recordings was measured; ``exam`` is its examination, where the image ids
+    tell it.
     """
 
     view: View
@@ -98,20 +99,20 @@ def recording_cycles(
     rows_of: dict[str, list[FrameRow]],
     beats: dict[str, list[Beat]],
 ) -> list[RecordingCycles]:
-    """Measure every recording of a view; the beats of cines are also noted in ``beats``.
+    """Measure every recording of a view, and add the beats of cines to ``beats``.
 
-    Within a recording, stills labelled ED and ES count where both are measured; otherwise its cine, at
-    the frames that the dataset names or at the beats of its area curve, temporal outliers left out. Of
-    several stills of one phase the first with a cavity counts.
+    Within a recording, stills labelled ED and ES count where both can be measured; otherwise its cine, at the
+    frames that the data set names or at the beats of its area curve, without temporal outliers. Of several
+    stills of one phase the first with a cavity counts.
     """
     return [_measured(view, recording, rows_of, beats) for recording in recordings(images)]
 
 
 def chosen_cycles(view: View, measured: Sequence[RecordingCycles], exams: frozenset[str]) -> ViewCycles:
-    """The beats of a view: of one recording, never of two.
+    """Choose the recording of a view to measure.
 
-    Of several recordings with ED and ES the one counts whose cavity shrinks from ED to ES, then the one with
-    the fewest quality flags, then the first; those of ``exams`` come before all others.
+    Of several recordings with ED and ES, one whose cavity shrinks from ED to ES comes first, then the one
+    with the fewest quality flags, then the first; recordings of ``exams`` come before all others.
 
     Parameters
     ----------
@@ -143,7 +144,7 @@ def chosen_cycles(view: View, measured: Sequence[RecordingCycles], exams: frozen
 
 
 def common_exams(a4c: Sequence[RecordingCycles], a2c: Sequence[RecordingCycles]) -> frozenset[str]:
-    """The examination with ED and ES in both views that has the fewest flags; empty where none has."""
+    """Return the examination with ED and ES in both views and the fewest flags; empty where there is none."""
     flags: list[dict[str, int]] = []
     for measured in (a4c, a2c):
         fewest: dict[str, int] = {}
@@ -194,7 +195,7 @@ def _still_flags(
     ed: FrameRow,
     es: FrameRow,
 ) -> tuple[Flag, ...]:
-    """Whether stills of one phase compete, or ED and ES lie on different grids."""
+    """Return the flags for several stills of one phase, and for ED and ES on different grids."""
     ed_image, es_image = (
         next(image for image in stills[phase] if image.image_id == row.image_id)
         for phase, row in ((Phase.ED, ed), (Phase.ES, es))
@@ -248,7 +249,7 @@ def _cine_beats(image: MaskedImage, rows: list[FrameRow]) -> tuple[list[Beat], l
 
 
 def _is_more_extreme(rows: list[FrameRow], beats: list[Beat]) -> bool:
-    """Whether a frame that was left out is larger than every ED or smaller than every ES."""
+    """Return whether a frame that was left out is larger than every ED or smaller than every ES."""
     left_out = [
         row.geometry.area_mm2 for row in rows if row.geometry and Flag.TEMPORAL_OUTLIER in row.quality
     ]
@@ -258,7 +259,7 @@ def _is_more_extreme(rows: list[FrameRow], beats: list[Beat]) -> bool:
 
 
 def _is_beside_undrawn(rows: list[FrameRow], beat: Beat) -> bool:
-    """Whether a frame next to ED or ES has no cavity, so that ED or ES may lie there."""
+    """Return whether a frame next to ED or ES has no cavity, so that ED or ES may lie there."""
     beside = (frame + step for frame in (beat.ed, beat.es) for step in (-1, 1))
     return any(0 <= frame < len(rows) and rows[frame].geometry is None for frame in beside)
 
@@ -275,7 +276,7 @@ def _reason(view: View, measured: Sequence[RecordingCycles]) -> str:
 
 
 def _outcome(recording: RecordingCycles) -> str:
-    """A recording's images, and its single-plane EF or the reason why it has none."""
+    """Return a recording's images, and its single-plane EF or the reason why it has none."""
     return f"{', '.join(recording.images)} ({recording.reason or _single_plane_ef(recording.cycles)})"
 
 

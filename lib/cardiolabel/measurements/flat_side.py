@@ -1,4 +1,4 @@
-"""The flat side of a closed contour: what a mitral annulus looks like where no neighbour shows it."""
+"""The flat side of a closed contour: the mitral annulus where no neighbour shows it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _Arc = tuple[float, int, int]
 def hinges_from_shape(
     contour_mm: NDArray[np.float64], is_open: NDArray[np.bool_] | None = None
 ) -> tuple[int, int]:
-    """Hinge points as the ends of the cavity's flat side.
+    """Find the hinge points as the ends of the cavity's flat side.
 
-    Among arcs that cross the principal axis (any arc, where the cavity is about as wide as long), the
-    one with the longest chord is taken, each mm by which the arc leaves its chord costing five of length.
-    Arcs of points that may belong to a base come first; others count where none of those is nearly as flat.
+    Of arcs that cross the principal axis (any arc, where the cavity is about as wide as long), the one with
+    the longest chord counts, less five times the distance by which the arc leaves its chord. Arcs of points
+    that may belong to a base come first; others count where none of those is nearly as flat.
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ def hinges_from_shape(
 
 
 def flatness_mm(arc_mm: NDArray[np.float64], axis: NDArray[np.float64] | None) -> float:
-    """Chord of an arc ``(N, 2)``, less five times the distance by which the arc leaves it.
+    """Return the chord of an arc ``(N, 2)``, less five times the distance by which the arc leaves it.
 
-    0 where the arc runs along the principal axis.
+    It is 0 where the arc runs along the principal axis.
 
     >>> flatness_mm(np.array([[0.0, 0.0], [1.0, 10.0], [0.0, 20.0]]), None)
     15.0
@@ -80,7 +80,7 @@ def flatness_mm(arc_mm: NDArray[np.float64], axis: NDArray[np.float64] | None) -
 def flattest_within(
     contour_mm: NDArray[np.float64], opening: tuple[int, int], core: tuple[int, int]
 ) -> tuple[int, int]:
-    """Ends of the flattest arc that holds a core and stays within an opening.
+    """Find the ends of the flattest arc that holds a core and stays within an opening.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def flattest_within(
 
 
 def _of_unit_length(contour_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A contour in parts of its own length, rounded: arcs that are as flat stay so in every unit."""
+    """Return a contour in parts of its own length, rounded, so that ties are the same in every unit."""
     length = np.linalg.norm(np.roll(contour_mm, -1, axis=0) - contour_mm, axis=1).sum()
     return np.asarray(np.round(contour_mm / length, 9))
 
@@ -114,7 +114,7 @@ def _of_unit_length(contour_mm: NDArray[np.float64]) -> NDArray[np.float64]:
 def _flattest_pair(
     contour: NDArray[np.float64], starts: tuple[int, int], ends: tuple[int, int]
 ) -> tuple[int, int]:
-    """Of arcs from one of the starts to one of the ends the flattest; up to 16 of either are tried."""
+    """Return the flattest arc from one of the starts to one of the ends; up to 16 of either are tried."""
     either = [np.unique(np.linspace(*side, _CANDIDATES).round()) for side in (starts, ends)]
     pairs = np.stack(np.meshgrid(*either, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.intp)
     along = pairs[:, :1] + (pairs[:, 1:] - pairs[:, :1]) * np.linspace(0, 1, 2 * _CANDIDATES)
@@ -127,7 +127,7 @@ def _flattest_pair(
 
 
 def principal_axis(contour_mm: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Direction ``(2,)`` of a contour; None where it is about as wide as long."""
+    """Return the direction ``(2,)`` of a contour; None where it is about as wide as long."""
     return _axis_of(_resample(contour_mm)[0])
 
 
@@ -144,7 +144,9 @@ def _flattest_arcs(
     axis: NDArray[np.float64] | None,
     allowed: NDArray[np.bool_] | None,
 ) -> tuple[_Arc | None, _Arc | None]:
-    """The flattest arc that crosses the axis, and the flattest of allowed points; None where none is."""
+    """Return the flattest arc across the axis, and the flattest of allowed points; None where there is
+    none.
+    """
     best: list[_Arc | None] = [None, None]
     for span in spans:
         begin = points[starts]
@@ -168,7 +170,7 @@ def _flattest_arcs(
 
 
 def _resample(contour_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Evenly spaced points of a contour, and their indices in it."""
+    """Return the evenly spaced points of a contour, and their indices in it."""
     steps = np.linalg.norm(np.roll(contour_mm, -1, axis=0) - contour_mm, axis=1)
     along = np.concatenate([[0.0], np.cumsum(steps)])
     places = np.linspace(0, along[-1], _SAMPLES, endpoint=False)

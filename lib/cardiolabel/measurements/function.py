@@ -1,4 +1,4 @@
-"""Ejection fraction and its two-dimensional sibling."""
+"""Ejection fraction and fractional area change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from cardiolabel.errors import MeasurementError
 
 
 def ejection_fraction_pct(edv_ml: float, esv_ml: float) -> float:
-    """``100 (EDV - ESV) / EDV``.
+    """Compute ``100 (EDV - ESV) / EDV``.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def ejection_fraction_pct(edv_ml: float, esv_ml: float) -> float:
 
 
 def fractional_area_change_pct(ed_area_mm2: float, es_area_mm2: float) -> float:
-    """``100 (EDA - ESA) / EDA``; needs no calibration.
+    """Compute ``100 (EDA - ESA) / EDA``; needs no calibration.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What one cavity mask says: area, annulus, apex, long axis and the diameters of its discs."""
+"""Geometry of one LV cavity: area, annulus, apex, long axis and disc diameters."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class LVGeometry:
 
 
 def measure_geometry(mask: NDArray[np.uint8], spacing: Spacing | None, *, labels: LabelSet) -> LVGeometry:
-    """Measure one frame.
+    """Measure the LV cavity of one frame.
 
     The annulus is where cavity and atrium meet; without an atrium it joins the ends of the cavity's flat
-    side, which the myocardium leaves open. Neither the picture's border nor an undrawn wall is a base. The
-    apex is the contour point farthest
-    from the annulus midpoint. 20 discs of equal height are stacked along the line between them.
+    side, which the myocardium leaves open. Neither the image's border nor an unlabelled wall is a base. The
+    apex is the contour point farthest from the annulus midpoint. 20 discs of equal height are stacked along
+    the line between them.
 
     Parameters
     ----------
@@ -119,7 +119,9 @@ def measure_geometry(mask: NDArray[np.uint8], spacing: Spacing | None, *, labels
 def _apex(
     contour_mm: NDArray[np.float64], base_mm: NDArray[np.float64], on_border: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Contour point farthest from the base; the middle of the cut where the picture cuts the apex off."""
+    """Return the contour point farthest from the base; where the image cuts off the apex, the middle of the
+    cut.
+    """
     distances = np.linalg.norm(contour_mm - base_mm, axis=1)
     # Of points that are equally far the first, in every unit: rounding must not choose.
     farthest = int(np.flatnonzero(distances >= (1 - _SAME_DISTANCE) * distances.max())[0])
@@ -146,7 +148,7 @@ def _discs(
     axis: NDArray[np.float64],
     length_mm: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean width (20,) of each disc and the ends (20, 2, 2) of its middle chord."""
+    """Return the mean width (20,) of each disc and the ends (20, 2, 2) of its middle chord."""
     across = np.array([-axis[1], axis[0]])
     local = (contour_mm - base_mm) @ np.stack([axis, across], axis=1)
     here, following = local, np.roll(local, -1, axis=0)

@@ -1,4 +1,4 @@
-"""How far apart a structure's boundaries are in two masks of one frame."""
+"""Hausdorff distance of a structure in two masks of one frame."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from cardiolabel.measurements.mask_shapes import check_shapes
 def hausdorff_mm(
     ours: NDArray[np.uint8], theirs: NDArray[np.uint8], values: tuple[int, ...], *, spacing: Spacing | None
 ) -> float:
-    """Hausdorff distance of a structure's boundaries in one frame, mm.
+    """Compute the Hausdorff distance of a structure's boundaries in one frame, in mm.
 
-    The largest distance from a boundary pixel of either mask to the nearest one of the other, between
-    pixel centres. A pixel is on the boundary if one of its four neighbours is not of the structure or
-    lies beyond the image.
+    The largest distance from a boundary pixel of either mask to the nearest of the other, between pixel
+    centres. A boundary pixel has one of its four neighbours outside the structure or beyond the image.
 
     Parameters
     ----------
@@ -63,5 +62,7 @@ def hausdorff_mm(
 
 
 def _boundary_px(inside: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Pixels ``(N, 2)`` of a structure that have a neighbour outside it; beyond the array is outside."""
+    """Return the pixels ``(N, 2)`` of a structure that have a neighbour outside it; beyond the array is
+    outside.
+    """
     return np.argwhere(inside & ~binary_erosion(inside))

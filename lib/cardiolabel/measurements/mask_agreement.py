@@ -1,7 +1,4 @@
-"""How well two masks of one image agree, structure by structure: overlap and distance, and the worst frame.
-
-Nothing here knows who read: two annotators, or a model and its reference.
-"""
+"""Agreement of two masks of one image, structure by structure: overlap, distance, and the worst frame."""
 
 from __future__ import annotations
 
@@ -49,8 +46,8 @@ def compare_masks(
 ) -> tuple[StructureAgreement, ...]:
     """Compare two masks of one image, structure by structure.
 
-    A mask has the epicardium in a frame only if it has cavity and myocardium there; a cavity alone
-    says nothing about the outer border.
+    The epicardium of a frame is compared only where it has cavity and myocardium; a cavity alone says nothing
+    about the outer border.
 
     Parameters
     ----------

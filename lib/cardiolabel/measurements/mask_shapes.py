@@ -1,4 +1,4 @@
-"""Two masks can be compared pixel by pixel only if they are of one shape."""
+"""Check that two masks have one shape."""
 
 from __future__ import annotations
 

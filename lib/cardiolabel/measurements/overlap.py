@@ -9,7 +9,7 @@ from cardiolabel.measurements.mask_shapes import check_shapes
 
 
 def dice(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], values: tuple[int, ...]) -> float:
-    """Dice overlap of the union of label values; NaN where neither mask has any of them.
+    """Compute the Dice overlap of the union of label values; NaN where neither mask has any of them.
 
     Parameters
     ----------

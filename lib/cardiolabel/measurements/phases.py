@@ -1,4 +1,4 @@
-"""ED and ES of each beat from a cine's cavity areas."""
+"""ED and ES of each beat, from a cine's cavity areas."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ def find_beats(areas: NDArray[np.float64], frame_rate_hz: float | None) -> list[
 
 
 def is_cut(areas: NDArray[np.float64], beat: Beat) -> bool:
-    """Whether the clip may begin or end before a beat's true ED or ES.
+    """Return whether the clip may begin or end before a beat's true ED or ES.
 
-    So it is where either lies at an end of the clip, and the two ends differ by more than 15 % of the
-    range: one whole beat ends as it began.
+    That is so where either lies at an end of the clip and the two ends differ by more than 15 % of the range:
+    one whole beat ends as it began.
 
     >>> is_cut(np.array([9.0, 8, 6, 5, 6]), Beat(0, 3))
     True
@@ -103,7 +103,9 @@ def _smoothed(curve: NDArray[np.float64], frame_rate_hz: float | None) -> NDArra
 
 
 def _whole_beats(smooth: NDArray[np.float64], gap: int, *, tolerance: float) -> list[Beat]:
-    """Beats whose ED and ES are turning points, or as high and low as the clip's turning points."""
+    """Return the beats whose ED and ES are turning points, or reach the level of the clip's turning
+    points.
+    """
     swing = float(smooth.max() - smooth.min())
     framed = np.concatenate([[smooth.max()], smooth, [smooth.max()]])
     peaks, _ = find_peaks(-framed, prominence=_SWING * swing, distance=gap)
@@ -123,13 +125,13 @@ def _whole_beats(smooth: NDArray[np.float64], gap: int, *, tolerance: float) -> 
 
 
 def _turns(curve: NDArray[np.float64], peak: int, tolerance: float) -> bool:
-    """Whether a curve rises to a peak and falls again within the clip."""
+    """Return whether a curve rises to a peak and falls again within the clip."""
     below = float(curve[peak]) - tolerance
     return bool(curve[: peak + 1].min() < below and curve[peak:].min() < below)
 
 
 def _turning_level(curve: NDArray[np.float64], peaks: list[int], tolerance: float) -> float:
-    """Median height of the peaks at which the curve turns; infinite without any."""
+    """Return the median height of the peaks at which the curve turns; infinite without any."""
     levels = [float(curve[peak]) for peak in peaks if _turns(curve, peak, tolerance)]
     return float(np.median(levels)) if levels else np.inf
 

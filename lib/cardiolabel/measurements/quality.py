@@ -1,4 +1,4 @@
-"""Flags that say why a number deserves a second look."""
+"""Quality flags: reasons to look at a number again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cardiolabel.measurements.volume import single_plane_volume_ml, slice_summat
 
 
 class Flag(StrEnum):
-    """A reason to look again; the value is what tables show."""
+    """A reason to look at a number again; the value is what tables show."""
 
     FORESHORTENING = "foreshortening"
     ANNULUS_TILT = "annulus_tilt"
@@ -36,7 +36,7 @@ class Flag(StrEnum):
 
 
 _USUAL_STEP_PCT = 80.0
-"""Percentile of the other changes from frame to frame, up to which they count as usual."""
+"""Percentile of the changes between frames, up to which a change counts as usual."""
 
 Range = tuple[float, float]
 """Least and most."""
@@ -84,7 +84,7 @@ class QualityLimits:
 
 
 def frame_flags(geometry: LVGeometry, limits: QualityLimits) -> list[Flag]:
-    """Flags of one frame's geometry."""
+    """Return the flags of one frame's geometry."""
     is_raised = {
         Flag.ANNULUS_TILT: geometry.annulus_tilt_deg > limits.annulus_tilt_deg,
         Flag.ANNULUS_FROM_SHAPE: geometry.annulus_from_shape,
@@ -97,7 +97,7 @@ def frame_flags(geometry: LVGeometry, limits: QualityLimits) -> list[Flag]:
 
 
 def is_plausible_volume(volume_ml: float, limits: QualityLimits) -> bool:
-    """Whether a left ventricle can have this volume.
+    """Return whether a left ventricle can have this volume.
 
     >>> is_plausible_volume(0.0955, QualityLimits()), is_plausible_volume(120.0, QualityLimits())
     (False, True)
@@ -108,7 +108,7 @@ def is_plausible_volume(volume_ml: float, limits: QualityLimits) -> bool:
 def is_plausible_stack(
     areas_mm2: NDArray[np.float64], slice_spacing_mm: float | None, limits: QualityLimits
 ) -> bool:
-    """Whether a left ventricle can have slices ``(Z,)`` of these areas at this distance.
+    """Return whether a left ventricle can have slices ``(Z,)`` of these areas at this distance.
 
     Without a distance the largest slice alone is judged.
 
@@ -147,7 +147,7 @@ def _within(value: float, limits: Range) -> bool:
 
 
 def is_foreshortened(a4c_mm: float, a2c_mm: float, limits: QualityLimits) -> bool:
-    """Whether the two apical lengths at one phase differ too much.
+    """Return whether the two apical lengths at one phase differ too much.
 
     >>> is_foreshortened(90.0, 80.0, QualityLimits())
     True
@@ -156,10 +156,10 @@ def is_foreshortened(a4c_mm: float, a2c_mm: float, limits: QualityLimits) -> boo
 
 
 def temporal_outliers(areas: NDArray[np.float64], limits: QualityLimits) -> NDArray[np.bool_]:
-    """Frames of a cine whose area leaves the range of the two frames before and after; never NaN.
+    """Return the frames of a cine whose area leaves the range of the two frames before and after; never NaN.
 
-    A frame must leave it by ``temporal_share``, and by more than the area changes from frame to frame: at few
-    frames per beat end-diastole and end-systole are as sharp.
+    A frame must leave it by ``temporal_share``, and by more than the area usually changes between frames: at
+    few frames per beat, ED and ES are as sharp.
     """
     if len(areas) < 5:
         return np.zeros(len(areas), dtype=bool)

@@ -1,4 +1,4 @@
-"""Which images of a view belong to one recording."""
+"""Which images of a view belong to one recording, told by their ids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"_[fit]?\d{1,5}(?=_)")
 _STATES = frozenset(
     {"rest", "stress", "peak", "exercise", "recovery", "dobutamine", "baseline", "pre", "post"}
 )
-"""Words for what the heart was doing; images of two of them are never one recording."""
+"""States of the heart; images of two states are never one recording."""
 
 _VIEW = re.compile(r"_(?:[24]ch|a[24]c|sax)(?=_)")
 
@@ -31,8 +31,8 @@ _VIEW = re.compile(r"_(?:[24]ch|a[24]c|sax)(?=_)")
 class Recording:
     """Images of one view that were recorded together.
 
-    ``name`` is what their ids share; ``exam`` is the name without the view, which the recordings of an
-    examination's views share.
+    ``name`` is the common part of their ids; ``exam`` is the name without the view, common to the recordings
+    of an examination.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Recording:
         return exam_name(self.name)
 
     def of_phase(self, phase: Phase) -> list[MaskedImage]:
-        """Images of one phase, in order."""
+        """Return the images of one phase, in order."""
         return [image for image in self.images if image.phase is phase]
 
 
 def recording_name(image_id: str) -> str:
-    """What an image id tells of its recording: the id without phase and frame number.
+    """Return the part of an image id that names its recording: the id without phase and frame number.
 
     >>> recording_name("patient0001_4CH_ED"), recording_name("rest-4ch-frame12-es")
     ('patient0001_4ch', 'rest_4ch')
@@ -60,7 +60,7 @@ def recording_name(image_id: str) -> str:
 
 
 def names_phase(image_id: str) -> bool:
-    """Whether an image id tells the phase, so that the rest of it tells the recording.
+    """Return whether an image id names the phase, so that the rest of it names the recording.
 
     >>> names_phase("v1_ED"), names_phase("image07")
     (True, False)
@@ -69,12 +69,12 @@ def names_phase(image_id: str) -> bool:
 
 
 def names_view(name: str) -> bool:
-    """Whether a recording's name tells the view, so that the rest of it tells the examination."""
+    """Return whether a recording's name names the view, so that the rest of it names the examination."""
     return _VIEW.search(_words(name)) is not None
 
 
 def exam_name(name: str) -> str:
-    """A recording's name without the view.
+    """Return a recording's name without the view.
 
     >>> exam_name("rest_4ch") == exam_name("rest_a2c")
     True
@@ -83,7 +83,7 @@ def exam_name(name: str) -> str:
 
 
 def share_grid(ed: MaskedImage, es: MaskedImage) -> bool:
-    """Whether two images have one shape (H, W) and, where both tell it, one pixel size."""
+    """Return whether two images have one shape (H, W) and, where both state it, one pixel size."""
     if ed.masks.shape[1:] != es.masks.shape[1:]:
         return False
     if ed.spacing is None or es.spacing is None:
@@ -96,8 +96,9 @@ def recordings(images: Sequence[MaskedImage]) -> list[Recording]:
     """Group the images of one view by recording, in the order of their first images.
 
     Images belong together whose ids differ only in phase and frame number; so do one still at ED and one at
-    ES that differ in another number behind the phase, where no third fits. Every further cine is a recording
-    of its own. Where ids do not tell the phase, the only still at ED and the only one at ES belong together.
+    ES whose ids differ in another number behind the phase, if no third fits. Every further cine is a
+    recording of its own. Where ids do not name the phase, the only still at ED and the only one at ES belong
+    together.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ def _join_numbered_stills(groups: dict[str, list[MaskedImage]]) -> None:
 
 
 def _join_only_stills(groups: dict[str, list[MaskedImage]], images: Sequence[MaskedImage]) -> None:
-    """Join the only ED and the only ES of a view, unless their ids tell two recordings."""
+    """Join the only ED and the only ES of a view, unless their ids name two recordings."""
     stills = [[image for image in images if image.phase is phase] for phase in (Phase.ED, Phase.ES)]
     if any(len(of_phase) != 1 for of_phase in stills):
         return
@@ -147,7 +148,7 @@ def _join_only_stills(groups: dict[str, list[MaskedImage]], images: Sequence[Mas
 
 
 def _unnumbered(image_id: str) -> str:
-    """A recording's name without the numbers behind the phase."""
+    """Return a recording's name without the numbers behind the phase."""
     words = _FRAME.sub("", _words(image_id))
     phase = _PHASE.search(words)
     if phase is None:
@@ -156,7 +157,7 @@ def _unnumbered(image_id: str) -> str:
 
 
 def _words(image_id: str) -> str:
-    """Words in lower case, each between underscores."""
+    """Split a name into lower-case words, each between underscores."""
     words = f"_{_SEPARATORS.sub('_', image_id.casefold()).strip('_')}_"
     return _NUMBERED_PHASE.sub(r"_\1_\2", words)
 

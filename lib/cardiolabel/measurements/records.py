@@ -1,4 +1,4 @@
-"""What measuring a patient takes and gives: the images, and the rows of the two tables."""
+"""Input and results of measuring a patient: masked images, and the rows of the two tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class MaskedImage:
-    """One image's masks and what measuring needs to know of it.
+    """One image's masks with what measuring needs: view, phase, pixel size, labels.
 
     Parameters
     ----------
@@ -128,12 +128,11 @@ class AreaChange:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Everything measured of one patient.
+    """All measurements of one patient.
 
-    ``beats`` maps the image ids of cines to their beats; ``phase_frames`` the four
-    (view, phase) pairs to the frame row that the first beat's volumes come from; ``cycles`` each apical view
-    to all its beats; ``stacks`` the phases to the image ids of the short-axis stacks that volumes are
-    measured on.
+    ``beats`` maps the image ids of cines to their beats; ``phase_frames`` the four (view, phase) pairs to the
+    frame row of the first beat's volumes; ``cycles`` each apical view to all its beats; ``stacks`` the phases
+    to the image ids of the measured short-axis stacks.
     """
 
     patient: str

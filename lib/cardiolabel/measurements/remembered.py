@@ -1,4 +1,4 @@
-"""Geometry of frames that were measured before: after a correction, only what it changed is measured."""
+"""Cache of frame geometries: after a correction, only changed frames are measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BYTES_BESIDES = 2000
 
 
 class RememberedGeometry:
-    """`measure_geometry`, which answers from memory for a mask, spacing and label set that it has seen.
+    """`measure_geometry` with a cache by mask, spacing and label set.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class RememberedGeometry:
 
 
 def _content(mask: NDArray[np.uint8]) -> Hashable:
-    """Tells a mask from all others, by what lies in it and where."""
+    """Return a key that identifies a mask's content and place."""
     box = bounding_box(mask > 0)
     if box is None:
         return mask.shape

@@ -27,10 +27,10 @@ _PHASES = (Phase.ED, Phase.ES)
 
 @dataclass(frozen=True)
 class ShortAxis:
-    """What a patient's short-axis stacks give.
+    """Measurements of a patient's short-axis stacks.
 
-    ``stacks`` maps the phases to the image ids of the stacks that the rows are measured on;
-    ``area_changes`` holds the fractional area change of a recording of one slice.
+    ``stacks`` maps the phases to the image ids of the measured stacks; ``area_changes`` holds the fractional
+    area change of single-slice recordings.
     """
 
     frames: tuple[FrameRow, ...] = ()
@@ -41,7 +41,7 @@ class ShortAxis:
 
 @dataclass(frozen=True)
 class _Measured:
-    """One recording's row, and the stacks that it is measured on."""
+    """One recording's row, and the stacks that it was measured on."""
 
     images: tuple[str, ...]
     row: PatientRow
@@ -50,17 +50,17 @@ class _Measured:
 
 
 def is_short_axis(image: MaskedImage) -> bool:
-    """Whether an image is measured as a stack of slices."""
+    """Return whether an image is measured as a stack of slices."""
     return image.view.is_stack
 
 
 def measure_short_axis(patient: str, stacks: Sequence[MaskedImage], limits: QualityLimits) -> ShortAxis:
-    """One frame row per slice and one slice-summation row per patient.
+    """Measure one frame row per slice and one slice-summation row per patient.
 
-    ED and ES are those of one recording. Of several the one with an EF counts, then the one with
-    the fewest quality flags, then the first. A volume needs two slices with a cavity or more, and none
-    without one between them; a slice outside them counts as 0 mm². Length and single-plane volume of
-    a slice are undefined and stay empty.
+    ED and ES are those of one recording. Of several, one with an EF comes first, then the one with the fewest
+    quality flags, then the first. A volume needs two or more slices with a cavity and no empty slice between
+    them; a slice outside them counts as 0 mm². Length and single-plane volume of a slice are undefined and
+    stay empty.
     """
     if not stacks:
         return ShortAxis()
@@ -83,7 +83,7 @@ def measure_short_axis(patient: str, stacks: Sequence[MaskedImage], limits: Qual
 
 
 def _outcome(measured: _Measured) -> str:
-    """A recording's images, and its EF or the reason why it has none."""
+    """Return a recording's images, and its EF or the reason why it has none."""
     row = measured.row
     return f"{', '.join(measured.images)} ({f'EF {row.ef_pct:.1f} %' if row.ef_pct else row.reason})"
 
@@ -145,7 +145,7 @@ def _measured(patient: str, recording: Recording, limits: QualityLimits) -> _Mea
 
 
 def _stack_flags(stack: MaskedImage, limits: QualityLimits) -> set[Flag]:
-    """Flags of one stack, whether or not it has a volume."""
+    """Return the flags of one stack, whether or not it has a volume."""
     pixels = cavity_pixels(stack)
     raised = {
         Flag.SLICE_GAP: bool(gap_slices(pixels)),
@@ -157,7 +157,7 @@ def _stack_flags(stack: MaskedImage, limits: QualityLimits) -> set[Flag]:
 
 
 def _is_implausible(stack: MaskedImage, limits: QualityLimits) -> bool:
-    """Whether no heart has these slices; of the slices of a short-axis cine nothing is said."""
+    """Return whether no heart has these slices; slices of a short-axis cine are not judged."""
     pixels = cavity_pixels(stack)
     if stack.spacing is None or stack.phase is Phase.CINE or not pixels.any():
         return False
@@ -197,7 +197,7 @@ def _check_slices(stack: MaskedImage) -> None:
 
 
 def _uncalibrated_ef(ed: MaskedImage, es: MaskedImage) -> float | None:
-    """EF from pixel counts, where both phases lack a pixel size but share one grid."""
+    """Compute EF from pixel counts, where both phases lack a pixel size but share one grid."""
     if ed.spacing or es.spacing or ed.masks.shape != es.masks.shape:
         return None
     try:
@@ -209,7 +209,7 @@ def _uncalibrated_ef(ed: MaskedImage, es: MaskedImage) -> float | None:
 
 
 def _slice_area_change(ed: MaskedImage, es: MaskedImage) -> AreaChange | None:
-    """Fractional area change of a recording of one slice; None for stacks."""
+    """Return the fractional area change of a recording of one slice; None for stacks."""
     if len(ed.masks) != 1 or len(es.masks) != 1:
         return None
     try:

@@ -21,22 +21,22 @@ from cardiolabel.measurements.volume import (
 
 
 class Sizes(Protocol):
-    """What volumes are computed from: an `LVGeometry`, or the same of D variants of it.
+    """Geometry that volumes are computed from: an `LVGeometry`, or D of them as arrays.
 
     ``diameters_mm (..., 20)``, ``length_mm (...)``, ``area_mm2 (...)``.
     """
 
     @property
     def diameters_mm(self) -> Any:
-        """Of the 20 discs, annulus to apex."""
+        """Diameters of the 20 discs, from annulus to apex, in mm."""
 
     @property
     def length_mm(self) -> Any:
-        """Of the long axis."""
+        """Length of the long axis in mm."""
 
     @property
     def area_mm2(self) -> Any:
-        """Of the cavity."""
+        """Area of the cavity in mm²."""
 
 
 VolumeAt = Callable[[tuple[Sizes, ...], Any], Any]
@@ -45,11 +45,11 @@ VolumeAt = Callable[[tuple[Sizes, ...], Any], Any]
 def apical_rows(
     patient: str, a4c: ViewCycles, a2c: ViewCycles, limits: QualityLimits
 ) -> tuple[tuple[PatientRow, ...], tuple[BeatRow, ...]]:
-    """Rows for every apical method and convention; several beats are averaged, and listed.
+    """Measure every apical method in both conventions; beats are averaged, and listed.
 
-    Biplane pairs the k-th beat of A4C with the k-th of A2C. Area-length uses both views where both
-    exist, else the one there is; it has no camus convention, since one length in its denominator for
-    both phases would turn that convention upside down.
+    Biplane pairs the k-th beat of A4C with the k-th of A2C. Area-length uses both views where both exist,
+    else the one there is. It has no camus convention: its length stands in the denominator, where one length
+    for both phases would reverse that convention's effect.
     """
     either = tuple(view for view in (a4c, a2c) if view.cycles) or (a4c, a2c)
     plans: tuple[tuple[Method, tuple[ViewCycles, ...]], ...] = (
@@ -124,13 +124,13 @@ def _row(
 
 
 def _two_exams(views: Sequence[ViewCycles]) -> str:
-    """In words that two views are of two examinations, by the names of their images; else nothing."""
+    """Return a note where two views come from two examinations, by their image ids."""
     exams = sorted({view.exam for view in views if view.exam})
     return f"A4C and A2C are of two examinations by their names, {' and '.join(exams)}" if exams[1:] else ""
 
 
 def beats_of(study: Study, method: Method) -> list[tuple[Cycle, ...]]:
-    """The beats that an apical method measures a study by: of each of its views one, A4C first."""
+    """Return the beats that an apical method measures a study by, one of each view, A4C first."""
     cycles = {view: study.cycles.get(view, ()) for view in (View.A4C, View.A2C)}
     views = {
         Method.SINGLE_PLANE_A4C: (View.A4C,),
@@ -141,14 +141,14 @@ def beats_of(study: Study, method: Method) -> list[tuple[Cycle, ...]]:
 
 
 def _paired(cycles: Sequence[tuple[Cycle, ...]]) -> list[tuple[Cycle, ...]]:
-    """The k-th beats of views."""
+    """Pair the k-th beats of views."""
     return list(zip(*cycles, strict=False))
 
 
 def volumes_ml(
     method: Method, convention: Convention, *, ed: Sequence[Sizes], es: Sequence[Sizes]
 ) -> tuple[Any, Any]:
-    """EDV and ESV of one beat by an apical method.
+    """Compute EDV and ESV of one beat by an apical method.
 
     Parameters
     ----------

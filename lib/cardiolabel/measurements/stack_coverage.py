@@ -1,4 +1,4 @@
-"""Whether the slices of short-axis stacks cover the whole ventricle, at ED and at ES alike."""
+"""Check that short-axis stacks cover the whole ventricle, at ED and ES alike."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PARALLEL_COSINE = 0.999
 
 
 def cavity_pixels(stack: MaskedImage) -> NDArray[np.intp]:
-    """Cavity pixels of each slice, shape (Z,)."""
+    """Return the cavity pixels of each slice, shape (Z,)."""
     pixels: NDArray[np.intp] = (stack.masks == stack.labels.value("lv_cavity")).sum(axis=(1, 2))
     return pixels
 
@@ -33,10 +33,9 @@ def fragment_share(stack: MaskedImage) -> float:
 
 
 def gap_slices(pixels: NDArray[np.intp]) -> list[int]:
-    """Slices without cavity between slices that have one, counted from 0.
+    """Return the slices without cavity between slices that have one, counted from 0.
 
-    A few stray pixels are no cavity: a slice of less than a tenth of both its neighbours' areas counts as
-    without.
+    A slice with less than a tenth of both its neighbours' areas counts as without.
 
     >>> gap_slices(np.array([0, 40, 0, 30, 20, 0])), gap_slices(np.array([400, 3, 350, 200, 20]))
     ([2], [1])
@@ -53,7 +52,7 @@ def gap_slices(pixels: NDArray[np.intp]) -> list[int]:
 
 
 def is_apex_missing(pixels: NDArray[np.intp], limits: QualityLimits) -> bool:
-    """Whether the cavity ends abruptly on both sides, as in a stack of middle slices only.
+    """Return whether the cavity ends abruptly on both sides, as in a stack of middle slices only.
 
     The valve plane cuts it off at the base; towards the apex it gets small.
 
@@ -67,11 +66,11 @@ def is_apex_missing(pixels: NDArray[np.intp], limits: QualityLimits) -> bool:
 
 
 def slices_differ(ed: MaskedImage, es: MaskedImage, limits: QualityLimits) -> bool:
-    """Whether the stacks at ED and ES cover different slices.
+    """Return whether the stacks at ED and ES cover different slices.
 
-    The stacks themselves differ in number, distance or place of their slices; or the cavity at ES reaches
-    beyond the one at ED, lacks more slices at one end than the shortening of the long axis
-    explains, or has hardly more than half its height.
+    They do if their slices differ in number, distance or place; if the cavity at ES reaches beyond that at
+    ED, lacks more slices at one end than the shortening of the long axis explains, or has hardly more than
+    half its height.
 
     Parameters
     ----------
@@ -115,7 +114,7 @@ def _cavities_differ(
 def _positions_mm(
     affine: NDArray[np.float64], count: int, normal: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Where slices lie along a normal, shape (count,)."""
+    """Return the positions of slices along a normal, shape (count,)."""
     origins = affine[:3, 3] + np.arange(count)[:, None] * affine[:3, 2]
     positions: NDArray[np.float64] = origins @ normal
     return positions

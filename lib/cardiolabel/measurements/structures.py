@@ -1,4 +1,4 @@
-"""What a label set lets one compare: its structures, and the mask values that each is made of."""
+"""Structures that a label set allows to compare, and their mask values."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from cardiolabel.domain import LabelSet
 
 
 def structure_values(labels: LabelSet) -> dict[str, tuple[int, ...]]:
-    """Structures that a label set lets one compare, and the mask values that each is made of.
+    """Return the structures that a label set allows to compare, with their mask values.
 
-    Those of the set, in its order, and ``epicardium``: cavity and myocardium together, where the set
+    They are those of the set, in its order, and ``epicardium``: cavity and myocardium together, where the set
     has both.
 
     >>> structure_values(LabelSet("wall", (("lv_cavity", 1), ("myocardium", 2))))

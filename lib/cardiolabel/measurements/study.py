@@ -1,6 +1,6 @@
-"""Measure one patient: frames, beats, then every volume method in both conventions.
+"""Measurement of one patient: frames, beats, then every volume method in both conventions.
 
-Nothing here raises for what an image holds: what cannot be measured is an empty value and a reason.
+Nothing here raises for the content of an image: what cannot be measured is an empty value with a reason.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ APICAL = (View.A4C, View.A2C)
 
 
 class Measure(Protocol):
-    """`measure_geometry`, or what answers as it does."""
+    """The type of `measure_geometry`."""
 
     def __call__(self, mask: NDArray[np.uint8], spacing: Spacing | None, *, labels: LabelSet) -> LVGeometry:
-        """As `measure_geometry`."""
+        """Measure one frame, as `measure_geometry`."""
 
 
 def measure_study(
@@ -42,9 +42,9 @@ def measure_study(
 ) -> Study:
     """Measure all images of one patient.
 
-    ED and ES of a volume are those of one recording of a view: its stills where both exist, otherwise its
-    cine, at the frames that the dataset names or at the beats found in its area curve. Which of several
-    recordings counts is told by `chosen_cycles` and `measure_short_axis`.
+    ED and ES of a volume come from one recording of a view: its stills where both exist, otherwise its cine,
+    at the frames that the data set names or at the beats of its area curve. `chosen_cycles` and
+    `measure_short_axis` choose among several recordings.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def measure_study(
 
 
 def _view(cycles: ViewCycles, clips: Sequence[MaskedImage]) -> ViewCycles:
-    """A view's cycles; without an image of it, with a hint at images of unknown view."""
+    """Return a view's cycles; without an image of it, with a hint at images of unknown view."""
     unknown = [image.image_id for image in clips if image.view is View.UNKNOWN]
     if cycles.images or not unknown:
         return cycles

@@ -1,4 +1,4 @@
-"""EF from discs that people traced, where pixels have no known size."""
+"""EF from traced discs, where the pixel size is unknown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def traced_ef_pct(
     ed_length: float,
     es_length: float,
 ) -> float:
-    """Single-plane EF by the method of discs, each phase with its own long axis (``guideline``).
+    """Compute the single-plane EF by the method of discs, each phase with its own long axis (``guideline``).
 
     A scale that both phases share cancels out, so that pixels serve as well as mm.
 

@@ -1,7 +1,7 @@
-"""Whether a mask could be a heart: whole structures, a closed wall, an atrium behind the base.
+"""Anatomical validity of a mask: whole structures, a closed wall, an atrium behind the base.
 
-Nothing here compares with a reference: a mask can be valid and wrong. The limits were set on reference
-masks, see `ValidityLimits`.
+Nothing is compared with a reference: a mask can be valid and wrong. The limits were set on reference masks,
+see `ValidityLimits`.
 
 References
 ----------
@@ -23,7 +23,7 @@ from cardiolabel.errors import ImageContentError, MeasurementError
 from cardiolabel.measurements.contour import trace_cavity
 
 _TOUCHING = np.ones((3, 3), dtype=bool)
-"""Pixels that meet at a corner are of one piece."""
+"""Pixels that meet at a corner belong to one piece."""
 
 _BEYOND = -1
 _EPICARDIUM = "epicardium"
@@ -71,7 +71,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ValidityLimits:
-    """How much of the cavity's border may lack myocardium.
+    """Limits of the cavity's border without myocardium.
 
     Parameters
     ----------
@@ -103,10 +103,10 @@ def apical_findings(
     expected: Collection[str],
     limits: ValidityLimits | None = None,
 ) -> tuple[Finding, ...]:
-    """What is wrong with an apical mask; nothing, if it is anatomically valid.
+    """List the faults of an apical mask; none if it is anatomically valid.
 
-    The base is the longest stretch of the cavity's border without myocardium. Nobody can draw beyond the
-    edge of the image: border that lies there counts as walled, and pieces that reach it as one.
+    The base is the longest stretch of the cavity's border without myocardium. Nobody can draw beyond the edge
+    of the image: border that lies there counts as walled, and pieces that reach it as one.
 
     Parameters
     ----------
@@ -158,12 +158,12 @@ def stack_findings(
     expected: Collection[str],
     limits: ValidityLimits | None = None,
 ) -> tuple[Finding, ...]:
-    """What is wrong with a short-axis stack; nothing, if it is anatomically valid.
+    """List the faults of a short-axis stack; none if it is anatomically valid.
 
-    Each slice is judged by itself. The cavity must be enclosed by myocardium, where the stack has any,
-    in all slices but the basal ones, where wall and cavity open towards the aorta and the myocardium
-    may be in pieces. The basal end is the half of the stack with more cavity. Cavities of
-    fewer than 12 pixels have too little border to be judged.
+    Each slice is judged by itself. The cavity must be enclosed by myocardium, where the stack has any, in all
+    slices but the basal ones, where wall and cavity open towards the aorta and the myocardium may be in
+    pieces. The basal end is the half of the stack with more cavity. Cavities of fewer than 12 pixels have too
+    little border to be judged.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def _missing(masks: NDArray[np.uint8], labels: LabelSet, expected: Collection[st
 
 
 def _trimmed(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What is labelled and one pixel around it, where the image has one."""
+    """Crop to the labelled pixels and one pixel around them."""
     rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not rows.size:
         return mask[:1, :1]
@@ -221,7 +221,7 @@ def _trimmed(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _whole(mask: NDArray[np.uint8], labels: LabelSet, *, plane: int | None) -> Iterator[Finding]:
-    """Structures of one plane in several pieces or with holes."""
+    """List the structures of one plane that are in several pieces or have holes."""
     for name, value in labels.values:
         inside = mask == value
         if not inside.any():
@@ -237,7 +237,7 @@ def _whole(mask: NDArray[np.uint8], labels: LabelSet, *, plane: int | None) -> I
 
 
 def _pieces(inside: NDArray[np.bool_]) -> int:
-    """Pieces of a structure in one plane; those that reach the edge of the image may meet beyond it."""
+    """Label the pieces of a structure in one plane; those that reach the image's edge count as one."""
     parts, count = ndimage.label(inside, _TOUCHING)
     ends = [parts[0], parts[-1], parts[:, 0], parts[:, -1]]
     at_edge = len(np.setdiff1d(np.concatenate(ends), [0]))
@@ -251,7 +251,7 @@ def _has_hole(inside: NDArray[np.bool_]) -> bool:
 def _apical_border(
     mask: NDArray[np.uint8], labels: LabelSet, spacing: Spacing | None, limits: ValidityLimits
 ) -> Iterator[Fault]:
-    """Faults of the cavity's border: its wall, and the atrium at its base."""
+    """List the faults of the cavity's border: its wall, and the atrium at its base."""
     has_wall = labels.has("myocardium") and bool((mask == labels.value("myocardium")).any())
     atrium = mask == labels.value("left_atrium") if labels.has("left_atrium") else np.zeros_like(mask, bool)
     try:
@@ -283,7 +283,9 @@ def _apical_border(
 def _border(
     mask: NDArray[np.uint8], labels: LabelSet, spacing: Spacing | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int16]]:
-    """Points (N, 2) of the cavity's border in mm, the length that each stands for, the value beyond it."""
+    """Return the points (N, 2) of the cavity's border in mm, the length that each stands for, the value
+    beyond it.
+    """
     cavity = trace_cavity(mask, labels.value("lv_cavity"))
     contour = cavity.contour * _scale(spacing)
     ahead = np.linalg.norm(np.roll(contour, -1, axis=0) - contour, axis=1)
@@ -295,7 +297,7 @@ def _scale(spacing: Spacing | None) -> NDArray[np.float64]:
 
 
 def _longest_run(flags: NDArray[np.bool_], lengths: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The longest circular stretch of True; none where nothing is, all where everything is.
+    """Return the longest circular stretch of True; none where nothing is, all where everything is.
 
     >>> _longest_run(np.array([True, False, True, False, True]), np.ones(5))
     array([ True, False, False, False,  True])
@@ -320,7 +322,7 @@ def _before_base(
     base: NDArray[np.bool_],
     spacing: Spacing | None,
 ) -> bool:
-    """Whether the atrium's middle lies on the apex's side of the base."""
+    """Return whether the atrium's middle lies on the apex's side of the base."""
     middle = contour[base].mean(axis=0)
     apex = contour[int(np.linalg.norm(contour - middle, axis=1).argmax())]
     centre = np.argwhere(atrium).mean(axis=0) * _scale(spacing)
@@ -328,7 +330,7 @@ def _before_base(
 
 
 def _outflow(areas: NDArray[np.intp], count: int) -> frozenset[int]:
-    """The most basal slices that have some cavity."""
+    """Return the most basal slices that have a cavity."""
     filled = np.flatnonzero(areas).tolist()
     first, last = areas[: len(areas) // 2].sum(), areas[(len(areas) + 1) // 2 :].sum()
     return frozenset(filled[:count] if first >= last else filled[-count:] if count else ())

@@ -1,4 +1,4 @@
-"""Left-ventricular volumes from lengths, diameters and areas; of many ventricles at once from arrays."""
+"""Left-ventricular volumes from lengths, diameters and areas; also of many ventricles at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ML_PER_MM3 = 1e-3
 def biplane_volume_ml(
     a4c_mm: NDArray[np.float64], a2c_mm: NDArray[np.float64], *, length_mm: Values
 ) -> Values:
-    """Biplane method of discs, ``pi/4 * sum(a_i b_i) * L/n``.
+    """Compute the biplane volume by discs, ``pi/4 * sum(a_i b_i) * L/n``.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def biplane_volume_ml(
 
 
 def single_plane_volume_ml(diameters_mm: NDArray[np.float64], *, length_mm: Values) -> Values:
-    """Single-plane method of discs: `biplane_volume_ml` with circular discs.
+    """Compute the single-plane volume by discs: `biplane_volume_ml` with circular discs.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def single_plane_volume_ml(diameters_mm: NDArray[np.float64], *, length_mm: Valu
 
 
 def area_length_volume_ml(a4c_mm2: Values, a2c_mm2: Values, *, length_mm: Values) -> Values:
-    """Area-length volume, ``8 A1 A2 / (3 pi L)``; give one view's area twice for one plane.
+    """Compute the area-length volume, ``8 A1 A2 / (3 pi L)``; give one view's area twice for one plane.
 
     Exact for a half-ellipsoid cut along its axes.
 
@@ -67,7 +67,7 @@ def area_length_volume_ml(a4c_mm2: Values, a2c_mm2: Values, *, length_mm: Values
 
 
 def slice_summation_ml(areas_mm2: NDArray[np.float64], *, slice_spacing_mm: float) -> float:
-    """Short-axis volume: the sum of the slices' cavity areas times their distance.
+    """Compute a short-axis volume: the sum of the slices' cavity areas times their distance.
 
     References
     ----------

@@ -72,7 +72,7 @@ SOURCES = {
 
 
 def load(name: str, folders: ModelFolders | Path) -> Predictor:
-    """One model of `SOURCES`, or of any other name whose weights are in the folder.
+    """Return one model of `SOURCES`, or of any other name whose weights are in the folder.
 
     Raises
     ------
@@ -121,7 +121,7 @@ class Models:
 
     @classmethod
     def of(cls, *predictors: Predictor) -> Models:
-        """Models that are loaded already."""
+        """Return the models that are loaded already."""
         made = cls(ModelSource(predictor.card.name, predictor.card.recipe) for predictor in predictors)
         made._ready = {predictor.card.name: predictor for predictor in predictors}
         return made
@@ -137,7 +137,7 @@ class Models:
         return tuple(self._sources)
 
     def named(self, name: str) -> Predictor:
-        """One model.
+        """Return one model.
 
         Raises
         ------
@@ -156,7 +156,7 @@ class Models:
         return self._ready[name]
 
     def for_record(self, record: Record, model: str | None = None) -> Predictor:
-        """The model asked for, else the first one for the record's view.
+        """Return the model asked for, else the first one for the record's view.
 
         Raises
         ------
@@ -177,11 +177,11 @@ class Models:
             return None
 
     def is_loaded(self, name: str) -> bool:
-        """Whether a model's weights have been read."""
+        """Return whether a model's weights have been read."""
         return name in self._ready
 
     def engine_name(self, name: str) -> str | None:
-        """What computes a model; None until its weights have been read."""
+        """Return what computes a model; None until its weights have been read."""
         ready = self._ready.get(name)
         return ready.engine.name if ready else None
 
@@ -200,7 +200,7 @@ class Models:
             self._ready, self._networks, self._served = ready, networks, served
 
     def _follow(self) -> None:
-        """Where other versions are served by now, read them beside the work."""
+        """Return where other versions are served by now, read them beside the work."""
         if not self._networks:  # they were given, not read
             return
         names = {self._sources[name].weights(self._folders) for name in tuple(self._ready)}

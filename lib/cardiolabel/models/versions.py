@@ -47,7 +47,7 @@ class Version:
     note: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-safe form, with what the card has of version, sha256 and metrics."""
+        """Return the JSON-safe form, with what the card has of version, sha256 and metrics."""
         card = self.card
         return {
             "number": self.number,
@@ -87,11 +87,11 @@ class Versions:
         return sorted(shipped | published)
 
     def exist(self, name: str) -> bool:
-        """Whether there is any version of a model."""
+        """Return whether there is any version of a model."""
         return self._own(name) or bool(self._numbers(name))
 
     def served(self, name: str) -> int:
-        """Number of the version that is used.
+        """Return the number of the version that is used.
 
         Raises
         ------
@@ -108,7 +108,7 @@ class Versions:
             ) from error
 
     def folder(self, name: str, number: int | None = None) -> Path:
-        """The folder of a version's files, by default of the served one; errors as `served`."""
+        """Return the folder of a version's files, by default of the served one; errors as `served`."""
         number = self.served(name) if number is None else number
         return self._of(name) / str(number) if number else self._folders.shipped
 
@@ -120,7 +120,7 @@ class Versions:
             return None
 
     def listed(self, name: str) -> list[Version]:
-        """All versions of a model, the newest first; errors as `served`."""
+        """Return all versions of a model, the newest first; errors as `served`."""
         served = self.served(name)
         numbers = self._numbers(name) + ([0] if self._own(name) or not served else [])
         return [self._version(name, number, served=number == served) for number in numbers]
@@ -207,7 +207,7 @@ class Versions:
         return (self._folders.shipped / f"{name}{SUFFIXES[0]}").is_file()
 
     def _numbers(self, name: str) -> list[int]:
-        """Versions besides 0, the newest first."""
+        """Return the versions besides 0, the newest first."""
         folder = self._of(name)
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         return sorted((int(name) for name in names if name.isascii() and name.isdigit()), reverse=True)
@@ -231,7 +231,7 @@ class Versions:
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[Path]:
-        """One writer at a time; a process that is killed holds nothing any more."""
+        """Yield one writer at a time; a process that is killed holds nothing any more."""
         folder = self._of(name)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / _LOCK):

@@ -14,7 +14,7 @@ class DeeplySupervised(torch.nn.Module):
         self.network = network
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
-        """Logits ``(N, C, S, S)``; in training a list of them, the finest first."""
+        """Return the logits ``(N, C, S, S)``; in training a list of them, the finest first."""
         outputs: torch.Tensor = self.network(images)
         return list(outputs.unbind(1)) if self.training else outputs
 

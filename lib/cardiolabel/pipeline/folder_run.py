@@ -24,7 +24,7 @@ class Summary:
 
 
 def images_of(studies: Studies) -> list[Record]:
-    """A folder's records; raises DatasetError where it has none."""
+    """Return a folder's records; raises DatasetError where it has none."""
     records = studies.records()
     if not records:
         raise DatasetError(f"{studies.folder}: no images; expected <image_id>.nii.gz files in it")

@@ -95,7 +95,9 @@ class FolderPage:
         return None
 
     def _from_masks(self, row: PatientRow) -> PatientRow | None:
-        """EF of the patient's reference masks, by the method and in the convention of the prediction."""
+        """Return the EF of the patient's reference masks, by the method and in the convention of the
+        prediction.
+        """
         records = self._records[row.patient]
         folder = StudiesLayout(self._studies.folder).final
         files = {record.image_id: self._studies.label_file(folder, record) for record in records}

@@ -95,7 +95,7 @@ class _Run:
     def images(
         self, patients: Iterable[Sequence[Record]], on_image: Callable[[int], None]
     ) -> Generator[tuple[_Item, MaskedImage]]:
-        """Every image with its masks, or why it has none, a patient's together."""
+        """Return every image with its masks, or why it has none, a patient's together."""
         items = (_Item(record) for records in patients for record in records)
         with closing(predict_all(self._predictor, items, read=self._read, finish=self._finish)) as ready:
             for done, image in enumerate(ready, start=1):
@@ -140,7 +140,7 @@ class _Run:
         return file_of(StudiesLayout(self._out).labels, item.record.image_id)
 
     def measured(self, images: Sequence[tuple[_Item, MaskedImage]]) -> Done:
-        """One patient, by all its images."""
+        """Return one patient, by all its images."""
         masked = [image for _, image in images]
         study = with_intervals(
             measure_study(masked), self._calibrations, predicted=[image.image_id for image in masked]

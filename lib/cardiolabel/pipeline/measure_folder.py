@@ -53,7 +53,7 @@ def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progres
 
 
 def _unmeasured(study: Study) -> list[tuple[str, str]]:
-    """Images none of whose frames has a geometry, and why."""
+    """Return the images none of whose frames has a geometry, and why."""
     return [
         (frames[0].image_id, frames[0].reason)
         for frames in _by_image(study)

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def overlay_file(out: Path, image_id: str) -> Path:
-    """Where an image's picture is, or would be, in a folder of results."""
+    """Return where an image's picture is, or would be, in a folder of results."""
     return out / OVERLAYS / f"{image_id}.png"
 
 

@@ -254,7 +254,7 @@ def _pad(planes: torch.Tensor, place: Placement, size: int) -> torch.Tensor:
 
 
 def _edges(place: Placement, size: int) -> list[int]:
-    """Padding left, right, above and below a fitted frame; negative where it is cropped."""
+    """Return the padding left, right, above and below a fitted frame; negative where it is cropped."""
     right, bottom = size - place.left - place.inner_cols, size - place.top - place.inner_rows
     return [place.left, right, place.top, bottom]
 

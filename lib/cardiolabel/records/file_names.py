@@ -29,7 +29,7 @@ _PHASES = {"ed": Phase.ED, "es": Phase.ES, "cine": Phase.CINE, "sequence": Phase
 
 
 def image_suffix(path: Path) -> str | None:
-    """Which of `IMAGE_SUFFIXES` a file name ends in, whatever its case; None for any other file.
+    """Return which of `IMAGE_SUFFIXES` a file name ends in, whatever its case; None for any other file.
 
     >>> image_suffix(Path("patient0001_4CH_ED.NII.GZ"))
     '.nii.gz'
@@ -43,14 +43,14 @@ def image_stem(path: Path) -> str:
 
 
 def is_image_name(path: Path) -> bool:
-    """Whether a file is an image by its name: a known suffix, not hidden, not a ``_gt`` mask."""
+    """Return whether a file is an image by its name: a known suffix, not hidden, not a ``_gt`` mask."""
     stem = image_stem(path)
     hidden = path.name.startswith(".")
     return image_suffix(path) is not None and not hidden and not stem.lower().endswith(MASK_SUFFIX)
 
 
 def last_part(name: str) -> str:
-    r"""The file's own name in a path as any client or program writes it.
+    r"""Return the file's own name in a path as any client or program writes it.
 
     >>> last_part("../masks/x.nii.gz"), last_part("C:\\dir\\x.nii.gz"), last_part("x.nii.gz")
     ('x.nii.gz', 'x.nii.gz', 'x.nii.gz')
@@ -59,17 +59,17 @@ def last_part(name: str) -> str:
 
 
 def normalized(name: str) -> str:
-    """A name in Unicode's composed form, in which macOS and Linux agree."""
+    """Return a name in Unicode's composed form, in which macOS and Linux agree."""
     return unicodedata.normalize("NFC", name)
 
 
 def clean_id(name: str) -> str:
-    """The letters, digits and ``._-`` of a name; a run of anything else becomes ``_``."""
+    """Return the letters, digits and ``._-`` of a name; a run of anything else becomes ``_``."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip("._-") or "image"
 
 
 def id_from_name(name: str) -> str:
-    """The image id that a name gives by itself, whatever other names there are.
+    """Return the image id that a name gives by itself, whatever other names there are.
 
     A name of ASCII letters, digits and ``._-`` is its own id. Any other name keeps these, and digits that
     stand for its patient's name follow that name, so that two names never give one id.
@@ -89,7 +89,8 @@ def id_from_name(name: str) -> str:
 
 
 def id_with_digits(name: str, *, place: str = "") -> str:
-    """An image id that keeps what it can of a name, and has digits for the patient's name and its place.
+    """Return an image id that keeps what it can of a name, and has digits for the patient's name and its
+    place.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ def id_with_digits(name: str, *, place: str = "") -> str:
 
 
 def earlier_ids(names: Iterable[str], *, taken: Iterable[str] = ()) -> dict[str, str]:
-    """The ids that earlier versions gave to files, which depended on the names before them.
+    """Return the ids that earlier versions gave to files, which depended on the names before them.
 
     Parameters
     ----------
@@ -137,11 +138,11 @@ def earlier_ids(names: Iterable[str], *, taken: Iterable[str] = ()) -> dict[str,
 
 
 def record_from_name(path: Path, dataset: str = "folder", *, name: str | None = None) -> Record:
-    """What a file's name tells: ``<patient>_<view>_<phase>``, in any case.
+    """Return what a file's name tells: ``<patient>_<view>_<phase>``, in any case.
 
     Views are ``2CH``/``A2C``, ``4CH``/``A4C`` and ``SAX``; phases are ``ED``, ``ES`` and ``cine``,
-    ``sequence`` or ``half_sequence``. A name without any of these is its own patient with an
-    unknown view, and counts as a cine.
+    ``sequence`` or ``half_sequence``. A name without any of these is its own patient with an unknown view,
+    and counts as a cine.
 
     Parameters
     ----------

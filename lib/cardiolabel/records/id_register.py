@@ -26,7 +26,8 @@ _log = logging.getLogger(__name__)
 
 
 def by_base(image_ids: Iterable[str]) -> dict[str, list[str]]:
-    """Ids by what the names were cleaned to that earlier versions could have given them to, case-folded.
+    """Return the ids by what the names were cleaned to that earlier versions could have given them to,
+    case-folded.
 
     >>> by_base(["Scan", "scan_2"])
     {'scan': ['Scan', 'scan_2'], 'scan_2': ['scan_2']}
@@ -131,7 +132,7 @@ class IdRegister:
             self.is_settled = self.has_changed = True
 
     def unlike_names(self) -> dict[str, str]:
-        """Patients by the recorded ids that are not what their images would be called."""
+        """Return the patients by the recorded ids that are not what their images would be called."""
         unlike = {id for id, patient in self.patients.items() if _was_cleaned(id, patient)}
         bases = {_NUMBER.sub("", id).casefold() for id in unlike}
         return {
@@ -139,11 +140,14 @@ class IdRegister:
         }
 
     def unowned_ids(self, image_ids: Iterable[str]) -> frozenset[str]:
-        """Ids that none of these images has: the disputed ones, and those of files that are gone."""
+        """Return the ids that none of these images has: the disputed ones, and those of files that are
+        gone.
+        """
         return frozenset({*self.ids, *self.disputed, *self.unlike_names()} - set(image_ids))
 
     def ids_of(self, names: Sequence[str]) -> dict[str, str]:
-        """Ids of files: by their names as they were noted, else by their stems in Unicode's composed form.
+        """Return the ids of files: by their names as they were noted, else by their stems in Unicode's
+        composed form.
 
         A folder that was copied from macOS, or whose images were compressed since, keeps its ids.
         """
@@ -181,7 +185,9 @@ def _stem(name: str) -> str:
 
 
 def _was_cleaned(image_id: str, patient: str) -> bool:
-    """Whether an id is not what a patient's image would be called, but what cleaning or numbering made."""
+    """Return whether an id is not what a patient's image would be called, but what cleaning or numbering
+    made.
+    """
     base = _NUMBER.sub("", image_id)
     if clean_id(patient) == patient:
         return base != image_id and base.startswith(patient) and not patient.startswith(image_id)
@@ -191,7 +197,9 @@ def _was_cleaned(image_id: str, patient: str) -> bool:
 
 
 def _recorded_patients(store: Path) -> dict[str, str]:
-    """Patients by image id, as the store in a folder recorded them; nothing where it cannot be read."""
+    """Return the patients by image id, as the store in a folder recorded them; nothing where it cannot be
+    read.
+    """
     for options in ("mode=ro", "mode=ro&immutable=1"):  # the second for folders that cannot be written to
         try:
             with closing(sqlite3.connect(f"{store.resolve().as_uri()}?{options}", uri=True)) as connection:

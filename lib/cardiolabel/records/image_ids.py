@@ -93,12 +93,12 @@ def _own_id(name: str) -> str:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a file is called as its id says: ``<image_id>.nii.gz``."""
+    """Return whether a file is called as its id says: ``<image_id>.nii.gz``."""
     return _PLAIN.fullmatch(name) is not None
 
 
 def _is_exact(name: str) -> bool:
-    """Whether nothing of a file's name is lost in its id."""
+    """Return whether nothing of a file's name is lost in its id."""
     return _own_id(name) == _stem(name)
 
 
@@ -196,7 +196,7 @@ class _Settling:
         self.taken.add(image_id)
 
     def _by_records(self, recorded: Mapping[str, str], unsettled: Sequence[str]) -> None:
-        """The store noted the patient of each id; images that are gone keep theirs."""
+        """Return the store noted the patient of each id; images that are gone keep theirs."""
         of_patient: defaultdict[str, list[str]] = defaultdict(list)
         for name in unsettled if recorded else ():
             of_patient[_patient(name)].append(name)
@@ -237,7 +237,9 @@ class _Settling:
                 self._dispute(image_id, candidates)
 
     def _may_be_another_s(self, image_id: str, owner: str, earlier: Mapping[str, str]) -> bool:
-        """Whether earlier versions gave an id to another file than its owner, before its label was there."""
+        """Return whether earlier versions gave an id to another file than its owner, before its label was
+        there.
+        """
         others = [name for name, its in earlier.items() if its == image_id and name != owner]
         labels = [
             path.stat().st_ctime_ns for path in StudiesLayout(self.folder).labels.glob(f"*/{image_id}.*")
@@ -245,16 +247,20 @@ class _Settling:
         return any((self.folder / name).stat().st_ctime_ns < max(labels, default=0) for name in others)
 
     def _is_no_file_s_own(self, image_id: str) -> bool:
-        """Whether no file is called so, or its label tells that earlier versions gave it another id."""
+        """Return whether no file is called so, or its label tells that earlier versions gave it another
+        id.
+        """
         ids = [self.earlier.get(name, image_id) for name in self.files_of_stem.get(image_id, ())]
         return all(id != image_id and id in self.labels for id in ids)
 
     def _has_own_label(self, name: str) -> bool:
-        """Whether a label is called by a name's own id, or as the file, which no other name shares."""
+        """Return whether a label is called by a name's own id, or as the file, which no other name shares."""
         return not _is_exact(name) and bool({_own_id(name), _stem(name)} & self.labels)
 
     def _by_names(self, unsettled: Sequence[str], recorded: set[str]) -> None:
-        """The id of a name, unless it is another's; one file of several of a stem has it, by its suffix."""
+        """Return the id of a name, unless it is another's; one file of several of a stem has it, by its
+        suffix.
+        """
         by_id: defaultdict[str, list[str]] = defaultdict(list)
         for name in unsettled:
             by_id[_own_id(name)].append(name)
@@ -269,7 +275,9 @@ class _Settling:
 
 
 def _first_by_suffix(names: Sequence[str]) -> str | None:
-    """The one file that is called as its id says, else the one NIfTI file, else the one file; or None."""
+    """Return the one file that is called as its id says, else the one NIfTI file, else the one file; or
+    None.
+    """
     nifti = [name for name in names if (image_suffix(Path(name)) or "").startswith(".nii")]
     for chosen in ([name for name in names if _is_plain(name)], nifti, names):
         if chosen:

@@ -17,7 +17,8 @@ _CAPITALS = tuple(cased for suffix in SUFFIXES for cased in (suffix.upper(), suf
 
 
 def label_stem(name: str) -> str | None:
-    """A mask file's name without its suffix, whatever its case; None for any other file and hidden ones.
+    """Return a mask file's name without its suffix, whatever its case; None for any other file and hidden
+    ones.
 
     >>> label_stem("q1_4CH_ED.seg.nrrd"), label_stem("q1_4CH_ED.NII.GZ"), label_stem("notes.txt")
     ('q1_4CH_ED', 'q1_4CH_ED', None)
@@ -58,7 +59,7 @@ def image_names(
 
 
 def label_file(folder: Path, record: Record, names: Mapping[str, str]) -> Path | None:
-    """The mask of an image in a folder of masks of any program; None without one.
+    """Return the mask of an image in a folder of masks of any program; None without one.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ def label_file(folder: Path, record: Record, names: Mapping[str, str]) -> Path |
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is such a file; a name too long for one is none."""
+    """Return whether there is such a file; a name too long for one is none."""
     try:
         return path.is_file()
     except OSError:

@@ -66,7 +66,7 @@ class StudiesLayout:
         return self.labels / FINAL
 
     def tagged(self, tag: str) -> Path:
-        """Folder of the masks with a tag."""
+        """Return the folder of the masks with a tag."""
         return self.labels / tag
 
     def label(self, image_id: str, tag: str = FINAL) -> Path:

@@ -41,7 +41,8 @@ class ForeignLabel:
 def foreign_labels(
     folder: Path, records: Mapping[str, Record], names: Mapping[str, str]
 ) -> list[ForeignLabel]:
-    """Masks that no ``labels/<tag>/<image_id>.nii.gz`` has replaced; the one that counts of each image.
+    """Return the masks that no ``labels/<tag>/<image_id>.nii.gz`` has replaced; the one that counts of each
+    image.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def foreign_labels(
 
 
 def left_out_labels(studies: StudiesFolder, *, read: bool) -> list[tuple[str, str]]:
-    """Every label file that is not used, and why.
+    """Return every label file that is not used, and why.
 
     Parameters
     ----------
@@ -96,7 +97,9 @@ def left_out_labels(studies: StudiesFolder, *, read: bool) -> list[tuple[str, st
 
 
 def _elsewhere(folder: Path) -> list[tuple[str, str]]:
-    """Folders of images and labels that MONAI Label's own datastore had in other places than here."""
+    """Return the folders of images and labels that MONAI Label's own datastore had in other places than
+    here.
+    """
     try:
         content: Any = json.loads((folder / _STOCK).read_text(encoding="utf-8-sig"))
         places = {key: PurePath(str(content.get(key) or here)) for key, here in _PLACES.items()}
@@ -123,7 +126,7 @@ def _whose(stem: str, files: tuple[str, ...], studies: StudiesFolder) -> str:
 
 
 def _files_of_tags(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Masks where labels belong, with their tags."""
+    """Return the masks where labels belong, with their tags."""
     labels = StudiesLayout(folder).labels
     tags = sorted(path for path in labels.iterdir() if path.is_dir()) if labels.is_dir() else []
     for tag in tags:
@@ -133,7 +136,7 @@ def _files_of_tags(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _misplaced(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Masks elsewhere under ``labels``."""
+    """Return the masks elsewhere under ``labels``."""
     labels = StudiesLayout(folder).labels
     for inner, folders, files in os.walk(labels):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -59,7 +59,7 @@ def write(records: Iterable[Record], folder: Path) -> None:
 
 
 def read(folder: Path) -> list[Record]:
-    """Records of ``folder/manifest.csv``, in its order.
+    """Return the records of ``folder/manifest.csv``, in its order.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class ScannedFolder:
 
 
 def scan(folder: Path, *, strict: bool = False, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Record]:
-    """The records of `scan_folder`."""
+    """Return the records of `scan_folder`."""
     return list(scan_folder(folder, strict=strict, suffixes=suffixes).records)
 
 

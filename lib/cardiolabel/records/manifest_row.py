@@ -28,7 +28,7 @@ _Kind = TypeVar("_Kind", bound=Enum)
 
 
 def record_of_row(values: Mapping[str, str], folder: Path, where: str) -> Record:
-    """The record of a row.
+    """Return the record of a row.
 
     Parameters
     ----------

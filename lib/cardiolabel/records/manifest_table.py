@@ -44,7 +44,7 @@ class BadRow:
     text: str
 
     def words(self) -> set[str]:
-        """What may be the name or the id of an image file in it."""
+        """Return what may be the name or the id of an image file in it."""
         return {_composed(word.strip()) for word in _BETWEEN.split(self.text)}
 
 
@@ -119,7 +119,7 @@ class _Row:
 
 
 def _rows(text: str) -> Iterator[_Row]:
-    """Rows of a table; an open quote spoils its own line and none after it."""
+    """Return the rows of a table; an open quote spoils its own line and none after it."""
     lines = list(io.StringIO(text, newline=""))
     start = 0
     while start < len(lines):

@@ -11,7 +11,7 @@ _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_LONGEST - 1}}}")
 
 
 def is_name(name: object) -> bool:
-    """Whether a name can be a file's or a folder's anywhere."""
+    """Return whether a name can be a file's or a folder's anywhere."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
@@ -25,7 +25,7 @@ def storable(text: str) -> str:
 
 
 def check_name(what: str, name: str) -> str:
-    """A name that can be a file's or a folder's anywhere, as given.
+    """Return a name that can be a file's or a folder's anywhere, as given.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from cardiolabel.io.text_files import decoded
 
 
 def read_patient_list(path: Path) -> frozenset[str]:
-    """Patients separated by blanks, commas or lines; text after ``#`` is a remark.
+    """Return the patients separated by blanks, commas or lines; text after ``#`` is a remark.
 
     Raises
     ------

@@ -65,7 +65,7 @@ def draw(records: Sequence[Record], *, selection: float, seed: int, held_back: C
 
 
 def frozen(path: Path, drawn: Split) -> Split:
-    """The split stored in a run's folder, or the one just drawn, which is then stored.
+    """Return the split stored in a run's folder, or the one just drawn, which is then stored.
 
     Raises
     ------

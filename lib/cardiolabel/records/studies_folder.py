@@ -62,7 +62,7 @@ class _Scan:
         )
 
     def has_content_of(self, other: _Scan) -> bool:
-        """Whether both say the same, of images in the same order and of the same paths."""
+        """Return whether both say the same, of images in the same order and of the same paths."""
         same = [*self.by_id.items()] == [*other.by_id.items()] and all(
             record.path == other.by_id[image_id].path for image_id, record in self.by_id.items()
         )
@@ -91,7 +91,7 @@ class StudiesFolder:
         self._scan_lock = threading.Lock()
 
     def records(self) -> list[Record]:
-        """All images, scanned again whenever the folder or its manifest changed.
+        """Return all images, scanned again whenever the folder or its manifest changed.
 
         Raises
         ------
@@ -109,11 +109,11 @@ class StudiesFolder:
         return self._scan().by_patient
 
     def patients(self) -> list[str]:
-        """Patients in the order of their first image."""
+        """Return the patients in the order of their first image."""
         return list(self.by_patient())
 
     def of_patient(self, patient: str) -> list[Record]:
-        """A patient's records.
+        """Return a patient's records.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class StudiesFolder:
             raise UnknownPatientError(f"no patient {patient!r} in this studies folder") from None
 
     def record(self, image_id: str) -> Record:
-        """One image's record.
+        """Return one image's record.
 
         Raises
         ------
@@ -141,7 +141,9 @@ class StudiesFolder:
             raise UnknownImageError(f"no image {image_id!r} in this studies folder{reason}") from None
 
     def label_file(self, folder: Path, record: Record) -> Path:
-        """Where a folder has the mask of an image, as `label_names.label_file` finds it, or would have it."""
+        """Return where a folder has the mask of an image, as `label_names.label_file` finds it, or would have
+        it.
+        """
         own = file_of(folder, record.image_id)
         return own if own.is_file() else label_file(folder, record, self.image_names()) or own
 
@@ -150,7 +152,9 @@ class StudiesFolder:
         return self._scan().names
 
     def left_out_images(self) -> tuple[tuple[str, str], ...]:
-        """Files whose row in the manifest is malformed, or its line where it names none, and the reason."""
+        """Return the files whose row in the manifest is malformed, or its line where it names none, and the
+        reason.
+        """
         return self._scan().left_out
 
     def disputed_labels(self) -> Mapping[str, tuple[str, ...]]:
@@ -158,11 +162,13 @@ class StudiesFolder:
         return self._scan().disputed
 
     def unowned_ids(self) -> frozenset[str]:
-        """Ids that none of the images has: the disputed ones, and those of images that are gone."""
+        """Return the ids that none of the images has: the disputed ones, and those of images that are
+        gone.
+        """
         return self._scan().unowned_ids
 
     def _scan(self) -> _Scan:
-        """The records as they are now.
+        """Return the records as they are now.
 
         Whether the folder is as it was scanned is told by its times, which may lie anywhere, and never by
         comparing them with the clock. A change right after another one may leave the same times: a scan
@@ -183,7 +189,7 @@ class StudiesFolder:
             return self._scanned
 
     def _folder_state(self) -> _FolderState:
-        """What changes whenever an image comes or goes, or the manifest is another."""
+        """Return what changes whenever an image comes or goes, or the manifest is another."""
         return _identity(self.folder), _identity(StudiesLayout(self.folder).manifest)
 
 

@@ -233,13 +233,13 @@ def _draw_points(
 
 
 def _height(axes: Axes, at: float) -> float:
-    """Height of a value as a share of the axes."""
+    """Return the height of a value as a share of the axes."""
     low, high = axes.get_ylim()
     return (at - low) / (high - low)
 
 
 def _apart(places: list[float], gap: float) -> list[float]:
-    """Three heights, the highest first, moved so far from the middle one that their texts do not meet.
+    """Return three heights, the highest first, moved so far from the middle one that their texts do not meet.
 
     >>> _apart([0.6, 0.5, 0.1], 0.2)
     [0.7, 0.5, 0.1]
@@ -249,7 +249,7 @@ def _apart(places: list[float], gap: float) -> list[float]:
 
 
 def _signed(value: float) -> str:
-    """A number with one decimal and its sign; zero has none.
+    """Return a number with one decimal and its sign; zero has none.
 
     >>> _signed(2.04), _signed(-0.04)
     ('+2.0', '0.0')

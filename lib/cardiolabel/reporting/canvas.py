@@ -58,7 +58,7 @@ class Canvas:
         self._text.text(at[::-1], text, fill=_luminance(INK), font=_font(size), anchor=anchor)
 
     def png(self) -> bytes:
-        """The picture as a PNG file."""
+        """Return the picture as a PNG file."""
         lines = np.asarray(self._lines)
         index = np.where(lines > 0, lines + (_GREYS - 1), np.asarray(self._grey) >> _SHIFT).astype(np.uint8)
         image = Image.fromarray(index)
@@ -75,12 +75,12 @@ class Canvas:
 
 
 def text_width(text: str, *, size: int) -> int:
-    """Width of a line of text in pixels, rounded up."""
+    """Return the width of a line of text in pixels, rounded up."""
     return int(-(-_font(size).getlength(text) // 1))
 
 
 def shortened(text: str, width: int, *, size: int) -> str:
-    """A text on one line, cut with an ellipsis where it is wider than so many pixels."""
+    """Return a text on one line, cut with an ellipsis where it is wider than so many pixels."""
     text = " ".join(text.split())
     if text_width(text, size=size) <= width:
         return text
@@ -91,7 +91,7 @@ def shortened(text: str, width: int, *, size: int) -> str:
 
 
 def wrapped(text: str, width: int, *, size: int, lines: int) -> list[str]:
-    """A text on at most so many lines of so many pixels."""
+    """Return a text on at most so many lines of so many pixels."""
     characters = max(width // text_width("n", size=size), 1)
     rows = textwrap.wrap(text, characters, max_lines=lines, placeholder=" …", break_on_hyphens=False)
     return [shortened(line, width, size=size) for line in rows]

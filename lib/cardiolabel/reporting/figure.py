@@ -153,7 +153,7 @@ def _draw_numbers(axes: Axes, study: Study) -> None:
 
 
 def _method_lines(rows: list[PatientRow]) -> list[str]:
-    """A line per convention; a reason that all of them share is given once."""
+    """Return a line per convention; a reason that all of them share is given once."""
     reasons = {row.reason for row in rows}
     if len(reasons) == 1 and all(row.ef_pct is None for row in rows):
         return _wrapped("  not measurable: ", reasons.pop())
@@ -174,7 +174,7 @@ def _row_lines(row: PatientRow) -> list[str]:
 
 
 def _wrapped(head: str, text: str) -> list[str]:
-    """A head and a text in at most two lines; the tables carry it whole."""
+    """Return a head and a text in at most two lines; the tables carry it whole."""
     return textwrap.wrap(
         head + text,
         _LINE_CHARACTERS,

@@ -7,12 +7,14 @@ from typing import Any
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a table."""
+    """Return the lines of a table."""
     return [_row(head), _row(["---"] * len(head)), *(_row(row) for row in rows)]
 
 
 def named_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Lines of a table of values by column; None, and what a row does not have, is an empty cell."""
+    """Return the lines of a table of values by column; None, and what a row does not have, is an empty
+    cell.
+    """
     return table(
         columns, (["" if row.get(name) is None else str(row[name]) for name in columns] for row in rows)
     )

@@ -18,7 +18,7 @@ named, in percentage points, with 95 % bootstrap intervals over patients."""
 
 
 def model_card_markdown(card: Mapping[str, Any]) -> str:
-    """Markdown page of a card's values, as `ModelCard.as_dict` gives them.
+    """Return the Markdown page of a card's values, as `ModelCard.as_dict` gives them.
 
     Parameters
     ----------

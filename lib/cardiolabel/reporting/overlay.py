@@ -78,7 +78,7 @@ class _Place:
         return slice(top, bottom), slice(left, right)
 
     def points(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Points (N, 2) of the image, which lie in the middle of its pixels, on the canvas."""
+        """Return the points (N, 2) of the image, which lie in the middle of its pixels, on the canvas."""
         top, bottom, left, right = self.window
         scale = np.divide(self.size, (bottom - top, right - left))
         points: NDArray[np.float64] = (points_px + 0.5 - (top, left)) * scale + self.at
@@ -132,10 +132,10 @@ def overlay_png(clip: Clip, image: MaskedImage, study: Study) -> bytes:
 
 
 def shown_frames(image: MaskedImage, study: Study) -> Mapping[int, str]:
-    """Frames that matter and what they are, in the order shown.
+    """Return the frames that matter and what they are, in the order shown.
 
-    Of a stack at most 16 slices, evenly spaced; of a cine ED and ES of its first beat, or without a beat
-    its largest and smallest cavity; else the first frame. Frames count from 0, as in ``frames.csv``.
+    Of a stack at most 16 slices, evenly spaced; of a cine ED and ES of its first beat, or without a beat its
+    largest and smallest cavity; else the first frame. Frames count from 0, as in ``frames.csv``.
     """
     count = len(image.masks)
     if image.view.is_stack:
@@ -172,14 +172,14 @@ def _layout(count: int, extent_mm: tuple[float, float], *, stack: bool) -> _Layo
 
 
 def _extent_mm(window: _Window, spacing: Spacing | None) -> tuple[float, float]:
-    """Height and width in mm; without a pixel size, in pixels."""
+    """Return the height and width in mm; without a pixel size, in pixels."""
     top, bottom, left, right = window
     row_mm, col_mm = (spacing.row_mm, spacing.col_mm) if spacing else (1.0, 1.0)
     return (bottom - top) * row_mm, (right - left) * col_mm
 
 
 def _window(masks: NDArray[np.uint8]) -> _Window:
-    """Rows and columns that hold a structure in any slice, and half as much again on each side."""
+    """Return the rows and columns that hold a structure in any slice, and half as much again on each side."""
     bounds: list[int] = []
     for axis in (1, 0):
         length = masks.shape[2 - axis]
@@ -192,7 +192,7 @@ def _window(masks: NDArray[np.uint8]) -> _Window:
 
 
 def _grey(frames: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Frames (N, H, W) in 256 grey values: 8 bits as they are, others between two percentiles."""
+    """Return the frames (N, H, W) in 256 grey values: 8 bits as they are, others between two percentiles."""
     if frames.dtype == np.uint8:
         return frames.astype(np.uint8, copy=False)
     values = frames.astype(np.float32)

@@ -73,7 +73,7 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[ParquetRows]:
 
 
 def schema(columns: Sequence[str]) -> pa.Schema:
-    """Types of a table's columns, by their names.
+    """Return the types of a table's columns, by their names.
 
     A name that ends in a unit (``_mm2``, ``_mm``, ``_ml``, ``_pct``) is a float64, null where nothing was
     measured, with the unit in the field's metadata; ``frame`` is an int32; everything else is text.

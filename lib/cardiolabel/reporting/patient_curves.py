@@ -38,7 +38,7 @@ class PatientCurves:
             axes.xaxis.set_minor_locator(NullLocator())
 
     def png(self) -> bytes:
-        """The picture as a PNG file, with a legend wherever something is named."""
+        """Return the picture as a PNG file, with a legend wherever something is named."""
         for axes in self.axes:
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(facecolor=PANEL, labelcolor=INK, fontsize=8)

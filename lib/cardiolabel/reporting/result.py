@@ -23,7 +23,7 @@ def study_json(
     geometry: bool = True,
     only: str | None = None,
 ) -> dict[str, Any]:
-    """JSON-safe view of a study: no NaN, None for what was not measured.
+    """Return the JSON-safe view of a study: no NaN, None for what was not measured.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def best_ef(study: Study) -> list[dict[str, Any]]:
 
 
 def frame_json(row: FrameRow, *, geometry: bool) -> dict[str, Any]:
-    """One frame's numbers and, if asked for, its geometry; contours have at most 128 points."""
+    """Return one frame's numbers and, if asked for, its geometry; contours have at most 128 points."""
     fields: dict[str, Any] = cells(row, FRAME_COLUMNS)
     if geometry:
         shape = row.geometry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def rounded(value: float | None) -> float | None:
-    """A number to 1e-4 of its unit, never -0.0.
+    """Return a number to 1e-4 of its unit, never -0.0.
 
     >>> rounded(-0.00001), rounded(None)
     (0.0, None)

@@ -99,7 +99,7 @@ class FolderSummary:
 
 
 def summary_page(summary: FolderSummary) -> Iterator[str]:
-    """The page as HTML, piece by piece; every text of a file is escaped.
+    """Return the page as HTML, piece by piece; every text of a file is escaped.
 
     Flagged patients come first, then the others, each in the order of their names.
     """
@@ -242,7 +242,7 @@ def _number(value: float | None, *, signed: bool = False) -> str:
 
 
 def _cut(reason: str) -> str:
-    """A reason that many problems may have made long; the tables carry it whole."""
+    """Return a reason that many problems may have made long; the tables carry it whole."""
     return reason if len(reason) <= _REASON_CHARACTERS else reason[:_REASON_CHARACTERS] + "…"
 
 

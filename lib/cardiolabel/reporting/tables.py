@@ -88,7 +88,7 @@ def tables_of(folder: Path) -> Iterator[Callable[[Study], None]]:
 
 
 def table_files(folder: Path) -> tuple[Path, ...]:
-    """All files that `tables_of` writes."""
+    """Return all files that `tables_of` writes."""
     return (*_files(folder, _FRAMES), *_files(folder, _PATIENTS))
 
 
@@ -97,7 +97,7 @@ def _files(folder: Path, name: str) -> tuple[Path, ...]:
 
 
 def cells(row: FrameRow | PatientRow, columns: Sequence[str]) -> dict[str, Any]:
-    """A row as plain values: numbers rounded to 1e-4 of their unit, flags joined by semicolons."""
+    """Return a row as plain values: numbers rounded to 1e-4 of their unit, flags joined by semicolons."""
     return {name: _plain(getattr(row, name)) for name in columns}
 
 

@@ -194,7 +194,7 @@ class _Hashing(io.RawIOBase):
 
 
 def _paths(folder: Path) -> dict[str, Path]:
-    """Files of the folder by their paths in it, those that links lead to included."""
+    """Return the files of the folder by their paths in it, those that links lead to included."""
     paths: dict[str, Path] = {}
     visited: set[Path] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -213,7 +213,9 @@ def _paths(folder: Path) -> dict[str, Path]:
 
 
 def _files_of_versions(connection: Connection, files: LabelFiles, folder: Path) -> dict[str, Path]:
-    """Where the content of each recorded version and current label is, by the path that it belongs to."""
+    """Return where the content of each recorded version and current label is, by the path that it belongs
+    to.
+    """
     version_files: dict[str, Path] = {}
     for version in versions.everything(connection):
         if version.key:

@@ -18,7 +18,7 @@ def of_tag(tag: str) -> str:
 
 
 def read(connection: Connection) -> tuple[int, dict[str, int]]:
-    """Images, and labels by tag."""
+    """Return the images, and labels by tag."""
     totals = {row.name: row.total for row in connection.execute(select(counts))}
     total = totals.pop(IMAGES, 0)
     return total, {name.removeprefix(of_tag("")): n for name, n in sorted(totals.items()) if n}
@@ -51,5 +51,5 @@ def _insert(connection: Connection) -> Any:
 
 
 def _or_update(new: Any, **values: Any) -> Any:
-    """Two transactions may be the first to count the same thing; then the second one updates."""
+    """Return two transactions may be the first to count the same thing; then the second one updates."""
     return new.on_conflict_do_update(index_elements=[counts.c.name], set_=values)

@@ -86,13 +86,13 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database."""
+        """Yield a transaction that sees one state of the database."""
         with translated(self.file), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database for as long as it lasts."""
+        """Yield a transaction that sees one state of the database for as long as it lasts."""
         with translated(self.file), self._engine.connect() as connection:
             if not self.is_sqlite:  # whose reading transactions do so anyway
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -101,7 +101,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that is on disk once the block ends, or never happened.
+        """Yield a transaction that is on disk once the block ends, or never happened.
 
         On SQLite one transaction writes at a time; on PostgreSQL lock the rows that must hold still.
         """
@@ -143,7 +143,7 @@ class Database:
 
 
 def fact(connection: Connection, name: str) -> str | None:
-    """One of the store's facts; None where it was never set."""
+    """Return one of the store's facts; None where it was never set."""
     return connection.execute(select(facts.c.value).where(facts.c.name == name)).scalar()
 
 
@@ -159,12 +159,14 @@ def replace_fact(connection: Connection, name: str, value: str) -> None:
 
 
 def sqlite_url(path: Path) -> URL:
-    """URL of a SQLite file; not as text, which SQLAlchemy 2.0 cannot read back where it holds a ``?``."""
+    """Return the URL of a SQLite file; not as text, which SQLAlchemy 2.0 cannot read back where it holds a
+    ``?``.
+    """
     return URL.create("sqlite", database=str(path))
 
 
 def sqlite_file(url: str | URL) -> Path | None:
-    """The SQLite file that a URL names; None for a database elsewhere."""
+    """Return the SQLite file that a URL names; None for a database elsewhere."""
     parsed = _parsed(url)
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 def image_info(record: Record) -> dict[str, Any]:
-    """What an image's entry says besides the notes of clients."""
+    """Return what an image's entry says besides the notes of clients."""
     return {
         "name": readable_text(record.path.name),
         "patient": record.patient,
@@ -44,7 +44,7 @@ def image_info(record: Record) -> dict[str, Any]:
 
 
 def label_info(version: Version) -> dict[str, Any]:
-    """What a label's entry says: the notes of clients, then what is known of the version."""
+    """Return what a label's entry says: the notes of clients, then what is known of the version."""
     return {
         **version.info,
         "name": f"{version.image_id}{SUFFIX}",
@@ -62,7 +62,7 @@ def label_info(version: Version) -> dict[str, Any]:
 def document(
     name: str, records: Iterable[Record], labels: Iterable[Version], notes: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """The whole datastore as MONAI Label's local datastore would write it.
+    """Return the whole datastore as MONAI Label's local datastore would write it.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def import_once(folder: Path, database: Database, files: LabelFiles, names: Mapp
 
 
 def _entries(path: Path) -> list[tuple[str, dict[str, Any], dict[str, dict[str, Any]]]]:
-    """Name, notes and labels by tag of every image."""
+    """Return the name, notes and labels by tag of every image."""
     try:
         objects = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=lambda _: None)["objects"]
         entries = [
@@ -194,7 +194,7 @@ def _entries(path: Path) -> list[tuple[str, dict[str, Any], dict[str, dict[str, 
 
 
 def _time(value: object, *, otherwise: float) -> float:
-    """Seconds since 1970 that an entry says, if a calendar has them."""
+    """Return the seconds since 1970 that an entry says, if a calendar has them."""
     if isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= LAST_S:
         return float(value)
     return otherwise

@@ -19,7 +19,7 @@ _BATCH = 500
 
 
 def lines(connection: Connection) -> Iterator[str]:
-    """Every row of every table, as one state of the database has it."""
+    """Return every row of every table, as one state of the database has it."""
     for table in _TABLES:
         names = [column.name for column in table.columns]
         rows = connection.execution_options(yield_per=_BATCH).execute(select(table))

@@ -48,12 +48,12 @@ def translated(file: Path | None) -> Iterator[None]:
 
 
 def damaged(file: Path, reason: str) -> DamagedStoreError:
-    """The error of a SQLite file that lost parts of itself."""
+    """Return the error of a SQLite file that lost parts of itself."""
     return DamagedStoreError(f"{file}: the records are damaged ({reason}); {_WAY_BACK}")
 
 
 def missing(where: str, archive: Path) -> DamagedStoreError:
-    """The error of a database that has nothing beside an archive that has versions."""
+    """Return the error of a database that has nothing beside an archive that has versions."""
     return DamagedStoreError(
         f"{where}, though {archive} has the versions of labels that were recorded; if they are recorded in"
         f" another database, name it ({URL_VARIABLE}), else {_WAY_BACK}"
@@ -61,12 +61,12 @@ def missing(where: str, archive: Path) -> DamagedStoreError:
 
 
 def is_read_only(error: OSError) -> bool:
-    """Whether a file could not be written as nothing there may be."""
+    """Return whether a file could not be written as nothing there may be."""
     return error.errno in _READ_ONLY
 
 
 def file_failure(what: str, error: OSError) -> StoreError:
-    """The error of a file that could not be written; ``what`` says what was not done."""
+    """Return the error of a file that could not be written; ``what`` says what was not done."""
     if error.errno in _NO_ROOM:
         return DiskFullError("the disk is full: nothing was stored; make room and save again")
     if is_read_only(error):

@@ -214,7 +214,9 @@ class ImageFiles:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One writer at a time, of all servers of the folder; one that is killed holds nothing any more."""
+        """Yield one writer at a time, of all servers of the folder; one that is killed holds nothing any
+        more.
+        """
         try:
             with FileLock(self._home.parent / _LOCK, timeout=_WAIT_S):
                 yield
@@ -223,6 +225,6 @@ class ImageFiles:
 
 
 def sha256(path: Path) -> str:
-    """Checksum of a file's bytes, in hexadecimal digits."""
+    """Return the checksum of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,7 +20,7 @@ __all__ = ["TakenNames", "name_key"]
 
 
 def name_key(name: str) -> str:
-    """What a name has in common with those that some file system, or some person, takes for the same.
+    """Return what a name has in common with those that some file system, or some person, takes for the same.
 
     Case, the form of Unicode, image suffixes, and blanks or points at its end do not count.
 
@@ -87,19 +87,21 @@ class TakenNames:
         return cls(owners, present, frozenset(labelled), listed)
 
     def owners_of(self, stem: str) -> set[str]:
-        """Ids of the images that a new file's name, or the id that follows from it, belongs to."""
+        """Return the ids of the images that a new file's name, or the id that follows from it, belongs to."""
         return {id for name in (stem, id_from_name(stem)) for id in self.owners.get(name_key(name), ())}
 
 
 def _ids_of_files(studies: StudiesFolder) -> dict[str, str]:
-    """Ids of the image files in the folder itself; of one that is not read its name without suffix."""
+    """Return the ids of the image files in the folder itself; of one that is not read its name without
+    suffix.
+    """
     ids = {record.path: record.image_id for record in studies.records()}
     paths = [path for path in studies.folder.iterdir() if image_suffix(path)]
     return {path.name: ids.get(path, image_stem(path)) for path in paths}
 
 
 def _ids_of_names(studies: StudiesFolder) -> Iterator[tuple[str, str]]:
-    """Ids by the names that labels may have, and ids of images that are gone or disputed."""
+    """Return the ids by the names that labels may have, and ids of images that are gone or disputed."""
     yield from studies.image_names().items()
     for image_id in (*studies.by_id(), *studies.unowned_ids(), *studies.disputed_labels()):
         yield image_id, image_id

@@ -53,7 +53,7 @@ def sync(connection: Connection, records: Sequence[Record], *, writing: bool) ->
 
 
 def is_there(connection: Connection, image_id: str) -> bool:
-    """Whether the folder has an image."""
+    """Return whether the folder has an image."""
     return bool(connection.execute(select(images.c.present).where(images.c.image_id == image_id)).scalar())
 
 
@@ -64,21 +64,23 @@ def locked(connection: Connection, image_id: str) -> bool:
 
 
 def ids(connection: Connection, *, is_open: bool | None = None) -> list[str]:
-    """Images that are there, in the folder's order; only those with or without a final label if wanted."""
+    """Return the images that are there, in the folder's order; only those with or without a final label if
+    wanted.
+    """
     chosen = [images.c.present] if is_open is None else [images.c.present, images.c.open == is_open]
     order = (images.c.patient_rank, images.c.rank)
     return list(connection.execute(select(images.c.image_id).where(*chosen).order_by(*order)).scalars())
 
 
 def patients(connection: Connection) -> dict[str, str]:
-    """The patient of every image that was ever seen, by image id."""
+    """Return the patient of every image that was ever seen, by image id."""
     return {
         row.image_id: row.patient for row in connection.execute(select(images.c.image_id, images.c.patient))
     }
 
 
 def info(connection: Connection, image_id: str) -> dict[str, Any]:
-    """What clients and this program noted about an image."""
+    """Return what clients and this program noted about an image."""
     text = connection.execute(select(images.c.info).where(images.c.image_id == image_id)).scalar()
     return dict(text or {})
 
@@ -99,7 +101,7 @@ def update_info(connection: Connection, image_id: str, changes: dict[str, Any]) 
 
 
 def pivot(seed: object) -> int:
-    """Where in the shuffled order of patients a seed begins."""
+    """Return where in the shuffled order of patients a seed begins."""
     return _hash(f"seed:{seed}")
 
 

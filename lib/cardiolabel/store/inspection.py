@@ -66,7 +66,7 @@ def _problem(version: Version, files: LabelFiles) -> str:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a gzip file has the checksum that it says."""
+    """Return whether a gzip file has the checksum that it says."""
     inflating = zlib.decompressobj(_GZIP)
     try:
         with path.open("rb") as file:

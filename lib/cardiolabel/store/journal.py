@@ -66,7 +66,7 @@ class Journal:
         self._folder = folder
 
     def path(self, image_id: str, tag: str) -> Path:
-        """A label's journal."""
+        """Return a label's journal."""
         return self._folder / tag / image_id / NAME
 
     def reserve(self, image_id: str, tag: str) -> None:
@@ -74,7 +74,7 @@ class Journal:
         self.path(image_id, tag).touch()
 
     def has_lines(self, image_id: str, tag: str) -> bool:
-        """Whether anything was ever written of a label."""
+        """Return whether anything was ever written of a label."""
         try:
             return self.path(image_id, tag).stat().st_size > 0
         except (FileNotFoundError, NotADirectoryError):
@@ -132,7 +132,7 @@ class Journal:
             self._append(version, [{"number": version.number, "present": present}], synced=synced)
 
     def read(self, image_id: str, tag: str) -> JournalContent:
-        """What a label's journal says; nothing where it has none.
+        """Return what a label's journal says; nothing where it has none.
 
         Raises
         ------

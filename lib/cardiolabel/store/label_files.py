@@ -70,24 +70,24 @@ class LabelFiles:
         self.journal = Journal(self.archive)
 
     def published(self, image_id: str, tag: str) -> Path:
-        """Where everybody looks for a label."""
+        """Return where everybody looks for a label."""
         return self._layout.label(image_id, tag)
 
     def archived(self, image_id: str, tag: str, key: str) -> Path:
-        """Where one version stays."""
+        """Return where one version stays."""
         return self.archive / tag / image_id / f"{key}{SUFFIX}"
 
     def has_archive(self) -> bool:
-        """Whether any version was ever archived."""
+        """Return whether any version was ever archived."""
         return next(self.archived_files(), None) is not None
 
     def archived_files(self) -> Iterator[tuple[str, str, Path]]:
-        """Tag, image id and path of every archived version."""
+        """Return the tag, image id and path of every archived version."""
         for path in self.archive.glob(f"*/*/*{SUFFIX}"):
             yield path.parent.parent.name, path.parent.name, path
 
     def of_version(self, version: Version) -> Path:
-        """The file of a version.
+        """Return the file of a version.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class LabelFiles:
         self.of_version(version)  # as it was, or it may have been written to while it was copied
 
     def state(self, image_id: str, tag: str) -> FileState | None:
-        """State of the published label; None where there is none."""
+        """Return the state of the published label; None where there is none."""
         return _state(self.published(image_id, tag))
 
     @contextmanager
@@ -214,7 +214,7 @@ class LabelFiles:
             sync_folder(published.parent)
 
     def tags(self) -> list[str]:
-        """Folders under ``labels/``."""
+        """Return the folders under ``labels/``."""
         if not self._labels.is_dir():
             return []
         return sorted(path.name for path in self._labels.iterdir() if path.is_dir())
@@ -256,7 +256,7 @@ class LabelFiles:
 
 
 def _state(path: Path) -> FileState | None:
-    """State of a file; None where there is none, or something that is no file."""
+    """Return the state of a file; None where there is none, or something that is no file."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -36,7 +36,7 @@ class LeaseClock:
             self._follow(self._offset_s)
 
     def now(self) -> float:
-        """Seconds since 1970, once every lease has been moved with the clock.
+        """Return the seconds since 1970, once every lease has been moved with the clock.
 
         Raises
         ------
@@ -82,12 +82,12 @@ def _by_s(noted: str | None, boot: str, offset_s: float) -> float | None:
 
 
 def _offset_s() -> float:
-    """What the clock says less the time since the machine started, sleep included."""
+    """Return what the clock says less the time since the machine started, sleep included."""
     return time.time() - time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _boot_id() -> str:
-    """What tells this start of this machine from all others; nothing where the system does not say."""
+    """Return what tells this start of this machine from all others; nothing where the system does not say."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:

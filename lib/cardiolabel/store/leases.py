@@ -29,7 +29,7 @@ class Lease:
     expires_at: float
 
     def as_json(self) -> dict[str, Any]:
-        """JSON-safe form."""
+        """Return the JSON-safe form."""
         return {
             "image": self.image_id,
             "patient": self.patient,
@@ -40,7 +40,9 @@ class Lease:
 
 
 def any_of_the_future(connection: Connection, *, now: float) -> bool:
-    """Whether leases were taken later than now, before a clock was set back; they would last until then."""
+    """Return whether leases were taken later than now, before a clock was set back; they would last until
+    then.
+    """
     return connection.execute(_future(now).limit(1)).first() is not None
 
 
@@ -91,7 +93,9 @@ def hand_out(
 
 
 def renew_oldest(connection: Connection, annotator: str, *, now: float, seconds: float) -> Lease | None:
-    """The image that an annotator has had longest, once more; None where they have none, or no name."""
+    """Return the image that an annotator has had longest, once more; None where they have none, or no
+    name.
+    """
     if not annotator:
         return None
     oldest = (
@@ -135,7 +139,7 @@ class Offers:
 
 
 def offers(connection: Connection, annotator: str, *, now: float) -> Offers:
-    """What there is to choose from for an annotator."""
+    """Return what there is to choose from for an annotator."""
     held = connection.execute(
         select(leases.c.image_id, leases.c.patient, leases.c.annotator).where(leases.c.expires_at > now)
     ).all()
@@ -153,7 +157,7 @@ def offers(connection: Connection, annotator: str, *, now: float) -> Offers:
 
 
 def any_left(connection: Connection, annotator: str) -> bool:
-    """Whether there is an image for an annotator, though `hand_out` found none.
+    """Return whether there is an image for an annotator, though `hand_out` found none.
 
     It passes over what another transaction holds at that moment, as on PostgreSQL.
     """
@@ -193,7 +197,7 @@ def release(connection: Connection, image_id: str) -> None:
 
 
 def of_image(connection: Connection, image_id: str, *, now: float) -> Lease | None:
-    """An image's lease; None where it ended."""
+    """Return an image's lease; None where it ended."""
     row = connection.execute(
         select(leases).where(leases.c.image_id == image_id, leases.c.expires_at > now)
     ).first()
@@ -201,7 +205,7 @@ def of_image(connection: Connection, image_id: str, *, now: float) -> Lease | No
 
 
 def running(connection: Connection, *, now: float) -> list[Lease]:
-    """Leases of images that still have no final label, the oldest first."""
+    """Return the leases of images that still have no final label, the oldest first."""
     is_open = exists().where(images.c.image_id == leases.c.image_id, images.c.open)
     rows = connection.execute(
         select(leases).where(leases.c.expires_at > now, is_open).order_by(leases.c.taken_at)
@@ -232,7 +236,7 @@ def _future(now: float) -> Select[Any]:
 
 
 def _candidates(annotator: str, pivot: int | None) -> Iterator[Select[Any]]:
-    """Queries to try one after the other: own patients, patients that nobody works on, any."""
+    """Return the queries to try one after the other: own patients, patients that nobody works on, any."""
     leased = exists().where(leases.c.image_id == images.c.image_id)
     free = select(images.c.image_id, images.c.patient).where(images.c.open, ~leased)
     of_patient = leases.c.patient == images.c.patient

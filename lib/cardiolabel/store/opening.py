@@ -21,7 +21,9 @@ _FOLDER = "folder"
 
 
 def database_url(folder: Path, url: str | None) -> str | URL:
-    """URL of a studies folder's database: the one that is named, or the SQLite file within the folder."""
+    """Return the URL of a studies folder's database: the one that is named, or the SQLite file within the
+    folder.
+    """
     return url or sqlite_url(StudiesLayout(folder).database)
 
 
@@ -107,7 +109,7 @@ def claim(connection: Connection, folder: Path, file: Path | None) -> None:
 
 
 def _own_id(path: Path) -> str | None:
-    """A folder's own id; None where it has none, or none that can be read."""
+    """Return a folder's own id; None where it has none, or none that can be read."""
     try:
         return str(UUID(path.read_text(encoding="ascii").strip()))
     except (FileNotFoundError, ValueError):

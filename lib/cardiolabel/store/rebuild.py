@@ -143,7 +143,7 @@ def _record(connection: Connection, files: LabelFiles, label: _Label) -> None:
 
 
 def _in_sequence(labels: list[_Label]) -> list[_Label]:
-    """An image's labels with its versions numbered through, those of a known sequence first."""
+    """Return an image's labels with its versions numbered through, those of a known sequence first."""
     order = sorted(
         (version for label in labels for version in label.history),
         key=lambda version: (not version.sequence, version.sequence, version.saved_at, version.number),
@@ -201,7 +201,9 @@ def _label(files: LabelFiles, image_id: str, tag: str, folder: Path, rebuilt: Re
 
 
 def _noted(content: JournalContent, archived: Mapping[str, Path], rebuilt: Rebuilt) -> list[Version]:
-    """Versions of a journal; those whose number was given again after an old database was put back follow."""
+    """Return the versions of a journal; those whose number was given again after an old database was put back
+    follow.
+    """
     history = [content.versions[number] for number in sorted(content.versions)]
     for version in history:
         if version.key and version.key not in archived:

@@ -47,7 +47,8 @@ def note_earlier_versions(database: Database, files: LabelFiles) -> None:
 def unrecorded(
     connection: Connection, files: LabelFiles, image_id: str, tag: str
 ) -> tuple[list[Version], JournalContent]:
-    """Versions of a label that are archived and noted but not recorded, the oldest first, and its journal.
+    """Return the versions of a label that are archived and noted but not recorded, the oldest first, and its
+    journal.
 
     They are there after the database lost what it had recorded, and of saves that were killed before.
     """

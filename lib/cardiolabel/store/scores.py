@@ -25,7 +25,7 @@ class Scored:
 
 
 def since(connection: Connection, sequence: int) -> list[Scored]:
-    """Scores that were stored after that one, in this order."""
+    """Return the scores that were stored after that one, in this order."""
     rows = connection.execute(select(scores).where(scores.c.sequence > sequence).order_by(scores.c.sequence))
     return [Scored(**row._mapping) for row in rows]
 

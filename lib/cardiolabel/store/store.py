@@ -104,52 +104,54 @@ class Store:
         self._presence.close()
 
     def counted(self) -> tuple[int, dict[str, int]]:
-        """Number of images, and of labels by tag."""
+        """Return the number of images, and of labels by tag."""
         with self._current() as connection:
             return counts.read(connection)
 
     def image_ids(self, *, is_open: bool | None = None) -> list[str]:
-        """Images in the folder's order; ``is_open`` chooses those without (or with) a final label."""
+        """Return the images in the folder's order; ``is_open`` chooses those without (or with) a final
+        label.
+        """
         with self._current() as connection:
             return images.ids(connection, is_open=is_open)
 
     def image_info(self, image_id: str) -> dict[str, Any]:
-        """Notes on an image; empty for an unknown one."""
+        """Return the notes on an image; empty for an unknown one."""
         with self._current() as connection:
             return images.info(connection, image_id)
 
     def all_image_info(self) -> dict[str, dict[str, Any]]:
-        """Notes on every image."""
+        """Return the notes on every image."""
         with self._current() as connection:
             return images.all_info(connection)
 
     def labels(self, image_id: str) -> list[Version]:
-        """Current versions of an image's labels."""
+        """Return the current versions of an image's labels."""
         with self._current() as connection:
             return versions.of_image(connection, image_id)
 
     def all_labels(self, tag: str | None = None) -> list[Version]:
-        """Current version of every label, or of those of one tag."""
+        """Return the current version of every label, or of those of one tag."""
         with self._current() as connection:
             return versions.all_current(connection, tag)
 
     def label(self, image_id: str, tag: str) -> Version | None:
-        """Current version of a label; None without one."""
+        """Return the current version of a label; None without one."""
         self.sync.reconcile([(image_id, tag)])
         with self._current() as connection:
             return versions.current(connection, image_id, tag)
 
     def label_path(self, image_id: str, tag: str) -> Path:
-        """Where a label's current file is, or would be."""
+        """Return where a label's current file is, or would be."""
         return self._files.published(check_name("image id", image_id), check_name("tag", tag))
 
     def history(self, image_id: str, tag: str) -> list[Version]:
-        """Every version of a label, the oldest first."""
+        """Return every version of a label, the oldest first."""
         with self._current() as connection:
             return versions.history(connection, image_id, tag)
 
     def version(self, image_id: str, tag: str, number: int) -> tuple[Version, Path]:
-        """One version and its file.
+        """Return one version and its file.
 
         Raises
         ------
@@ -161,7 +163,9 @@ class Store:
         return version, self._files.of_version(version)
 
     def readings(self) -> list[tuple[Version, Path]]:
-        """The last mask that each named annotator saved of each image, and its file, where that was kept."""
+        """Return the last mask that each named annotator saved of each image, and its file, where that was
+        kept.
+        """
         with self._current() as connection:
             readings = versions.readings(connection)
         present = []
@@ -173,7 +177,7 @@ class Store:
     # Writing
 
     def measurement(self, version: Version) -> dict[str, Any] | None:
-        """The patient's study as it was with a version, where it was measured."""
+        """Return the patient's study as it was with a version, where it was measured."""
         with self.database.reading() as connection:
             return versions.study(connection, version)
 
@@ -224,7 +228,9 @@ class Store:
             return repr(counts.read(connection)), versions.total(connection)
 
     def scores_since(self, sequence: int) -> list[Scored]:
-        """Scores of patients stored after the one of that `Scored.sequence`, in this order; 0 for all."""
+        """Return the scores of patients stored after the one of that `Scored.sequence`, in this order; 0 for
+        all.
+        """
         with self.database.reading() as connection:
             return scores.since(connection, sequence)
 
@@ -287,7 +293,7 @@ class Store:
             leases.release(connection, image_id)
 
     def leases(self) -> list[Lease]:
-        """Running leases, the oldest first."""
+        """Return the running leases, the oldest first."""
         now = self._clock.now()
         with self._current() as connection:
             return leases.running(connection, now=now)

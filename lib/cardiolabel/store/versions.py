@@ -60,7 +60,7 @@ class Version:
     sequence: int = 0
 
     def as_json(self, *, current: bool) -> dict[str, Any]:
-        """JSON-safe form for people; where its file is stays out."""
+        """Return the JSON-safe form for people; where its file is stays out."""
         return {
             "version": self.number,
             "current": current,
@@ -77,12 +77,13 @@ class Version:
 
 
 def total(connection: Connection) -> int:
-    """How many versions there are; none is ever removed."""
+    """Return how many versions there are; none is ever removed."""
     return int(connection.execute(select(func.count()).select_from(versions)).scalar() or 0)
 
 
 def iso_time(seconds: float) -> str:
-    """Seconds since 1970 as UTC text; the last second that a calendar has for what a broken clock wrote.
+    """Return the seconds since 1970 as UTC text; the last second that a calendar has for what a broken clock
+    wrote.
 
     >>> iso_time(0)
     '1970-01-01T00:00:00+00:00'
@@ -91,13 +92,13 @@ def iso_time(seconds: float) -> str:
 
 
 def current(connection: Connection, image_id: str, tag: str) -> Version | None:
-    """The current version of a label; None without one or after it was removed."""
+    """Return the current version of a label; None without one or after it was removed."""
     version = last_current(connection, image_id, tag)
     return version[0] if version and version[1] else None
 
 
 def last_current(connection: Connection, image_id: str, tag: str) -> tuple[Version, bool] | None:
-    """The version that is current or was so last, and whether the label is still there."""
+    """Return the version that is current or was so last, and whether the label is still there."""
     row = connection.execute(
         select(versions, labels.c.present)
         .join(labels, _same(labels.c.number))
@@ -107,7 +108,7 @@ def last_current(connection: Connection, image_id: str, tag: str) -> tuple[Versi
 
 
 def all_current(connection: Connection, tag: str | None = None) -> list[Version]:
-    """The current version of every label of images that are there."""
+    """Return the current version of every label of images that are there."""
     query = (
         select(versions)
         .join(labels, _same(labels.c.number))
@@ -120,12 +121,14 @@ def all_current(connection: Connection, tag: str | None = None) -> list[Version]
 
 
 def tags(connection: Connection) -> list[str]:
-    """Tags of all labels that are there."""
+    """Return the tags of all labels that are there."""
     return list(connection.execute(select(labels.c.tag).where(labels.c.present).distinct()).scalars())
 
 
 def states(connection: Connection, tag: str) -> dict[str, tuple[int, int]]:
-    """Modification time in ns and size of the current version of every label of a tag, by image id."""
+    """Return the modification time in ns and size of the current version of every label of a tag, by image
+    id.
+    """
     rows = connection.execute(
         select(versions.c.image_id, versions.c.modified_ns, versions.c.size)
         .join(labels, _same(labels.c.number))
@@ -136,14 +139,14 @@ def states(connection: Connection, tag: str) -> dict[str, tuple[int, int]]:
 
 
 def has_state(connection: Connection, image_id: str, tag: str, state: tuple[int, int]) -> bool:
-    """Whether any version of a label is recorded with this modification time and size."""
+    """Return whether any version of a label is recorded with this modification time and size."""
     chosen = (versions.c.image_id == image_id, versions.c.tag == tag)
     same = (versions.c.modified_ns == state[0], versions.c.size == state[1])
     return connection.execute(select(versions.c.number).where(*chosen, *same).limit(1)).first() is not None
 
 
 def of_image(connection: Connection, image_id: str) -> list[Version]:
-    """The current versions of an image's labels."""
+    """Return the current versions of an image's labels."""
     rows = connection.execute(
         select(versions)
         .join(labels, _same(labels.c.number))
@@ -154,7 +157,7 @@ def of_image(connection: Connection, image_id: str) -> list[Version]:
 
 
 def history(connection: Connection, image_id: str, tag: str) -> list[Version]:
-    """Every version of a label, the oldest first."""
+    """Return every version of a label, the oldest first."""
     chosen = (versions.c.image_id == image_id, versions.c.tag == tag)
     return [
         _version(row)
@@ -163,13 +166,13 @@ def history(connection: Connection, image_id: str, tag: str) -> list[Version]:
 
 
 def everything(connection: Connection) -> Iterator[Version]:
-    """Every version of every label."""
+    """Return every version of every label."""
     for row in connection.execution_options(yield_per=1000).execute(select(versions)):
         yield _version(row)
 
 
 def find(connection: Connection, image_id: str, tag: str, number: int) -> Version:
-    """One version.
+    """Return one version.
 
     Raises
     ------
@@ -184,7 +187,7 @@ def find(connection: Connection, image_id: str, tag: str, number: int) -> Versio
 
 
 def readings(connection: Connection) -> list[Version]:
-    """The last version that each named author saved of each image; predictions are no readings."""
+    """Return the last version that each named author saved of each image; predictions are no readings."""
     rows = connection.execute(
         select(versions)
         .where(
@@ -201,7 +204,7 @@ def readings(connection: Connection) -> list[Version]:
 
 
 def next_number(connection: Connection, image_id: str, tag: str) -> int:
-    """Number of the version to come."""
+    """Return the number of the version to come."""
     last = select(func.max(versions.c.number)).where(versions.c.image_id == image_id, versions.c.tag == tag)
     return (connection.execute(last).scalar() or 0) + 1
 
@@ -262,7 +265,7 @@ def set_values(connection: Connection, version: Version, **values: Any) -> None:
 
 
 def study(connection: Connection, version: Version) -> dict[str, Any] | None:
-    """The patient's study as it was with a version, where it was measured."""
+    """Return the patient's study as it was with a version, where it was measured."""
     chosen = _of(measurements, version)
     return connection.execute(select(measurements.c.study).where(*chosen)).scalar()
 

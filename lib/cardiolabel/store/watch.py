@@ -61,7 +61,9 @@ class LabelWatch(FileSystemEventHandler):
                 observer.join()
 
     def changes(self) -> Changed | None:
-        """Labels whose files changed since the last call; None where whole folders came or went."""
+        """Return the labels whose files changed since the last call; None where whole folders came or
+        went.
+        """
         with self._arming:
             changed_folders = self._folders_changed
             if self._observer and (self._stale or _identity(self._labels) != self._identity):
@@ -120,7 +122,7 @@ class LabelWatch(FileSystemEventHandler):
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
-    """What tells a folder from another one of the same name; None where there is none."""
+    """Return what tells a folder from another one of the same name; None where there is none."""
     try:
         status = folder.stat()
     except OSError:

@@ -117,7 +117,7 @@ class Corrections:
         return self._measured(self._store.writer.roll_back(image_id, tag, number, before), record.patient)
 
     def readings(self) -> list[Reading]:
-        """The last mask that each named annotator saved of each image."""
+        """Return the last mask that each named annotator saved of each image."""
         return [
             Reading(version.image_id, version.author, file, version.saved_at, version.sequence)
             for version, file in self._store.readings()
@@ -130,7 +130,9 @@ class Corrections:
         return replace(save, model=model, ef_before=self._ef(record.patient))
 
     def _ef(self, patient: str) -> list[dict[str, Any]] | None:
-        """EF as it is now; None where it cannot be told, which must not keep a mask from being stored."""
+        """Return the EF as it is now; None where it cannot be told, which must not keep a mask from being
+        stored.
+        """
         try:
             return best_ef(self._studies.measure(patient).study)
         except CardiolabelError:

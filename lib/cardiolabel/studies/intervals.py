@@ -47,7 +47,7 @@ def with_model_intervals(
     *,
     spreads_pct: Mapping[MethodKey, float] = NO_SPREADS,
 ) -> Study:
-    """A study with intervals for the EFs that predictions went into.
+    """Return a study with intervals for the EFs that predictions went into.
 
     Parameters
     ----------
@@ -68,5 +68,5 @@ def with_model_intervals(
 
 
 def _content(state: FileState | None) -> tuple[int, int] | None:
-    """A file's state without where it is."""
+    """Return a file's state without where it is."""
     return state and state[1:]

@@ -63,7 +63,9 @@ class PatientMemory:
 
 
 def is_predicted_together(record: Record) -> bool:
-    """Whether an image goes through the network beside others of its patient: not if it has many frames."""
+    """Return whether an image goes through the network beside others of its patient: not if it has many
+    frames.
+    """
     if record.phase is Phase.CINE:
         return False
     try:

@@ -64,7 +64,7 @@ class Predictions:
         )
 
     def get(self, record: Record, predictor: Predictor) -> Predicted:
-        """A model's masks for a record's image; errors as `predict_file`."""
+        """Return a model's masks for a record's image; errors as `predict_file`."""
         state = state_of(record.path)
 
         def predicted() -> Predicted:
@@ -104,7 +104,7 @@ class Predictions:
             pass
 
     def has(self, record: Record, predictor: Predictor) -> bool:
-        """Whether `get` would answer at once."""
+        """Return whether `get` would answer at once."""
         return _key(record, predictor) in self._kept
 
 
@@ -143,7 +143,7 @@ def _joined(
 
 
 def file_result_json(predicted: Predicted) -> dict[str, Any]:
-    """The result of an image that belongs to no studies folder: its own frames only."""
+    """Return the result of an image that belongs to no studies folder: its own frames only."""
     image = masked_image(predicted.record, predicted.masks, predicted.grid, predicted.labels)
     sources = {predicted.record.image_id: "model"}
     return study_json(measure_study([image]), sources=sources, model=predicted.model.as_dict())
@@ -154,7 +154,7 @@ MODEL_NAME = "model.json"
 
 
 def model_note(predictor: Predictor) -> str:
-    """The content of `MODEL_NAME`."""
+    """Return the content of `MODEL_NAME`."""
     fields = {**predictor.used.as_dict(), "labels": predictor.labels.as_dict()}
     return json.dumps(fields, indent=1) + "\n"
 
@@ -189,7 +189,7 @@ def masked_image(record: Record, masks: NDArray[np.uint8], grid: Grid, labels: L
 
 
 def without_masks(record: Record, labels: LabelSet, problem: str) -> MaskedImage:
-    """An image that has no masks, and the reason why."""
+    """Return an image that has no masks, and the reason why."""
     nothing = np.zeros((0, 0, 0), dtype=np.uint8)
     return MaskedImage(
         record.image_id, record.patient, record.view, record.phase, nothing, None, labels, problem=problem

@@ -91,7 +91,7 @@ class Studies(StudiesFolder):
         self._studies: BoundedCache[Measured] = BoundedCache(_STUDY_BYTES, size_of=_study_bytes)
 
     def image(self, record: Record) -> ImageFile:
-        """A record's image, read once while it stays the same; errors as `nifti.read`."""
+        """Return a record's image, read once while it stays the same; errors as `nifti.read`."""
         return self._images.get(state_of(record.path), lambda: read_image(record.path))
 
     @contextmanager
@@ -122,14 +122,16 @@ class Studies(StudiesFolder):
         return masked_image(record, masks, grid, record.labels)
 
     def drawn(self, record: Record) -> MaskedImage | None:
-        """What a person drew of an image, in ``labels/final``; None where nobody did. Errors as `masked`."""
+        """Return what a person drew of an image, in ``labels/final``; None where nobody did. Errors as
+        `masked`.
+        """
         tag, path = self._stored(record)
         if path is None or tag in _PREDICTED:
             return None
         return self.masked(record, path)
 
     def predict(self, image_id: str, *, model: str | None = None) -> Predicted:
-        """A model's masks for one image.
+        """Return a model's masks for one image.
 
         Parameters
         ----------
@@ -149,7 +151,7 @@ class Studies(StudiesFolder):
             return self._predictions.get(record, self.models.for_record(record, model))
 
     def result(self, image_id: str, *, model: str | None = None) -> tuple[Predicted, dict[str, Any]]:
-        """A model's masks for one image, as `predict`, with its patient, as `result_json`.
+        """Return a model's masks for one image, as `predict`, with its patient, as `result_json`.
 
         The patient's stills without a mask are predicted together with it.
         """
@@ -168,7 +170,7 @@ class Studies(StudiesFolder):
             return predicted, self.result_json(predicted)
 
     def model_json(self, record: Record) -> dict[str, str] | None:
-        """The model that predicts a record's view as JSON-safe values, if one is loaded."""
+        """Return the model that predicts a record's view as JSON-safe values, if one is loaded."""
         predictor = self.models.loaded_for(record)
         return predictor.used.as_dict() if predictor else None
 
@@ -200,16 +202,16 @@ class Studies(StudiesFolder):
         return self._with_intervals(measured, records)
 
     def patient_json(self, patient: str, *, geometry: bool = True) -> dict[str, Any]:
-        """A patient's study as JSON-safe values, with or without contours; errors as `measure`."""
+        """Return a patient's study as JSON-safe values, with or without contours; errors as `measure`."""
         return self._json(self.measure(patient), geometry=geometry)
 
     def result_json(self, predicted: Predicted) -> dict[str, Any]:
-        """The patient of a freshly predicted image, with the frames of this image only.
+        """Return the patient of a freshly predicted image, with the frames of this image only.
 
-        The prediction takes the place of any stored mask of the same image, so that the numbers
-        belong to the mask that the viewer is about to show. Of the patient's other images, stills
-        without a mask are predicted too, by the same model, so that no EF is of two models; cines only
-        where that was done before, as they take long.
+        The prediction takes the place of any stored mask of the same image, so that the numbers belong to the
+        mask that the viewer is about to show. Of the patient's other images, stills without a mask are
+        predicted too, by the same model, so that no EF is of two models; cines only where that was done
+        before, as they take long.
 
         Parameters
         ----------
@@ -226,7 +228,7 @@ class Studies(StudiesFolder):
         }
 
         def seen(record: Record) -> Hashable:
-            """What tells apart an image and the mask that counts here."""
+            """Return what tells apart an image and the mask that counts here."""
             if record.image_id == image_id:
                 return record, predicted.state, self._unlabelled, True
             states = self._label_states(record)
@@ -256,7 +258,9 @@ class Studies(StudiesFolder):
         )
 
     def _with_intervals(self, measured: Measured, records: list[Record]) -> Measured:
-        """Intervals for EFs that predictions went into; of stored ones, the model's that is served now."""
+        """Return the intervals for EFs that predictions went into; of stored ones, the model's that is served
+        now.
+        """
         predicted: dict[str, list[str]] = defaultdict(list)
         for record in records:
             if measured.sources[record.image_id] in _PREDICTED and (name := self._model_of(record, measured)):
@@ -280,10 +284,10 @@ class Studies(StudiesFolder):
         return loaded.used.name if loaded else None
 
     def summary(self) -> list[dict[str, Any]]:
-        """One JSON-safe row per patient: images, labels, and the EF by the best method.
+        """Return one JSON-safe row per patient: images, labels, and the EF by the best method.
 
-        Nothing is predicted here: ``ef`` stays empty until masks are stored, or were predicted for
-        every image that has none.
+        Nothing is predicted here: ``ef`` stays empty until masks are stored, or were predicted for every
+        image that has none.
         """
         rows = []
         for patient, records in self.by_patient().items():
@@ -307,7 +311,7 @@ class Studies(StudiesFolder):
         return rows
 
     def figure_png(self, patient: str) -> bytes:
-        """The patient's picture as PNG; errors as `measure`."""
+        """Return the patient's picture as PNG; errors as `measure`."""
         measured = self.measure(patient)
         shown = [self.record(row.image_id) for row in measured.study.phase_frames.values()]
         costs = {record.image_id: image_cost(record.path) for record in shown}
@@ -321,7 +325,7 @@ class Studies(StudiesFolder):
         return predictor is not None and self._predictions.has(record, predictor)
 
     def _filled_by(self, record: Record) -> Hashable:
-        """What tells apart the model that gives a mask where none is stored, or why none does."""
+        """Return what tells apart the model that gives a mask where none is stored, or why none does."""
         if self._stored(record)[1] is not None:
             return None
         try:
@@ -373,7 +377,7 @@ class Studies(StudiesFolder):
     def _best(
         self, record: Record, fresh: Predicted | None, model: str | None, *, may_predict: bool
     ) -> tuple[MaskedImage, str, UsedModel | None]:
-        """An image's best mask, where it came from, and the model that gave it."""
+        """Return an image's best mask, where it came from, and the model that gave it."""
         tag, path = self._stored(record)
         try:
             if path is not None and fresh is None:

@@ -14,7 +14,7 @@ FileState = tuple[str, int, int]
 
 
 def file_state(path: Path) -> FileState:
-    """Path, modification time in ns and size: changes whenever a file is replaced.
+    """Return the path, modification time in ns and size: changes whenever a file is replaced.
 
     Raises
     ------
@@ -40,7 +40,7 @@ class BoundedCache(Generic[Value]):
             return key in self._values
 
     def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
-        """The value of ``key``, computed where it is not kept. Two threads may compute it twice."""
+        """Return the value of ``key``, computed where it is not kept. Two threads may compute it twice."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)

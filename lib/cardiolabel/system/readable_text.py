@@ -38,7 +38,7 @@ def readable_text(text: str) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    r"""Whether UTF-8 can encode a text: it holds no surrogates.
+    r"""Return whether UTF-8 can encode a text: it holds no surrogates.
 
     >>> is_utf8("Müller"), is_utf8("M\udcfcller")
     (True, False)
@@ -47,7 +47,7 @@ def is_utf8(text: str) -> bool:
 
 
 def escaped_byte(character: str) -> int | None:
-    r"""Byte that a surrogate stands for; None for every other character.
+    r"""Return the byte that a surrogate stands for; None for every other character.
 
     >>> escaped_byte("\udce4") == 0xE4, escaped_byte("ä")
     (True, None)

@@ -14,15 +14,16 @@ class ClassTarget:
     losses: tuple[str, ...] = ("dice", "ce", "dice+ce")
 
     def of(self, samples: Samples) -> torch.Tensor:
-        """Classes ``(N, S, S)``."""
+        """Return the classes ``(N, S, S)``."""
         return samples.classes
 
     def moved(self, targets: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
-        """Classes ``(N, 1, S, S)`` of varied images."""
+        """Return the classes ``(N, 1, S, S)`` of varied images."""
         return warp_masks(targets, theta, side_px)[:, None]
 
     def completed(self, targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Classes, where only some class is ruled out the likeliest other one by logits ``(N, C, S, S)``.
+        """Return the classes, where only some class is ruled out the likeliest other one by logits ``(N, C,
+        S, S)``.
 
         A frame in which only the cavity was drawn then teaches the cavity, and of the rest what is known
         already.
@@ -35,5 +36,5 @@ class ClassTarget:
         return torch.where(is_open, others.argmax(1, keepdim=True), targets)
 
     def predicted(self, logits: torch.Tensor) -> torch.Tensor:
-        """The likeliest classes of logits ``(N, C, S, S)``, one-hot ``(N, S, S, C)``."""
+        """Return the likeliest classes of logits ``(N, C, S, S)``, one-hot ``(N, S, S, C)``."""
         return torch.nn.functional.one_hot(logits.argmax(1).cpu(), logits.shape[1]).bool()

@@ -147,7 +147,9 @@ def _in_bf16(device: torch.device) -> torch.autocast:
 
 
 def _pick(fresh: int, total: int, batch: int, generator: torch.Generator) -> torch.Tensor:
-    """Frames of a batch: of the first ``fresh`` ones, and as many of those behind them, if there are any."""
+    """Return the frames of a batch: of the first ``fresh`` ones, and as many of those behind them, if there
+    are any.
+    """
     if total == fresh:
         return torch.randint(fresh, (batch,), generator=generator)
     half = batch // 2
@@ -231,7 +233,7 @@ class _Run:
 
     @torch.inference_mode()
     def _dice(self, samples: Samples) -> float:
-        """Mean over structures of Dice over all frames together, on the network's own grid."""
+        """Return the mean over structures of Dice over all frames together, on the network's own grid."""
         both = total = torch.zeros(0)
         for start in range(0, len(samples), _JUDGED_AT_ONCE):
             chunk = slice(start, start + _JUDGED_AT_ONCE)

@@ -8,10 +8,10 @@ from cardiolabel.networks.landmark_heatmaps import SPREAD, expected_points
 
 
 def landmark_loss(logits: torch.Tensor, points_px: torch.Tensor) -> torch.Tensor:
-    """How far heatmaps are from their landmarks, plus their cross-entropy to a Gaussian around them.
+    """Return how far heatmaps are from their landmarks, plus their cross-entropy to a Gaussian around them.
 
-    The distance is that of the heatmap's mean place, in halves of the image's side. The cross-entropy
-    differs from the Kullback-Leibler divergence that the paper adds by the Gaussian's own entropy only.
+    The distance is that of the heatmap's mean place, in halves of the image's side. The cross-entropy differs
+    from the Kullback-Leibler divergence that the paper adds by the Gaussian's own entropy only.
 
     Parameters
     ----------

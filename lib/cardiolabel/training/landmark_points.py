@@ -11,11 +11,11 @@ from cardiolabel.measurements.geometry import DISC_COUNT, measure_geometry
 
 
 def landmarks_of_mask(mask: NDArray[np.uint8], spacing: Spacing | None) -> Landmarks:
-    """Landmarks of the LV cavity in a mask of an apical view.
+    """Return the landmarks of the LV cavity in a mask of an apical view.
 
     Apex and annulus are those that volumes are measured from: myocardium and left atrium tell where the
-    annulus is; in a mask of the cavity alone it is the flat side. Wall points lie between the ends of
-    the two nearest of 20 discs.
+    annulus is; in a mask of the cavity alone it is the flat side. Wall points lie between the ends of the two
+    nearest of 20 discs.
 
     Parameters
     ----------

@@ -17,19 +17,19 @@ class LandmarkTarget:
     losses: tuple[str, ...] = ("dsnt",)
 
     def of(self, samples: Samples) -> torch.Tensor:
-        """Points ``(N, 7, 2)`` in pixels of the images."""
+        """Return the points ``(N, 7, 2)`` in pixels of the images."""
         return samples.points
 
     def moved(self, targets: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
-        """Points of varied images."""
+        """Return the points of varied images."""
         return warp_landmarks(targets, theta, side_px)
 
     def completed(self, targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """The targets, which leave nothing open."""
+        """Return the targets, which leave nothing open."""
         return targets
 
     def predicted(self, logits: torch.Tensor) -> torch.Tensor:
-        """The cavities that heatmaps ``(N, 7, S, S)`` outline, one-hot ``(N, S, S, 2)``."""
+        """Return the cavities that heatmaps ``(N, 7, S, S)`` outline, one-hot ``(N, S, S, 2)``."""
         rows, cols = logits.shape[-2:]
         points_px = peak_points(logits).double().cpu().numpy()
         cavities = np.stack([cavity_mask(points, (rows, cols)) for points in points_px])

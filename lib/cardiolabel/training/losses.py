@@ -27,7 +27,7 @@ Of landmarks ``(N, 7, 2)``: distance and cross-entropy of their heatmaps."""
 
 
 def supervised(loss: Loss, logits: torch.Tensor | list[torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-    """The loss of logits ``(N, C, S, S)`` against targets; a list of logits is deep supervision.
+    """Return the loss of logits ``(N, C, S, S)`` against targets; a list of logits is deep supervision.
 
     A list counts each further output half as much as the one before, in shares that add up to one.
 

@@ -49,12 +49,12 @@ class Samples:
     key: str = ""
 
     def __len__(self) -> int:
-        """Number of frames."""
+        """Return the number of frames."""
         return len(self.images)
 
 
 def joined(first: Samples, second: Samples) -> Samples:
-    """The frames of both, in this order."""
+    """Return the frames of both, in this order."""
     return Samples(
         torch.cat([first.images, second.images]),
         torch.cat([first.classes, second.classes]),
@@ -140,7 +140,9 @@ def load(
 
 
 def mask_paths(records: Sequence[Record], labels: Path) -> dict[str, Path]:
-    """Masks of any format in a folder, by the image ids of their records; images without one are left out."""
+    """Return the masks of any format in a folder, by the image ids of their records; images without one are
+    left out.
+    """
     if not records:
         return {}
     names = image_names(records[0].path.parent, records)
@@ -149,7 +151,9 @@ def mask_paths(records: Sequence[Record], labels: Path) -> dict[str, Path]:
 
 
 def _told(recipe: Recipe) -> dict[str, object]:
-    """A recipe in words that are the same in every process: sets have an order of their own in each."""
+    """Return a recipe in words that are the same in every process: sets have an order of their own in
+    each.
+    """
     return {**vars(recipe), "views": sorted(map(str, recipe.views))}
 
 
@@ -171,7 +175,7 @@ def _read(record: Record, path: Path, recipe: Recipe, cavity_only: bool) -> Samp
 
 
 def _open_frames(masks: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.bool_]:
-    """Frames with a cavity but no myocardium, where both are to be learned."""
+    """Return the frames with a cavity but no myocardium, where both are to be learned."""
     if not recipe.labels.has("myocardium"):
         return np.zeros(len(masks), dtype=np.bool_)
     cavity, wall = (

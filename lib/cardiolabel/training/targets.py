@@ -18,16 +18,18 @@ class Target(Protocol):
     losses: tuple[str, ...]
 
     def of(self, samples: Samples) -> torch.Tensor:
-        """The targets of all frames, the first axis being frames."""
+        """Return the targets of all frames, the first axis being frames."""
 
     def moved(self, targets: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
-        """A batch of them after `cardiolabel.preprocessing.augmentation.TargetWarp`, as losses take it."""
+        """Return a batch of them after `cardiolabel.preprocessing.augmentation.TargetWarp`, as losses take
+        it.
+        """
 
     def completed(self, targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """Moved targets, what they leave open filled in by the network's own logits."""
 
     def predicted(self, logits: torch.Tensor) -> torch.Tensor:
-        """What logits ``(N, C, S, S)`` mean, one-hot ``(N, S, S, 1 + structures)`` on the CPU."""
+        """Return what logits ``(N, C, S, S)`` mean, one-hot ``(N, S, S, 1 + structures)`` on the CPU."""
 
 
 TARGETS: dict[Output, Target] = {Output.CLASSES: ClassTarget(), Output.LANDMARKS: LandmarkTarget()}

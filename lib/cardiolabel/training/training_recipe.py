@@ -71,7 +71,7 @@ class TrainingRecipe:
 
 
 def names() -> list[str]:
-    """Recipes that come with this package."""
+    """Return the recipes that come with this package."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 

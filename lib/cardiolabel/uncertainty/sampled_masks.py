@@ -49,7 +49,7 @@ class SampledGeometries:
         )
 
     def __len__(self) -> int:
-        """Number of sampled masks."""
+        """Return the number of sampled masks."""
         return len(self.length_mm)
 
     def drawn(self, index: NDArray[np.intp]) -> SampledGeometries:

@@ -40,7 +40,7 @@ class First(Strategy):
         return {"reason": left(self._store)}
 
     def why(self, request: dict[str, Any]) -> str:
-        """What this image was chosen by."""
+        """Return what this image was chosen by."""
         return "the next one in the folder's order"
 
 

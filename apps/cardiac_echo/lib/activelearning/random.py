@@ -23,9 +23,9 @@ class Random(First):
         )
 
     def seed(self, request: dict[str, Any]) -> object:
-        """The request's seed."""
+        """Return the request's seed."""
         return request.get("seed") or 0
 
     def why(self, request: dict[str, Any]) -> str:
-        """The seed."""
+        """Return the seed."""
         return f"patients at random, seed {self.seed(request)}"

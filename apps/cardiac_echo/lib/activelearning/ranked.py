@@ -51,7 +51,7 @@ class Ranked(Strategy):
 
 
 def _seed(value: object) -> int:
-    """A whole number; 0 where none is given."""
+    """Return a whole number; 0 where none is given."""
     try:
         number = int(str(value or 0))
     except ValueError:

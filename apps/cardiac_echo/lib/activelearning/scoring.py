@@ -38,7 +38,7 @@ class Scoring:
         self._failed = False
 
     def status(self) -> dict[str, Any]:
-        """Whether it is wanted, runs now, and failed last time."""
+        """Return whether it is wanted, runs now, and failed last time."""
         running = self._process is not None and self._process.poll() is None
         return {"wanted": self._wanted, "running": running, "failed": self._failed}
 

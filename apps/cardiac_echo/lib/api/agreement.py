@@ -15,7 +15,7 @@ router = APIRouter(dependencies=[needs(Role.USER)])
 
 @router.get("/cardiac/agreement", tags=["Cardiac"], summary="How well annotators agree, in mm and EF points")
 def agreement() -> dict[str, Any]:
-    """Every two annotators compared on the images that both read."""
+    """Return every two annotators compared on the images that both read."""
     table: dict[str, Any] = app_instance().engine.agreement()
     return table
 

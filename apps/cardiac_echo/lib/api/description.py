@@ -12,7 +12,7 @@ router = APIRouter()
 
 @router.get("/openapi.json", include_in_schema=False)
 async def description(request: Request) -> Response:
-    """OpenAPI, with the address that the server is under where a proxy gave it one."""
+    """Return the OpenAPI, with the address that the server is under where a proxy gave it one."""
     root_path = str(request.scope.get("root_path", "")).rstrip("/")
     return Response(_text(request.app, root_path), media_type="application/json")
 

@@ -93,7 +93,9 @@ def check(image: str, check_sum: str | None = None, stored: Stored = False) -> R
 
 @router.get("/datastore/image", summary="Download an image", dependencies=[Reader])
 def download(image: str, stored: Stored = False) -> FileResponse:
-    """The image as viewers open it right: its file, or of a cine a copy whose frames are further apart."""
+    """Return the image as viewers open it right: its file, or of a cine a copy whose frames are further
+    apart.
+    """
     path = _download(image, stored)
     name = readable_text(_path(image).name)
     headers = _etag(path, stored)
@@ -132,7 +134,7 @@ def _path(image: str) -> Path:
 
 
 def _download(image: str, stored: bool) -> Path:
-    """What a client gets for an image."""
+    """Return what a client gets for an image."""
     path, engine = _path(image), app_instance().engine
     record = engine.studies.record(image)
     if stored or engine.viewer_images.opens_itself(record):
@@ -156,7 +158,7 @@ def _replace(image: str, path: Path, if_match: str | None, user: User) -> dict[s
 
 
 def _etag(path: Path, stored: bool) -> dict[str, str]:
-    """The checksum of an image's own file, which replacing it asks for."""
+    """Return the checksum of an image's own file, which replacing it asks for."""
     return {"ETag": f'"SHA256:{sha256(path)}"'} if stored else {}
 
 

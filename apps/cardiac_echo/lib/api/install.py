@@ -66,7 +66,7 @@ PUBLIC = frozenset({"/auth/", "/auth/token", "/openapi.json"})
 
 
 def routers() -> tuple[APIRouter, ...]:
-    """Those that are served: with login those of login as well."""
+    """Return those that are served: with login those of login as well."""
     return (login.router, account.router, *ROUTERS) if settings.MONAI_LABEL_AUTH_ENABLE else ROUTERS
 
 
@@ -119,6 +119,6 @@ def _cors() -> list[Middleware]:
 
 
 def _words(paths: dict[str, Any]) -> Iterator[str]:
-    """Parts of addresses that are no names."""
+    """Return the parts of addresses that are no names."""
     for path in paths:
         yield from (part for part in path.split("/") if not re.fullmatch(r"\{.*\}", part))

@@ -107,7 +107,7 @@ def info(label: str, tag: TagName, user: Reader) -> Any:
 
 @router.get("/cardiac/labels/{image}/versions", summary="Every version of a label")
 def versions(image: str, user: Reader, tag: TagName = FINAL) -> list[dict[str, Any]]:
-    """The oldest first: author, time, how it came to be, model, EF before and after."""
+    """Return the oldest first: author, time, how it came to be, model, EF before and after."""
     engine = app_instance().engine
     engine.studies.record(image)
     current = engine.store.label(image, tag)
@@ -119,7 +119,7 @@ def versions(image: str, user: Reader, tag: TagName = FINAL) -> list[dict[str, A
 def version_file(
     image: str, version: Annotated[int, PathParameter(ge=1, le=2**31 - 1)], user: Reader, tag: TagName = FINAL
 ) -> FileResponse:
-    """The mask as it was."""
+    """Return the mask as it was."""
     _, path = app_instance().engine.store.version(image, tag, version)
     name = f"{image}.{tag}.{version}{SUFFIX}"
     return FileResponse(path, media_type="application/gzip", filename=name)
@@ -151,7 +151,7 @@ def _answer(saved: Correction, response: Response) -> dict[str, Any]:
 
 
 def _as_shown(engine: Engine, image_id: str, path: Path) -> bytes | None:
-    """A label's file in the geometry that viewers show its image in; None where its own is that."""
+    """Return a label's file in the geometry that viewers show its image in; None where its own is that."""
     record = engine.studies.record(image_id)
     try:
         flat = len(read_image_grid(record.path).shape) == 2

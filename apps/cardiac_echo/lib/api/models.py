@@ -49,13 +49,15 @@ _CARD_TEXTS = ("name", "version", "network", "recipe", "sha256")
 
 @served.get("/cardiac/models", summary="Every model that is served, with its card")
 def listed() -> list[dict[str, Any]]:
-    """The preferred first; ``card`` is null, and ``reason`` says why, where a model has no usable weights."""
+    """Return the preferred first; ``card`` is null, and ``reason`` says why, where a model has no usable
+    weights.
+    """
     return [_listed(name, task) for name, task in app_instance()._infers.items()]
 
 
 @router.get("/info/{model}", summary="A model's card")
 def info(model: str) -> dict[str, Any]:
-    """Checksum and time of the weights file, as MONAI Label's endpoint, and the card."""
+    """Return the checksum and time of the weights file, as MONAI Label's endpoint, and the card."""
     weights, _ = _files(model)
     card = read_card(weights.stem, weights.parent)
     modified_s = file_state(weights)[1] // 10**9
@@ -64,7 +66,7 @@ def info(model: str) -> dict[str, Any]:
 
 @router.get("/{model}", summary="Download a model", response_class=Response)
 def download(model: str) -> Response:
-    """A zip file of weights and card, which may be those of another model that it shares."""
+    """Return a zip file of weights and card, which may be those of another model that it shares."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for path in _files(model):
@@ -91,7 +93,7 @@ def replace(model: str, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
 
 @router.delete("/{model}", summary="Delete a model that is not served")
 def delete(model: str) -> dict[str, Any]:
-    """All published versions. Files in the app's own folder of models are not touched."""
+    """Return all published versions. Files in the app's own folder of models are not touched."""
     tasks = app_instance()._infers
     users = [name for name, task in tasks.items() if model in (name, task.source.weights(_folders()))]
     if users:
@@ -110,7 +112,7 @@ def delete(model: str) -> dict[str, Any]:
 def roll_back(
     model: str, version: Annotated[int | None, Query(ge=0, description="By default the one before.")] = None
 ) -> dict[str, Any]:
-    """The model as listed; nothing changes unless that version can be loaded."""
+    """Return the model as listed; nothing changes unless that version can be loaded."""
     tasks = app_instance()._infers
     if model not in tasks:
         raise refused(404, "unknown_model", f"no model {model[:80]!r}; there are: {', '.join(tasks)}")
@@ -139,7 +141,7 @@ def _listed(name: str, task: Segmentation) -> dict[str, Any]:
 
 
 def _changed_versions() -> Versions:
-    """Versions of the models, for those who may change them."""
+    """Return the versions of the models, for those who may change them."""
     require(Role.ADMIN)
     return Versions(_folders())
 

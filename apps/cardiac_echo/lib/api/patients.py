@@ -18,7 +18,7 @@ router = APIRouter(dependencies=[needs(Role.USER)])
     "/cardiac/patients", tags=["Cardiac"], summary="Every patient, with what is known without inference"
 )
 def patients() -> list[dict[str, Any]]:
-    """Rows of the patient table."""
+    """Return the rows of the patient table."""
     rows: list[dict[str, Any]] = app_instance().engine.studies.summary()
     return rows
 

@@ -38,7 +38,7 @@ def next_sample(
 
 @router.get("/cardiac/leases", tags=["Leases"], summary="Who works on which image until when")
 def leases(user: Reader) -> list[dict[str, Any]]:
-    """The oldest first; images that have a final label by now are left out."""
+    """Return the oldest first; images that have a final label by now are left out."""
     return [lease.as_json() for lease in app_instance().engine.store.leases()]
 
 

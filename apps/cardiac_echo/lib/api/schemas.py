@@ -152,7 +152,7 @@ class LabelParams(Notes):
 
 
 def json_text(schema: type[BaseModel]) -> Any:
-    """A form's field that holds JSON of a schema; `lib.api.received.params` reads it."""
+    """Return a form's field that holds JSON of a schema; `lib.api.received.params` reads it."""
     return Form(
         json_schema_extra={
             "contentMediaType": "application/json",

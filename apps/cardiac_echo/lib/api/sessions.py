@@ -54,7 +54,7 @@ def remove(session_id: str) -> dict[str, Any]:
 
 
 def session_info(session_id: str, *, update: bool = True) -> SessionInfo:
-    """A session of this server.
+    """Return a session of this server.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def session_info(session_id: str, *, update: bool = True) -> SessionInfo:
 
 
 def sessions() -> UploadSessions:
-    """The server's sessions."""
+    """Return the server's sessions."""
     uploads: UploadSessions | None = app_instance().sessions()
     if uploads is None:
         raise refused(404, "no_sessions", "sessions are switched off (MONAI_LABEL_SESSIONS)")
@@ -76,7 +76,7 @@ def sessions() -> UploadSessions:
 
 
 def _image(files: list[UploadFile], folder: Path, uncompress: bool) -> Path:
-    """The one image of an upload, within a folder."""
+    """Return the one image of an upload, within a folder."""
     if len(files) != 1:
         raise refused(422, "not_one_image", f"expected one file, got {len(files)}")
     path = received.upload(files[0], folder)

@@ -81,7 +81,7 @@ def batch_infer(
 
 @router.delete("/batch/infer", tags=["Infer"], summary="Stop predicting", dependencies=[Admin])
 def stop_batch() -> Any:
-    """The task that was stopped, or nothing."""
+    """Return the task that was stopped, or nothing."""
     return _stop(Kind.BATCH)
 
 
@@ -93,7 +93,7 @@ def train_status(all: bool = False, check_if_running: bool = False) -> Any:
 
 @router.post("/train/", include_in_schema=False, dependencies=[Admin])
 def train_all(params: TrainAllParams | None = None, run_sync: bool = False) -> dict[str, Any]:
-    """Every model, one after the other, those that share weights once; nothing where there is none."""
+    """Return every model, one after the other, those that share weights once; nothing where there is none."""
     once = {task.model: name for name, task in reversed(app_instance()._trainers.items())}
     return _start_all(Kind.TRAIN, "model", list(reversed(once.values())), params, run_sync)
 
@@ -107,7 +107,7 @@ def train(model: str, params: TrainParams | None = None, run_sync: bool = False)
 
 @router.delete("/train/", tags=["Train"], summary="Stop training", dependencies=[Admin])
 def stop_train() -> Any:
-    """The task that was stopped, or nothing."""
+    """Return the task that was stopped, or nothing."""
     return _stop(Kind.TRAIN)
 
 
@@ -132,7 +132,7 @@ def score(method: str, params: ScoreParams | None = None, run_sync: bool = False
 
 @router.delete("/scoring/", tags=["Scoring"], summary="Stop scoring", dependencies=[Annotator])
 def stop_scoring() -> Any:
-    """The task that was stopped, or nothing."""
+    """Return the task that was stopped, or nothing."""
     return _stop(Kind.SCORING)
 
 
@@ -144,7 +144,7 @@ def _check_known(name: str, names: dict[str, Any], what: str) -> None:
 
 
 def _request(key: str, name: str, params: TrainParams | ScoreParams | None) -> dict[str, Any]:
-    """What a task gets of a request: the fields that are known, as far as they were given."""
+    """Return what a task gets of a request: the fields that are known, as far as they were given."""
     request = params.model_dump(mode="json", exclude_none=True) if params else {}
     return {**request, key: name}
 
@@ -164,7 +164,7 @@ def _start_all(
 
 
 def _listed(kind: Kind) -> Iterable[str]:
-    """Models, or methods, that clients are told of."""
+    """Return the models, or methods, that clients are told of."""
     app = app_instance()
     names: Iterable[str] = app._trainers if kind is Kind.TRAIN else app._scoring_methods
     return names
@@ -194,7 +194,7 @@ def _run(kind: Kind, request: dict[str, Any], *, force_sync: bool = False) -> An
 
 
 def _is_busy(kind: Kind) -> bool:
-    """Whether a task runs, or was submitted and may still start."""
+    """Return whether a task runs, or was submitted and may still start."""
     return (
         kind in _running_here
         or bool(processes(kind))
@@ -203,7 +203,9 @@ def _is_busy(kind: Kind) -> bool:
 
 
 def _age_s(task: dict[str, Any]) -> float:
-    """How far from now a task began; one that a clock took later than now is as old as one from before."""
+    """Return how far from now a task began; one that a clock took later than now is as old as one from
+    before.
+    """
     return abs(time.time() - datetime.strptime(task["start_ts"], "%Y-%m-%d %H:%M:%S").timestamp())
 
 
@@ -242,7 +244,7 @@ def _shown(task: dict[str, Any], kind: Kind) -> dict[str, Any]:
 
 
 def _training(task: dict[str, Any]) -> dict[str, Any]:
-    """How a training stands; only the last one of a model has a record of that.
+    """Return how a training stands; only the last one of a model has a record of that.
 
     3D Slicer shows ``status``, and takes the last line of ``details`` for the result of one that it stops.
     """

@@ -17,14 +17,16 @@ router = APIRouter(tags=["Train"], dependencies=[needs(Role.USER)])
 
 @router.get("/cardiac/training", summary="The last retraining of each model")
 def training() -> list[dict[str, Any]]:
-    """State, epoch, seconds left, loss and Dice curve; at the end whether it was published, and why."""
+    """Return the state, epoch, seconds left, loss and Dice curve; at the end whether it was published, and
+    why.
+    """
     statuses = {trainer.model: trainer.status() for trainer in app_instance()._trainers.values()}
     return [asdict(status) for status in statuses.values() if status]
 
 
 @router.get("/cardiac/training/{model}/curve.png", summary="Loss and Dice of a model's last retraining")
 def curve(model: str) -> Response:
-    """Dice is that of patients who are not learned from."""
+    """Return the Dice is that of patients who are not learned from."""
     trainer = app_instance()._trainers.get(model)
     status = trainer.status() if trainer else None
     if status is None:

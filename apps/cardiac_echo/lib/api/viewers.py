@@ -18,7 +18,7 @@ OHIF = Path(monailabel.endpoints.__file__).parent / "static" / "ohif"
 
 @router.get("/ohif/{path:path}", include_in_schema=False)
 def ohif(path: str) -> FileResponse:
-    """A file of the viewer; its own addresses all lead to its first page."""
+    """Return a file of the viewer; its own addresses all lead to its first page."""
     file = (OHIF / path).resolve()
     if not (file.is_file() and file.is_relative_to(OHIF)):
         file = OHIF / "index.html"

@@ -31,7 +31,7 @@ def worklist(
     descending: bool = True,
     limit: Annotated[int | None, Query(ge=1)] = None,
 ) -> dict[str, Any]:
-    """Images with values first; those flagged, whose scores mean nothing, last."""
+    """Return the images with values first; those flagged, whose scores mean nothing, last."""
     app = app_instance()
     rows = app.engine.worklist.rows()
     measured = [row for row in rows if row[sort] is not None]

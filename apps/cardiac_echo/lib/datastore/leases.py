@@ -42,7 +42,7 @@ class Leases:
         return self._turns[hash(name) % _TURNS] if name else nullcontext()
 
     def instead_of(self, image_id: str, annotator: str) -> Lease | None:
-        """What an annotator who has enough keeps, rather than an image that was just leased to them.
+        """Return what an annotator who has enough keeps, rather than an image that was just leased to them.
 
         Returns
         -------
@@ -96,6 +96,6 @@ class Leases:
         return bool(held)
 
     def of(self, annotator: str) -> list[Lease]:
-        """Leases of an annotator, the oldest first; none of somebody without a name."""
+        """Return the leases of an annotator, the oldest first; none of somebody without a name."""
         name = storable(annotator)
         return [lease for lease in self._store.leases() if name and lease.annotator == name]

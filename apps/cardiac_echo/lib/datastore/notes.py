@@ -42,7 +42,7 @@ class Tag(StrEnum):
 
 
 def writable_tag(tag: str) -> str:
-    """A tag that a label may be written under, as given.
+    """Return a tag that a label may be written under, as given.
 
     Raises
     ------
@@ -59,7 +59,8 @@ def writable_tag(tag: str) -> str:
 def checked_notes(
     notes: Mapping[str, Any], owned: frozenset[str], *, beside: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Notes as they are stored: without fields of the server, and in the name of whoever logged in.
+    """Return the notes as they are stored: without fields of the server, and in the name of whoever logged
+    in.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def _check(notes: Mapping[str, Any]) -> None:
 
 
 def _depths(value: Any) -> Iterator[int]:
-    """How deep each value lies."""
+    """Return how deep each value lies."""
     waiting = [(value, 0)]
     while waiting:
         inner, depth = waiting.pop()

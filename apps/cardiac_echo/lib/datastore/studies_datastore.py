@@ -54,7 +54,7 @@ class StudiesDatastore(Datastore):
             self._images.clear_abandoned()
 
     def name(self) -> str:
-        """The studies folder's name."""
+        """Return the studies folder's name."""
         return self._studies.folder.name
 
     def set_name(self, name: str) -> None:
@@ -62,7 +62,7 @@ class StudiesDatastore(Datastore):
         raise refused(422, "unsupported", "the datastore has its folder's name; rename the folder")
 
     def description(self) -> str:
-        """What this datastore is."""
+        """Return what this datastore is."""
         return "Cardiac studies"
 
     def set_description(self, description: str) -> None:
@@ -90,38 +90,40 @@ class StudiesDatastore(Datastore):
         ]
 
     def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
-        """Tags of an image's labels, each with the label's id, which is the image's."""
+        """Return the tags of an image's labels, each with the label's id, which is the image's."""
         return {label.tag: image_id for label in self._store.labels(image_id)}
 
     def get_label_by_image_id(self, image_id: str, tag: str) -> str:
-        """The label's id, which is the image's, or nothing."""
+        """Return the label's id, which is the image's, or nothing."""
         return image_id if tag in self.get_labels_by_image_id(image_id) else ""
 
     def get_image(self, image_id: str, params: Any = None) -> bytes:
-        """The image's file."""
+        """Return the image's file."""
         return self._studies.record(image_id).path.read_bytes()
 
     def get_image_uri(self, image_id: str) -> str:
-        """The image's path; nothing for an unknown id."""
+        """Return the image's path; nothing for an unknown id."""
         record = self._studies.by_id().get(image_id)
         return str(record.path) if record else ""
 
     def get_label(self, label_id: str, label_tag: str, params: Any = None) -> bytes:
-        """The label's file."""
+        """Return the label's file."""
         return Path(self._label_uri(label_id, label_tag)).read_bytes()
 
     def get_label_uri(self, label_id: str, label_tag: str) -> str:
-        """The label's path; nothing where there is no such label."""
+        """Return the label's path; nothing where there is no such label."""
         current = self._store.label(label_id, label_tag)
         return str(self._store.label_path(label_id, label_tag)) if current else ""
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """What is known of an image and what clients noted."""
+        """Return what is known of an image and what clients noted."""
         record = self._studies.record(image_id)
         return {**self._store.image_info(image_id), **datastore_v2.image_info(record)}
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
-        """Author, time and version of a label, its patient as measured with it, and what clients noted."""
+        """Return the author, time and version of a label, its patient as measured with it, and what clients
+        noted.
+        """
         current = self._store.label(label_id, label_tag)
         if current is None:
             raise UnknownLabelError(f"{label_id}: there is no label {label_tag!r}")
@@ -129,21 +131,21 @@ class StudiesDatastore(Datastore):
         return {**info, "measurement": self._store.measurement(current)}
 
     def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
-        """Images with a final label."""
+        """Return the images with a final label."""
         return self._store.image_ids(is_open=False)
 
     def get_unlabeled_images(
         self, label_tag: str | None = None, labels: list[str] | None = None
     ) -> list[str]:
-        """Images without a final label."""
+        """Return the images without a final label."""
         return self._store.image_ids(is_open=True)
 
     def list_images(self) -> list[str]:
-        """All images."""
+        """Return all images."""
         return self._store.image_ids()
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
-        """A ZIP file of every labelled image, its label and the records; the caller removes it."""
+        """Return a ZIP file of every labelled image, its label and the records; the caller removes it."""
         require(Role.ADMIN)
         cases = self.datalist()
         if not cases:
@@ -298,12 +300,12 @@ class StudiesDatastore(Datastore):
         self._store.update_label_info(label_id, label_tag, notes)
 
     def status(self) -> dict[str, Any]:
-        """Number of images, of those with a final label, and of labels by tag."""
+        """Return the number of images, of those with a final label, and of labels by tag."""
         total, tags = self._store.counted()
         return {"total": total, "completed": tags.get(FINAL, 0), "label_tags": tags}
 
     def json(self) -> dict[str, Any]:
-        """The whole datastore in the form of MONAI Label's ``datastore_v2.json``."""
+        """Return the whole datastore in the form of MONAI Label's ``datastore_v2.json``."""
         records = self._studies.by_id()
         document = datastore_v2.document(
             self.name(), records.values(), self._store.all_labels(), self._store.all_image_info()
@@ -327,7 +329,9 @@ class StudiesDatastore(Datastore):
 
 
 def _with_names(info: dict[str, Any], record: Record | None) -> dict[str, Any]:
-    """A label's info with the names of its values, which 3D Slicer reads from ``params.label_names``."""
+    """Return a label's info with the names of its values, which 3D Slicer reads from
+    ``params.label_names``.
+    """
     if record is None:
         return info
     params = info.get("params")
@@ -336,7 +340,9 @@ def _with_names(info: dict[str, Any], record: Record | None) -> dict[str, Any]:
 
 
 def _segments(label_info: object) -> dict[int, str]:
-    """Names of a file's values by Slicer's ``label_info``, a list of ``{"name", "idx"}``, if there is one."""
+    """Return the names of a file's values by Slicer's ``label_info``, a list of ``{"name", "idx"}``, if there
+    is one.
+    """
     if label_info is None:
         return {}
     names: dict[int, str] = {}

@@ -18,7 +18,7 @@ SUFFIXES = (*nifti.SUFFIXES, nrrd.SUFFIX)
 
 
 def suffix(name: str) -> str | None:
-    """Which of `SUFFIXES` a file name ends in.
+    """Return which of `SUFFIXES` a file name ends in.
 
     >>> suffix("patient0001_4CH_ED.nii.gz")
     '.nii.gz'

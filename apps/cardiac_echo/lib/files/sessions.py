@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_session_id(text: str) -> bool:
-    """Whether a text is a UUID as this server writes them.
+    """Return whether a text is a UUID as this server writes them.
 
     Examples
     --------

@@ -37,10 +37,10 @@ _lock = threading.Lock()
 
 
 def home() -> Path:
-    """Folder of this process, which exists; its content goes when the process ends.
+    """Return the folder of this process, which exists; its content goes when the process ends.
 
-    MONAI Label's client saves a result under the server's file name in the temporary folder. Were that
-    the same file, as on one machine it would be, the server's clean-up would delete what the client saved.
+    MONAI Label's client saves a result under the server's file name in the temporary folder. Were that the
+    same file, as on one machine it would be, the server's clean-up would delete what the client saved.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def home() -> Path:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A new folder within the block."""
+    """Yield a new folder within the block."""
     with tempfile.TemporaryDirectory(dir=home(), ignore_cleanup_errors=True) as name:
         yield Path(name)
 
@@ -89,7 +89,7 @@ def _new_home() -> _Home:
 
 
 def _parent() -> Path:
-    """The system's temporary folder, which some clean-ups remove as well."""
+    """Return the system's temporary folder, which some clean-ups remove as well."""
     parent = Path(tempfile.gettempdir())
     parent.mkdir(parents=True, exist_ok=True)
     return parent

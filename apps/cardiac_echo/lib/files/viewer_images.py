@@ -69,12 +69,14 @@ class ViewerImages:
         self._images: BoundedCache[ViewerImage] = BoundedCache(_IMAGES, size_of=lambda _: 1)
 
     def grid(self, record: Record) -> Grid:
-        """The geometry in which viewers show an image; errors as `cardiolabel.io.images.read_image_grid`."""
+        """Return the geometry in which viewers show an image; errors as
+        `cardiolabel.io.images.read_image_grid`.
+        """
         grid = read_image_grid(record.path)
         return shown_grid(grid, cine=is_cine(record, grid))
 
     def opens_itself(self, record: Record) -> bool:
-        """Whether viewers are given the image's own file, not a copy in another geometry."""
+        """Return whether viewers are given the image's own file, not a copy in another geometry."""
         try:
             grid = read_image_grid(record.path)
         except (InputError, OSError):
@@ -84,7 +86,7 @@ class ViewerImages:
         return opens_as_shown(grid, cine=is_cine(record, grid))
 
     def get(self, record: Record) -> ViewerImage:
-        """The file that a viewer opens for an image, as the image is now.
+        """Return the file that a viewer opens for an image, as the image is now.
 
         Raises
         ------
@@ -164,7 +166,7 @@ class ViewerImages:
 
 
 def _name(image_id: str, digest: str, suffix: str) -> str:
-    """A file name without digits that tells images and their contents apart.
+    """Return a file name without digits that tells images and their contents apart.
 
     >>> _name("patient0001_4CH_ED", "0f", ".nii.gz")
     'patient_CH_ED_fhpwrzkutkngnbox.nii.gz'
@@ -176,7 +178,7 @@ def _name(image_id: str, digest: str, suffix: str) -> str:
 
 
 def _remove_others(path: Path) -> None:
-    """What earlier contents of an image left in its folder."""
+    """Return what earlier contents of an image left in its folder."""
     for file in path.parent.iterdir():
         if file != path and not file.name.startswith("."):
             with suppress(OSError):

@@ -55,7 +55,7 @@ class Batch:
         self._sender = copy_context()
 
     def __call__(self) -> dict[str, dict[str, Any]]:
-        """Which images have a label now, and why others have none."""
+        """Return which images have a label now, and why others have none."""
         chosen = sorted(BatchInferTask().get_images(self._request, self._datastore))
         chosen = chosen[: self._request.get("max_batch_size") or None]
         ready = predict_all(
@@ -89,7 +89,7 @@ class Batch:
 
 
 def progress(lines: Iterable[str]) -> dict[str, int] | None:
-    """Images done and in all, by what the process of a run printed last; None before the first.
+    """Return the images done and in all, by what the process of a run printed last; None before the first.
 
     >>> progress(["[INFO] predicted 3 of 40 images", "something else"])
     {'done': 3, 'total': 40}

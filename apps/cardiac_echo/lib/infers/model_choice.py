@@ -82,7 +82,7 @@ def choose_model(
 
 
 def _view(image: object, engine: Engine) -> tuple[View, str]:
-    """An image's view, and what messages call it."""
+    """Return an image's view, and what messages call it."""
     if isinstance(image, Path):
         return record_from_name(image).view, "the image"
     record = engine.studies.record(str(image))

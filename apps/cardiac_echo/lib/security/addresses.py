@@ -8,14 +8,14 @@ START, REFERENCE, OHIF = "/", "/docs", "/ohif/"
 
 
 def path_of(scope: Scope) -> str:
-    """The path that routes are looked up by."""
+    """Return the path that routes are looked up by."""
     path = str(scope["path"])
     root = str(scope.get("root_path", ""))
     return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
 
 
 def is_page(path: str) -> bool:
-    """Whether a link may lead to an address from anywhere: it only shows something.
+    """Return whether a link may lead to an address from anywhere: it only shows something.
 
     Examples
     --------

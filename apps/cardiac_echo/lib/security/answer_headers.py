@@ -58,7 +58,7 @@ class AnswerHeaders:
 
 
 def content_policy(path: str) -> str:
-    """What may run and load in the answer at an address.
+    """Return what may run and load in the answer at an address.
 
     Examples
     --------

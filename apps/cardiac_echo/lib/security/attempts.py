@@ -24,7 +24,7 @@ class Patience:
     longest_s: float
 
     def wait_s(self, failures: int) -> float:
-        """How long to wait after so many failures.
+        """Return how long to wait after so many failures.
 
         Examples
         --------

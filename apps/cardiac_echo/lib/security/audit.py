@@ -84,7 +84,7 @@ _seen_roles: SeenRoles | None = None
 
 
 def open_log(studies: Path, *, read_only: bool) -> AuditLog | None:
-    """The audit log of a studies folder, as the settings have it; None where it is off.
+    """Return the audit log of a studies folder, as the settings have it; None where it is off.
 
     Raises
     ------
@@ -236,12 +236,12 @@ def _note_roles(log: AuditLog, seen: SeenRoles, who: str, client: str) -> None:
 
 
 def _role() -> str:
-    """The highest role of the sender."""
+    """Return the highest role of the sender."""
     return next((role.claim for role in reversed(Role) if role.claim in sender().roles), "")
 
 
 def _route(scope: Scope) -> str:
-    """The route's address with its parameters' names; nothing of an address that there is not."""
+    """Return the route's address with its parameters' names; nothing of an address that there is not."""
     if route := getattr(scope.get("route"), "path", ""):
         return str(route)
     # It was refused before it came to its route.
@@ -269,7 +269,7 @@ def _query(scope: Scope) -> str:
 
 
 def _name(scope: Scope) -> str:
-    """The image or the patient that a request names."""
+    """Return the image or the patient that a request names."""
     parameters = scope.get("path_params") or {}
     query = parse_qs(_query(scope))
     names = (str(parameters.get(name) or query.get(name, [""])[0]) for name in _NAMES)

@@ -27,7 +27,7 @@ _entry: ContextVar[AuditEntry | None] = ContextVar("audit_entry", default=None)
 
 
 def begin_entry() -> AuditEntry:
-    """Notes on the request that begins in this task."""
+    """Return the notes on the request that begins in this task."""
     entry = AuditEntry()
     _entry.set(entry)
     return entry

@@ -54,7 +54,7 @@ class Budget:
 
     @contextmanager
     def share(self) -> Iterator[Share]:
-        """A request's share, for as long as it is answered."""
+        """Yield a request's share, for as long as it is answered."""
         share = Share(self)
         try:
             yield share

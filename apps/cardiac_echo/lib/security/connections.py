@@ -40,13 +40,15 @@ class Connection(Protocol):
     """The client's; None where it has none, as on a socket of this machine."""
 
     def body_bytes(self) -> int:
-        """How much of the body has arrived."""
+        """Return how much of the body has arrived."""
 
     def is_held_back(self) -> bool:
-        """Whether this server is not reading now, so that the client is not to blame for a slow body."""
+        """Return whether this server is not reading now, so that the client is not to blame for a slow
+        body.
+        """
 
     def unsent_bytes(self) -> int:
-        """How much of the answer waits to be taken."""
+        """Return how much of the answer waits to be taken."""
 
     def refuse(self, status: int, code: str, message: str) -> None:
         """Answer, and take in nothing more."""
@@ -66,7 +68,7 @@ class _Progress:
         self._position, self._waited_s = position, 0.0
 
     def is_too_slow(self, position: int) -> bool:
-        """Whether too little came in a whole window; the next window begins at its end."""
+        """Return whether too little came in a whole window; the next window begins at its end."""
         self._waited_s += SWEEP_S
         if self._waited_s < WINDOW_S:
             return False

@@ -45,7 +45,7 @@ class Environment(BaseSettings):
 
 @cache
 def environment() -> Environment:
-    """The settings of this process.
+    """Return the settings of this process.
 
     Raises
     ------

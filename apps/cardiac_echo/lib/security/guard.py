@@ -53,7 +53,7 @@ def _check_caller(scope: Scope) -> None:
 
 
 def _check_host(scope: Scope) -> None:
-    """A page cannot rename this server: where its names are known, a request gives one of them.
+    """Return a page cannot rename this server: where its names are known, a request gives one of them.
 
     They are known where an administrator lists them, and where there is no login and only this machine is
     answered.
@@ -73,7 +73,7 @@ def _check_host(scope: Scope) -> None:
 
 
 def _addresses(scope: Scope, headers: Headers) -> list[str]:
-    """The client, and whoever a proxy says that it speaks for, should uvicorn not have believed it."""
+    """Return the client, and whoever a proxy says that it speaks for, should uvicorn not have believed it."""
     client = scope.get("client")
     values = [headers.get(name, "") for name in ("x-forwarded-for", "x-real-ip", "forwarded")]
     named = [part.strip() for part in ",".join(values).split(",") if part.strip()]

@@ -14,7 +14,7 @@ PROXY_HEADERS = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-
 
 
 def shows_paths(scope: Scope) -> bool:
-    """Whether an answer may say where a file lies: on this machine, or by ``CARDIOLABEL_SHOW_PATHS``.
+    """Return whether an answer may say where a file lies: on this machine, or by ``CARDIOLABEL_SHOW_PATHS``.
 
     A proxy on this machine gives itself away by its headers, or by the name that it passes on.
     """
@@ -22,7 +22,7 @@ def shows_paths(scope: Scope) -> bool:
 
 
 def is_local(scope: Scope) -> bool:
-    """Whether a request was sent from this machine, to a name of this machine, by no proxy."""
+    """Return whether a request was sent from this machine, to a name of this machine, by no proxy."""
     headers = Headers(scope=scope)
     if any(name in headers for name in PROXY_HEADERS):
         return False
@@ -33,7 +33,7 @@ def is_local(scope: Scope) -> bool:
 
 
 def without_port(host: str) -> str:
-    """The name in a ``Host`` header, lower case.
+    """Return the name in a ``Host`` header, lower case.
 
     >>> without_port("Localhost:8000"), without_port("[::1]:8000"), without_port("[::1]")
     ('localhost', '[::1]', '[::1]')
@@ -43,7 +43,7 @@ def without_port(host: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address is one of this machine's own.
+    """Return whether an address is one of this machine's own.
 
     >>> is_loopback("127.0.0.1"), is_loopback("::ffff:127.0.0.1"), is_loopback("10.1.2.3"), is_loopback("")
     (True, True, False, False)

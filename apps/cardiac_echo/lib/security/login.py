@@ -73,12 +73,12 @@ def token_user(token: str) -> User:
 
 @cache
 def realm() -> Realm:
-    """The realm of this server."""
+    """Return the realm of this server."""
     return Realm(settings.MONAI_LABEL_AUTH_REALM_URI)
 
 
 async def user_of(token: str) -> User:
-    """The user that a token names, with every role that theirs includes."""
+    """Return the user that a token names, with every role that theirs includes."""
     claims = await _claims(token)
     issuer = environment().auth_issuer or settings.MONAI_LABEL_AUTH_REALM_URI
     if "iss" in claims and str(claims["iss"]).rstrip("/") != issuer.rstrip("/"):
@@ -97,7 +97,7 @@ async def user_of(token: str) -> User:
 
 
 def ranks() -> list[str]:
-    """Roles, the highest first; each includes those below it."""
+    """Return the roles, the highest first; each includes those below it."""
     return [
         settings.MONAI_LABEL_AUTH_ROLE_ADMIN,
         settings.MONAI_LABEL_AUTH_ROLE_REVIEWER,

@@ -27,7 +27,7 @@ _MAX_FIELDS = 1000
 
 
 def is_path(name: str) -> bool:
-    r"""Whether a name could lead out of its folder, or could not be a file's name at all.
+    r"""Return whether a name could lead out of its folder, or could not be a file's name at all.
 
     Percent signs are decoded as often as there is something to decode, as whoever stands between the client
     and this server may have.
@@ -52,7 +52,7 @@ def _leads_out(name: str) -> bool:
 
 
 def harmless(name: str) -> str:
-    """A file's name with nothing but ASCII letters, digits and ``._-``, as messages repeat it.
+    """Return a file's name with nothing but ASCII letters, digits and ``._-``, as messages repeat it.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def _most_values(text: str | bytes) -> int:
 
 
 def _texts(value: Any, what: str) -> Iterator[tuple[str, str]]:
-    """Every key and text with the key that it stands under, however deep."""
+    """Return every key and text with the key that it stands under, however deep."""
     waiting = [("", value, 0)]
     while waiting:
         key, text, depth = waiting.pop()

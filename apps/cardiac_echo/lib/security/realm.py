@@ -50,7 +50,7 @@ class Realm:
         self._for_logins = CapacityLimiter(_THREADS_FOR_LOGINS)
 
     async def key(self, kid: str | None, *, again: bool = False) -> Any:
-        """The public key that a token names; None where the realm has no such key.
+        """Return the public key that a token names; None where the realm has no such key.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class Realm:
         return self._kept(kid)
 
     async def log_in(self, username: str, password: str) -> dict[str, Any]:
-        """A token for a password.
+        """Return a token for a password.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class Realm:
 
 
 def unavailable() -> HTTPException:
-    """What is answered while the login server does not answer."""
+    """Return what is answered while the login server does not answer."""
     return refused(
         503,
         "login_unavailable",

@@ -15,7 +15,7 @@ DISCOVERY = "/.well-known/openid-configuration"
 
 
 def keys(uri: str) -> dict[str | None, Any]:
-    """A realm's public keys by their ids.
+    """Return a realm's public keys by their ids.
 
     They are looked for where its discovery document says, as Auth0, Dex, Entra and Keycloak have it, else at
     the realm's own address, where Keycloak has one without an id.
@@ -40,7 +40,7 @@ def keys(uri: str) -> dict[str | None, Any]:
 
 
 def token_endpoint(uri: str) -> str:
-    """Where a realm gives tokens for passwords.
+    """Return where a realm gives tokens for passwords.
 
     Raises
     ------

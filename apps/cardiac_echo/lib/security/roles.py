@@ -64,7 +64,7 @@ def sender() -> User:
 
 
 def sender_name() -> str:
-    """The login's name; empty without login, where nobody is known by name."""
+    """Return the login's name; empty without login, where nobody is known by name."""
     return str(sender().username) if settings.MONAI_LABEL_AUTH_ENABLE and _serving else ""
 
 
@@ -81,7 +81,7 @@ def require(role: Role) -> None:
 
 
 def has(role: Role) -> bool:
-    """Whether the sender of the request has a role."""
+    """Return whether the sender of the request has a role."""
     return role.claim in sender().roles
 
 
@@ -91,7 +91,7 @@ def needs(role: Role) -> Any:
 
 
 def declared_role(route: APIRoute) -> Role | None:
-    """The highest role that a route says it needs; None where it says nothing."""
+    """Return the highest role that a route says it needs; None where it says nothing."""
     claims = {check.roles for check in _checks([route.dependant]) if isinstance(check.roles, str)}
     return next((role for role in reversed(Role) if role.claim in claims), None)
 

@@ -21,7 +21,7 @@ _ENDS = r"\s'\"`:;,()\[\]{}<>|"
 
 
 def without_paths(text: str) -> str:
-    """A message in which every path of the server is only the name of its file.
+    """Return a message in which every path of the server is only the name of its file.
 
     Examples
     --------
@@ -50,14 +50,14 @@ def json_without_paths(value: Any) -> Any:
 
 @cache
 def _absolute() -> re.Pattern[str]:
-    """A path that begins with a folder that this machine has; addresses of this server do not."""
+    """Return a path that begins with a folder that this machine has; addresses of this server do not."""
     names = "|".join(re.escape(path.name) for path in Path("/").iterdir())
     return re.compile(rf"(?<![\w.~/-])/(?:{names})(?:/[^{_ENDS}]*)?(?![^{_ENDS}])")
 
 
 @cache
 def _folders() -> tuple[str, ...]:
-    """Folders of this server, whatever letters are in their names; those within others first."""
+    """Return the folders of this server, whatever letters are in their names; those within others first."""
     folders = {path for folder in _places() for path in (folder.absolute(), folder.resolve())}
     names = (str(folder) for folder in folders if len(folder.parts) > 1)
     return tuple(sorted(names, key=len, reverse=True))

@@ -6,7 +6,8 @@ import ipaddress
 
 
 def is_shared(address: str, proxies: str) -> bool:
-    """Whether many clients may come from an address, so that a limit per address would punish them all.
+    """Return whether many clients may come from an address, so that a limit per address would punish them
+    all.
 
     Parameters
     ----------

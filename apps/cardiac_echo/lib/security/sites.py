@@ -22,7 +22,7 @@ OWN_SITES = frozenset({"same-origin", "none"})
 
 
 def allowed_origins() -> list[str]:
-    """Origins that may use this server from a browser, besides its own."""
+    """Return the origins that may use this server from a browser, besides its own."""
     return [str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS]
 
 

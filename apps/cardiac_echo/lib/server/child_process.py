@@ -56,7 +56,7 @@ _SHOWN_LINES = 20
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Those variables of the server that a process beside it gets.
+    """Return those variables of the server that a process beside it gets.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def _started(method: str, request: Mapping[str, Any]) -> subprocess.Popen[str]:
 
 
 def _chosen(method: str, request: Mapping[str, Any]) -> dict[str, str]:
-    """Variables that depend on a task: the GPUs, which are nothing but numbers."""
+    """Return the variables that depend on a task: the GPUs, which are nothing but numbers."""
     gpus = str(request.get("gpus") or "all")
     if gpus != "all" and not _GPUS.fullmatch(gpus):
         raise refused(422, "bad_params", "gpus: expected all, or numbers with commas between them")

@@ -8,7 +8,7 @@ from lib.server.errors import refused
 
 
 def devices() -> tuple[str, ...]:
-    """Names of the devices, as PyTorch has them."""
+    """Return the names of the devices, as PyTorch has them."""
     return "cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))
 
 

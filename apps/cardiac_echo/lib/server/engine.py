@@ -92,7 +92,7 @@ class Engine:
         return self.worklist.spreads_pct(patient)
 
     def agreement(self) -> dict[str, Any]:
-        """How well annotators agree, compared anew where somebody has saved since."""
+        """Return how well annotators agree, compared anew where somebody has saved since."""
         readings = self.corrections.readings()
 
         def compared() -> dict[str, Any]:

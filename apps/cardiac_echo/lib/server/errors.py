@@ -80,19 +80,19 @@ _SHOWN_PROBLEMS = 10
 def refused(
     status: int, code: str, message: str, *, headers: dict[str, str] | None = None, **more: Any
 ) -> HTTPException:
-    """An exception that is answered with this status, code and message."""
+    """Return an exception that is answered with this status, code and message."""
     detail: Any = {"code": code, "message": message, **more}
     return HTTPException(status, detail=detail, headers=headers)
 
 
 def answer(status: int, code: str, message: str, **more: Any) -> JSONResponse:
-    """The one shape of a failure; it names no path of the server."""
+    """Return the one shape of a failure; it names no path of the server."""
     content = json_without_paths({**more, "code": code, "message": message})
     return JSONResponse(content, status_code=status)
 
 
 def answer_to(error: Exception) -> JSONResponse:
-    """What a client is told of an exception; those that are no client's fault are logged."""
+    """Return what a client is told of an exception; those that are no client's fault are logged."""
     if isinstance(error, HTTPException):
         # FastAPI says "bad request" where it could not put an upload on the disk.
         cause = error.__cause__ if error.status_code == 400 else None

@@ -25,7 +25,7 @@ PRINTED = ("", "uvicorn", "uvicorn.error", "uvicorn.access", "task_train", "task
 
 
 def debugging() -> bool:
-    """Whether the server was started with ``--verbose DEBUG``."""
+    """Return whether the server was started with ``--verbose DEBUG``."""
     return logging.getLogger().getEffectiveLevel() <= logging.DEBUG
 
 
@@ -63,7 +63,7 @@ def report(error: BaseException) -> None:
 
 
 def places(error: BaseException) -> str:
-    """Type of an exception and of its causes, and where in the code they were raised.
+    """Return the type of an exception and of its causes, and where in the code they were raised.
 
     Examples
     --------

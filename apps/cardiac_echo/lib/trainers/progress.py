@@ -17,7 +17,7 @@ _ACTIVE = ("SUBMITTED", "RUNNING")
 
 
 def train_stats(trainers: Mapping[str, Retraining]) -> dict[str, dict[str, Any]]:
-    """Where the last training of each model stands; first the one that runs, or ran last.
+    """Return where the last training of each model stands; first the one that runs, or ran last.
 
     3D Slicer shows the first one, whichever model was asked for.
     """
@@ -26,7 +26,8 @@ def train_stats(trainers: Mapping[str, Retraining]) -> dict[str, dict[str, Any]]
 
 
 def model_stats(trainer: Retraining, trainers: Mapping[str, Retraining]) -> dict[str, Any]:
-    """Where the last training of a model stands; empty where there was none, or it ended before it began.
+    """Return where the last training of a model stands; empty where there was none, or it ended before it
+    began.
 
     Before the process of a new training has begun, that is ``starting``, not what an earlier one ended with.
     """
@@ -47,13 +48,13 @@ def model_stats(trainer: Retraining, trainers: Mapping[str, Retraining]) -> dict
 
 
 def last_task(trainer: Retraining, trainers: Mapping[str, Retraining]) -> dict[str, Any] | None:
-    """The last task that trained a model's weights, which other models may share."""
+    """Return the last task that trained a model's weights, which other models may share."""
     names = {name for name, sharing in trainers.items() if sharing.model == trainer.model}
     return next((task for task in reversed(tasks(TRAIN)) if task["request"]["model"] in names), None)
 
 
 def _has_begun(stats: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
-    """Whether what a process wrote is of this task."""
+    """Return whether what a process wrote is of this task."""
     if not stats:
         return False
     started = datetime.strptime(task["start_ts"], "%Y-%m-%d %H:%M:%S").astimezone(UTC)

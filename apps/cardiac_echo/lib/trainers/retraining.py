@@ -55,7 +55,7 @@ class Retraining(TrainTask):
         return self._source.weights(self._weights)
 
     def config(self) -> dict[str, Any]:
-        """What a client may set, with defaults; a list offers its members."""
+        """Return what a client may set, with defaults; a list offers its members."""
         return {
             "epochs": _DEFAULTS.epochs,
             "learning_rate": _DEFAULTS.learning_rate,
@@ -64,14 +64,14 @@ class Retraining(TrainTask):
         }
 
     def stats(self) -> dict[str, Any]:
-        """Where the last run stands, with what 3D Slicer reads of it; empty where there was none."""
+        """Return where the last run stands, with what 3D Slicer reads of it; empty where there was none."""
         status = self.status()
         if status is None:
             return {}
         return {**asdict(status), "total_epochs": status.total_epochs, "best_metric": status.best_metric}
 
     def status(self) -> Status | None:
-        """Where the last run stands; None where there was none."""
+        """Return where the last run stands; None where there was none."""
         status = read_status(self.model, self._weights)
         if status is None:
             return None
@@ -80,7 +80,7 @@ class Retraining(TrainTask):
         return replace(status, reason=without_paths(status.reason), skipped=skipped)
 
     def settings(self, request: Mapping[str, Any]) -> Settings:
-        """What a request asks for.
+        """Return what a request asks for.
 
         Raises
         ------

@@ -1,1 +1,1 @@
-"""How well annotators agree on images that they both segmented: masks and EF."""
+"""Agreement of annotators on the images that both segmented: masks and EF."""

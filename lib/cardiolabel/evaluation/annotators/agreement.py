@@ -1,4 +1,4 @@
-"""Every two annotators compared, as JSON."""
+"""Comparison of every two annotators, as JSON-safe values."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SCHEMA = "cardiolabel-agreement-1"
 
 
 def agreement_json(readings: Sequence[Reading], studies: Studies) -> dict[str, Any]:
-    """Compare every two annotators on the images that both read.
+    """Compare every two annotators on the images that both segmented.
 
-    Differences are those of the annotator first in the alphabet minus the other. An EF is measured from
-    the images that both read, and from no other, so that it differs by how they drew alone. A mask that
-    cannot be read, or does not fit its image, takes its image out of both annotators' EF.
+    Differences are those of the annotator first in the alphabet minus the other. EF is measured from the
+    shared images only, so that it differs only by what they drew. An image with an unreadable or unfitting
+    mask is left out of both annotators' EF.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def agreement_json(readings: Sequence[Reading], studies: Studies) -> dict[str, A
 
 
 class _Pair:
-    """Two annotators and, once all cases are added, what they share."""
+    """Two annotators and the comparisons of their shared images."""
 
     def __init__(self, names: tuple[str, str]) -> None:
         self.names = names
@@ -96,13 +96,13 @@ class _Pair:
             self._patients.append(case.patient_row(records, self.names))
 
     def add_gone(self, image_id: str, names: Container[str]) -> None:
-        """Name an image that is no longer there, if both annotators are among those who read it."""
+        """Record an image that is no longer there, if both annotators segmented it."""
         if all(name in names for name in self.names):
             reason = f"no image {image_id!r} in this studies folder"
             self.images.append(image_row(image_id, None, reason))
 
     def as_json(self) -> dict[str, Any]:
-        """One of ``pairs``."""
+        """Return an entry of ``pairs``."""
         ef = [row for patient in self._patients for row in patient["ef"]]
         kinds = dict.fromkeys((row["method"], row["convention"]) for row in ef)
         return {

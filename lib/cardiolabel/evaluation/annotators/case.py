@@ -1,4 +1,4 @@
-"""One patient, read by several."""
+"""One patient, segmented by several annotators."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cardiolabel.studies.studies import Studies
 
 
 class Case:
-    """One patient's shared images as every annotator left them, each read and measured once."""
+    """The shared images of one patient with every annotator's masks, each read and measured once."""
 
     def __init__(
         self, records: list[Record], read: Mapping[str, Mapping[str, Reading]], studies: Studies
@@ -31,7 +31,7 @@ class Case:
         self._rows: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[PatientRow, ...]] = {}
 
     def shared(self, names: tuple[str, str]) -> list[Record]:
-        """Images that both annotators read."""
+        """List the images that both annotators segmented."""
         return [
             record
             for record in self._records
@@ -39,7 +39,7 @@ class Case:
         ]
 
     def image_row(self, record: Record, names: tuple[str, str]) -> dict[str, Any]:
-        """Both annotators' masks of one image compared."""
+        """Compare both annotators' masks of one image."""
         row = image_row(record.image_id, record, self._problem(record, names))
         if not row["reason"]:
             first, other = (self._masked[record.image_id, name] for name in names)
@@ -47,7 +47,7 @@ class Case:
         return row
 
     def patient_row(self, records: list[Record], names: tuple[str, str]) -> dict[str, Any]:
-        """Both annotators' EF from these images."""
+        """Measure both annotators' EF from the shared images."""
         problems = tuple((record.image_id, self._problem(record, names)) for record in records)
         measured = zip(*(self._measured(name, records, problems) for name in names), strict=True)
         return {

@@ -1,4 +1,4 @@
-"""EF by two annotators: of a patient, and its bias and limits over patients."""
+"""EF of two annotators: the difference in a patient, bias and limits of agreement over patients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LIMITS = (
 
 
 def ef_row(rows: tuple[PatientRow, ...], names: tuple[str, str]) -> dict[str, Any]:
-    """A patient's EF of one method and convention by both annotators, and by how much they differ."""
+    """Return a patient's EF of one method and convention by both annotators, and the difference."""
     first, other = rows
     difference = None if first.ef_pct is None or other.ef_pct is None else first.ef_pct - other.ef_pct
     return {
@@ -40,7 +40,7 @@ def ef_row(rows: tuple[PatientRow, ...], names: tuple[str, str]) -> dict[str, An
 
 
 def ef_agreement(kind: tuple[str, str], rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Bias and limits of one method and convention over patients, or the reason why not."""
+    """Return bias and limits of agreement of one method and convention, or the reason why there are none."""
     ef_pairs = [list(row["ef_pct"].values()) for row in rows if row["ef_difference_pct"] is not None]
     pairs = np.array(ef_pairs, dtype=np.float64).reshape(-1, 2)
     limits, reason = None, ""
@@ -73,7 +73,7 @@ def _limits_json(limits: Agreement | None) -> dict[str, Any]:
 
 
 def _shared_reason(rows: list[dict[str, Any]]) -> str:
-    """The one reason why no annotator has an EF of any patient, if it is one."""
+    """Return the reason why no patient has an EF, where all have the same one."""
     if any(value is not None for row in rows for value in row["ef_pct"].values()):
         return ""
     reasons = {reason for row in rows for reason in row["reasons"].values()}
@@ -81,5 +81,5 @@ def _shared_reason(rows: list[dict[str, Any]]) -> str:
 
 
 def trust(kind: tuple[str, str]) -> tuple[int, int]:
-    """Order of methods and conventions, the one to look at first first."""
+    """Rank methods and conventions by trust; the lowest is the most trusted."""
     return Method(kind[0]).rank, list(Convention).index(Convention(kind[1]))

@@ -1,4 +1,4 @@
-"""The plot of annotators' EF."""
+"""Bland-Altman plot of annotators' EF."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cardiolabel.reporting.bland_altman import PairedValues, bland_altman_png
 
 
 def agreement_png(agreement: Mapping[str, Any]) -> bytes:
-    """Bland-Altman plot of the EF, one panel per pair of annotators.
+    """Draw Bland-Altman plots of EF, one panel per pair of annotators.
 
-    Each pair is drawn by the first of biplane, single-plane and the other methods, guideline before
-    camus convention, that at least three patients have; else by the first that any patient has.
+    A pair is shown by the most trusted method and convention that at least three patients have, else by the
+    first that any patient has.
 
     Parameters
     ----------

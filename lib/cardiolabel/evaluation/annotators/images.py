@@ -1,4 +1,4 @@
-"""Rows of images whose masks two annotators drew, and the means over them."""
+"""Rows of images that two annotators segmented, and their means."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cardiolabel.reporting.rounding import rounded
 
 
 def image_row(image_id: str, record: Record | None, reason: str) -> dict[str, Any]:
-    """One of ``images``, nothing compared yet; of an image that is no longer there the record is None."""
+    """Return an entry of ``images`` without a comparison; the record is None for an image that is gone."""
     return {
         "image_id": image_id,
         "patient": record.patient if record else None,
@@ -27,7 +27,7 @@ def image_row(image_id: str, record: Record | None, reason: str) -> dict[str, An
 
 
 def structures_json(first: MaskedImage, other: MaskedImage, names: tuple[str, str]) -> dict[str, Any]:
-    """Two masks of one image compared, structure by structure."""
+    """Compare two masks of one image, structure by structure."""
     compared = compare_masks(
         first.masks,
         other.masks,
@@ -40,7 +40,7 @@ def structures_json(first: MaskedImage, other: MaskedImage, names: tuple[str, st
 
 
 def structure_means(images: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over images per structure, with how many images each is of."""
+    """Return means over images per structure, with the number of images."""
     names = dict.fromkeys(name for image in images for name in image["structures"])
     means = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""One corruption's row of the table, counted up image by image and patient by patient."""
+"""Rows of the robustness table, counted image by image and patient by patient."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from cardiolabel.measurements.bootstrap import Interval, bootstrap_intervals
 
 LV = "lv_cavity"
 FAILED_BELOW = 0.8
-"""An LV Dice below which one draws anew rather than corrects."""
+"""LV Dice below which a mask is drawn anew rather than corrected."""
 
 
 @dataclass(frozen=True)
 class Drop:
-    """What a corruption costs, in Dice points (1/100): mean over patients, bootstrap 95 % interval.
+    """Loss by a corruption in Dice points (1/100): mean over patients, bootstrap 95 % interval.
 
     ``interval`` is None with fewer than three patients.
     """
@@ -33,12 +33,12 @@ class Drop:
 
 @dataclass(frozen=True)
 class Condition:
-    """A corruption's row of the table.
+    """Row of one corruption.
 
-    ``dice`` and ``drop`` are by structure: the mean over images, and what is lost against no corruption.
-    ``failed_share`` is the share of images with an LV Dice below `FAILED_BELOW`, None without an LV.
-    ``efs`` holds predicted and reference EF in per cent, in the guideline convention, of the patients
-    measurable on both sides; ``ef_patients`` counts those measurable by their reference.
+    ``dice`` and ``drop`` are by structure: the mean over images, and the loss against uncorrupted images.
+    ``failed_share`` is the share of images with an LV Dice below `FAILED_BELOW`, None without an LV. ``efs``
+    holds predicted and reference EF in per cent, in the guideline convention, of the patients measurable on
+    both sides; ``ef_patients`` counts those measurable by their reference.
     """
 
     corruption: Corruption
@@ -52,12 +52,12 @@ class Condition:
 
     @property
     def ef_mae_points(self) -> float | None:
-        """Mean absolute difference of EF, in EF points."""
+        """Mean absolute EF difference in points."""
         return float(np.abs(self._ef_differences).mean()) if self.efs else None
 
     @property
     def ef_bias_points(self) -> float | None:
-        """Mean difference of EF, predicted minus reference, in EF points."""
+        """Mean EF difference, predicted minus reference, in points."""
         return float(self._ef_differences.mean()) if self.efs else None
 
     @property
@@ -68,10 +68,10 @@ class Condition:
 
 @dataclass(eq=False)
 class Tally:
-    """What was found under a corruption so far.
+    """Scores under one corruption so far.
 
-    ``dices`` is by structure and then by patient and image; ``efs`` has the predicted and the reference
-    EF of every patient whose reference can be measured, the predicted one None where it cannot.
+    ``dices`` is by structure, then by patient and image; ``efs`` has predicted and reference EF of every
+    patient with a measurable reference, the predicted one None where it cannot be measured.
     """
 
     corruption: Corruption
@@ -79,7 +79,7 @@ class Tally:
     efs: list[tuple[float | None, float]] = field(default_factory=list)
 
     def add_pairs(self, rows: Sequence[PairRow]) -> None:
-        """Count a patient: EF in the guideline convention, by the best method that the reference allows."""
+        """Add a patient's EF in the guideline convention, by the best method that the reference allows."""
         efs = [
             (row.reference.method.rank, row.predicted.ef_pct, row.reference.ef_pct)
             for row in rows
@@ -90,7 +90,7 @@ class Tally:
             self.efs.append((predicted, reference))
 
     def condition(self, plain: Tally, *, seed: int) -> Condition:
-        """The row, measured against what was found without corruption.
+        """Return the row, with losses against uncorrupted images.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class Tally:
 def _drop(
     plain: Mapping[tuple[str, str], float], corrupted: Mapping[tuple[str, str], float], seed: int
 ) -> Drop:
-    """Every patient counts once, however many images there are of each."""
+    """Average over patients, each counted once whatever its number of images."""
     before, after = (
         100 * np.array([np.mean(own) for own in _by_patient(dices).values()], dtype=np.float64)
         for dices in (plain, corrupted)

@@ -1,7 +1,7 @@
-"""Ways in which a picture can be worse than those that a model learned from, each of a stated strength.
+"""Corruptions of images, each of a stated strength.
 
-Every function takes a clip and gives a new one of the same type of greys; those that move pixels take its
-masks along. Greys stay within what the picture's type shows: 0..255 of 8 bits, else its own extremes.
+Every function takes a clip and returns a new one of the same grey type; those that move pixels move the masks
+as well. Greys stay within the range of 8-bit images, else within the image's own extremes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Masks = NDArray[np.uint8]
 Change = Callable[[Clip, Masks, np.random.Generator], tuple[Clip, Masks]]
 
 DISPLAY_DB = 60.0
-"""Range of echo strengths, in dB, that an ultrasound picture is taken to show from black to white."""
+"""Range of echo strengths in dB that an ultrasound image is taken to show from black to white."""
 
 _LIT = 0.02
 _BRIGHTEST_PCT = 99.5
@@ -32,7 +32,7 @@ _SPECKLE_ASPECT = 2.0
 
 @dataclass(frozen=True)
 class Corruption:
-    """A change of a picture, by its name in tables, and its strength in words.
+    """A change of an image, with its name in tables and its strength in words.
 
     ``change`` takes a clip, its masks and a random generator.
     """
@@ -43,7 +43,7 @@ class Corruption:
 
 
 def lit_sector(clip: Clip) -> NDArray[np.bool_]:
-    """Where the picture is: rows of a sector from its left to its right edge, dark cavities included.
+    """Return the pixels of the sector, row by row from its left to its right edge, dark cavities included.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def lit_sector(clip: Clip) -> NDArray[np.bool_]:
 
 
 def noisy(clip: Clip, *, share: float, rng: np.random.Generator) -> Clip:
-    """Add Gaussian noise, new in every pixel and frame, within the lit sector.
+    """Add Gaussian noise, independent in every pixel and frame, within the sector.
 
     Parameters
     ----------
@@ -81,10 +81,10 @@ def noisy(clip: Clip, *, share: float, rng: np.random.Generator) -> Clip:
 
 
 def speckled(clip: Clip, *, share: float, rng: np.random.Generator) -> Clip:
-    """Multiply by grains of 1 plus Gaussian noise; what is dark stays dark.
+    """Multiply by grains of 1 plus Gaussian noise; dark pixels stay dark.
 
-    A grain's standard deviation is 0.4 % of the picture's height in depth, 0.6 mm in 15 cm, and twice
-    that across.
+    A grain's standard deviation is 0.4 % of the image's height in depth, 0.6 mm in 15 cm, and twice that
+    across.
 
     Parameters
     ----------
@@ -101,10 +101,10 @@ def speckled(clip: Clip, *, share: float, rng: np.random.Generator) -> Clip:
 
 
 def scaled(clip: Clip, *, factor: float) -> Clip:
-    """Multiply greys above the darkest one; whole numbers stay whole.
+    """Multiply grey values above the darkest; whole numbers stay whole.
 
-    A factor above 1 saturates: of 8 bits at 255, else at the picture's own 99.5th percentile, which is where
-    a viewer's window would end.
+    A factor above 1 saturates: of 8 bits at 255, else at the image's own 99.5th percentile, where a viewer's
+    window would end.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def scaled(clip: Clip, *, factor: float) -> Clip:
 
 
 def gained(clip: Clip, *, gain_db: float) -> Clip:
-    """Turn a scanner's gain: greys, the logarithm of echoes, move up or down within the lit sector.
+    """Change the scanner's gain: shift log-compressed grey values within the sector.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def gained(clip: Clip, *, gain_db: float) -> Clip:
 
 
 def attenuated(clip: Clip, *, loss_db: float) -> Clip:
-    """Lose echo with depth, from nothing at the transducer to all of ``loss_db`` at the sector's end.
+    """Lose echo with depth, from nothing at the transducer to ``loss_db`` at the sector's end.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def attenuated(clip: Clip, *, loss_db: float) -> Clip:
 
 
 def blurred(clip: Clip, *, share: float) -> Clip:
-    """Smooth every frame by a Gaussian, as wide in mm along rows as along columns.
+    """Smooth every frame by a Gaussian of equal width in mm along rows and columns.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def blurred(clip: Clip, *, share: float) -> Clip:
 
 
 def narrowed(clip: Clip, *, share: float) -> Clip:
-    """Black out both sides of the sector, as a narrower one would have been recorded.
+    """Black out both sides of the sector, as in a recording with a narrower sector.
 
     Parameters
     ----------
@@ -181,24 +181,24 @@ def narrowed(clip: Clip, *, share: float) -> Clip:
 
 
 def mirrored(clip: Clip, masks: Masks) -> tuple[Clip, Masks]:
-    """Left and right changed, as the other convention of showing a view has it."""
+    """Exchange left and right, as in the other display convention."""
     return replace(clip, pixels=clip.pixels[:, :, ::-1].copy()), masks[:, :, ::-1].copy()
 
 
 def upside_down(clip: Clip, masks: Masks) -> tuple[Clip, Masks]:
-    """Top and bottom changed: the transducer is below."""
+    """Exchange top and bottom, so that the transducer is below."""
     return replace(clip, pixels=clip.pixels[:, ::-1].copy()), masks[:, ::-1].copy()
 
 
 def turned(clip: Clip, masks: Masks) -> tuple[Clip, Masks]:
-    """A quarter turn to the left; the pixel's height becomes its width."""
+    """Rotate by a quarter turn to the left; the pixel's height becomes its width."""
     spacing = clip.spacing and Spacing(row_mm=clip.spacing.col_mm, col_mm=clip.spacing.row_mm)
     pixels = np.rot90(clip.pixels, axes=(1, 2)).copy()
     return replace(clip, pixels=pixels, spacing=spacing), np.rot90(masks, axes=(1, 2)).copy()
 
 
 def coarser(clip: Clip, masks: Masks, *, rows: int = 1, cols: int = 1) -> tuple[Clip, Masks]:
-    """Sample with fewer pixels over the same field of view; a pixel's mask is what most of it was.
+    """Resample to fewer pixels over the same field of view; masks by majority.
 
     Parameters
     ----------
@@ -220,9 +220,9 @@ def coarser(clip: Clip, masks: Masks, *, rows: int = 1, cols: int = 1) -> tuple[
 
 
 def corruptions(views: Collection[View]) -> tuple[Corruption, ...]:
-    """What a model of these views is tried with, first of all ``none``.
+    """Return the corruptions to test a model of these views with, ``none`` first.
 
-    Short-axis stacks have no sector, no transducer and no compressed echoes; they may lie turned instead.
+    Short-axis stacks have no sector, no transducer and no compressed echoes; they may lie rotated instead.
     """
     if any(view.is_stack for view in views):
         turn = Corruption("turn_90", "a quarter turn", lambda clip, masks, _: turned(clip, masks))
@@ -235,13 +235,15 @@ def _greys(clip: Clip) -> NDArray[np.float64]:
 
 
 def _shown(clip: Clip) -> tuple[float, float]:
-    """Darkest grey, and the brightest that the picture's type shows or, of other than 8 bits, that it has."""
+    """Return the darkest grey, and the brightest that the type can show or, beyond 8 bits, that the image
+    has.
+    """
     white = 255 if clip.pixels.dtype == np.uint8 else clip.pixels.max()
     return float(clip.pixels.min()), float(white)
 
 
 def _cols_per_row(clip: Clip) -> float:
-    """How many columns are as wide as a row is high; 1 where the pixel size is not known."""
+    """Return how many columns are as wide as a row is high; 1 where the pixel size is unknown."""
     return clip.spacing.row_mm / clip.spacing.col_mm if clip.spacing else 1.0
 
 
@@ -254,7 +256,7 @@ def _typed(pixels: NDArray[np.float64], dtype: np.dtype[np.generic]) -> NDArray[
 
 
 def _resampled(planes: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Planes (T, C, H, W) on another grid of the same extent, each pixel a mean of those it covers."""
+    """Return planes (T, C, H, W) on another grid of the same extent, by area averaging."""
     resampled: NDArray[np.float64] = functional.interpolate(
         torch.from_numpy(planes.astype(np.float64)),
         shape,
@@ -266,7 +268,7 @@ def _resampled(planes: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[n
 
 
 def _still(name: str, strength: str, change: Callable[[Clip, np.random.Generator], Clip]) -> Corruption:
-    """A corruption that moves nothing."""
+    """Define a corruption that moves no pixel."""
     return Corruption(name, strength, lambda clip, masks, rng: (change(clip, rng), masks))
 
 

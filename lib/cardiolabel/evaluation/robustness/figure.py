@@ -1,4 +1,4 @@
-"""The picture of a test of robustness: what every corruption costs, and what it looks like."""
+"""Figure of a robustness test: losses by corruption, and examples."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _draw_efs(axes: Axes, robustness: Robustness) -> None:
 
 
 def _white(plain: Shot) -> float:
-    """The grey shown as white in all examples, so that a dark one looks dark."""
+    """Return the grey shown as white in all examples, so that a dark image looks dark."""
     pixels = plain.clip.pixels
     return 255.0 if pixels.dtype == np.uint8 else float(np.percentile(pixels.astype(np.float64), 99.5))
 

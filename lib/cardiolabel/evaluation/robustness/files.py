@@ -1,4 +1,4 @@
-"""What a test of robustness leaves in a folder, and the table that is printed."""
+"""Files of a robustness test, and its table for the terminal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def write_robustness(robustness: Robustness, folder: Path) -> None:
 
 
 def columns(structures: Sequence[str]) -> tuple[str, ...]:
-    """Columns of ``robustness.csv``; an unmeasured value is an empty cell."""
+    """Return the columns of ``robustness.csv``; an unmeasured value is an empty cell."""
     drops = ("drop_{}_points", "drop_{}_points_low", "drop_{}_points_high")
     return (
         "corruption",
@@ -64,7 +64,7 @@ def columns(structures: Sequence[str]) -> tuple[str, ...]:
 
 
 def table(robustness: Robustness) -> list[str]:
-    """The conditions as lines of a Markdown table that is also aligned as plain text."""
+    """Return the conditions as lines of a Markdown table that is aligned as plain text as well."""
     head = ["corruption", "strength"]
     for name in robustness.structures:
         head += [f"{words(name)} Dice", "drop"]

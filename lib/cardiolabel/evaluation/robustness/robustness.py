@@ -151,7 +151,9 @@ class _Image:
     planes: NDArray[np.intp]
 
     def masked(self, shot: Shot) -> MaskedImage:
-        """The image with what was predicted in its labelled planes, on the corrupted picture's grid."""
+        """Return the image with what was predicted in its labelled planes, on the corrupted picture's
+        grid.
+        """
         masks = np.zeros((len(self.reference.masks), *shot.predicted.shape[1:]), dtype=np.uint8)
         masks[self.planes] = shot.predicted
         return replace(self.reference, masks=masks, spacing=shot.clip.spacing)
@@ -190,7 +192,7 @@ def _chosen(sources: Sources, predictor: Predictor, limit: int | None) -> list[R
 
 
 def _read(records: Sequence[Record], sources: Sources) -> tuple[list[_Image], dict[str, str]]:
-    """A patient's images, and why others cannot be used."""
+    """Return a patient's images, and why others cannot be used."""
     images, reasons = [], {}
     for record in records:
         path = sources.reference_file(record)
@@ -217,7 +219,7 @@ def _shoot(image: _Image, corruption: Corruption, predictor: Predictor, seed: in
 
 
 def _dices(image: _Image, shot: Shot, predictor: Predictor) -> dict[str, float]:
-    """Dice of the structures that the model names alike and that this image's reference has."""
+    """Return the Dice of the structures that the model names alike and that this image's reference has."""
     original = image.reference.masks[image.planes]
     named = structure_values(image.reference.labels)
     dices = {}
@@ -238,7 +240,7 @@ def _dices(image: _Image, shot: Shot, predictor: Predictor) -> dict[str, float]:
 
 
 def _fullest_plane(shot: Shot, image: _Image) -> Shot:
-    """The plane with the largest cavity alone."""
+    """Return the plane with the largest cavity alone."""
     cavity = image.reference.masks[image.planes] == image.reference.labels.value(LV)
     at = int(cavity.sum(axis=(1, 2)).argmax())
     plane = slice(at, at + 1)

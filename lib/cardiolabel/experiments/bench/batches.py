@@ -26,7 +26,8 @@ _ROUNDS = 3
 def bench_batches(
     records: Sequence[Record], model: str, *, apps: Path, weights: Path, home: Path, on_progress: Progress
 ) -> list[Found]:
-    """Images per second of the command line, ``/batch/infer`` here and in the stock app, and the network.
+    """Return the images per second of the command line, ``/batch/infer`` here and in the stock app, and the
+    network.
 
     Parameters and errors as `bench_http`; the stills are all that their folder holds.
     """
@@ -57,7 +58,7 @@ def bench_batches(
 
 
 def infer_s(studies: Path, predictor: Predictor) -> float:
-    """Seconds of `infer_folder` into a new folder."""
+    """Return the seconds of `infer_folder` into a new folder."""
     with tempfile.TemporaryDirectory() as out:
         start_s = time.perf_counter()
         infer_folder(studies, predictor, out=Path(out), resume=False, on_progress=lambda done, total: None)
@@ -65,7 +66,9 @@ def infer_s(studies: Path, predictor: Predictor) -> float:
 
 
 def _served_s(app: Path, studies: Path, model: str, conf: Mapping[str, str], home: Path) -> float:
-    """Seconds of one batch, on a server that has answered before; on a copy, as its labels are stored."""
+    """Return the seconds of one batch, on a server that has answered before; on a copy, as its labels are
+    stored.
+    """
     own = home / "studies"
     shutil.copytree(studies, own, ignore=shutil.ignore_patterns(LABELS, ".*"))
     module = servers.MONAI_LABEL if app.name == STOCK else servers.LEAN

@@ -32,7 +32,7 @@ _SHAPE, _SPACING = (384, 468), Spacing(row_mm=0.39, col_mm=0.415)
 
 
 def bench_cines(model: str, *, weights: Path, home: Path, on_progress: Progress) -> list[Found]:
-    """Phantom cines of 50 frames in A4C and A2C; parameters as `bench_http`."""
+    """Return the phantom cines of 50 frames in A4C and A2C; parameters as `bench_http`."""
     records = _make(home / "cines")
     chosen = os.environ.get(ENGINE_VARIABLE, "auto")
     engines = {name: _load(name, model, weights) for name in ("torch", "openvino") if _is_here(name)}

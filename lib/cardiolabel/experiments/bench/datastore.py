@@ -26,7 +26,7 @@ _MASK = bytes(3000)
 def bench_datastore(
     *, home: Path, sizes: Sequence[int] = SIZES, on_progress: Progress = lambda done, total, what: None
 ) -> list[Found]:
-    """Median times of saves and hand-outs in folders of ``sizes`` images, made in ``home``."""
+    """Return the median times of saves and hand-outs in folders of ``sizes`` images, made in ``home``."""
     stores = {count: _store(_folder(home / f"ours-{count}", count)) for count in sizes}
     figures: list[Found] = []
     try:
@@ -80,7 +80,7 @@ def _handing_out(store: Store) -> Callable[[int], object]:
 
 
 def _in_turns(works: dict[int, Callable[[int], object]]) -> dict[int, float]:
-    """Median ms of each work, in turns, so that other load costs all of them alike."""
+    """Return the median ms of each work, in turns, so that other load costs all of them alike."""
     taken: dict[int, list[float]] = {count: [] for count in works}
     for turn in range(_CALLS):
         for count, work in works.items():

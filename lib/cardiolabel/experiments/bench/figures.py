@@ -17,7 +17,7 @@ class Target:
     least: float | None = None
 
     def holds(self, value: float) -> bool:
-        """Whether a value keeps it."""
+        """Return whether a value keeps it."""
         return (self.most is None or value <= self.most) and (self.least is None or value >= self.least)
 
     def __str__(self) -> str:
@@ -36,13 +36,13 @@ class Found:
     target: Target | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-safe form."""
+        """Return the JSON-safe form."""
         holds = self.target.holds(self.value) if self.target else None
         return {**asdict(self), "holds": holds}
 
 
 def table(figures: Sequence[Found]) -> list[str]:
-    """Lines of a Markdown table."""
+    """Return the lines of a Markdown table."""
     lines = ["| part | | value | target | |", "|---|---|---:|---:|---|"]
     for figure in figures:
         target, is_met = ("", "") if figure.target is None else (str(figure.target), _kept(figure))
@@ -58,7 +58,7 @@ def _kept(figure: Found) -> str:
 
 
 def _rounded(value: float) -> str:
-    """Three digits, at most two of them decimals.
+    """Return three digits, at most two of them decimals.
 
     >>> [_rounded(value) for value in (0.034, 1.234, 56.78, 1234.5)]
     ['0.03', '1.23', '56.8', '1234']

@@ -20,7 +20,8 @@ _SPACING = Spacing(row_mm=0.35, col_mm=0.35)
 
 
 def bench_measuring(repeats: int, *, on_progress: Progress) -> list[Found]:
-    """Median ms of measuring one 512x512 mask, with and without wall and atrium, and of reading it.
+    """Return the median ms of measuring one 512x512 mask, with and without wall and atrium, and of reading
+    it.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ def _median_ms(work: Callable[[], object], repeats: int) -> float:
 
 
 def _mask() -> NDArray[np.uint8]:
-    """Half-ellipsoid cavity 85 mm long and 48 mm wide, 9 mm wall, an atrium below."""
+    """Return the half-ellipsoid cavity 85 mm long and 48 mm wide, 9 mm wall, an atrium below."""
     rows, cols = np.mgrid[:_SIZE, :_SIZE]
     along = (rows - 340) * _SPACING.row_mm
     across = (cols - 256) * _SPACING.col_mm

@@ -17,7 +17,9 @@ _PAUSE_S = 0.03
 
 
 def forward_s(engine: Engine, frames: NDArray[np.float32]) -> float:
-    """Seconds that an engine takes for frames ``(N, 1, S, S)``, in pieces as the pipeline gives them."""
+    """Return the seconds that an engine takes for frames ``(N, 1, S, S)``, in pieces as the pipeline gives
+    them.
+    """
     start_s = time.perf_counter()
     for start in range(0, len(frames), FRAMES_AT_ONCE):
         engine.logits(frames[start : start + FRAMES_AT_ONCE])
@@ -25,7 +27,9 @@ def forward_s(engine: Engine, frames: NDArray[np.float32]) -> float:
 
 
 def in_turns(rounds: int, works: Sequence[Callable[[], float]]) -> list[float]:
-    """Median of what each work returns, all of them in turns, so that other load costs all of them alike."""
+    """Return the median of what each work returns, all of them in turns, so that other load costs all of them
+    alike.
+    """
     taken: list[list[float]] = [[] for _ in works]
     for _ in range(rounds):
         for times, work in zip(taken, works, strict=True):

@@ -96,7 +96,7 @@ def run_bench(parts: Sequence[str], setting: Setting, *, on_progress: Progress) 
 
 
 def conditions(setting: Setting) -> dict[str, Any]:
-    """What the values hold for, JSON-safe."""
+    """Return what the values hold for, JSON-safe."""
     _, card = read_weights(setting.model, setting.weights)
     return {
         "cpu": _cpu(),
@@ -119,7 +119,7 @@ def _cpu() -> str:
 
 
 def _stills(setting: Setting, folder: Path) -> list[Record]:
-    """A studies folder of stills without labels: copies, or phantoms."""
+    """Return a studies folder of stills without labels: copies, or phantoms."""
     folder.mkdir()
     if setting.studies is None:
         records = _phantoms(folder)

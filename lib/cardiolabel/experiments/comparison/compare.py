@@ -129,7 +129,7 @@ class _Budget:
     at_most_px: int | None
 
     def of(self, recipe: TrainingRecipe) -> TrainingRecipe:
-        """The recipe within this budget."""
+        """Return the recipe within this budget."""
         size, limit = recipe.form.size_px, self.at_most_px
         if limit and size > limit and recipe.form.pixel_mm:
             raise DatasetError(
@@ -244,7 +244,9 @@ def _run(
 
 
 def _predict(predictor: Predictor, data: _Data, folder: Path, show: Callable[[str], None]) -> None:
-    """Masks of the patients to judge by; an image that cannot be read has none, which its evaluation says."""
+    """Return the masks of the patients to judge by; an image that cannot be read has none, which its
+    evaluation says.
+    """
     patients = set(data.judged)
     records = [
         record

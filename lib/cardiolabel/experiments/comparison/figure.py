@@ -88,7 +88,9 @@ def _draw(axes: Axes, shown: Sequence[Outcome]) -> None:
 
 
 def _name(axes: Axes, shown: Sequence[Outcome], times: Sequence[float]) -> None:
-    """Names above or below their dots, as near as they can be without covering a dot or another name."""
+    """Return the names above or below their dots, as near as they can be without covering a dot or another
+    name.
+    """
     values = [value for outcome in shown for value in _points(outcome).values()]
     size = max(max(values) - min(values), 0.02)
     axes.set_ylim(min(values) - 0.35 * size, max(values) + 0.35 * size)

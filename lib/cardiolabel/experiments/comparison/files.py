@@ -70,8 +70,9 @@ def _page(comparison: Comparison, columns: Sequence[str], rows: Sequence[Mapping
     lines = [
         "# Recipes compared",
         "",
-        f"Trained on the same {comparison.trained} patients with the same budget in images, judged on the"
-        f" same {comparison.judged} others. Dice: mean over images at their own resolution. EF: points, guideline"
+        f"Trained on the same {comparison.trained} patients with the same budget in images, judged on"
+        f" the same {comparison.judged} others. Dice: mean over images at their own resolution. EF: points,"
+        " guideline"
         " convention, predicted minus reference, both measured by this package. ms_per_frame: the network"
         f" alone at timed_px, fp32, CPU, {comparison.threads} thread(s), one frame, median, in turns with the"
         f" others; ratio: over {REFERENCE} at {REFERENCE_PX} px. Differences that come from the seed are not"

@@ -40,7 +40,7 @@ class Outcome:
 
 
 def quality(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Dice at ED and ES and agreement of the EF, by the most trusted method, out of an evaluation.
+    """Return the Dice at ED and ES and agreement of the EF, by the most trusted method, out of an evaluation.
 
     Parameters
     ----------

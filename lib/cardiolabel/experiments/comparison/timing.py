@@ -19,7 +19,7 @@ def time_networks(
     repeats: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, float]:
-    """Median time of one frame in ms, in fp32 on the CPU with the threads that torch is set to.
+    """Return the median time of one frame in ms, in fp32 on the CPU with the threads that torch is set to.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ class Annotator:
             time.sleep(_POLL_S)
 
     def _offered(self, record: Record, right: Path, version: str) -> list[float]:
-        """Dice of what is predicted before it is corrected."""
+        """Return the Dice of what is predicted before it is corrected."""
         path = self._predicted(record, version)
         try:
             predicted, grid = nifti.read_placed_mask(path)

@@ -77,7 +77,7 @@ def draw_plan(
 
 
 def begin(plan: Plan, records: Sequence[Record], labels: Path, out: Path) -> Path:
-    """The server's studies folder: rounds without labels, judges with theirs; made once.
+    """Return the server's studies folder: rounds without labels, judges with theirs; made once.
 
     Parameters
     ----------

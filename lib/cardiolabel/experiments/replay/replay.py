@@ -166,7 +166,7 @@ def replay(
 
 
 def _begin_app(app: Path, own: Path, recipe: TrainingRecipe) -> None:
-    """A copy of the app whose only model was never trained."""
+    """Return a copy of the app whose only model was never trained."""
     if (own / "model" / f"{recipe.name}.json").is_file():  # written last
         return
     left_out = shutil.ignore_patterns("model", "logs", "__pycache__")
@@ -282,11 +282,11 @@ class _Replay:
         return Versions(self._weights).folder(self._recipe.name)
 
     def _labelled(self) -> list[Record]:
-        """Images of the model's views that have a final mask by now."""
+        """Return the images of the model's views that have a final mask by now."""
         return labelled_records(manifest.scan(self._out / "studies"), self._labels, self._recipe.form.views)
 
     def _frames(self) -> int:
-        """Frames and slices that were drawn on and may be learned from."""
+        """Return the frames and slices that were drawn on and may be learned from."""
         training = [record for record in self._labelled() if record.split == "TRAIN"]
         files = [file_of(self._labels, record.image_id) for record in training]
         return sum(int(nifti.read_mask(path).any(axis=(1, 2)).sum()) for path in files)

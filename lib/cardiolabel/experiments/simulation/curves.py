@@ -18,12 +18,12 @@ Value = Callable[[Outcome], Mapping[str, float]]
 
 
 def lv_dice(outcome: Outcome) -> Mapping[str, float]:
-    """Dice of the LV cavity by patient."""
+    """Return the Dice of the LV cavity by patient."""
     return outcome.lv_dice
 
 
 def ef_error_pct(outcome: Outcome) -> Mapping[str, float]:
-    """Absolute error of EF by patient."""
+    """Return the absolute error of EF by patient."""
     return outcome.ef_error_pct
 
 
@@ -46,7 +46,7 @@ def mean(outcomes: Sequence[Outcome], value: Value) -> Mean:
 def area_gain(
     outcomes: Sequence[Outcome], strategy: str, other: str, value: Value
 ) -> tuple[Mean, tuple[float, ...]] | None:
-    """How much larger a strategy's area under the curve over labelled patients is than another's.
+    """Return how much larger a strategy's area under the curve over labelled patients is than another's.
 
     The area is by trapezoids and divided by the budgets' range, so that it is in the unit of ``value``.
     Paired: the same seeds and the same judging patients.
@@ -79,7 +79,8 @@ def area_gain(
 def enough(
     outcomes: Sequence[Outcome], strategy: str, *, dice_share: float = 0.98, ef_pct: float = 0.5
 ) -> int | None:
-    """Fewest labelled patients with which a strategy is about as good as all are; None where none are.
+    """Return the fewest labelled patients with which a strategy is about as good as all are; None where none
+    are.
 
     As good: that share of the LV Dice of all patients, and an EF error at most so many points larger; means
     over seeds.
@@ -96,7 +97,7 @@ def enough(
 
 
 def _table(values: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
-    """One row per outcome, one column per patient; NaN where a patient has no value."""
+    """Return one row per outcome, one column per patient; NaN where a patient has no value."""
     patients = sorted({patient for value in values for patient in value})
     return np.array([[value.get(patient, np.nan) for patient in patients] for value in values])
 

@@ -129,7 +129,7 @@ def _curves(axes: Axes, outcomes: Sequence[Outcome], value: Value) -> None:
 
 
 def _groups(outcomes: Sequence[Outcome]) -> list[tuple[str, int, list[Outcome]]]:
-    """Outcomes of all seeds, by strategy and budget."""
+    """Return the outcomes of all seeds, by strategy and budget."""
     keys = dict.fromkeys((outcome.strategy, outcome.patients) for outcome in outcomes)
     return [
         (

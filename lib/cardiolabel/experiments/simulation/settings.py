@@ -60,7 +60,7 @@ class Settings:
             raise DatasetError("budgets: expected growing numbers of patients from 2, such as 10,20,40,80")
 
     def describe(self, recipe: str, studies: str) -> str:
-        """What was simulated, for a page."""
+        """Return what was simulated, for a page."""
         start = (
             "chosen by each strategy" if self.own_start else "drawn at random, the same for all strategies"
         )
@@ -74,7 +74,7 @@ class Settings:
 
 
 def pool_of(records: Sequence[Record], settings: Settings) -> tuple[list[str], list[str]]:
-    """Patients to choose from, and those to report on, whom the official split holds back.
+    """Return the patients to choose from, and those to report on, whom the official split holds back.
 
     Raises
     ------

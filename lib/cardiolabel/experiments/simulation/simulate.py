@@ -145,7 +145,7 @@ class _Simulation:
         self.outcomes: list[Outcome] = []
 
     def play(self, strategy: str, seed: int) -> None:
-        """One strategy through all budgets."""
+        """Return one strategy through all budgets."""
         model: _Model | None = None
         for budget in self._settings.budgets:
             chosen = self._grown(strategy, seed, model, budget)
@@ -157,7 +157,7 @@ class _Simulation:
         self._learned(FULL, seed, tuple(self._pool), None, images=images)
 
     def _grown(self, strategy: str, seed: int, model: _Model | None, budget: int) -> tuple[str, ...]:
-        """The patients of a model, and more up to a budget."""
+        """Return the patients of a model, and more up to a budget."""
         path = self._out / "choices" / f"{strategy}-{seed}-{budget}.json"
         if path.exists():
             return tuple(json.loads(path.read_text(encoding="utf-8")))
@@ -175,7 +175,9 @@ class _Simulation:
         return grown
 
     def _scored(self, left: list[Candidate], seed: int, model: _Model, *, least: int) -> list[Candidate]:
-        """Candidates, or so many of them, with what a model leaves open; it looks at each only once."""
+        """Return the candidates, or so many of them, with what a model leaves open; it looks at each only
+        once.
+        """
         if (most := self._settings.scored) is not None:
             drawn = rank("random", left, seed=seed + len(model.chosen))[: max(most, least)]
             left = [self._candidates[choice.patient] for choice in drawn]
@@ -210,7 +212,9 @@ class _Simulation:
         *,
         images: int | None = None,
     ) -> _Model:
-        """A model that goes on with the patients chosen, unless any strategy had it already, judged."""
+        """Return a model that goes on with the patients chosen, unless any strategy had it already,
+        judged.
+        """
         model = _Model.after(before, chosen, self._out / "models" / str(seed))
         stored = model.folder / "outcome.json"
         if not stored.exists():

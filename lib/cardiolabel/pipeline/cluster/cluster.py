@@ -22,7 +22,7 @@ _PASSED_ON = (ENGINE_VARIABLE, CACHE_VARIABLE)
 def cluster(
     where: str, *, model: str, weights: ModelFolders | Path, workers: int | None
 ) -> Iterator[Workers]:
-    """Workers for `infer_folder`, which end with the block, as does a Ray that was started for it.
+    """Yield the workers for `infer_folder`, which end with the block, as does a Ray that was started for it.
 
     Parameters
     ----------

@@ -54,5 +54,5 @@ def _reach(where: str) -> None:
 
 
 def error_text(error: BaseException) -> str:
-    """What an error of Ray's says, in one line of bounded length."""
+    """Return what an error of Ray's says, in one line of bounded length."""
     return " ".join(str(error).split())[:300]

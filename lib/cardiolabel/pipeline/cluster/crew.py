@@ -117,7 +117,7 @@ class Crew:
         raise AssertionError("unreachable")
 
     def _taken(self) -> Any:
-        """A worker that is ready, waiting for one that is coming where none is."""
+        """Return a worker that is ready, waiting for one that is coming where none is."""
         while True:
             with suppress(queue.Empty):
                 return self._free.get_nowait()

@@ -45,7 +45,7 @@ def check_fit(predictor: Predictor, group: Group, options: Options, program: str
 
 
 def own_program() -> str:
-    """Versions of what computes numbers; of this package, its code itself."""
+    """Return the versions of what computes numbers; of this package, its code itself."""
     code = hashlib.sha256()
     for path in sorted(Path(cardiolabel.__file__).parent.rglob("*.py")):
         code.update(path.read_bytes())

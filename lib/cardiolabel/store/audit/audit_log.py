@@ -108,7 +108,7 @@ class AuditLog:
                     logger.info("audit: %s %s", entry["event"], entry.get("code", ""))
 
     def _waiting(self) -> tuple[list[dict[str, Any]], bool]:
-        """Events taken in, once there are some or a while has passed; whether more may come."""
+        """Return the events taken in, once there are some or a while has passed; whether more may come."""
         entries: list[dict[str, Any]] = []
         try:
             entry = self._queue.get(timeout=_TICK_S)

@@ -20,7 +20,7 @@ _KEY_NAME, _KEY_BYTES = "key", 32
 
 
 def audit_folder(studies: Path, *, read_only: bool = False) -> Path:
-    """A folder for the audit log that only its owner may open, made where it is missing.
+    """Return a folder for the audit log that only its owner may open, made where it is missing.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def audit_folder(studies: Path, *, read_only: bool = False) -> Path:
 
 
 def secret_key(studies: Path, folder: Path) -> bytes:
-    """The key of a studies folder's pseudonyms, made in ``folder`` where there is none yet.
+    """Return the key of a studies folder's pseudonyms, made in ``folder`` where there is none yet.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def secret_key(studies: Path, folder: Path) -> bytes:
 
 
 def read_key(studies: Path) -> bytes:
-    """The key of a studies folder's pseudonyms.
+    """Return the key of a studies folder's pseudonyms.
 
     Raises
     ------

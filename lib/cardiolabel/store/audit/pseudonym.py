@@ -12,7 +12,7 @@ _DIGITS = 24
 
 
 def pseudonym(name: str, key: bytes) -> str:
-    """The pseudonym of an image id or a patient: the beginning of an HMAC-SHA-256.
+    """Return the pseudonym of an image id or a patient: the beginning of an HMAC-SHA-256.
 
     Examples
     --------

@@ -43,7 +43,7 @@ class Rates:
             return self._seen[key] <= limit
 
     def take_suppressed(self, *, early: bool = False) -> list[tuple[Hashable, int]]:
-        """Keys of windows that have ended, and how often each was not allowed; each is told once.
+        """Return the keys of windows that have ended, and how often each was not allowed; each is told once.
 
         Parameters
         ----------

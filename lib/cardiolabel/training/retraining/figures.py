@@ -76,7 +76,7 @@ def figures(
 
 
 def _dice(scores: PairScores, structure: str | None = None) -> dict[str, float]:
-    """Mean Dice of each patient over its images and the structures that its references have."""
+    """Return the mean Dice of each patient over its images and the structures that its references have."""
     values: dict[str, list[float]] = defaultdict(list)
     for row in scores.scores:
         if row.score.dice is not None and structure in (None, row.score.structure):

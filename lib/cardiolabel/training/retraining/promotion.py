@@ -58,7 +58,7 @@ class Verdict:
     candidate: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-safe form."""
+        """Return the JSON-safe form."""
         return asdict(self)
 
 

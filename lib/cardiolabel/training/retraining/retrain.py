@@ -190,12 +190,12 @@ class _Run:
             return
 
     def _labelled(self, studies: Path) -> tuple[list[Record], Path]:
-        """Images that can be learned from, and where their labels are."""
+        """Return the images that can be learned from, and where their labels are."""
         labels = StudiesLayout(studies).final
         return labelled_records(Studies(studies).records(), labels, self._recipe.form.views), labels
 
     def _rehearsed(self, patients: Collection[str]) -> tuple[list[Record], Path] | None:
-        """What the published model learned from, but for ``known`` patients."""
+        """Return what the published model learned from, but for ``known`` patients."""
         if self._base is None or self._settings.from_scratch:
             return None
         records, labels = self._labelled(self._base)
@@ -294,7 +294,7 @@ class _Run:
 
 
 def _recipe(model: str, settings: Settings) -> TrainingRecipe:
-    """The house recipe of a model, at another pace unless it begins from scratch."""
+    """Return the house recipe of a model, at another pace unless it begins from scratch."""
     if model not in SOURCES or SOURCES[model].shares:
         own = ", ".join(name for name, source in SOURCES.items() if not source.shares)
         raise DatasetError(f"model {model!r} is not retrained by itself; expected one of {own}")

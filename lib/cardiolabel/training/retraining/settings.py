@@ -38,5 +38,5 @@ class Settings:
 
 
 def devices() -> tuple[str, ...]:
-    """What can train here, the fastest first."""
+    """Return what can train here, the fastest first."""
     return ("cuda", "cpu") if torch.cuda.is_available() else ("cpu",)

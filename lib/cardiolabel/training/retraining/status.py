@@ -65,7 +65,7 @@ class Status:
 
 
 def read_status(model: str, weights: ModelFolders | Path) -> Status | None:
-    """How the last run of a model stands or ended; None where there was none.
+    """Return how the last run of a model stands or ended; None where there was none.
 
     A run that was killed is told from one that goes on: nobody holds its lock.
     """

@@ -31,7 +31,7 @@ class ValidationSet:
     training: tuple[str, ...] = ()
 
     def extended(self, records: Sequence[Record], *, share: float = SHARE) -> ValidationSet:
-        """The set with patients that it has not seen before.
+        """Return the set with patients that it has not seen before.
 
         Patients of an official split keep to it: published models may know those of TRAIN. Of the others, a
         share is taken for validation, so that each stratum (views, phases, worst image quality) has its own;
@@ -68,7 +68,7 @@ class ValidationSet:
 
 
 def extend_stored(path: Path, records: Sequence[Record]) -> ValidationSet:
-    """The stored set, extended by the patients of ``records`` and stored again.
+    """Return the stored set, extended by the patients of ``records`` and stored again.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def _read(path: Path) -> ValidationSet:
 
 
 def _strata(records: Sequence[Record]) -> dict[str, Stratum]:
-    """Patients by what their images are."""
+    """Return the patients by what their images are."""
     strata: dict[str, set[str]] = {}
     quality: dict[str, set[str]] = {}
     for record in records:
