@@ -1,4 +1,4 @@
-"""Public datasets: one layout per module, each listing images and the masks that belong to them."""
+"""Public data sets, one layout per module: their images and reference masks."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ __all__ = ["READERS"]
 READERS: Final[dict[str, Callable[[Path], Listing]]] = {
     module.NAME: module.listing for module in (camus, camus_mhd, folder, acdc, sunnybrook, echonet)
 }
-"""Names of datasets, and what lists one that lies in a folder."""
+"""Function that lists each data set, by its name."""

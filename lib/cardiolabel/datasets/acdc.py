@@ -41,10 +41,10 @@ _EXPECTED = (
 
 @dataclass(frozen=True)
 class PatientInfo:
-    """What an ``Info.cfg`` tells; frame numbers count from 1, ``group`` is the diagnosis.
+    """Content of an ``Info.cfg``; frame numbers count from 1, ``group`` is the diagnosis.
 
-    Groups: ``NOR`` normal, ``MINF`` infarct, ``DCM`` dilated and ``HCM`` hypertrophic cardiomyopathy,
-    ``RV`` abnormal right ventricle.
+    Groups: ``NOR`` normal, ``MINF`` infarct, ``DCM`` dilated and ``HCM`` hypertrophic cardiomyopathy, ``RV``
+    abnormal right ventricle.
     """
 
     ed_frame: int
@@ -56,7 +56,7 @@ class PatientInfo:
 
 
 def listing(root: Path) -> Listing:
-    """Return the images of the release at ED and ES, by part and patient.
+    """List the images of the release at ED and ES, by part and patient.
 
     Parameters
     ----------

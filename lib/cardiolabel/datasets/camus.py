@@ -33,7 +33,7 @@ _VIEWS = {"2CH": View.A2C, "4CH": View.A4C}
 
 @dataclass(frozen=True)
 class Layout:
-    """How one release of CAMUS names its files.
+    """File names of one release of CAMUS.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ LAYOUT = Layout(
 
 @dataclass(frozen=True)
 class ViewInfo:
-    """What an ``Info_*.cfg`` tells of one view; None where it is silent.
+    """Content of one view's ``Info_*.cfg``; None where it states nothing.
 
     Frames are 1-based; ``es_frame`` may come before ``ed_frame``.
     """
@@ -87,7 +87,7 @@ class ViewInfo:
 
 
 def listing(root: Path) -> Listing:
-    """Return the images of the release, by patient, view and phase, with their reference masks.
+    """List the images of the release with their reference masks, by patient, view and phase.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def listing(root: Path) -> Listing:
 
 
 def listing_of(root: Path, layout: Layout) -> Listing:
-    """As `listing`, for any release of CAMUS."""
+    """List the images of any release of CAMUS, as `listing`."""
     patients = _patients(root, layout)
     splits = _splits(patients[0].parent)
     entries: list[Entry] = []
@@ -129,7 +129,7 @@ def listing_of(root: Path, layout: Layout) -> Listing:
 
 
 def read_info(path: Path, ef_key: str) -> ViewInfo:
-    """Read an ``Info_*.cfg``: lines of ``key: value``, of which unknown keys are passed over.
+    """Read an ``Info_*.cfg``: lines of ``key: value``; unknown keys are ignored.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def _patients(root: Path, layout: Layout) -> list[Path]:
 
 
 def _splits(folder: Path) -> dict[str, str]:
-    """Part of the official split of each patient that a list in ``database_split`` names."""
+    """Return the part of the official split of each patient that a list in ``database_split`` names."""
     lists = next(
         (near / SPLIT_FOLDER for near in (folder, folder.parent) if (near / SPLIT_FOLDER).is_dir()), None
     )
@@ -196,7 +196,7 @@ def _splits(folder: Path) -> dict[str, str]:
 
 
 def _content(folder: Path) -> str:
-    """Return the names of a few files, to show which layout a folder has."""
+    """Return the names of a few files, to show the layout of a folder in a message."""
     names = sorted(path.name for path in folder.iterdir() if path.suffix not in (".cfg", ".md"))
     return (", ".join(names[:3]) + (" and more" if len(names) > 3 else "")) or "nothing"
 
@@ -207,7 +207,7 @@ def _expected(layout: Layout) -> str:
 
 
 def _infos(folder: Path, layout: Layout, problems: list[tuple[str, str]]) -> dict[str, ViewInfo]:
-    """Return what the ``Info_*.cfg`` of each view say; those that cannot be understood become problems."""
+    """Read the ``Info_*.cfg`` of each view; malformed ones become problems."""
     infos: dict[str, ViewInfo] = {}
     for code in _VIEWS:
         path = folder / f"Info_{code}.cfg"
@@ -255,7 +255,7 @@ def _records(folder: Path, layout: Layout, infos: Mapping[str, ViewInfo]) -> Ite
 
 
 def _with_patient_facts(info: ViewInfo, infos: Mapping[str, ViewInfo]) -> ViewInfo:
-    """Fill the gaps in sex, age and EF, which do not depend on the view, from the other view."""
+    """Fill gaps in sex, age and EF, which do not depend on the view, from the other view."""
     for other in infos.values():
         info = replace(
             info,

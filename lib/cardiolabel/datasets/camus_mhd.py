@@ -31,8 +31,7 @@ LAYOUT = Layout(
 
 
 def listing(root: Path) -> Listing:
-    """Return the images of the release; parameters, returns and errors as
-    `cardiolabel.datasets.camus.listing`.
+    """List the images of the release; parameters, returns and errors as `cardiolabel.datasets.camus.listing`.
 
     Parameters
     ----------

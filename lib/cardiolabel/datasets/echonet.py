@@ -77,14 +77,14 @@ class Traced:
 
 @dataclass
 class _Lines:
-    """Traced lines of one video by frame, or what is wrong with them."""
+    """Traced lines of one video by frame, or the fault in them."""
 
     frames: defaultdict[int, list[tuple[float, ...]]] = field(default_factory=lambda: defaultdict(list))
     problem: str = ""
 
 
 def listing(root: Path) -> Listing:
-    """Return every video of ``FileList.csv`` that is there.
+    """List every video of ``FileList.csv`` that is present.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def _masks(name: str, traced: Traced | DatasetError | None, shape: Shape) -> NDA
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Return the rows of a table with the line that each ends in."""
+    """Return the rows of a table with their last line's number."""
     try:
         text = decoded(path.read_bytes())
     except (OSError, ValueError) as error:

@@ -26,7 +26,7 @@ from cardiolabel.geometry.polygon import polygon_area
 __all__ = ["DISCS", "Tracing", "tracing_from_rows"]
 
 DISCS: Final = 20
-"""Diameters of a traced frame."""
+"""Number of diameters of a traced frame."""
 
 _MOST_SLANT = 0.3
 _MOST_BEYOND = 0.1
@@ -34,7 +34,7 @@ _MOST_BEYOND = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Tracing:
-    """A traced frame, put in order; points are (row, col) in pixels.
+    """A traced frame in normal order; points are (row, col) in pixels.
 
     Attributes
     ----------
@@ -49,17 +49,17 @@ class Tracing:
 
     @property
     def length_px(self) -> float:
-        """Length of the long axis."""
+        """Length of the long axis in pixels."""
         return float(np.linalg.norm(self.axis_px[1] - self.axis_px[0]))
 
     @property
     def diameters_px(self) -> NDArray[np.float64]:
-        """Lengths of the diameters, shape (20,)."""
+        """Lengths of the diameters in pixels, shape (20,)."""
         return np.asarray(np.linalg.norm(self.chords_px[:, 1] - self.chords_px[:, 0], axis=1))
 
     @property
     def outline_px(self) -> NDArray[np.float64]:
-        """The outline as EchoNet's own code has it, shape (40, 2).
+        """Outline as in EchoNet's own code, shape (40, 2).
 
         It joins the ends of the diameters, and so leaves out the half discs beyond the first and the last.
         """
@@ -67,15 +67,15 @@ class Tracing:
 
     @property
     def area_px2(self) -> float:
-        """Area within the outline."""
+        """Area within the outline in pixels."""
         return polygon_area(self.outline_px)
 
     def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """Return the cavity as EchoNet's own code fills it, shape (H, W).
+        """Fill the cavity as EchoNet's own code does, shape (H, W).
 
         Corners are rounded to whole pixels and pixels on the outline count, so that overlaps with its
-        published models can be compared. It is about half a pixel larger all around than the outline, which
-        takes 1 to 2 points off an EF that is measured from such masks.
+        published models can be compared. The mask is about half a pixel larger all around than the outline,
+        which takes 1 to 2 points off an EF measured from such masks.
         """
         rows, cols = polygon(*np.rint(self.outline_px).astype(int).T, shape)
         filled = np.zeros(shape, dtype=np.bool_)
@@ -83,10 +83,11 @@ class Tracing:
         return filled
 
     def landmarks(self) -> Landmarks:
-        """Seven points: the apex, and walls and annulus by straight lines between the diameters' ends.
+        """Return the seven landmarks: the apex, and wall and annulus points on straight lines between the
+        diameters' ends.
 
-        The annulus lies half a disc beyond the last diameter and continues the line through the ends
-        of the last two.
+        The annulus lies half a disc beyond the last diameter and continues the line through the ends of the
+        last two.
         """
         at = _along(self.axis_px, self.chords_px.mean(axis=1))
         (left_apical, right_apical), (left_basal, right_basal) = (
@@ -99,9 +100,9 @@ class Tracing:
 
 
 def tracing_from_rows(rows: NDArray[np.float64], name: str) -> Tracing:
-    """Put the rows of one frame in order.
+    """Bring the rows of one frame into normal order.
 
-    Which end of the axis is the apex is told by the diameters, which are shorter there.
+    The apex is the end of the axis with the shorter diameters.
 
     Parameters
     ----------
@@ -141,13 +142,13 @@ def tracing_from_rows(rows: NDArray[np.float64], name: str) -> Tracing:
 
 
 def _along(axis: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far along the axis points lie, 0 at its first end and 1 at its second."""
+    """Return the positions of points along the axis, 0 at its first end and 1 at its second."""
     direction = axis[1] - axis[0]
     return np.asarray((points - axis[0]) @ direction / (direction @ direction))
 
 
 def _between(at: NDArray[np.float64], ends: NDArray[np.float64], level: float) -> NDArray[np.float64]:
-    """Point of one wall at a level, on the line through its two nearest diameters."""
+    """Return the point of one wall at a level, on the line through its two nearest diameters."""
     upper = int(np.clip(np.searchsorted(at, level), 1, len(at) - 1))
     rise = at[upper] - at[upper - 1]
     share = (level - at[upper - 1]) / rise if rise else 0.0

@@ -1,4 +1,4 @@
-"""Any folder of NIfTI and MetaImage files: names are understood, or each file is its own patient.
+"""Any folder of NIfTI and MetaImage files: names are parsed, or each file is its own patient.
 
 A reference mask lies beside its image, with ``_gt`` after the image's stem.
 """
@@ -31,7 +31,7 @@ _EXPECTED = f"images ending in {', '.join(file_names.IMAGE_SUFFIXES)}"
 
 
 def listing(root: Path) -> Listing:
-    """Return every image with its reference mask; parameters and errors as `records`."""
+    """List every image with its reference mask; parameters and errors as `records`."""
     masks_by_name = cache(_masks_by_name)  # each folder is listed once
     records, problems = _records(root)
     return Listing(
@@ -44,11 +44,10 @@ def listing(root: Path) -> Listing:
 
 
 def records(root: Path) -> list[Record]:
-    """Return the images in a folder and the folders in it, in order of their paths.
+    """Return the images in a folder and its subfolders, in order of their paths.
 
     Hidden files and folders named ``labels`` (MONAI Label's masks) are left out. Where a ``manifest.csv``
-    lies in ``root``, its rows stand for the files that it names; those of a row that cannot be understood are
-    left out.
+    lies in ``root``, its rows describe the files that it names; files of malformed rows are left out.
 
     Parameters
     ----------
@@ -73,7 +72,7 @@ def records(root: Path) -> list[Record]:
 
 
 def _records(root: Path) -> tuple[list[Record], dict[str, str]]:
-    """Return the records, and files or lines of the manifest that are left out with the reason."""
+    """Return the records, and the left-out files or manifest lines with the reason."""
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder; expected one that holds {_EXPECTED}")
     has_manifest = StudiesLayout(root).manifest.exists()
@@ -94,7 +93,7 @@ def _records(root: Path) -> tuple[list[Record], dict[str, str]]:
 def reference_path(
     record: Record, *, masks_by_name: Callable[[Path], MasksByName] | None = None
 ) -> Path | None:
-    """Return the mask beside a record's image, ``<stem>_gt`` in any case with its suffix or another; or
+    """Return the mask beside a record's image, ``<stem>_gt`` in any case and with any mask suffix; or
     None.
     """
     stem = file_names.image_stem(record.path) + file_names.MASK_SUFFIX
@@ -131,7 +130,7 @@ def _images(root: Path) -> list[Path]:
 
 
 def _told_apart(paths: list[Path], root: Path) -> list[Record]:
-    """Return the records by name, with as many folders in front as it takes to tell patients apart."""
+    """Return the records by name, with as many parent folders in front as it takes to separate patients."""
     parts = {path: path.parent.relative_to(root).parts for path in paths}
     depth = {path: 0 for path in paths}
     record_of: dict[Path, Record] = {}
@@ -158,7 +157,7 @@ def _told_apart(paths: list[Path], root: Path) -> list[Record]:
 
 
 def _with_distinct_ids(records: list[Record], root: Path, manifest_ids: set[str]) -> list[Record]:
-    """Records of one id are told apart by digests of their paths, but for the one ``.nii.gz`` of them."""
+    """Make equal ids distinct by digests of their paths; the only ``.nii.gz`` keeps its id."""
     sharing: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         sharing[record.image_id].append(record)
@@ -186,6 +185,6 @@ def _place(path: Path, root: Path) -> str:
 
 
 def _says_no_patient(record: Record) -> bool:
-    """Return whether a name is a view or a phase alone, as ``4CH_ED`` is."""
+    """Return whether a name is only a view or a phase, such as ``4CH_ED``."""
     described = record.view is not View.UNKNOWN or record.phase is not Phase.CINE
     return described and record.patient == file_names.image_stem(record.path)

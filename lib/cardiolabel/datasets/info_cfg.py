@@ -15,7 +15,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True)
 class InfoCfg:
-    """What a file says, and in which line; keys that nobody asks for are passed over."""
+    """Content of a file, with line numbers; unknown keys are ignored."""
 
     path: Path
     values: dict[str, tuple[str, str]]
@@ -45,7 +45,7 @@ class InfoCfg:
             raise DatasetError(f"{where}: {key} is {text!r}; expected {expected}") from error
 
     def required(self, key: str, understand: Callable[[str], _Value], expected: str) -> _Value:
-        """As `value`, where the file must have it."""
+        """Return a key's value, as `value`; an error if it is missing."""
         value = self.value(key, understand, expected)
         if value is None:
             raise DatasetError(f"{self.path}: no {key}; expected a line '{key}: ' with {expected}")

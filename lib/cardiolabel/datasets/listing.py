@@ -1,4 +1,4 @@
-"""What a dataset gives to be prepared: its images, where pixels and masks come from, what is broken."""
+"""What a data set offers: its images, the sources of pixels and masks, and what is damaged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Entry:
-    """One image of a dataset.
+    """One image of a data set.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """A dataset's images, and its patients or files that cannot be used, each with the reason."""
+    """Images of a data set, and unusable patients or files with the reason."""
 
     entries: tuple[Entry, ...]
     problems: tuple[tuple[str, str], ...] = ()

@@ -63,7 +63,7 @@ class PhantomImage:
 
 @dataclass(frozen=True, eq=False)
 class PhantomStudy:
-    """All images of one phantom, and what is true of it."""
+    """All images of one phantom, and its truth."""
 
     truth: PhantomTruth
     images: tuple[PhantomImage, ...]
@@ -79,7 +79,7 @@ def make_study(
     spacing: Spacing,
     cine: bool = True,
 ) -> PhantomStudy:
-    """Return one phantom patient in A4C and A2C: stills at ED and ES and, if asked, a cine of each view.
+    """Generate one phantom patient in A4C and A2C: stills at ED and ES and, on request, a cine of each view.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def ellipsoid_volume_ml(
 
 @dataclass(frozen=True)
 class Beat:
-    """When the ventricle contracts: frame 1 is end-diastole, ``es_frame`` end-systole exactly.
+    """Timing of the contraction: frame 1 is end-diastole, ``es_frame`` exactly end-systole.
 
     >>> Beat(cycle_frames=20.0, es_frame=8).state(1), Beat(cycle_frames=20.0, es_frame=8).state(8)
     ((0.0, 0.0), (1.0, 0.0))
@@ -212,7 +212,9 @@ class Chamber:
         return labels
 
     def from_valve_mm(self, height_mm: Plane, side_mm: Plane, *, open_share: float) -> tuple[Plane, Plane]:
-        """Return the distances to the nearest mitral leaflet and to the nearest hinge; 0 is shut, 1 open."""
+        """Return the distances to the nearest mitral leaflet and to the nearest hinge; opening 0 is shut, 1
+        open.
+        """
         half, swing = self.annulus_half_mm, math.radians(8.0 + 55.0 * open_share)
         leaflets, hinges = [], []
         for sign, length in ((-1.0, 1.15 * half), (1.0, 0.85 * half)):
@@ -251,7 +253,7 @@ class Heart:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Heart:
-        """Return a random patient: EF 20 to 70 %, weak hearts dilated, strong ones not."""
+        """Draw a random patient: EF 20 to 70 %, weak hearts dilated, strong ones not."""
         ef_pct = float(rng.uniform(20.0, 70.0))
         dilated = min(max((45.0 - ef_pct) / 25.0, 0.0), 1.0)
         length = rng.uniform(80.0, 89.0) + 3.0 * dilated

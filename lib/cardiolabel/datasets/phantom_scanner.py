@@ -1,8 +1,8 @@
-"""How a phantom's tissue becomes an echo image.
+"""Simulation of an echo image of a phantom's tissue.
 
-Scatterers are complex Gaussian noise weighted by the tissue's echo level; they are filtered with
-the point-spread function in polar coordinates (range, angle), so that speckle widens with depth,
-then detected, log-compressed and scan-converted. Levels are amplitudes in dB above black.
+Scatterers are complex Gaussian noise weighted by the tissue's echo level. They are filtered with the
+point-spread function in polar coordinates (range, angle), so that speckle widens with depth, then detected,
+log-compressed and scan-converted. Levels are amplitudes in dB above black.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ BEAMS, RANGE_STEP_MM, NEAR_FIELD_MM = 256, 0.4, 40.0
 
 
 class Scanner:
-    """One view's acquisition: what stays the same from frame to frame.
+    """One view's acquisition, constant from frame to frame.
 
-    The sides of the image (right ventricle, lung), the gain, the shadows and the tissue's
-    scatterers are drawn once; receiver noise is drawn anew for every frame.
+    The sides of the image (right ventricle, lung), the gain, the shadows and the tissue's scatterers are
+    drawn once; receiver noise is drawn for every frame.
     """
 
     def __init__(self, view: View, sector: Sector, *, seed: tuple[int, ...]) -> None:
@@ -100,7 +100,9 @@ class Scanner:
         return grey
 
     def _detected_power(self, echo: NDArray[np.complex64]) -> Plane:
-        """Power after the point-spread function; close to the transducer the beam keeps its width."""
+        """Return the power after the point-spread function; close to the transducer the beam keeps its
+        width.
+        """
         power = _speckle_power(echo, self.psf)
         near = round(NEAR_FIELD_MM / RANGE_STEP_MM)
         share = self.range[:near] / NEAR_FIELD_MM
@@ -135,8 +137,8 @@ class Scanner:
         return np.asarray(np.logaddexp(level / 4, near / 4) * 4, dtype=np.float32)
 
     def _surroundings_db(self, chamber: Chamber, height: Plane, side: Plane, epicardium: Plane) -> Plane:
-        """Return the right heart on the left in A4C; pericardium and lung elsewhere; bright tissue behind the
-        atria.
+        """Return the levels around the ventricle: the right heart in A4C, pericardium and lung, bright tissue
+        behind the atria.
         """
         decay = np.exp(-np.maximum(epicardium - 2.0, 0) / 11.0)
         rise = np.clip(0.35 + self.range / self.sector.depth_mm, 0, 1.1)
@@ -172,6 +174,6 @@ def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: tuple
 
 
 def _blend(outer: Plane, inner: Plane, beyond_mm: Plane, *, where: NDArray[np.bool_] | bool = True) -> Plane:
-    """``inner`` where ``beyond_mm`` is negative, ``outer`` elsewhere, with a 1 mm soft edge."""
+    """Blend ``inner`` where ``beyond_mm`` is negative with ``outer`` elsewhere, over a 1 mm soft edge."""
     share = np.clip(0.5 - beyond_mm, 0, 1) * where
     return np.asarray(outer + (inner - outer) * share, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Make a studies folder out of a dataset: images, ``labels/final`` and ``manifest.csv``."""
+"""Conversion of a data set into a studies folder: images, ``labels/final`` and ``manifest.csv``."""
 
 from __future__ import annotations
 
@@ -31,11 +31,10 @@ __all__ = ["Prepared", "prepare"]
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a studies folder now holds of a dataset.
+    """Result of preparing a data set.
 
-    ``images`` and ``labels`` count files that are in place, those of an earlier run included.
-    ``skipped`` pairs an image's id, or a patient or file of the dataset, with the reason why it or its
-    mask was left out.
+    ``images`` and ``labels`` count the files in place, also those of an earlier run. ``skipped`` pairs an
+    image's id, or a patient or file of the data set, with the reason why it or its mask was left out.
     """
 
     images: int
@@ -46,13 +45,12 @@ class Prepared:
 def prepare(
     kind: str, source: Path, dest: Path, *, progress: Callable[[int, int], None] | None = None
 ) -> Prepared:
-    """Copy or convert a dataset into a studies folder.
+    """Copy or convert a data set into a studies folder.
 
-    ``.nii.gz`` images that can be read are copied byte for byte; others are converted with their
-    pixel size. Masks are put onto the voxels of their image. It can be run again: what is in place is
-    not written again, nor is a readable image replaced by another of the same id. Masks already in
-    ``labels/final`` may be corrections and are never replaced, and rows already in the manifest stay as
-    people left them.
+    Readable ``.nii.gz`` images are copied byte for byte; others are converted with their pixel size. Masks
+    are put onto the voxels of their image. It can be run again: files in place are not written again, and no
+    readable image is replaced by another of the same id. Masks already in ``labels/final`` may be corrections
+    and are never replaced; rows already in the manifest stay as people left them.
 
     Parameters
     ----------
@@ -114,7 +112,7 @@ def prepare(
 
 
 def _place_image(source: Path | Callable[[], Clip | Stack], image: Path) -> None:
-    """Put an image into the studies folder, unless it is there."""
+    """Put an image into the studies folder, unless it is already there."""
     if isinstance(source, Path) and image.exists() and _same_bytes(source, image):
         return
     content = read_image(source).clip if isinstance(source, Path) else source()
@@ -139,7 +137,7 @@ def _is_same(source: Path, image: Path) -> bool:
 
 
 def _place_label(entry: Entry, label: Path, image: Path) -> None:
-    """Put an entry's mask, if it has one, into ``labels/final``, unless the image has one there."""
+    """Put an entry's mask into ``labels/final``, unless the image has one there."""
     source = entry.masks
     if source is None or label.exists():
         return
@@ -157,7 +155,7 @@ def _place_label(entry: Entry, label: Path, image: Path) -> None:
 
 
 def _copy_or_write(source: Path | Callable[..., object], target: Path, write: Callable[[], None]) -> None:
-    """Copy NIfTI bytes, compressed if they are not, so that the header stays; write the rest."""
+    """Copy NIfTI bytes with their header, compressing them if needed; write other content anew."""
     suffix = file_names.image_suffix(source) if isinstance(source, Path) else None
     if not isinstance(source, Path) or suffix in metaimage.SUFFIXES:
         write()

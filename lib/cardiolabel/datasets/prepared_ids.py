@@ -1,7 +1,8 @@
-"""Ids that a folder's images were prepared under, so that later runs give them no others.
+"""Ids under which a folder's images were prepared, so that later runs keep them.
 
-What else lies in the source decides which folders' names an id begins with (`folder.records`). The studies
-folder therefore keeps the id of every source file, in ``.cardiolabel/prepared_ids.json``.
+An id begins with as many folder names as separate it from other files of the source (`folder.records`), so
+that new files could change it. The studies folder therefore keeps the id of every source file in
+``.cardiolabel/prepared_ids.json``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def with_earlier_ids(
     listed: Collection[str],
     is_same: Callable[[Path, Path], bool],
 ) -> list[Entry]:
-    """Return the entries of a folder under the ids that they have in the studies folder already.
+    """Return the entries of a folder under the ids that they already have in the studies folder.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def _image(dest: Path, image_id: str) -> Path:
 
 
 def _earlier_bases(path: Path, source: Path) -> Iterator[str]:
-    """Return what the names were cleaned to that a file may have had, with folders in front or none."""
+    """Return the cleaned names that a file may have had, with or without folders in front."""
     stem, folders = normalized(image_stem(path)), path.parent.relative_to(source).parts
     for start in range(len(folders), -1, -1):
         yield clean_id("_".join((*folders[start:], stem)).strip()).casefold()

@@ -101,7 +101,7 @@ SPLITS: dict[str, tuple[str, ...]] = {
         "SC-N-11",
     ),
 }
-"""The 2009 challenge's parts: training, validation, and online (here TEST)."""
+"""Parts of the 2009 challenge: training, validation, and online (here TEST)."""
 
 _TABLES = {"link.csv": ("patient_id", "original_id"), "scd_patientdata.csv": ("PatientID", "OriginalID")}
 _SEXES = {"male": "M", "female": "F"}
@@ -122,7 +122,7 @@ class _Facts:
 
 
 def listing(root: Path) -> Listing:
-    """ED and ES of every patient who has images and contours.
+    """List ED and ES of every patient with images and contours.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def listing(root: Path) -> Listing:
 
 
 def patients(root: Path) -> list[Patient]:
-    """Return the patients who have images and contours, in order of their ``SCD…`` number; errors as
+    """Return the patients with images and contours, in order of their ``SCD…`` number; errors as
     `listing`.
     """
     return _scan(root)[0]
@@ -223,12 +223,12 @@ def _contours(root: Path) -> dict[str, tuple[ContourFile, ...]]:
 
 
 def _unpadded(name: str) -> str:
-    """``SC-HF-I-01`` as the tables write it, ``SC-HF-I-1``."""
+    """Return ``SC-HF-I-01`` as the tables write it, ``SC-HF-I-1``."""
     return re.sub(r"-0+(\d)", r"-\1", name)
 
 
 def _table(root: Path) -> dict[str, _Facts]:
-    """Return what is known of each ``SCD…``; the tables complete each other."""
+    """Return the facts about each ``SCD…``; the tables complete each other."""
     paths = [root / name for name in _TABLES if (root / name).is_file()]
     if not paths:
         raise DatasetError(

@@ -34,7 +34,7 @@ _FIRST_PIXEL = 1.0
 
 
 class Kind(StrEnum):
-    """What an outline encloses: the endocardium, the epicardium, or a papillary muscle."""
+    """Structure that an outline encloses: endocardium, epicardium, or a papillary muscle."""
 
     ENDOCARDIUM = "i"
     EPICARDIUM = "o"
@@ -43,7 +43,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class ContourFile:
-    """A contour's file, and the number of the image that it was drawn on."""
+    """File of a contour, and the number of its image."""
 
     path: Path
     image_number: int
@@ -51,7 +51,7 @@ class ContourFile:
 
 
 def contour_files(folder: Path) -> tuple[ContourFile, ...]:
-    """Return the contours of one patient, in the folder or in folders within it; empty files are none."""
+    """Return the contours of one patient, in the folder or its subfolders; empty files are ignored."""
     contours = []
     for path in sorted(folder.rglob("*.[tT][xX][tT]")):
         match = _NAME.fullmatch(path.name)

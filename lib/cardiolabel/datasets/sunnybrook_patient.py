@@ -1,4 +1,4 @@
-"""One patient of the Sunnybrook data: the cine, its ED and ES, and the masks that contours make."""
+"""One patient of the Sunnybrook data: the cine, its ED and ES, and the masks of its contours."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Patient", "myocardium_drawn", "numbered_files"]
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient's files, read when they are asked for.
+    """One patient's files, read on demand.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Patient:
 
     @cached_property
     def frames(self) -> dict[Phase, int]:
-        """Which phases of the cine (from 0) are ED and ES: those with endocardial contours.
+        """Phases (from 0) of the cine at ED and ES: those with endocardial contours.
 
         ED is the one whose contours enclose more.
 
@@ -143,15 +143,15 @@ class Patient:
 
 
 def numbered_files(folder: Path) -> dict[int, Path]:
-    """DICOM files by the last number in their names."""
+    """Return DICOM files by the last number in their names."""
     matches = {path: re.search(r"(\d+)$", path.stem) for path in sorted(folder.glob("*.[dD][cC][mM]"))}
     return {int(match[1]): path for path, match in matches.items() if match and not path.name.startswith(".")}
 
 
 def myocardium_drawn(masks: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return which slices of a mask (Z, H, W) say where the myocardium is.
+    """Return which slices of a mask (Z, H, W) label the myocardium.
 
-    The others leave it unlabelled, at ES all of them: a loss should pass over myocardium there.
+    At ES none does: a loss must ignore the myocardium there.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""Image and mask files: each format is read and written in one module."""
+"""Reading and writing of image and mask files, one format per module."""

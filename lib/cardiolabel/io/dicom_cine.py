@@ -1,8 +1,8 @@
 """Short-axis MR cines: one DICOM file per slice and phase.
 
-Files are put in order by what their headers say of space and time, never by their names: slices by
-``ImagePositionPatient`` along the slice normal, phases by ``TriggerTime``, then ``InstanceNumber``.
-``SliceLocation`` is not used, as its origin and direction are the scanner's own affair.
+Files are ordered by their headers, never by their names: slices by ``ImagePositionPatient`` along the slice
+normal, phases by ``TriggerTime``, then ``InstanceNumber``. ``SliceLocation`` is not used, as scanners define
+its origin and direction differently.
 
 References
 ----------
@@ -53,7 +53,7 @@ class _Header:
 
 @dataclass(frozen=True, eq=False)
 class CineSeries:
-    """A cine of parallel slices, in order; pixels are read when asked for.
+    """A cine of parallel slices, in order; pixels are read on demand.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ def _not_one_grey_image(path: Path, shape: tuple[int, ...], expected: tuple[int,
 
 
 def read_series(paths: Iterable[Path]) -> CineSeries:
-    """Put the files of one cine in order.
+    """Read the headers of one cine's files and bring them into order.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The one place where DICOM files are opened: whatever is wrong with one is an error of this package."""
+"""Reading of DICOM files; any fault becomes an error of this package."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from cardiolabel.errors import CardiolabelError, ImageContentError, ImageReadError
 
 MAX_FILE_BYTES = 2**28
-"""An image of one slice and phase has less than a thousandth of this."""
+"""Largest DICOM file that is read, a thousand times an image of one slice and phase."""
 _META_BYTES = 4096
-"""Where the transfer syntax is."""
+"""Bytes at the start of a file that hold its transfer syntax."""
 
 
 @contextmanager
 def readable(path: Path, *, problem: str = "not a readable DICOM file") -> Iterator[None]:
-    """Turn what pydicom raises of a damaged file into this package's error.
+    """Turn pydicom's errors about a damaged file into this package's error.
 
-    It decodes an element when it is asked for, and raises almost anything then: a struct's or a decoder's
-    errors, keys that are missing, recursions of sequences within each other.
+    pydicom decodes an element on access, and raises almost anything then: errors of struct or a decoder,
+    missing keys, recursion of nested sequences.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def readable(path: Path, *, problem: str = "not a readable DICOM file") -> Itera
 
 
 def read_dataset(path: Path, **selection: Any) -> pydicom.FileDataset:
-    """Return a file's elements; use it and them within `readable`.
+    """Return a file's elements; call it and use them within `readable`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Atomic file writes: a reader sees the old file or the new one, never half of either."""
+"""Atomic file writes: readers see the old file or the new one, never half of either."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _PARTIAL = ".partial-"
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` with its suffixes; on success sync and rename it.
+    """Yield a temporary path beside ``path`` with its suffixes; on success sync and rename it.
 
-    The file and the folders that are made for it are as open to others as the process's umask says.
+    Permissions of the file and of new folders follow the process's umask.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[Path]:
-    """As `atomic`, for a path that must be new: of several writers at once exactly one succeeds.
+    """Write as `atomic` to a path that must be new: of several writers at once exactly one succeeds.
 
     Raises
     ------
@@ -75,7 +75,8 @@ def _sync(path: Path) -> None:
 
 
 def remove_partial(folder: Path, *, older_than_s: float = 0.0) -> None:
-    """Remove what killed processes left of `atomic` in a folder; what a running one writes to stays.
+    """Remove the temporary files of `atomic` that killed processes left in a folder; those of running ones
+    stay.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def remove_partial(folder: Path, *, older_than_s: float = 0.0) -> None:
 
 
 def _lock(handle: int) -> bool:
-    """Lock an open file to this process; False where another has it, or the file system has no locks."""
+    """Lock an open file; False where another process has it, or the file system has no locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -108,10 +109,10 @@ def _is_locked(path: Path) -> bool:
 
 
 def copy_synced(source: Path, target: Path, *, modified_ns: int | None = None) -> None:
-    """Copy a file's content to a name that nobody reads yet, and wait until it is on the disk.
+    """Copy a file and sync the copy to disk.
 
-    ``modified_ns`` is the copy's modification time, in ns since 1970, where that of the clock is too coarse:
-    most systems give files of the same few milliseconds the same one.
+    ``modified_ns`` sets the copy's modification time in ns since 1970, where the clock is too coarse: most
+    systems give files of the same few milliseconds the same time.
     """
     shutil.copyfile(source, target)
     if modified_ns is not None:
@@ -121,7 +122,7 @@ def copy_synced(source: Path, target: Path, *, modified_ns: int | None = None) -
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until renames in a folder are on the disk."""
+    """Sync the renames within a folder to disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,7 +1,7 @@
-"""Where the voxels of a file lie, and the order of its axes.
+"""Geometry of a file's voxels, and the order of its axes.
 
-A file's array has axes in an order of its own; in memory a clip is ``(T, H, W)`` and a stack ``(Z, H, W)``.
-A `Grid` knows both, and is the only place that turns one into the other.
+A file's array has its own order of axes; in memory a clip is ``(T, H, W)`` and a stack ``(Z, H, W)``. Only a
+`Grid` converts between both.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from cardiolabel.domain import Spacing
 __all__ = ["Grid", "plane_axes"]
 
 _THICK = 1.5
-"""Slices are this much thicker than pixels are wide, where an axis other than the third counts slices."""
+"""Ratio of slice distance to pixel size from which an axis other than the third is taken for the slices."""
 
 _SIDEWAYS = 1e-3
-"""Share of the distance between slices by which they may lie sideways before a stack counts as sheared."""
+"""Shift between slices, as a share of their distance, from which a stack counts as sheared."""
 
 _ALIKE = 0.1
-"""By which share the pixel's sides may differ within such slices."""
+"""Share by which the pixel's sides may differ within such slices."""
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Geometry of a file: its array's shape on disk, its affine, and which of its axes are which.
+    """Geometry of a file: shape on disk, affine, and the meaning of its axes.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Grid:
 
     @property
     def places_mm(self) -> tuple[NDArray[np.float64], ...]:
-        """`affine_mm`, and the places that some programs take the file to have, if they are others.
+        """`affine_mm`, and the other placements that some programs read from the file.
 
         Viewers are shown a stack without its shear, see `straight_mm`.
         """
@@ -77,13 +77,15 @@ class Grid:
 
     @cached_property
     def is_sheared(self) -> bool:
-        """Whether each slice lies sideways of the one before it."""
+        """Whether each slice is shifted sideways from the one before it."""
         step, straight = self.affine_mm[:3, 2], self.straight_mm[:3, 2]
         return bool(np.linalg.norm(step - straight) > _SIDEWAYS * np.linalg.norm(step))
 
     @cached_property
     def straight_mm(self) -> NDArray[np.float64]:
-        """`affine_mm` with the third axis perpendicular to the slices, whose planes are as far apart."""
+        """`affine_mm` with the third axis made perpendicular to the slices; the planes keep their
+        distance.
+        """
         straight = self.affine_mm.copy()
         normal = np.cross(straight[:3, 0], straight[:3, 1])
         area = float(np.linalg.norm(normal))
@@ -105,9 +107,9 @@ class Grid:
 
     @cached_property
     def slice_spacing_mm(self) -> float | None:
-        """Distance between neighbouring slices, perpendicular to them; None if the file declares none.
+        """Perpendicular distance between neighbouring slices in mm; None if the file declares none.
 
-        Times the area of a pixel it is the volume of a voxel, also where each slice is shifted sideways.
+        Times the area of a pixel it is the volume of a voxel, also in sheared stacks.
         """
         col, row, step = self.affine_mm[:3, :3].T
         normal = np.cross(col, row)
@@ -151,10 +153,10 @@ class Grid:
 
 
 def plane_axes(shape: Sequence[int], sizes: Sequence[float]) -> tuple[int, int, int]:
-    """Return which axes of an array run along columns, rows and frames or slices.
+    """Return the axes of an array that run along columns, rows, and frames or slices.
 
     The third axis counts frames, unless another is the only one of length 1, or counts few and thick slices
-    of nearly square pixels, as in files that a program saved in another order of axes.
+    of nearly square pixels, as in files saved with another order of axes.
 
     Parameters
     ----------
@@ -186,6 +188,6 @@ def plane_axes(shape: Sequence[int], sizes: Sequence[float]) -> tuple[int, int, 
 
 
 def _around(axis: int) -> tuple[int, int, int]:
-    """Return the axis last, the others before it in their order."""
+    """Return the order of axes with this one last."""
     first, second = (other for other in (0, 1, 2) if other != axis)
     return first, second, axis

@@ -1,4 +1,4 @@
-"""What is read of an image file, whatever its format."""
+"""Content of an image file in any format."""
 
 from __future__ import annotations
 

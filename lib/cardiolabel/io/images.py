@@ -21,7 +21,7 @@ _START_BYTES = 4096
 _GZIP = b"\x1f\x8b"
 _NIFTI_SIZES = tuple(size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big"))
 _VIDEO_STARTS = (b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"\x00\x00\x01\xba")
-"""Of Matroska and WebM, of Windows Media, and of MPEG program streams."""
+"""First bytes of Matroska and WebM, Windows Media, and MPEG program streams."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ FORMATS = (
     ),
     ImageFormat(name="a video", suffixes=video.SUFFIXES, is_content=_is_video, read=video.read),
 )
-"""Formats of images that `read_image` reads; compressed files are NIfTI."""
+"""Formats that `read_image` reads; gzip-compressed files are NIfTI."""
 
 
 def read_image(path: Path, *, alone: bool = False) -> ImageFile:

@@ -1,4 +1,4 @@
-"""gzip, decompressed no further than its content may be long."""
+"""Bounded decompression of gzip files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO
 from cardiolabel.errors import ImageContentError
 
 MAX_RATIO = 1032
-"""No deflate stream expands further (zlib's manual, "Maximum compression factor")."""
+"""Largest expansion of a deflate stream (zlib's manual, "Maximum compression factor")."""
 
 _CHUNK = 262144
 _HEAD = 1024**2
@@ -18,7 +18,7 @@ _MEMBERS = 100_000  # bgzip's blocks of 64 kB make up 6 GB with fewer
 
 
 _PLAIN_HEAD = re.compile(rb"\x1f\x8b\x08(?:\x00.{6}|\x08.{6}[^\x00]{0,255}\x00)", re.DOTALL)
-"""How a member begins that has no fields besides a file's name."""
+"""Start of a gzip member without fields besides a file name."""
 
 
 def inflate(file: BinaryIO, name: str, *, allowed: Callable[[bytes], int], alone: bool = False) -> bytearray:
@@ -74,9 +74,7 @@ def inflate(file: BinaryIO, name: str, *, allowed: Callable[[bytes], int], alone
 
 
 def inflated_start(file: BinaryIO, count: int) -> bytes:
-    """Return the first bytes of what a gzip file holds, at most ``count``; zlib.error where they are
-    damaged.
-    """
+    """Return the first bytes of a gzip file's content, at most ``count``; zlib.error if damaged."""
     start, stream = b"", None
     compressed = file.read(_CHUNK)
     while compressed and len(start) < count:
@@ -95,7 +93,7 @@ def inflated_start(file: BinaryIO, count: int) -> bytes:
 
 
 def is_single_member(file: BinaryIO, count: int) -> bool:
-    """Return whether the rest of a file is one gzip member of so many bytes, without fields but a name."""
+    """Return whether the rest of a file is one gzip member of this many bytes, without fields but a name."""
     compressed = file.read(_CHUNK)
     stream, total = zlib.decompressobj(wbits=31), 0
     if not _PLAIN_HEAD.match(compressed):

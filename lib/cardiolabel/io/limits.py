@@ -1,4 +1,4 @@
-"""How large an image may become in memory, whatever a file claims."""
+"""Limits on the size of an image in memory, whatever a file claims."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from cardiolabel.errors import ImageContentError, TooLargeError
 
 MAX_IMAGE_BYTES = 2 * 1024**3
-"""Decompressed pixels that are read unless a program says otherwise."""
+"""Default limit of decompressed pixels."""
 
 _limit = MAX_IMAGE_BYTES
 
 
 def set_image_limit(limit_bytes: int) -> None:
-    """Change the limit for this process; meant for a program's start."""
+    """Set the limit for this process, at a program's start."""
     global _limit
     _limit = limit_bytes
 
 
 def pixel_bytes(name: str, shape: Sequence[int], *, bytes_each: int) -> int:
-    """Return the bytes that an image of this shape takes.
+    """Return the bytes of an image of this shape, and refuse it beyond the limit.
 
     Parameters
     ----------

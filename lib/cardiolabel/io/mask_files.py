@@ -1,7 +1,7 @@
-"""Masks of any program, put onto the image that they were drawn on.
+"""Masks of any program, aligned with the image that they were drawn on.
 
-The one place where a mask file meets its image: it is joined by where its voxels lie, whatever the order of
-its axes, and by what it says of its values. A mask that lies elsewhere is refused.
+A mask is joined to its image by the place of its voxels, whatever the order of its axes, and by the names of
+its values. A mask that lies elsewhere is refused.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from cardiolabel.io.whole_values import whole_values
 __all__ = ["SUFFIXES", "holds_masks", "onto_image", "read_mask_on"]
 
 SUFFIXES = (*nifti.SUFFIXES, ".seg.nrrd", nrrd.SUFFIX, *metaimage.SUFFIXES)
-"""Endings of mask files; where a folder holds several masks of one image, the first of these counts."""
+"""Endings of mask files, in order of preference where a folder holds several masks of one image."""
 
 _ADVICE = "save the mask with its image's geometry"
 
 _OFF_GRID = 0.3
-"""Share of a voxel by which a mask's corners may miss those of its image's voxels."""
+"""Largest distance between the corners of a mask and its image, as a share of a voxel."""
 
 
 def holds_masks(folder: Path) -> bool:
-    """Return whether any file of a folder is a mask by its name."""
+    """Return whether a folder holds any mask file, by name."""
     return any(path.name.lower().endswith(SUFFIXES) for path in folder.iterdir())
 
 
@@ -46,7 +46,7 @@ def read_mask_on(
 ) -> NDArray[np.uint8]:
     """Read a mask file of any of `SUFFIXES` as ``(T, H, W)``, in the order of its image.
 
-    The size that its header states is compared with the image's before any pixel is read.
+    The size in its header is compared with the image's before any pixel is read.
 
     Parameters
     ----------
@@ -84,10 +84,10 @@ def read_mask_on(
 def onto_image(
     frames: NDArray[np.uint8], own: Grid, grid: Grid, *, name: str, stack: bool, cropped: bool = False
 ) -> NDArray[np.uint8]:
-    """Turn masks into the order of the image's voxels, by where both lie.
+    """Reorder masks to the order of the image's voxels, by the places of both.
 
-    A mask or an image that states no geometry is taken voxel by voxel, if their shapes are equal. So is a
-    mask with an identity for its geometry, where that does not lie on the image.
+    A mask or an image without geometry is taken voxel by voxel, if their shapes are equal. So is a mask with
+    an identity affine that does not lie on the image.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def onto_image(
 
 
 def _check_size(path: Path, image: Grid) -> None:
-    """Refuse a mask whose header states another size than its image has, whatever the order of the axes."""
+    """Refuse a mask whose header states another size than its image has, in any order of axes."""
     name, may_be_cropped = path.name.lower(), False
     if name.endswith(nrrd.SUFFIX):
         header = nrrd.read_header(path)
@@ -174,7 +174,7 @@ def _read(path: Path, *, alone: bool) -> tuple[NDArray[np.generic], Grid, tuple[
 
 
 def _is_identity(grid: Grid) -> bool:
-    """Return whether a mask's geometry is what programs write that know none: steps of 1 mm from 0."""
+    """Return whether a mask's geometry is the default of programs without one: steps of 1 mm from 0."""
     is_placed = grid.affine_mm[:3, 3].any()
     return not is_placed and np.array_equal(np.abs(grid.affine_mm[:3, :3]), np.eye(3))
 
@@ -182,11 +182,10 @@ def _is_identity(grid: Grid) -> bool:
 def _same_step(
     ours: NDArray[np.float64], theirs: NDArray[np.float64], frames: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return both affines of a still or cine, with a distance of 1 mm between frames and no way out of the
-    plane.
+    """Return both affines of a still or cine with 1 mm between frames and no shift out of the plane.
 
-    A mask's frames run backwards where its third axis does and begins at the image's other end; a still lies
-    wherever its plane is drawn.
+    A mask's frames run backwards where its third axis does and begins at the image's other end; a still may
+    lie anywhere along its normal.
     """
     normal = np.cross(theirs[:3, 0], theirs[:3, 1])
     normal /= np.linalg.norm(normal)
@@ -211,7 +210,7 @@ def _runs_backwards(mask: NDArray[np.float64], image: NDArray[np.float64], frame
 def _moved(
     frames: NDArray[np.uint8], mapping: NDArray[np.float64], shape: tuple[int, int, int], *, cropped: bool
 ) -> NDArray[np.uint8] | None:
-    """Return the frames at the image's voxels; None where their voxels are not the image's.
+    """Return the frames at the image's voxels; None where the voxels differ.
 
     Parameters
     ----------
@@ -245,7 +244,7 @@ def _moved(
 
 
 def _difference(own: Grid, grid: Grid, shape: tuple[int, ...]) -> str:
-    """In words how a mask's voxels differ from its image's."""
+    """Describe how a mask's voxels differ from its image's."""
     if sorted(shape) != sorted(grid.frames_shape):
         return f"{_other_shape(shape, grid.frames_shape)}; {_ADVICE}"
     ours, theirs = own.spacing, grid.spacing

@@ -1,8 +1,8 @@
 """MetaImage files (``.mhd`` with its ``.raw``, or ``.mha``): ``[lateral, depth(, frame)]`` on disk.
 
-Decoded here rather than by SimpleITK, which returns arbitrary pixels for damaged compressed data,
-states a pixel size of 1 where the header has none, and follows a header to any file on the disk.
-Where voxels lie is told by ``TransformMatrix`` and ``Offset``, and used to join masks with images.
+Decoded here rather than by SimpleITK, which returns arbitrary pixels for damaged compressed data, states a
+pixel size of 1 where the header has none, and follows a header to any file on the disk. ``TransformMatrix``
+and ``Offset`` place the voxels, and join masks with images.
 
 References
 ----------
@@ -52,7 +52,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class _Header:
-    """Fields as written, and where in the file the header ends."""
+    """Fields of the header, and where it ends in the file."""
 
     path: Path
     fields: dict[str, str]
@@ -176,7 +176,7 @@ def _dtype(header: _Header) -> np.dtype[Any]:
 
 
 def _size(header: _Header) -> tuple[int, int, int]:
-    """``(x, y, t)`` from ``DimSize``, of which the axis of slices may be 1."""
+    """Return ``(x, y, t)`` from ``DimSize``, where an axis of slices may be 1."""
     text = header.fields.get("DimSize", "absent")
     words = text.split()
     if not words or not all(word.isdecimal() for word in words):
@@ -194,13 +194,13 @@ def _size(header: _Header) -> tuple[int, int, int]:
 
 
 def _most_bytes(header: _Header) -> int:
-    """Return how many bytes of pixels the data file can hold at best."""
+    """Return the most bytes of pixels that the data file can hold."""
     source, _ = _data_file(header)
     return source.stat().st_size * (MAX_RATIO if header.is_true("CompressedData") else 1)
 
 
 def _data(header: _Header, expected: int, *, alone: bool) -> bytes:
-    """At most one byte more than expected, decompressed."""
+    """Return the decompressed data, at most one byte more than expected."""
     name, fields = header.path.name, header.fields
     if not header.is_true("BinaryData"):
         raise ImageReadError(f"{name}: BinaryData is not True; save it as binary")
@@ -228,7 +228,7 @@ def _data(header: _Header, expected: int, *, alone: bool) -> bytes:
 
 
 def _data_file(header: _Header) -> tuple[Path, int]:
-    """Return the file of pixels and where they start; only one beside the header, which may be anyone's."""
+    """Return the file of pixels and where they start; only a file beside the header is accepted."""
     name = header.fields["ElementDataFile"]
     if name.upper() == "LOCAL":
         return header.path, header.end
@@ -260,7 +260,7 @@ def _spacing(header: _Header) -> Spacing | None:
 
 
 def _grid(header: _Header) -> Grid:
-    """Axes of files point left, posterior and superior where the header does not say otherwise."""
+    """Return the geometry; axes point left, posterior and superior unless the header says otherwise."""
     size, spacing = _size(header), _spacing(header)
     if spacing is None:
         return Grid(size, np.zeros((4, 4)))

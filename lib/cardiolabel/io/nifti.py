@@ -1,6 +1,6 @@
 """NIfTI files: ``[lateral, depth(, frame)]`` on disk, ``(T, H, W)`` in memory.
 
-The order of rows and columns is kept as the file has it; where its voxels lie, its `Grid` knows.
+Rows and columns keep the order of the file; its `Grid` places the voxels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cardiolabel.system.memory_budget import budget
 SUFFIXES = (".nii.gz", ".nii")
 
 _PIXELS_AT, _NO_EXTENSION = 352, bytes(4)
-"""Where pixels begin in a NIfTI-1 file, and what is between them and the header."""
+"""Start of the pixels in a NIfTI-1 file, and the bytes between header and pixels."""
 
 
 def is_nifti(path: Path) -> bool:
@@ -84,7 +84,7 @@ def read_placed_mask(path: Path, *, alone: bool = False) -> tuple[NDArray[np.uin
 
 
 def write_clip(clip: Clip, path: Path, *, affine_mm: NDArray[np.float64] | None = None) -> None:
-    """Write a clip; one frame becomes a 2-D file, several ``(W, H, T)``. Without spacing: 0.
+    """Write a clip; one frame becomes a 2-D file, several ``(W, H, T)``. Without a pixel size it is 0.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def write_mask(masks: NDArray[np.uint8], path: Path, *, spacing: Spacing | None)
 
 
 def write_mask_like(masks: NDArray[np.uint8], path: Path, *, grid: Grid) -> None:
-    """Write masks ``(T, H, W)`` with the shape and affine of the image that they belong to.
+    """Write masks ``(T, H, W)`` with the shape and affine of their image.
 
     Raises
     ------
@@ -130,8 +130,8 @@ def write_mask_like(masks: NDArray[np.uint8], path: Path, *, grid: Grid) -> None
 
 
 def mask_bytes(masks: NDArray[np.uint8], grid: Grid, *, compressed: bool) -> bytes:
-    """Return what `write_mask_like` writes, as ``.nii.gz`` if compressed, else as ``.nii``; errors as
-    there.
+    """Return the bytes that `write_mask_like` writes, as ``.nii.gz`` if compressed, else as ``.nii``; errors
+    as there.
     """
     if masks.shape != grid.frames_shape:
         raise ImageContentError(f"masks {masks.shape} do not fit an image of shape {grid.shape}")
@@ -151,9 +151,7 @@ def image_header(path: Path) -> ImageHeader:
 
 
 def header_of(path: Path) -> NiftiHeader:
-    """Return a file's header, and nothing of its pixels; errors as `read_header`, also for another kind of
-    file.
-    """
+    """Read a file's header without pixels; errors as `read_header`, also for another kind of file."""
     if not is_nifti(path):
         raise ImageReadError(f"{path.name}: expected a NIfTI file ending in .nii or .nii.gz")
     header = read_header(path)
@@ -179,7 +177,7 @@ def _to_disk(frames: NDArray[np.generic], *, ndim: int) -> NDArray[np.generic]:
 
 
 def _image(array: NDArray[np.generic], affine: NDArray[np.float64]) -> Any:
-    """Return an image to be saved; an affine of zeros becomes a pixel size of 0, which is "not known"."""
+    """Make an image to save; an affine of zeros becomes a pixel size of 0, which means "unknown"."""
     if not affine.any():
         image: Any = nib.Nifti1Image(array, None)
         image.header["pixdim"][1:3] = 0
@@ -194,7 +192,7 @@ def _image(array: NDArray[np.generic], affine: NDArray[np.float64]) -> Any:
 
 @lru_cache(maxsize=256)
 def _mask_header(shape: tuple[int, ...], affine: bytes, unit_mm: float) -> bytes:
-    """Return a mask's file up to its pixels; images of one scanner mostly share it."""
+    """Return the bytes of a mask's file before its pixels, cached, as images of one scanner share them."""
     image = _image(np.zeros(shape, dtype=np.uint8), np.frombuffer(affine).reshape(4, 4))
     image.header.set_xyzt_units(next(unit for unit, size in UNITS_MM.items() if size == unit_mm))
     return _header_bytes(image)
@@ -214,7 +212,7 @@ def _save(image: Any, path: Path) -> None:
 
 
 def _content_of(image: Any, *, compressed: bool) -> bytes:
-    """Return what nibabel writes; its own writing goes row by row and takes ten times as long."""
+    """Return the bytes that nibabel would write, in a tenth of its time."""
     pixels = np.asanyarray(image.dataobj).astype(image.header.get_data_dtype(), copy=False)
     return _packed(_header_bytes(image) + pixels.tobytes(order="F"), compressed)
 

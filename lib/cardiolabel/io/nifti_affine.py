@@ -1,8 +1,8 @@
-"""Which of a NIfTI header's three statements about its geometry counts.
+"""Choice among a NIfTI header's three statements about its geometry.
 
-A header gives voxel sizes in ``pixdim``, a placement by quaternion (``qform``, which uses them) and one by
-matrix (``sform``, which has sizes of its own). They can disagree. As in ITK, 3D Slicer and nnU-Net, the
-voxel sizes are ``pixdim``'s where a coded qform stands behind them; what no rule settles is refused.
+A header has voxel sizes in ``pixdim``, a placement by quaternion (``qform``, which uses them) and one by
+matrix (``sform``, with sizes of its own). They can disagree. As in ITK, 3D Slicer and nnU-Net, a coded qform
+makes ``pixdim`` decide the voxel sizes; contradictions that no rule settles are refused.
 
 References
 ----------
@@ -29,15 +29,15 @@ _FIELDS = (
     *("pixdim", "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d"),
     *("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"),
 )
-"""Of a header, all that its geometry is told by, except the shape."""
+"""Fields of a header that define its geometry, except the shape."""
 
 _SCANNER = 1
-"""Code of an sform in coordinates of the scanner."""
+"""Code of an sform in scanner coordinates."""
 
 _SAME_SIZE = 2e-3
 _SAME_VOLUME = 1e-2
 _RIGHT_ANGLE = 0.01
-"""Cosine between rows and columns up to which they count as perpendicular: 0.6 degrees."""
+"""Largest cosine between rows and columns that count as perpendicular: 0.6 degrees."""
 
 _STEP = "the distance between slices is {:.6g} {unit} by pixdim and {:.6g} {unit} by the sform"
 
@@ -46,7 +46,7 @@ Affine = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """Where a header puts its voxels, in the header's unit.
+    """Placement of a header's voxels, in the header's unit.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Placement:
 
 
 def place(header: Any, name: str) -> Placement:
-    """Return where a header's voxels lie.
+    """Return the placement of a header's voxels.
 
     Parameters
     ----------
@@ -92,7 +92,9 @@ def place(header: Any, name: str) -> Placement:
 
 @lru_cache(maxsize=512)
 def _place(is_nifti2: bool, endianness: str, geometry: bytes) -> Placement | None:
-    """As `place`, by the bytes of `_FIELDS`, which files of one scanner share; None without a place."""
+    """Return `place` for the bytes of `_FIELDS`, cached, as files of one scanner share them; None without a
+    place.
+    """
     header = (Nifti2Header if is_nifti2 else Nifti1Header)(endianness=endianness)
     start = 0
     for field in _FIELDS:
@@ -142,7 +144,7 @@ def _qform(header: Any, sizes: NDArray[np.float64]) -> Affine | None:
 
 
 def _sizes(header: Any) -> NDArray[np.float64]:
-    """Return the voxel sizes by pixdim, 0 where it says none."""
+    """Return the voxel sizes by pixdim, 0 where it states none."""
     sizes = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
     sizes[~np.isfinite(sizes)] = 0.0
     return sizes
@@ -162,7 +164,9 @@ def _unplaced(header: Any) -> Placement:
 
 
 def _sized_identity(affine: Affine, sizes: NDArray[np.float64]) -> Affine:
-    """Return an identity that stands beside other sizes in pixdim was never set (ACDC's files are so)."""
+    """Return whether the sform is an identity beside other sizes in pixdim, and so was never set (as in
+    ACDC's files).
+    """
     unset = np.array_equal(np.abs(affine[:3, :3]), np.eye(3))
     if not unset or not (sizes[:2] > 0).all():
         return affine
@@ -172,7 +176,7 @@ def _sized_identity(affine: Affine, sizes: NDArray[np.float64]) -> Affine:
 
 
 def _of_matrix(by_matrix: Affine, sizes: NDArray[np.float64], unit: str) -> Affine:
-    """Return an sform without a qform beside it, which must have the sizes of pixdim, if that has any."""
+    """Return an sform without a qform beside it; its sizes must be those of pixdim, if that states any."""
     affine = _sized_identity(by_matrix, sizes)
     # This program once wrote masks of flat images so: no step, and sizes that nobody had set.
     never_set = (sizes == 1).all() and not affine[:3, 2].any()
@@ -186,14 +190,16 @@ def _of_matrix(by_matrix: Affine, sizes: NDArray[np.float64], unit: str) -> Affi
 
 
 def _moves(affine: Affine, chosen: Affine) -> bool:
-    """Return whether an affine of the same sizes puts the voxels somewhere else."""
+    """Return whether an affine of the same sizes places the voxels elsewhere."""
     steps = _steps(chosen)
     same_sizes = np.allclose(_steps(affine), steps, rtol=_SAME_SIZE)
     return same_sizes and not np.allclose(affine, chosen, atol=_SAME_SIZE * float(steps[:2].max()))
 
 
 def _of_both(by_matrix: Affine, by_quaternion: Affine, *, scanner: bool) -> Affine:
-    """As ITK: the sform, if it has the qform's sizes and the scanner's coordinates, or mirrors the qform."""
+    """Choose between both forms as ITK does: the sform, if it has the qform's sizes and scanner coordinates,
+    or mirrors the qform.
+    """
     theirs, ours = _steps(by_matrix), _steps(by_quaternion)
     told = (ours > 0) & (theirs > 0)
     if not np.allclose(theirs[told], ours[told], rtol=_SAME_SIZE):
@@ -222,7 +228,7 @@ def _refuse_slanted(affine: Affine) -> None:
 
 
 def _with_step(affine: Affine, sizes: NDArray[np.float64], *, coded: bool, unit: str) -> Placement:
-    """Return the affine with a third column that leaves the plane, and what contradicts it."""
+    """Return the affine with a third column that leaves the plane, and any contradiction about it."""
     step, plane = affine[:3, 2], np.cross(affine[:3, 0], affine[:3, 1])
     area, length = float(np.linalg.norm(plane)), float(np.linalg.norm(step))
     if area == 0:

@@ -1,4 +1,4 @@
-"""NIfTI files as bytes: the header as written, what it may claim, and the pixels behind it."""
+"""NIfTI files as bytes: the header as written, its limits, and the pixels behind it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _COPIES = 2.25  # of the pixels: as they come out of gzip, which takes some room
 _TEMPORARY_BYTES = 1  # for each pixel: whether it is a number
 
 _SMALLEST, _LARGEST = 1e-30, 1e30
-"""Of slopes and intercepts, so that scaled values are numbers in float32 too."""
+"""Bounds of slopes and intercepts, so that scaled values fit float32 too."""
 
 _GZIP_STARTS = b"\x1f\x8b"
 _SILENT = logging.Logger("corrections of a header, which nobody needs to know")
@@ -52,7 +52,7 @@ _UNREADABLE = (ImageFileError, HeaderDataError, HeaderTypeError, WrapStructError
 
 @dataclass(frozen=True, eq=False)
 class NiftiHeader:
-    """What a file's header says, as far as it is believed.
+    """Checked content of a file's header.
 
     Parameters
     ----------
@@ -83,19 +83,19 @@ class NiftiHeader:
 
     @property
     def bytes_each(self) -> int:
-        """Of a pixel in memory."""
+        """Bytes of a pixel in memory."""
         return _SCALED_BYTES if self.is_scaled else self.dtype.itemsize
 
     @property
     def reading_bytes(self) -> int:
-        """Memory that reading the file takes at most."""
+        """Most memory in bytes that reading the file takes."""
         each = _COPIES * self.dtype.itemsize + 3 * _SCALED_BYTES * self.is_scaled + _TEMPORARY_BYTES
         return int(math.prod(self.shape) * each)
 
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Say of what goes wrong within the block that the file is not readable."""
+    """Turn errors within the block into the message that the file is not readable."""
     try:
         yield
     except FileNotFoundError:
@@ -107,7 +107,7 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def read_header(path: Path) -> NiftiHeader:
-    """Read a file's header, and nothing of its pixels.
+    """Read a file's header without pixels.
 
     Raises
     ------
@@ -153,8 +153,8 @@ def _read_header(state: FileState) -> NiftiHeader:
 def read_pixels(path: Path, header: NiftiHeader, *, alone: bool) -> NDArray[np.generic]:
     """Read a file's array.
 
-    Decompressed to its end, as only then gzip's checksum is verified, but never beyond what the header
-    declares and the limit allows.
+    Decompressed to its end, as only then gzip's checksum is verified, but never beyond the size in the header
+    and the limit.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def _check_compression(path: Path, compressed: bool) -> None:
 
 
 def _begin(name: str, fields: Any) -> int:
-    """Return where pixels begin; a file that has them within its header was put together wrong."""
+    """Return where pixels begin; a place within the header is an error."""
     offset, least = float(fields["vox_offset"]), fields.sizeof_hdr + _EXTENDER_BYTES
     if not (math.isfinite(offset) and offset >= least):
         raise ImageReadError(
@@ -214,7 +214,7 @@ def _begin(name: str, fields: Any) -> int:
 
 
 def _check_scaling(name: str, fields: Any) -> bool:
-    """Return whether values are scaled; refused where programs would make other values of them."""
+    """Return whether values are scaled; refused where programs would read different values."""
     raw_slope, raw_inter = float(fields["scl_slope"]), float(fields["scl_inter"])
     slope, inter = fields.get_slope_inter()
     contradicts = slope is None and math.isfinite(raw_inter) and raw_inter != 0

@@ -1,4 +1,4 @@
-"""NRRD label maps, as 3D Slicer takes them: written here, read by ITK."""
+"""NRRD label maps for 3D Slicer: written here, read by ITK."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _SKIPS = ("line skip", "lineskip", "byte skip", "byteskip")
 
 _COPIES = 3
-"""Of the pixels, in ITK's memory and here, while they are read."""
+"""Copies of the pixels in ITK's memory and here, while they are read."""
 
 _TEMPORARY_BYTES = 4
-"""For each pixel: comparisons and label values."""
+"""Bytes per pixel for comparisons and label values."""
 
 _HEADER = """NRRD0004
 # Complete NRRD file format specification at:
@@ -58,14 +58,14 @@ space origin: {}
 
 @dataclass(frozen=True)
 class Geometry:
-    """Step from pixel to pixel along columns, rows and frames, and the first pixel's place: LPS, mm."""
+    """Step between pixels along columns, rows and frames, and the first pixel's place: LPS, mm."""
 
     directions: tuple[tuple[float, ...], ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     origin: tuple[float, ...] = (0.0, 0.0, 0.0)
 
 
 def nrrd_bytes(frames: NDArray[np.uint8], geometry: Geometry) -> bytes:
-    """Return a file of masks ``(T, H, W)``: what ITK writes, in a fraction of its time."""
+    """Return a NRRD file of masks ``(T, H, W)`` as ITK writes it, in a fraction of the time."""
     sizes = frames.shape[::-1]
     header = _HEADER.format(*sizes, *map(_vector, geometry.directions), _vector(geometry.origin))
     return header.encode("ascii") + gzip.compress(frames.tobytes(), compresslevel=1, mtime=0)
@@ -76,9 +76,9 @@ def _vector(values: tuple[float, ...]) -> str:
 
 
 def geometry_of(grid: Grid, like: Path | None) -> Geometry:
-    """Return where the masks of an image lie: as ITK reads the image's file, which is how Slicer shows it.
+    """Return the geometry of an image's masks as ITK reads the image, which is how Slicer shows it.
 
-    Without a file, or where ITK cannot read its geometry, as the affine says.
+    Without a file, or where ITK cannot read its geometry, it follows the affine.
     """
     if like is not None and len(grid.shape) > 2:
         try:
@@ -110,7 +110,7 @@ def _geometry(steps: NDArray[np.float64], origin: NDArray[np.float64]) -> Geomet
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
-    """What an NRRD file holds.
+    """Content of an NRRD file.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ class LabelMap:
 
 @dataclass(frozen=True, eq=False)
 class NrrdHeader:
-    """What a file says of its pixels, before any of them is read.
+    """Content of a file's header, before any pixel is read.
 
     Parameters
     ----------
@@ -156,12 +156,12 @@ class NrrdHeader:
 
     @property
     def data_bytes(self) -> int:
-        """Of all values, decompressed."""
+        """Bytes of all values, decompressed."""
         return math.prod(self.grid.shape) * self.layers * self.bytes_each
 
 
 def read_header(path: Path) -> NrrdHeader:
-    """Read a file's header, and nothing of its pixels; errors as `read`."""
+    """Read a file's header without pixels; errors as `read`."""
     fields, end = _fields(path)
     try:
         with _reader(path, "NrrdImageIO") as reader:
@@ -222,9 +222,7 @@ def read(path: Path, *, alone: bool = False) -> LabelMap:
 
 
 def _fields(path: Path) -> tuple[dict[str, str], int]:
-    """Return a header's fields, and where it ends; refused where its pixels are in another file of the
-    server.
-    """
+    """Return a header's fields, and where it ends; refused where its pixels are in another file."""
     with path.open("rb") as file:
         start = file.read(_HEADER_BYTES)
     if start[:2] == _GZIP_STARTS:

@@ -1,4 +1,4 @@
-"""Numbers that people or scanners wrote as text, within the range that makes sense for them."""
+"""Parsing of numbers in text, within the range that makes sense for them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def real(low: float, high: float) -> Callable[[str], float]:
-    """Return a reader of finite numbers in ``low..high``; it raises ValueError for any other text.
+    """Make a parser of finite numbers in ``low..high``; it raises ValueError for any other text.
 
     >>> real(0, 100)("54.5")
     54.5
@@ -23,8 +23,7 @@ def real(low: float, high: float) -> Callable[[str], float]:
 
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    """Return a reader of whole numbers from ``low``, up to ``high`` if given; ``18.0`` counts, else
-    ValueError.
+    """Make a parser of whole numbers from ``low``, up to ``high`` if given; ``18.0`` counts, else ValueError.
 
     >>> whole(1)("18.0")
     18

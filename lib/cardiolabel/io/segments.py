@@ -1,7 +1,7 @@
-"""What a ``.seg.nrrd`` file says of its label values.
+"""Segment names in a ``.seg.nrrd`` file.
 
 3D Slicer writes for its k-th segment the fields ``Segmentk_Name``, ``Segmentk_LabelValue`` and
-``Segmentk_Layer``. Values are renumbered when segments are deleted and drawn again, so that only the header
+``Segmentk_Layer``. It renumbers values when segments are deleted and drawn again, so that only the header
 tells what they mean.
 
 References
@@ -29,7 +29,7 @@ _FIELD = re.compile(r"Segment(\d+)_(Name|LabelValue|Layer)")
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment: its structure's name, the label value it has in its layer, and that layer from 0."""
+    """A segment: the name of its structure, its label value within its layer, and that layer from 0."""
 
     name: str
     value: int
@@ -37,8 +37,7 @@ class Segment:
 
 
 def segments_of(fields: Mapping[str, str]) -> tuple[Segment, ...]:
-    """Return the segments that the fields of an NRRD header describe, in the file's order; none in a plain
-    label map.
+    """Return the segments that an NRRD header describes, in the file's order; none for a plain label map.
 
     Examples
     --------
@@ -67,10 +66,10 @@ def segments_of(fields: Mapping[str, str]) -> tuple[Segment, ...]:
 def label_values(
     frames: NDArray[np.generic], segments: Sequence[Segment], labels: LabelSet, name: str
 ) -> NDArray[np.uint8]:
-    """Return the frames with the values that a label set gives to the names of their segments.
+    """Replace label values by those of the label set, by the names of the segments.
 
-    Names count whatever their case, and with blanks or hyphens for underscores. Where segments of several
-    layers overlap, the later one counts, as in 3D Slicer's own export.
+    Names match in any case, with blanks or hyphens for underscores. Where segments of several layers overlap,
+    the later one counts, as in 3D Slicer's own export.
 
     Parameters
     ----------
@@ -124,7 +123,7 @@ def _plain(name: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    r"""Return a value of an NRRD header, in which line ends and backslashes are escaped."""
+    r"""Return a header value with line ends and backslashes unescaped."""
     return text.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
 
 

@@ -1,8 +1,8 @@
-"""Where 3D Slicer and its kin shall show an image, and copies of images that they would show elsewhere.
+"""Geometry in which viewers show an image, and copies of images that they would show elsewhere.
 
-Viewers read every file as a volume. The frames of a cine are then slices some hundredths of a millimetre
-apart, which tools that work in 3-D run together; a still of two axes loses what its header says of the
-third; and 3D Slicer does not open files of four axes.
+Viewers read every file as a volume. Frames of a cine become slices some hundredths of a millimetre apart,
+which 3-D tools merge; a still of two axes loses the third axis of its header; and 3D Slicer does not open
+files of four axes.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from cardiolabel.io.image_file import ImageFile
 __all__ = ["FRAME_STEP_MM", "copy_bytes", "is_cine", "opens_as_shown", "shown_grid"]
 
 FRAME_STEP_MM = 10.0
-"""Distance at which a viewer shows the frames of a cine: beyond the reach of tools that smooth in 3-D."""
+"""Distance in mm between the frames of a cine in a viewer, beyond the reach of 3-D smoothing."""
 
 _SLICES_MM = 3.0
-"""Slices of a stack are further apart; the step between frames, mostly a time in seconds or 1, is not."""
+"""Smallest distance in mm between slices; the step between frames, mostly a time in seconds or 1, is less."""
 
 _PIXELS_AT, _NO_EXTENSION = 352, bytes(4)
 

@@ -1,4 +1,4 @@
-"""Text files and tables as people's programs save them."""
+"""Text files and tables as common programs save them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def decoded(content: bytes) -> str:
-    """Return the text of a file: UTF-8, or UTF-16 that says so; a byte-order mark is no part of it.
+    """Return the text of a file: UTF-8, or UTF-16 with a byte-order mark, which is dropped.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Paths for libraries that take UTF-8 only."""
+"""Paths for libraries that accept only UTF-8."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def utf8_path(path: Path) -> Iterator[str]:
-    """Give a path of a file that is UTF-8: its own, or where that is not UTF-8, a link's with its suffixes.
+    """Yield a UTF-8 path of a file: its own, or where that is not UTF-8, a link with its suffixes.
 
     ITK opens another file otherwise, or ends the whole process.
 

@@ -1,4 +1,4 @@
-"""Videos (AVI and whatever else FFmpeg decodes) as grey clips; needs ``cardiolabel[video]``.
+"""Videos (AVI and other formats that FFmpeg decodes) as grey clips; needs ``cardiolabel[video]``.
 
 References
 ----------
@@ -28,7 +28,7 @@ __all__ = ["LUMA", "SUFFIXES", "grey", "read", "require_decoder"]
 SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg")
 
 LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue (BT.601), as JPEG and with it motion JPEG use them."""
+"""Weights of red, green and blue (BT.601), as in JPEG and motion JPEG."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def require_decoder() -> None:
-    """Raise `ImageReadError` with what to do where PyAV is not installed."""
+    """Raise `ImageReadError` with the remedy where PyAV is not installed."""
     try:
         import av  # noqa: F401  (only whether it is there)
     except ImportError as error:
@@ -101,7 +101,7 @@ def require_decoder() -> None:
 def _decode(
     container: av.container.InputContainer, stream: av.VideoStream, name: str, declared: int
 ) -> list[NDArray[np.uint8]]:
-    """Return the frames as far as they can be decoded; a damaged frame raises instead of being concealed."""
+    """Decode the frames; a damaged frame raises instead of being concealed."""
     stream.codec_context.options = {"err_detect": "explode"}
     decoded: list[NDArray[np.uint8]] = []
     for frame in container.decode(stream):

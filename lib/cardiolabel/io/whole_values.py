@@ -1,4 +1,4 @@
-"""Label values, which are whole numbers, from whatever number type a file keeps them in."""
+"""Label values: whole numbers in any number type of a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ROUNDING = 1e-3
 
 
 def whole_values(masks: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
-    """Label values as uint8; also those that a scale factor left a rounding error beside a whole number.
+    """Return label values as uint8, also where a scale factor left a rounding error.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from cardiolabel.networks.weights import ModelCard, load_model, save_model
 
 
 def average_models(name: str, folders: Sequence[Path], *, out: Path, version: str) -> ModelCard:
-    """Write the mean of models of one name; the last one's card describes it, without its figures.
+    """Write the mean of models of one name; the last one's card describes it, without its results.
 
     Parameters
     ----------
@@ -66,5 +66,5 @@ def average_models(name: str, folders: Sequence[Path], *, out: Path, version: st
 
 
 def _mean(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """Of numbers of steps, which are whole, the last."""
+    """Average float tensors; integer counters keep the last model's value."""
     return torch.stack(tensors).mean(0) if tensors[0].is_floating_point() else tensors[-1]

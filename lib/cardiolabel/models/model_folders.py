@@ -1,4 +1,4 @@
-"""Where models lie: those that ship, which are never changed, and those published for a studies folder."""
+"""Folders of models: the shipped ones, which never change, and those published for a studies folder."""
 
 from __future__ import annotations
 

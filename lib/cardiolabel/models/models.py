@@ -1,4 +1,4 @@
-"""Models by name: what each is made of, and each read when it is first asked for."""
+"""Models by name, loaded on first use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelSource:
-    """What a model is made of.
+    """Weights, recipe and structures of a model.
 
     Parameters
     ----------
@@ -42,18 +42,18 @@ class ModelSource:
 
     @property
     def labels(self) -> LabelSet:
-        """What the values of its masks mean."""
+        """Meaning of the mask values."""
         labels = RECIPES[self.recipe].labels
         pairs = tuple(pair for pair in labels.values if not self.keeps or pair[0] in self.keeps)
         return LabelSet(self.name, pairs)
 
     @property
     def views(self) -> tuple[View, ...]:
-        """Views that it is for."""
+        """Views that the model segments."""
         return tuple(view for view in View if view in RECIPES[self.recipe].views)
 
     def weights(self, folders: ModelFolders | Path) -> str:
-        """Name of its weights file, without suffix."""
+        """Name of the weights file, without suffix."""
         own = not self.shares or Versions(folders).exist(self.name)
         return self.name if own else self.shares
 
@@ -68,11 +68,11 @@ SOURCES = {
         ModelSource("landmarks", "landmarks"),
     )
 }
-"""The models that this package knows by name."""
+"""Models of this package by name."""
 
 
 def load(name: str, folders: ModelFolders | Path) -> Predictor:
-    """Return one model of `SOURCES`, or of any other name whose weights are in the folder.
+    """Load one model of `SOURCES`, or of any other name with weights in the folder.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def load(name: str, folders: ModelFolders | Path) -> Predictor:
 
 
 def check_view(name: str, views: Iterable[View], record: Record) -> None:
-    """Raise `ImageContentError` where an image is of a view that a model is not for."""
+    """Raise `ImageContentError` if a model does not segment an image's view."""
     if record.view not in views:
         allowed = ", ".join(view for view in View if view in views)
         raise ImageContentError(
@@ -98,9 +98,8 @@ def check_view(name: str, views: Iterable[View], record: Record) -> None:
 class Models:
     """Predictors by name, in order; safe to use from several threads.
 
-    A model's weights are read when it is first asked for, and looked for again as long as they are
-    missing. Models of the same weights share one network. Where another version is published, it is read
-    beside the work, and used from then on.
+    Weights are loaded on first use, and looked for again while they are missing. Models of the same weights
+    share one network. A newly published version is loaded in the background and used from then on.
 
     Parameters
     ----------
@@ -121,7 +120,7 @@ class Models:
 
     @classmethod
     def of(cls, *predictors: Predictor) -> Models:
-        """Return the models that are loaded already."""
+        """Collect predictors that are already loaded."""
         made = cls(ModelSource(predictor.card.name, predictor.card.recipe) for predictor in predictors)
         made._ready = {predictor.card.name: predictor for predictor in predictors}
         return made
@@ -137,7 +136,7 @@ class Models:
         return tuple(self._sources)
 
     def named(self, name: str) -> Predictor:
-        """Return one model.
+        """Return a model by name.
 
         Raises
         ------
@@ -156,7 +155,7 @@ class Models:
         return self._ready[name]
 
     def for_record(self, record: Record, model: str | None = None) -> Predictor:
-        """Return the model asked for, else the first one for the record's view.
+        """Return the requested model, else the first one for the record's view.
 
         Raises
         ------
@@ -170,7 +169,7 @@ class Models:
         return self.named(model or self._first(record))
 
     def loaded_for(self, record: Record, model: str | None = None) -> Predictor | None:
-        """As `for_record`, but nothing is read: None where that would be needed, or would fail."""
+        """Return a model as `for_record` without loading any; None where that would load one or fail."""
         try:
             return self._ready.get(model or self._first(record))
         except ImageContentError:
@@ -181,12 +180,12 @@ class Models:
         return name in self._ready
 
     def engine_name(self, name: str) -> str | None:
-        """Return what computes a model; None until its weights have been read."""
+        """Return the name of a model's engine; None until its weights are loaded."""
         ready = self._ready.get(name)
         return ready.engine.name if ready else None
 
     def reload(self) -> None:
-        """Read the weights of all loaded models anew; those in use stay where one of them fails.
+        """Reload the weights of all loaded models; if one fails, those in use stay.
 
         Raises
         ------
@@ -200,7 +199,7 @@ class Models:
             self._ready, self._networks, self._served = ready, networks, served
 
     def _follow(self) -> None:
-        """Return where other versions are served by now, read them beside the work."""
+        """Load versions published since, in the background."""
         if not self._networks:  # they were given, not read
             return
         names = {self._sources[name].weights(self._folders) for name in tuple(self._ready)}
@@ -220,7 +219,7 @@ class Models:
         threading.Thread(target=follow, name="models", daemon=True).start()
 
     def _first(self, record: Record) -> str:
-        """Name of the first model for a record's view."""
+        """Return the name of the first model for a record's view."""
         for name, source in self._sources.items():
             if record.view in source.views:
                 return name

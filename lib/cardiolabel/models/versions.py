@@ -26,7 +26,7 @@ from cardiolabel.system.file_cache import FileState, file_state
 
 FOLDER = "versions"
 SUFFIXES = (".safetensors", ".json")
-"""Of weights and card, which are always together."""
+"""Endings of weights and card, which are always together."""
 
 _SERVED, _NOTE, _LOCK = "served", "note.json", "lock"
 _PARTIAL = ".partial-"
@@ -34,9 +34,9 @@ _PARTIAL = ".partial-"
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a model; ``card`` is None, and ``reason`` says why, where it cannot be used.
+    """One version of a model; ``card`` is None with a ``reason`` where it cannot be used.
 
-    ``note`` is what whoever published it had to say: when, why, trained on what, how good it is.
+    ``note`` is what the publisher recorded: time, reason, training data, accuracy.
     """
 
     number: int
@@ -47,7 +47,7 @@ class Version:
     note: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the JSON-safe form, with what the card has of version, sha256 and metrics."""
+        """Return JSON-safe values, with version, sha256 and metrics of the card."""
         card = self.card
         return {
             "number": self.number,
@@ -91,7 +91,7 @@ class Versions:
         return self._own(name) or bool(self._numbers(name))
 
     def served(self, name: str) -> int:
-        """Return the number of the version that is used.
+        """Return the number of the version in service.
 
         Raises
         ------
@@ -113,7 +113,7 @@ class Versions:
         return self._of(name) / str(number) if number else self._folders.shipped
 
     def state(self, name: str) -> FileState | None:
-        """Changes whenever another version is served."""
+        """Return a token that changes whenever another version is served."""
         try:
             return file_state(self._of(name) / _SERVED)
         except OSError:
@@ -128,7 +128,7 @@ class Versions:
     def publish(
         self, name: str, made: Path, *, note: Mapping[str, Any], instead_of: int | None = None
     ) -> Version:
-        """Copy a model into a new version and serve it: at once, or where that fails not at all.
+        """Copy a model into a new version and serve it, whole or not at all.
 
         Parameters
         ----------

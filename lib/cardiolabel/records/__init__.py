@@ -1,1 +1,1 @@
-"""What a studies folder says of its images: manifest, names, ids and patients."""
+"""Records of a studies folder's images: manifest, names, ids and patients."""

@@ -1,4 +1,4 @@
-"""What the name of an image file tells."""
+"""Names of image files: patient, view, phase and image id."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from cardiolabel.domain import VIEWS, Phase, Record, View
 from cardiolabel.system.readable_text import readable_text
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mhd", ".mha")
-"""Image files that a studies folder or a folder of images may hold."""
+"""Endings of the image files in a studies folder or a folder of images."""
 
 MASK_SUFFIX = "_gt"
-"""End of the stem of a reference mask that lies beside its image."""
+"""End of the stem of a reference mask beside its image."""
 
 FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
-"""Forms of Unicode in which file systems keep names."""
+"""Unicode forms in which file systems keep names."""
 
 _DIGITS = 12
 _LONGEST_ID = 248  # a file's name has 255 letters at most; this leaves room for ".nii.gz"
@@ -38,7 +38,7 @@ def image_suffix(path: Path) -> str | None:
 
 
 def image_stem(path: Path) -> str:
-    """File name without its image suffix (``.nii.gz`` counts as one)."""
+    """Return a file name without its image suffix (``.nii.gz`` counts as one)."""
     return path.name[: len(path.name) - len(image_suffix(path) or path.suffix)]
 
 
@@ -59,20 +59,20 @@ def last_part(name: str) -> str:
 
 
 def normalized(name: str) -> str:
-    """Return a name in Unicode's composed form, in which macOS and Linux agree."""
+    """Return a name in Unicode's composed form (NFC)."""
     return unicodedata.normalize("NFC", name)
 
 
 def clean_id(name: str) -> str:
-    """Return the letters, digits and ``._-`` of a name; a run of anything else becomes ``_``."""
+    """Replace every run of characters other than letters, digits and ``._-`` by ``_``."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip("._-") or "image"
 
 
 def id_from_name(name: str) -> str:
-    """Return the image id that a name gives by itself, whatever other names there are.
+    """Return the image id of a file name.
 
-    A name of ASCII letters, digits and ``._-`` is its own id. Any other name keeps these, and digits that
-    stand for its patient's name follow that name, so that two names never give one id.
+    A name of ASCII letters, digits and ``._-`` is its own id. Any other name keeps these characters, followed
+    by digits of the patient's name, so that two names never share an id.
 
     Parameters
     ----------
@@ -89,8 +89,7 @@ def id_from_name(name: str) -> str:
 
 
 def id_with_digits(name: str, *, place: str = "") -> str:
-    """Return an image id that keeps what it can of a name, and has digits for the patient's name and its
-    place.
+    """Return an image id of the usable characters of a name, and digits of the patient's name and its place.
 
     Parameters
     ----------
@@ -110,7 +109,7 @@ def id_with_digits(name: str, *, place: str = "") -> str:
 
 
 def earlier_ids(names: Iterable[str], *, taken: Iterable[str] = ()) -> dict[str, str]:
-    """Return the ids that earlier versions gave to files, which depended on the names before them.
+    """Return the ids that earlier versions gave to files, which depended on the other names.
 
     Parameters
     ----------
@@ -138,7 +137,7 @@ def earlier_ids(names: Iterable[str], *, taken: Iterable[str] = ()) -> dict[str,
 
 
 def record_from_name(path: Path, dataset: str = "folder", *, name: str | None = None) -> Record:
-    """Return what a file's name tells: ``<patient>_<view>_<phase>``, in any case.
+    """Read a record from a file name: ``<patient>_<view>_<phase>``, in any case.
 
     Views are ``2CH``/``A2C``, ``4CH``/``A4C`` and ``SAX``; phases are ``ED``, ``ES`` and ``cine``,
     ``sequence`` or ``half_sequence``. A name without any of these is its own patient with an unknown view,
@@ -180,7 +179,7 @@ def record_from_name(path: Path, dataset: str = "folder", *, name: str | None = 
 
 
 def _parts(stem: str) -> tuple[str, View | None, Phase | None, str]:
-    """Patient, view and phase that a name tells, and the end of the name that tells the last two."""
+    """Return patient, view and phase of a name, and the end of the name that holds the last two."""
     patient = re.sub(r"half[_-]sequence$", "sequence", stem, flags=re.IGNORECASE)
     view: View | None = None
     phase: Phase | None = None

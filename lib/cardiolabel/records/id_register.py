@@ -1,4 +1,4 @@
-"""The register of image ids that do not follow from a file's name: ``.cardiolabel/image_ids.json``."""
+"""Register of image ids that do not follow from a file's name: ``.cardiolabel/image_ids.json``."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 def by_base(image_ids: Iterable[str]) -> dict[str, list[str]]:
-    """Return the ids by what the names were cleaned to that earlier versions could have given them to,
-    case-folded.
+    """Group ids by the cleaned names that earlier versions could have made them from, without case.
 
     >>> by_base(["Scan", "scan_2"])
     {'scan': ['Scan', 'scan_2'], 'scan_2': ['scan_2']}
@@ -41,7 +40,7 @@ def by_base(image_ids: Iterable[str]) -> dict[str, list[str]]:
 
 @dataclass
 class IdRegister:
-    """Whose the ids are that do not follow from names; files that are gone keep theirs.
+    """Owners of the ids that do not follow from names; files that are gone keep theirs.
 
     Attributes
     ----------
@@ -64,7 +63,7 @@ class IdRegister:
 
     @classmethod
     def read(cls, folder: Path) -> IdRegister:
-        """Read a folder's register; until it is settled, with what a store in the folder recorded.
+        """Read a folder's register; before it is settled, with the ids that a store in the folder recorded.
 
         Raises
         ------
@@ -98,7 +97,7 @@ class IdRegister:
             ) from error
 
     def write(self, folder: Path) -> None:
-        """Write what was added, if anything; a folder that cannot be written to stays as it is."""
+        """Write additions, if any; a read-only folder stays as it is."""
         if not self.has_changed:
             return
         newest = self._stored(folder)  # another process may have added something meanwhile
@@ -115,24 +114,24 @@ class IdRegister:
             _log.debug("%s cannot be written: %s", StudiesLayout(folder).image_ids, error)
 
     def add(self, image_id: str, name: str) -> None:
-        """Note whose an id is."""
+        """Record the owner of an id."""
         if self.ids.get(image_id) != name:
             self.ids[image_id] = name
             self.has_changed = True
 
     def dispute(self, image_id: str, names: Iterable[str]) -> None:
-        """Note that an id could be that of several files."""
+        """Record that an id could belong to several files."""
         self.disputed[image_id] = sorted(names)
         self.has_changed = True
 
     def settle(self) -> None:
-        """Note that the ids of earlier versions were given to their images."""
+        """Record that the ids of earlier versions were assigned."""
         if not self.is_settled:
             self.patients = self.unlike_names()
             self.is_settled = self.has_changed = True
 
     def unlike_names(self) -> dict[str, str]:
-        """Return the patients by the recorded ids that are not what their images would be called."""
+        """Return the patients of the recorded ids that do not follow from their images' names."""
         unlike = {id for id, patient in self.patients.items() if _was_cleaned(id, patient)}
         bases = {_NUMBER.sub("", id).casefold() for id in unlike}
         return {
@@ -140,14 +139,11 @@ class IdRegister:
         }
 
     def unowned_ids(self, image_ids: Iterable[str]) -> frozenset[str]:
-        """Return the ids that none of these images has: the disputed ones, and those of files that are
-        gone.
-        """
+        """Return the ids that none of these images has: disputed ones, and those of files that are gone."""
         return frozenset({*self.ids, *self.disputed, *self.unlike_names()} - set(image_ids))
 
     def ids_of(self, names: Sequence[str]) -> dict[str, str]:
-        """Return the ids of files: by their names as they were noted, else by their stems in Unicode's
-        composed form.
+        """Return the ids of files by their recorded names, else by their stems in NFC.
 
         A folder that was copied from macOS, or whose images were compressed since, keeps its ids.
         """
@@ -165,7 +161,7 @@ class IdRegister:
 
 
 def note_patients(folder: Path, patients: Mapping[str, str]) -> None:
-    """Note in a folder's register what a store, wherever it is, recorded before there was a register.
+    """Add the patients of a store's records to a folder's register that has none yet.
 
     Parameters
     ----------
@@ -185,9 +181,7 @@ def _stem(name: str) -> str:
 
 
 def _was_cleaned(image_id: str, patient: str) -> bool:
-    """Return whether an id is not what a patient's image would be called, but what cleaning or numbering
-    made.
-    """
+    """Return whether an id was made by cleaning or numbering names, as earlier versions did."""
     base = _NUMBER.sub("", image_id)
     if clean_id(patient) == patient:
         return base != image_id and base.startswith(patient) and not patient.startswith(image_id)
@@ -197,9 +191,7 @@ def _was_cleaned(image_id: str, patient: str) -> bool:
 
 
 def _recorded_patients(store: Path) -> dict[str, str]:
-    """Return the patients by image id, as the store in a folder recorded them; nothing where it cannot be
-    read.
-    """
+    """Return the patients by image id from the store in a folder; empty where it cannot be read."""
     for options in ("mode=ro", "mode=ro&immutable=1"):  # the second for folders that cannot be written to
         try:
             with closing(sqlite3.connect(f"{store.resolve().as_uri()}?{options}", uri=True)) as connection:

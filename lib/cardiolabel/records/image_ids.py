@@ -1,11 +1,10 @@
-"""Ids of the image files of a studies folder; an id stays with its file, whatever else comes or goes.
+"""Ids of the image files of a studies folder; an id stays with its file.
 
-An id follows from the file's name alone (`file_names.id_from_name`). Where that cannot be, the register
-``.cardiolabel/image_ids.json`` says whose an id is: for ids that earlier versions gave by the order of the
-files, and for files whose names differ in suffix only. What it once says stays so.
-
-Ids of earlier versions are looked for once, when a folder is first seen with labels or records. One that has
-labels and could be that of several images is given to none of them.
+An id follows from the file's name alone (`file_names.id_from_name`). Exceptions are in the register
+``.cardiolabel/image_ids.json``: ids that earlier versions gave by the order of the files, and files whose
+names differ in the suffix only. Its entries never change. Ids of earlier versions are looked for once, when a
+folder with labels or records is first seen. An earlier id with labels that could belong to several images is
+given to none of them.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class ImageIds:
 
 
 def image_ids(folder: Path, paths: Sequence[Path], *, manifest_ids: Collection[str] = ()) -> ImageIds:
-    """Tell the ids of a folder's images, and note in its register those that do not follow from a name.
+    """Return the ids of a folder's images, and register those that do not follow from a name.
 
     Parameters
     ----------
@@ -93,12 +92,12 @@ def _own_id(name: str) -> str:
 
 
 def _is_plain(name: str) -> bool:
-    """Return whether a file is called as its id says: ``<image_id>.nii.gz``."""
+    """Return whether a file is named ``<image_id>.nii.gz``."""
     return _PLAIN.fullmatch(name) is not None
 
 
 def _is_exact(name: str) -> bool:
-    """Return whether nothing of a file's name is lost in its id."""
+    """Return whether a file's id keeps its whole name."""
     return _own_id(name) == _stem(name)
 
 
@@ -108,7 +107,7 @@ def _patient(name: str) -> str:
 
 @dataclass
 class _Settling:
-    """Files that are getting their ids; ``by_name`` and the register are added to."""
+    """Assigns ids to files that have none, and adds them to the register."""
 
     folder: Path
     names: list[str]
@@ -122,7 +121,7 @@ class _Settling:
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:
-        """Files whose names were cleaned to one id in earlier versions, but for its case."""
+        """Files whose names earlier versions cleaned to one id, without case."""
         groups: defaultdict[str, list[str]] = defaultdict(list)
         for name in self.names:
             cleaned = _stem(name) if _is_plain(name) else clean_id(_stem(name))
@@ -131,7 +130,7 @@ class _Settling:
 
     @cached_property
     def labels(self) -> frozenset[str]:
-        """Names of label files without their suffixes, until the folder is settled."""
+        """Names of label files without their suffixes, before the folder is settled."""
         if self.register.is_settled:
             return frozenset()
         files = StudiesLayout(self.folder).labels.glob("*/*")
@@ -139,22 +138,22 @@ class _Settling:
 
     @cached_property
     def labels_by_base(self) -> dict[str, list[str]]:
-        """Label names by what earlier versions could have cleaned their images' names to."""
+        """Label names by the cleaned names that earlier versions could have made them from."""
         return by_base(self.labels)
 
     @cached_property
     def recorded_by_base(self) -> dict[str, list[str]]:
-        """Ids of the store's records likewise."""
+        """Ids of the store's records, grouped in the same way."""
         return by_base(self.register.patients)
 
     @cached_property
     def unlike_names(self) -> dict[str, str]:
-        """The store's records of ids that are not what their images would be called."""
+        """Records whose ids do not follow from their images' names."""
         return self.register.unlike_names()
 
     @cached_property
     def earlier(self) -> dict[str, str]:
-        """The ids that earlier versions would give to the files that are there now."""
+        """Ids that earlier versions would give to the present files."""
         served = [name for name in self.names if (image_suffix(Path(name)) or "").startswith(".nii")]
         return earlier_ids(served, taken=self.manifest_ids)
 
@@ -167,7 +166,7 @@ class _Settling:
         return dict(files)
 
     def settle(self, base: str, group: list[str]) -> None:
-        """Give ids to the files of a group that have none yet."""
+        """Assign ids to the files of a group that have none."""
         unsettled = [name for name in group if name not in self.by_name]
         patients = self.register.patients
         if all(_is_plain(name) for name in unsettled):
@@ -196,7 +195,7 @@ class _Settling:
         self.taken.add(image_id)
 
     def _by_records(self, recorded: Mapping[str, str], unsettled: Sequence[str]) -> None:
-        """Return the store noted the patient of each id; images that are gone keep theirs."""
+        """Assign ids by the patients that the store recorded; images that are gone keep theirs."""
         of_patient: defaultdict[str, list[str]] = defaultdict(list)
         for name in unsettled if recorded else ():
             of_patient[_patient(name)].append(name)
@@ -211,7 +210,7 @@ class _Settling:
                     self._dispute(image_id, names)
 
     def _by_labels(self, base: str, group: list[str], recorded: set[str]) -> None:
-        """Labels under an earlier id belong to the only image that can have had it, if there is only one."""
+        """Assign an earlier id with labels to the only image that can have had it, if there is only one."""
         labels = {
             id
             for id in self.labels_by_base.get(base, ())
@@ -237,9 +236,7 @@ class _Settling:
                 self._dispute(image_id, candidates)
 
     def _may_be_another_s(self, image_id: str, owner: str, earlier: Mapping[str, str]) -> bool:
-        """Return whether earlier versions gave an id to another file than its owner, before its label was
-        there.
-        """
+        """Return whether earlier versions gave an id to another file before its label was there."""
         others = [name for name, its in earlier.items() if its == image_id and name != owner]
         labels = [
             path.stat().st_ctime_ns for path in StudiesLayout(self.folder).labels.glob(f"*/{image_id}.*")
@@ -247,18 +244,18 @@ class _Settling:
         return any((self.folder / name).stat().st_ctime_ns < max(labels, default=0) for name in others)
 
     def _is_no_file_s_own(self, image_id: str) -> bool:
-        """Return whether no file is called so, or its label tells that earlier versions gave it another
+        """Return whether no file has this name, or its label shows that earlier versions gave it another
         id.
         """
         ids = [self.earlier.get(name, image_id) for name in self.files_of_stem.get(image_id, ())]
         return all(id != image_id and id in self.labels for id in ids)
 
     def _has_own_label(self, name: str) -> bool:
-        """Return whether a label is called by a name's own id, or as the file, which no other name shares."""
+        """Return whether a label has a name's own id, or its file's name, which no other name shares."""
         return not _is_exact(name) and bool({_own_id(name), _stem(name)} & self.labels)
 
     def _by_names(self, unsettled: Sequence[str], recorded: set[str]) -> None:
-        """Return the id of a name, unless it is another's; one file of several of a stem has it, by its
+        """Return the id of a name, unless another has it; of several files of one stem, one gets it, by its
         suffix.
         """
         by_id: defaultdict[str, list[str]] = defaultdict(list)
@@ -275,9 +272,7 @@ class _Settling:
 
 
 def _first_by_suffix(names: Sequence[str]) -> str | None:
-    """Return the one file that is called as its id says, else the one NIfTI file, else the one file; or
-    None.
-    """
+    """Return the file named as its id, else the only NIfTI file, else the only file; or None."""
     nifti = [name for name in names if (image_suffix(Path(name)) or "").startswith(".nii")]
     for chosen in ([name for name in names if _is_plain(name)], nifti, names):
         if chosen:

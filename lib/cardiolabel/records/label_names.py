@@ -1,4 +1,4 @@
-"""Which label files of a studies folder belong to which image, by their names."""
+"""Label files of images, found by their names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def label_stem(name: str) -> str | None:
 def image_names(
     folder: Path, records: Iterable[Record], *, unowned_ids: Iterable[str] = ()
 ) -> dict[str, str]:
-    """Image ids by the names that label files may have: the id, or the image's own file name.
+    """Return image ids by possible names of label files: the id, or the image's own file name.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def image_names(
 
 
 def label_file(folder: Path, record: Record, names: Mapping[str, str]) -> Path | None:
-    """Return the mask of an image in a folder of masks of any program; None without one.
+    """Return the mask of an image in a folder of any program's masks; None without one.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def label_file(folder: Path, record: Record, names: Mapping[str, str]) -> Path |
 
 
 def _is_file(path: Path) -> bool:
-    """Return whether there is such a file; a name too long for one is none."""
+    """Return whether there is such a file; a name too long for the file system is none."""
     try:
         return path.is_file()
     except OSError:

@@ -9,7 +9,7 @@ from pathlib import Path
 from cardiolabel.domain import Record, View
 
 SUFFIX = ".nii.gz"
-"""Of every image and mask that this product writes."""
+"""Ending of every image and mask that this product writes."""
 
 FINAL, ORIGINAL = "final", "original"
 """Tags of masks: corrected by an annotator, and predicted by a model."""

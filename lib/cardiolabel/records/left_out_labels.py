@@ -1,4 +1,4 @@
-"""Label files of a studies folder that belong to no image, or cannot be used, each with the reason."""
+"""Label files of a studies folder that belong to no image or cannot be used, with the reason."""
 
 from __future__ import annotations
 
@@ -28,10 +28,7 @@ _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class ForeignLabel:
-    """A mask that another program stored under an image's own name or in another format.
-
-    ``path`` is the file, ``tag`` its folder under ``labels``.
-    """
+    """A mask that another program stored under an image's own name or in another format."""
 
     path: Path
     tag: str
@@ -41,8 +38,7 @@ class ForeignLabel:
 def foreign_labels(
     folder: Path, records: Mapping[str, Record], names: Mapping[str, str]
 ) -> list[ForeignLabel]:
-    """Return the masks that no ``labels/<tag>/<image_id>.nii.gz`` has replaced; the one that counts of each
-    image.
+    """Return each image's foreign mask that no ``labels/<tag>/<image_id>.nii.gz`` has replaced.
 
     Parameters
     ----------
@@ -64,7 +60,7 @@ def foreign_labels(
 
 
 def left_out_labels(studies: StudiesFolder, *, read: bool) -> list[tuple[str, str]]:
-    """Return every label file that is not used, and why.
+    """Return every unused label file with the reason.
 
     Parameters
     ----------
@@ -97,9 +93,7 @@ def left_out_labels(studies: StudiesFolder, *, read: bool) -> list[tuple[str, st
 
 
 def _elsewhere(folder: Path) -> list[tuple[str, str]]:
-    """Return the folders of images and labels that MONAI Label's own datastore had in other places than
-    here.
-    """
+    """Return the folders in which MONAI Label's own datastore kept images and labels."""
     try:
         content: Any = json.loads((folder / _STOCK).read_text(encoding="utf-8-sig"))
         places = {key: PurePath(str(content.get(key) or here)) for key, here in _PLACES.items()}
@@ -113,7 +107,7 @@ def _elsewhere(folder: Path) -> list[tuple[str, str]]:
 
 
 def _whose(stem: str, files: tuple[str, ...], studies: StudiesFolder) -> str:
-    """Why a label belongs to no image."""
+    """Return the reason why a label belongs to no image."""
     ids = {record.path.name: record.image_id for record in studies.by_id().values()}
     candidates = " or ".join(f"{ids[name]} ({name})" for name in files if name in ids)
     if candidates:
@@ -126,7 +120,7 @@ def _whose(stem: str, files: tuple[str, ...], studies: StudiesFolder) -> str:
 
 
 def _files_of_tags(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Return the masks where labels belong, with their tags."""
+    """Return the masks in their tags' folders, with the tags."""
     labels = StudiesLayout(folder).labels
     tags = sorted(path for path in labels.iterdir() if path.is_dir()) if labels.is_dir() else []
     for tag in tags:

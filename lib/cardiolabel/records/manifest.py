@@ -1,8 +1,8 @@
-"""The one record table: ``manifest.csv`` beside the images, and names where it is silent.
+"""The manifest of a studies folder: ``manifest.csv`` beside the images.
 
-The manifest is comma-separated UTF-8 with one row per image and one column per field of
-`cardiolabel.domain.Record`; ``path`` is relative to the folder. People edit it, so column order, a
-byte-order mark and blank optional cells are accepted, and what it says wins over file names.
+It is comma-separated UTF-8 with one row per image and one column per field of `cardiolabel.domain.Record`;
+``path`` is relative to the folder. People edit it: column order, a byte-order mark and blank optional cells
+are accepted, and its values win over file names.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def read(folder: Path) -> list[Record]:
 
 
 def read_table(folder: Path) -> ManifestTable:
-    """As `read`, with rows that cannot be understood beside the records instead of an error.
+    """Read a manifest as `read`, and return malformed rows beside the records instead of an error.
 
     Raises
     ------
@@ -203,8 +203,8 @@ def split_by_patient(
 ) -> tuple[list[Record], list[Record]]:
     """Set whole patients aside, the same ones every time.
 
-    Patients are ranked by the SHA-256 of ``"{seed}:{patient}"`` and the first ``holdout`` are set
-    aside, so a new patient can displace at most one of them and never reshuffles the others.
+    Patients are ranked by the SHA-256 of ``"{seed}:{patient}"`` and the first ``holdout`` are set aside, so
+    that a new patient can displace at most one of them and never reshuffles the others.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def split_by_patient(
 
 
 def _relative(path: Path, folder: Path) -> Path:
-    """``path`` as seen from ``folder``; an image may itself be a link to somewhere else."""
+    """Return ``path`` relative to ``folder``; the image itself may be a link to another place."""
     for of_path, of_folder in (
         (path, folder),
         (path.parent.resolve() / path.name, folder.resolve()),

@@ -1,4 +1,4 @@
-"""Cells of a manifest's row, as people type them, and the record that they make."""
+"""Parsing of one manifest row into a record."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ COLUMNS = tuple(field.name for field in fields(Record))
 """Columns that a manifest may have."""
 
 REQUIRED = ("image_id", "patient", "view", "phase", "dataset", "path")
-"""Columns that it must have."""
+"""Columns that a manifest must have."""
 
 _IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _Kind = TypeVar("_Kind", bound=Enum)
 
 
 def record_of_row(values: Mapping[str, str], folder: Path, where: str) -> Record:
-    """Return the record of a row.
+    """Parse a row into a record.
 
     Parameters
     ----------
@@ -113,4 +113,4 @@ _CELLS: dict[str, tuple[Callable[[str], object], str]] = {
     "reference_convention": _one_of(Convention),
     "split": (_split, f"one of {', '.join(SPLITS)}"),
 }
-"""How a column is understood, and what a person should have typed; other columns are text."""
+"""Parser and expected text of each column; other columns are plain text."""

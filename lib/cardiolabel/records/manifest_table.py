@@ -1,4 +1,4 @@
-"""The rows of a manifest: their records, and those that cannot be understood with the reason."""
+"""Rows of a manifest: records, and malformed rows with the reason."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that cannot be understood.
+    """A malformed row.
 
     Attributes
     ----------
@@ -44,19 +44,19 @@ class BadRow:
     text: str
 
     def words(self) -> set[str]:
-        """Return what may be the name or the id of an image file in it."""
+        """Return the words of the row that may be the name or the id of an image file."""
         return {_composed(word.strip()) for word in _BETWEEN.split(self.text)}
 
 
 @dataclass(frozen=True)
 class ManifestTable:
-    """Records in the order of their rows, and the rows that are none."""
+    """Records in the order of their rows, and malformed rows."""
 
     records: tuple[Record, ...]
     bad_rows: tuple[BadRow, ...]
 
     def left_out(self, paths: Iterable[Path]) -> dict[Path, str]:
-        """Of image files those that a bad row may be about, by name or id, each with what is wrong there."""
+        """Return the image files that a malformed row may describe, by name or id, with the fault."""
         reasons: dict[str, str] = {}
         for row in self.bad_rows:
             for word in row.words():
@@ -72,9 +72,7 @@ class ManifestTable:
 
 
 def parse(text: str, folder: Path) -> ManifestTable:
-    """Understand a manifest.
-
-    Where an id or a path occurs in several rows, the later ones are bad.
+    """Parse a manifest; where an id or a path occurs in several rows, the later ones are malformed.
 
     Parameters
     ----------
@@ -110,7 +108,7 @@ def parse(text: str, folder: Path) -> ManifestTable:
 
 @dataclass(frozen=True)
 class _Row:
-    """Cells of a row with its last line's number, or why it has none."""
+    """Cells of a row with its last line's number, or its fault."""
 
     line: int
     text: str
@@ -119,7 +117,7 @@ class _Row:
 
 
 def _rows(text: str) -> Iterator[_Row]:
-    """Return the rows of a table; an open quote spoils its own line and none after it."""
+    """Return the rows of a table; an open quote spoils only its own line."""
     lines = list(io.StringIO(text, newline=""))
     start = 0
     while start < len(lines):

@@ -1,4 +1,4 @@
-"""Names that become files and folders."""
+"""Names that may become files and folders."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_LONGEST - 1}}}")
 
 
 def is_name(name: object) -> bool:
-    """Return whether a name can be a file's or a folder's anywhere."""
+    """Return whether a name is valid for a file or folder on every system."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 def storable(text: str) -> str:
-    """Somebody's name as every database takes it: without NUL and halves of characters.
+    """Return a name without NUL and lone surrogates, as every database accepts it.
 
     >>> storable("Ann" + chr(0))
     'Ann?'
@@ -25,7 +25,7 @@ def storable(text: str) -> str:
 
 
 def check_name(what: str, name: str) -> str:
-    """Return a name that can be a file's or a folder's anywhere, as given.
+    """Return a name unchanged if it is valid for a file or folder on every system.
 
     Raises
     ------

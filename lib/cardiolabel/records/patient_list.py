@@ -1,4 +1,4 @@
-"""A text file that names patients."""
+"""Text files that list patients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cardiolabel.io.text_files import decoded
 
 
 def read_patient_list(path: Path) -> frozenset[str]:
-    """Return the patients separated by blanks, commas or lines; text after ``#`` is a remark.
+    """Read patients separated by blanks, commas or lines; text after ``#`` is a comment.
 
     Raises
     ------

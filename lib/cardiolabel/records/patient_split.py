@@ -1,4 +1,4 @@
-"""Which patients a model is trained on, chosen by and judged by: drawn once per run and never again."""
+"""Split of patients into training, selection and held-back parts, drawn once per run."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from cardiolabel.io.files import atomic
 from cardiolabel.records.manifest import split_by_patient
 
 HELD_BACK = frozenset({"VAL", "TEST"})
-"""Parts of a dataset's official split whose patients take no part in training or in choosing weights."""
+"""Parts of an official split whose patients are never used in training or selection."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Patients by their part in a run; no patient is in two.
+    """Patients by their part in a run; no patient is in two parts.
 
-    ``training`` patients are learned from, ``selection`` patients decide which checkpoint is kept,
-    ``held_back`` patients are those that the dataset's official split, or whoever trains, sets aside.
+    ``training`` patients are learned from, ``selection`` patients choose the checkpoint, ``held_back``
+    patients are set aside by the data set's official split or by the user.
     """
 
     training: tuple[str, ...]
@@ -30,7 +30,7 @@ class Split:
 
 
 def draw(records: Sequence[Record], *, selection: float, seed: int, held_back: Collection[str] = ()) -> Split:
-    """Set aside the official split's patients, and a share of the others for choosing weights.
+    """Set aside the official split's patients, and a share of the others for selecting weights.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def draw(records: Sequence[Record], *, selection: float, seed: int, held_back: C
 
 
 def frozen(path: Path, drawn: Split) -> Split:
-    """Return the split stored in a run's folder, or the one just drawn, which is then stored.
+    """Return the split stored in a run's folder, or store the one just drawn.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The records of a studies folder, which follow the folder and its manifest."""
+"""Records of a studies folder, kept up to date with the folder and its manifest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cardiolabel.records.layout import SUFFIX, StudiesLayout, file_of
 from cardiolabel.system.file_cache import FileState, file_state
 
 _GRAIN_S = 0.05
-"""Changes of a folder that follow each other faster may leave it with one and the same time."""
+"""Seconds within which two changes of a folder may leave the same modification time."""
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _FolderState = tuple[tuple[int, int, int, int] | None, ...]
 
 
 def state_of(path: Path) -> FileState | None:
-    """As `file_state`; None where there is no such file."""
+    """Return `file_state`; None where there is no such file."""
     try:
         return file_state(path)
     except OSError:
@@ -36,7 +36,7 @@ def state_of(path: Path) -> FileState | None:
 
 @dataclass(frozen=True, eq=False)
 class _Scan:
-    """The folder's records."""
+    """Records of one scan of the folder."""
 
     by_id: dict[str, Record]
     by_patient: dict[str, list[Record]]
@@ -62,7 +62,7 @@ class _Scan:
         )
 
     def has_content_of(self, other: _Scan) -> bool:
-        """Return whether both say the same, of images in the same order and of the same paths."""
+        """Return whether two scans have the same content, images in the same order and of the same paths."""
         same = [*self.by_id.items()] == [*other.by_id.items()] and all(
             record.path == other.by_id[image_id].path for image_id, record in self.by_id.items()
         )
@@ -91,7 +91,7 @@ class StudiesFolder:
         self._scan_lock = threading.Lock()
 
     def records(self) -> list[Record]:
-        """Return all images, scanned again whenever the folder or its manifest changed.
+        """Return all images; the folder is scanned again whenever it or its manifest changed.
 
         Raises
         ------
@@ -101,11 +101,11 @@ class StudiesFolder:
         return list(self.by_id().values())
 
     def by_id(self) -> Mapping[str, Record]:
-        """As `records`, by image id; the very same mapping as before while nothing changed."""
+        """Return `records` by image id; the same mapping object while nothing changed."""
         return self._scan().by_id
 
     def by_patient(self) -> Mapping[str, list[Record]]:
-        """As `records`, by patient in the order of their first image."""
+        """Return `records` by patient, in the order of their first image."""
         return self._scan().by_patient
 
     def patients(self) -> list[str]:
@@ -141,38 +141,34 @@ class StudiesFolder:
             raise UnknownImageError(f"no image {image_id!r} in this studies folder{reason}") from None
 
     def label_file(self, folder: Path, record: Record) -> Path:
-        """Return where a folder has the mask of an image, as `label_names.label_file` finds it, or would have
-        it.
-        """
+        """Return the path of an image's mask in a folder, as `label_names.label_file` finds it."""
         own = file_of(folder, record.image_id)
         return own if own.is_file() else label_file(folder, record, self.image_names()) or own
 
     def image_names(self) -> Mapping[str, str]:
-        """Image ids by the names that label files may have; see `label_names.image_names`."""
+        """Return image ids by possible names of label files; see `label_names.image_names`."""
         return self._scan().names
 
     def left_out_images(self) -> tuple[tuple[str, str], ...]:
-        """Return the files whose row in the manifest is malformed, or its line where it names none, and the
+        """Return the files with a malformed row in the manifest, or the row's line number, with the
         reason.
         """
         return self._scan().left_out
 
     def disputed_labels(self) -> Mapping[str, tuple[str, ...]]:
-        """Image ids under which there are labels that could belong to several files, with these files."""
+        """Return image ids whose labels could belong to several files, with these files."""
         return self._scan().disputed
 
     def unowned_ids(self) -> frozenset[str]:
-        """Return the ids that none of the images has: the disputed ones, and those of images that are
-        gone.
-        """
+        """Return the ids that none of the images has: disputed ones, and those of images that are gone."""
         return self._scan().unowned_ids
 
     def _scan(self) -> _Scan:
         """Return the records as they are now.
 
-        Whether the folder is as it was scanned is told by its times, which may lie anywhere, and never by
-        comparing them with the clock. A change right after another one may leave the same times: a scan
-        counts for good if it began a while after they were first seen.
+        A changed folder is recognised by its modification times, never by comparing them with the clock. Two
+        changes in quick succession may leave the same times: a scan is final only if it began a while after
+        they were first seen.
         """
         with self._scan_lock:
             state, now_s = self._folder_state(), time.monotonic()
@@ -189,12 +185,12 @@ class StudiesFolder:
             return self._scanned
 
     def _folder_state(self) -> _FolderState:
-        """Return what changes whenever an image comes or goes, or the manifest is another."""
+        """Return a state that changes whenever an image comes or goes or the manifest changes."""
         return _identity(self.folder), _identity(StudiesLayout(self.folder).manifest)
 
 
 def _report(left_out: tuple[tuple[str, str], ...]) -> None:
-    """Say in the log how many images are left out; commands name them."""
+    """Log the number of left-out images; commands name them."""
     _log.info("%d rows of the manifest cannot be understood; their images are left out", len(left_out))
     _log.debug("rows of the manifest: %s", "; ".join(reason for _, reason in left_out))
 

@@ -1,1 +1,1 @@
-"""Records of a studies folder: images, label versions and leases in SQL; the masks stay plain files."""
+"""Records of a studies folder in SQL: images, label versions and leases; the masks stay plain files."""

@@ -1,6 +1,6 @@
-"""A studies folder in one file: everything that lies in it, and its records as they were at one moment.
+"""Backup of a studies folder in one file: its content, and its records as of one moment.
 
-The file is a tar archive. ``records.jsonl`` comes first, then ``files/<path within the folder>``, then
+The file is a tar archive: ``records.jsonl`` first, then ``files/<path within the folder>``, then
 ``index.json`` with the size and SHA-256 of each. Versions are archived before they are recorded and never
 change, so that a server may go on saving meanwhile.
 """
@@ -35,14 +35,14 @@ from cardiolabel.store.opening import database_url
 _KIND = "cardiolabel-backup-1"
 _RECORDS, _FILES, _INDEX = "records.jsonl", "files/", "index.json"
 _LEFT_OUT = ("drafts", "lock", "store.sqlite")
-"""What begins so in ``.cardiolabel`` is no part of the folder's content."""
+"""Beginnings of names in ``.cardiolabel`` that are not backed up."""
 _TEMPORARY = (".partial-", ".staged-", ".damaged-")
 _BUFFER = 2**20
 
 
 @dataclass(frozen=True)
 class Content:
-    """How much a backup holds."""
+    """Number of files and versions in a backup."""
 
     files: int
     versions: int
@@ -115,7 +115,7 @@ def restore(
     url: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Content:
-    """Make a studies folder of a backup, whole or not at all.
+    """Restore a studies folder from a backup, whole or not at all.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def restore(
 
 
 def _add(archive: tarfile.TarFile, name: str, file: IO[bytes]) -> dict[str, Any]:
-    """Add a file as long as it is now; returns its size and checksum."""
+    """Add a file up to its present length; returns size and checksum."""
     entry = tarfile.TarInfo(name)
     entry.size = file.seek(0, os.SEEK_END)
     entry.mode = 0o644
@@ -179,7 +179,7 @@ def _add(archive: tarfile.TarFile, name: str, file: IO[bytes]) -> dict[str, Any]
 
 
 class _Hashing(io.RawIOBase):
-    """Reads a file and computes the SHA-256 of what was read."""
+    """Reads a file and computes the SHA-256 of the bytes read."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._sha256 = file, hashlib.sha256()
@@ -194,7 +194,7 @@ class _Hashing(io.RawIOBase):
 
 
 def _paths(folder: Path) -> dict[str, Path]:
-    """Return the files of the folder by their paths in it, those that links lead to included."""
+    """Return the folder's files by their paths within it, following links."""
     paths: dict[str, Path] = {}
     visited: set[Path] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -213,9 +213,7 @@ def _paths(folder: Path) -> dict[str, Path]:
 
 
 def _files_of_versions(connection: Connection, files: LabelFiles, folder: Path) -> dict[str, Path]:
-    """Return where the content of each recorded version and current label is, by the path that it belongs
-    to.
-    """
+    """Return the content of each recorded version and current label, by its path."""
     version_files: dict[str, Path] = {}
     for version in versions.everything(connection):
         if version.key:
@@ -275,7 +273,7 @@ def _write(file: IO[bytes], target: Path, modified_s: float) -> dict[str, Any]:
 
 
 def _load(database: Database, records: Path, draft: Path) -> None:
-    """Fill a database, and give label files the times by which it knows them."""
+    """Fill a database, and restore the modification times by which it knows label files."""
     try:
         with database.writing() as connection, records.open(encoding="ascii") as lines:
             database.alone(connection)

@@ -1,4 +1,4 @@
-"""How many images and labels there are, kept up to date instead of counted."""
+"""Running counts of images and labels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ IMAGES = "images"
 
 
 def of_tag(tag: str) -> str:
-    """Name of the count of a tag's labels."""
+    """Name the count of a tag's labels."""
     return f"labels:{tag}"
 
 
 def read(connection: Connection) -> tuple[int, dict[str, int]]:
-    """Return the images, and labels by tag."""
+    """Return the number of images, and of labels by tag."""
     totals = {row.name: row.total for row in connection.execute(select(counts))}
     total = totals.pop(IMAGES, 0)
     return total, {name.removeprefix(of_tag("")): n for name, n in sorted(totals.items()) if n}
@@ -31,7 +31,7 @@ def add(connection: Connection, name: str, change: int) -> None:
 
 
 def recount(connection: Connection) -> None:
-    """Count anew, after images came or went."""
+    """Count again, after images came or went."""
     connection.execute(delete(counts))
     total = connection.execute(select(func.count()).select_from(images).where(images.c.present)).scalar()
     rows = [{"name": IMAGES, "total": total or 0}]
@@ -51,5 +51,5 @@ def _insert(connection: Connection) -> Any:
 
 
 def _or_update(new: Any, **values: Any) -> Any:
-    """Return two transactions may be the first to count the same thing; then the second one updates."""
+    """Insert a row, or update it where another transaction inserted it first."""
     return new.on_conflict_do_update(index_elements=[counts.c.name], set_=values)

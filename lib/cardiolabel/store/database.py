@@ -34,7 +34,7 @@ _EXPECTED_URL = "the database URL is not understood; expected sqlite:///FILE or 
 _BUSY_S = 60
 _CONNECT_S = 10
 _CHECKED_BYTES = 64 * 2**20
-"""Up to this size a SQLite file is looked through whenever it is opened: 0.1 s."""
+"""Largest SQLite file whose pages are checked at every opening, in 0.1 s."""
 _ALONE = 2_023_071_907  # any number that nothing else in the database locks
 _WRITES = "cardiolabel_writes"
 
@@ -92,7 +92,7 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """Yield a transaction that sees one state of the database for as long as it lasts."""
+        """Yield a transaction that sees one state of the database throughout."""
         with translated(self.file), self._engine.connect() as connection:
             if not self.is_sqlite:  # whose reading transactions do so anyway
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -103,17 +103,17 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """Yield a transaction that is on disk once the block ends, or never happened.
 
-        On SQLite one transaction writes at a time; on PostgreSQL lock the rows that must hold still.
+        On SQLite one transaction writes at a time; on PostgreSQL lock the rows that must not change.
         """
         with translated(self.file), self._one_writer, self._engine.connect() as connection:
             with connection.execution_options(**{_WRITES: True}).begin():
                 yield connection
 
     def alone(self, connection: Connection) -> None:
-        """Wait until no other transaction that called this runs, to the end of this one.
+        """Wait until no other transaction that called this runs, up to the end of this one.
 
-        Whoever locks several images' rows calls this first, or two of them could wait for each other. On
-        SQLite one transaction writes at a time anyway.
+        Call it before locking several images' rows, or two transactions could wait for each other. On SQLite
+        one transaction writes at a time anyway.
         """
         if not self.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ALONE})
@@ -123,7 +123,7 @@ class Database:
         self._engine.dispose()
 
     def _check_pages(self) -> None:
-        """Look through a SQLite file, as damage within it shows only once something there is asked for."""
+        """Check the pages of a SQLite file, as damage otherwise shows only when a damaged page is read."""
         if self.file is None or not self.file.is_file() or self.file.stat().st_size > _CHECKED_BYTES:
             return
         with self.reading() as connection:
@@ -159,14 +159,12 @@ def replace_fact(connection: Connection, name: str, value: str) -> None:
 
 
 def sqlite_url(path: Path) -> URL:
-    """Return the URL of a SQLite file; not as text, which SQLAlchemy 2.0 cannot read back where it holds a
-    ``?``.
-    """
+    """Return the URL of a SQLite file as an object; SQLAlchemy 2.0 cannot parse text with a ``?``."""
     return URL.create("sqlite", database=str(path))
 
 
 def sqlite_file(url: str | URL) -> Path | None:
-    """Return the SQLite file that a URL names; None for a database elsewhere."""
+    """Return the SQLite file of a URL; None for another database."""
     parsed = _parsed(url)
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
@@ -203,7 +201,7 @@ def _prepare_sqlite(engine: Any) -> None:
 
 
 def _use_wal(connection: Any) -> None:
-    """Keep changes in a log beside the file; SQLite does not wait for others that begin so at that moment."""
+    """Switch to write-ahead logging; SQLite does not wait for other processes that switch at that moment."""
     end = time.monotonic() + _BUSY_S
     while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:

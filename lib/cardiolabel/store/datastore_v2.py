@@ -1,4 +1,4 @@
-"""MONAI Label's ``datastore_v2.json``: taken over once, and written back for whoever needs it."""
+"""MONAI Label's ``datastore_v2.json``: imported once, and exported on request."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 def image_info(record: Record) -> dict[str, Any]:
-    """Return what an image's entry says besides the notes of clients."""
+    """Return an image's entry without the notes of clients."""
     return {
         "name": readable_text(record.path.name),
         "patient": record.patient,
@@ -44,7 +44,7 @@ def image_info(record: Record) -> dict[str, Any]:
 
 
 def label_info(version: Version) -> dict[str, Any]:
-    """Return what a label's entry says: the notes of clients, then what is known of the version."""
+    """Return a label's entry: the notes of clients, then the store's own data of the version."""
     return {
         **version.info,
         "name": f"{version.image_id}{SUFFIX}",
@@ -62,7 +62,7 @@ def label_info(version: Version) -> dict[str, Any]:
 def document(
     name: str, records: Iterable[Record], labels: Iterable[Version], notes: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return the whole datastore as MONAI Label's local datastore would write it.
+    """Return the whole datastore in the format of MONAI Label's local datastore.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def document(
 
 
 def write(path: Path, written: Mapping[str, Any]) -> tuple[int, int]:
-    """Write a `document`, whole or not at all; returns how many images and labels it has."""
+    """Write a `document`, whole or not at all; returns the numbers of images and labels."""
     with atomic(path) as draft:
         draft.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     objects = written["objects"].values()
@@ -101,7 +101,7 @@ def write(path: Path, written: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def import_once(folder: Path, database: Database, files: LabelFiles, names: Mapping[str, str]) -> None:
-    """Take over notes, authors and times from a ``datastore_v2.json``, the first time it is seen.
+    """Import notes, authors and times from a ``datastore_v2.json``, the first time that it is seen.
 
     Call it once labels of other names and formats are where `LabelFiles` looks for them.
 
@@ -175,7 +175,7 @@ def import_once(folder: Path, database: Database, files: LabelFiles, names: Mapp
 
 
 def _entries(path: Path) -> list[tuple[str, dict[str, Any], dict[str, dict[str, Any]]]]:
-    """Return the name, notes and labels by tag of every image."""
+    """Return name, notes and labels by tag of every image."""
     try:
         objects = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=lambda _: None)["objects"]
         entries = [
@@ -194,7 +194,7 @@ def _entries(path: Path) -> list[tuple[str, dict[str, Any], dict[str, dict[str, 
 
 
 def _time(value: object, *, otherwise: float) -> float:
-    """Return the seconds since 1970 that an entry says, if a calendar has them."""
+    """Return an entry's time in seconds since 1970, if a calendar has it."""
     if isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= LAST_S:
         return float(value)
     return otherwise

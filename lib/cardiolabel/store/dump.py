@@ -1,4 +1,4 @@
-"""All records as lines of JSON, from one database into another of either kind."""
+"""All records as lines of JSON, to move them between databases of either kind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BATCH = 500
 
 
 def lines(connection: Connection) -> Iterator[str]:
-    """Return every row of every table, as one state of the database has it."""
+    """Return every row of every table, from one state of the database."""
     for table in _TABLES:
         names = [column.name for column in table.columns]
         rows = connection.execution_options(yield_per=_BATCH).execute(select(table))
@@ -28,7 +28,7 @@ def lines(connection: Connection) -> Iterator[str]:
 
 
 def load(connection: Connection, dumped: Iterable[str]) -> None:
-    """Put rows into a database without any.
+    """Insert rows into an empty database.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What databases and disks answer, as this package's errors."""
+"""Errors of databases and disks, translated into this package's errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cardiolabel.errors import (
 )
 
 URL_VARIABLE = "CARDIOLABEL_DATABASE_URL"
-"""Environment variable with the URL of a database elsewhere; read by the server and the command line."""
+"""Environment variable with the URL of the database; read by the server and the command line."""
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -28,15 +28,15 @@ _WAY_BACK = (
     " archive: cardiolabel store rebuild STUDIES"
 )
 _UNAVAILABLE_STATES = ("08", "57P", "53300", "55P03", "40P01", "40001")
-"""SQLSTATE of PostgreSQL: connections that fail, a server that ends or starts, too many, locks."""
+"""PostgreSQL's SQLSTATE codes for failed connections, a starting or ending server, and locks."""
 _UNWRITTEN = frozenset({f"SQLITE_IOERR_{act}" for act in ("WRITE", "FSYNC", "DIR_FSYNC", "TRUNCATE")})
-"""What SQLite says where the system makes a disk one for reading only while files on it are open."""
+"""SQLite's message where a disk became read-only while files on it were open."""
 _READ_ONLY_STATE = "25006"
 
 
 @contextmanager
 def translated(file: Path | None) -> Iterator[None]:
-    """Turn the drivers' errors into this package's; ``file`` is SQLite's, None for another database."""
+    """Translate the drivers' errors into this package's; ``file`` is SQLite's, None for another database."""
     try:
         yield
     except DBAPIError as error:
@@ -48,12 +48,12 @@ def translated(file: Path | None) -> Iterator[None]:
 
 
 def damaged(file: Path, reason: str) -> DamagedStoreError:
-    """Return the error of a SQLite file that lost parts of itself."""
+    """Return the error of a damaged SQLite file."""
     return DamagedStoreError(f"{file}: the records are damaged ({reason}); {_WAY_BACK}")
 
 
 def missing(where: str, archive: Path) -> DamagedStoreError:
-    """Return the error of a database that has nothing beside an archive that has versions."""
+    """Return the error of an empty database beside an archive with versions."""
     return DamagedStoreError(
         f"{where}, though {archive} has the versions of labels that were recorded; if they are recorded in"
         f" another database, name it ({URL_VARIABLE}), else {_WAY_BACK}"
@@ -61,12 +61,12 @@ def missing(where: str, archive: Path) -> DamagedStoreError:
 
 
 def is_read_only(error: OSError) -> bool:
-    """Return whether a file could not be written as nothing there may be."""
+    """Return whether a write failed because the place is read-only."""
     return error.errno in _READ_ONLY
 
 
 def file_failure(what: str, error: OSError) -> StoreError:
-    """Return the error of a file that could not be written; ``what`` says what was not done."""
+    """Return the error of a file that could not be written; ``what`` names the action that failed."""
     if error.errno in _NO_ROOM:
         return DiskFullError("the disk is full: nothing was stored; make room and save again")
     if is_read_only(error):

@@ -1,4 +1,4 @@
-"""Labels that other programs stored, put where this product keeps its own."""
+"""Labels of other programs, copied to where this product keeps its own."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ForeignLabels:
-    """Puts other programs' labels of one studies folder under the ids of their images.
+    """Copies other programs' labels of one studies folder under the ids of their images.
 
-    A file that is called as its image, or is of another format, is written on its image's grid as
-    ``labels/<tag>/<image_id>.nii.gz``. The original stays where it is. An image that ever had a label of
-    that tag here keeps its own.
+    A file under its image's own name, or of another format, is written on its image's grid as
+    ``labels/<tag>/<image_id>.nii.gz``. The original stays. An image that ever had a label of that tag here
+    keeps its own.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class ForeignLabels:
     files: LabelFiles
 
     def take_over(self, records: Mapping[str, Record], names: Mapping[str, str]) -> int:
-        """Write those that can be read; returns how many cannot.
+        """Copy the readable labels; returns the number of unreadable ones.
 
         Parameters
         ----------

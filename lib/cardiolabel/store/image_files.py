@@ -1,8 +1,8 @@
-"""Image files of the studies folder: each is added once, replaced by name, and removed with a note.
+"""Image files of the studies folder: added once, replaced on request, removed with a note.
 
-Beside ``.cardiolabel/images/<image_id>/<number>.nii.gz``, an image's file before it was replaced for the
-``number``-th time, lies a JSON note of who replaced it when. ``removed.json`` there is the note of an image
-that was removed, with its checksum but without its pixels.
+Beside ``.cardiolabel/images/<image_id>/<number>.nii.gz``, the image's file before its ``number``-th
+replacement, lies a JSON note with author and time. ``removed.json`` is the note of a removed image, with its
+checksum but without its pixels.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _JUST_NOW_S = 60  # another machine's locks may not be seen here
 
 @dataclass(frozen=True)
 class Replaced:
-    """What became of an image that was to be replaced: its version by now, 0 as it was first added."""
+    """Result of a replacement: the image's version, 0 as first added."""
 
     image_id: str
     version: int
@@ -59,13 +59,13 @@ class ImageFiles:
         self._home = StudiesLayout(studies.folder).removed_images
 
     def clear_abandoned(self) -> None:
-        """Remove what killed processes left half-written; what running ones write stays."""
+        """Remove half-written files of killed processes; files of running ones stay."""
         folder = self._studies.folder
         for place in (folder, StudiesLayout(folder).home, *self._home.glob("*")):
             remove_partial(place, older_than_s=_JUST_NOW_S)
 
     def add(self, source: Path, stem: str) -> Record:
-        """Store a new image; the very same file again is no error.
+        """Store a new image; adding the same file again is no error.
 
         Parameters
         ----------
@@ -113,10 +113,10 @@ class ImageFiles:
             return record
 
     def replace(self, image_id: str, source: Path, *, checksum: str, author: str) -> Replaced:
-        """Replace an image's pixels by others on the same grid, and keep the file that was there.
+        """Replace an image's pixels by others on the same grid, and archive the old file.
 
-        The final label stays, as it lies on the new pixels as well. A stored prediction goes, as it is of the
-        old ones; its versions are kept.
+        The final label stays, as it lies on the new pixels as well. A stored prediction is removed, as it was
+        made from the old ones; its versions are kept.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class ImageFiles:
     def remove(self, image_id: str, *, author: str) -> None:
         """Remove an image and its labels; the labels' versions and the image's checksum are kept.
 
-        Until the same file is added again, nothing else gets its id where it had labels.
+        Until the same file is added again, no other image gets the id, if it had labels.
 
         Raises
         ------
@@ -181,7 +181,7 @@ class ImageFiles:
             self._store.sync.catch_up()
 
     def _check_may_return(self, owner: str, target: Path, checksum: str, taken: TakenNames) -> None:
-        """Take a name of no image only for the file that it was of, or where nothing is kept of one."""
+        """Accept the name of a removed image only for the same file, or where no label is kept of it."""
         stem = target.name[: -len(image_suffix(target) or "")]
         if owner in taken.present or owner != id_from_name(stem):
             message = f"the name {stem!r} is taken by image {owner!r}; choose another id"
@@ -214,9 +214,7 @@ class ImageFiles:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Yield one writer at a time, of all servers of the folder; one that is killed holds nothing any
-        more.
-        """
+        """Yield while holding the folder's lock for image files; a killed process releases it."""
         try:
             with FileLock(self._home.parent / _LOCK, timeout=_WAIT_S):
                 yield
@@ -225,6 +223,6 @@ class ImageFiles:
 
 
 def sha256(path: Path) -> str:
-    """Return the checksum of a file's bytes, in hexadecimal digits."""
+    """Return the SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Which names are taken in a studies folder, so that a new image takes nobody's labels, patient or file."""
+"""Names in use in a studies folder, so that a new image takes no other image's labels, patient or file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ __all__ = ["TakenNames", "name_key"]
 
 
 def name_key(name: str) -> str:
-    """Return what a name has in common with those that some file system, or some person, takes for the same.
-
-    Case, the form of Unicode, image suffixes, and blanks or points at its end do not count.
+    """Return the form in which names are compared: without case, Unicode form, image suffix, and trailing
+    blanks and points.
 
     Parameters
     ----------
@@ -45,7 +44,7 @@ def name_key(name: str) -> str:
 
 @dataclass(frozen=True)
 class TakenNames:
-    """Names of a studies folder that belong to images, whether these are there or not.
+    """Names in use in a studies folder, also by images that are gone.
 
     Attributes
     ----------
@@ -87,21 +86,19 @@ class TakenNames:
         return cls(owners, present, frozenset(labelled), listed)
 
     def owners_of(self, stem: str) -> set[str]:
-        """Return the ids of the images that a new file's name, or the id that follows from it, belongs to."""
+        """Return the ids of the images that use a new file's name, or the id that follows from it."""
         return {id for name in (stem, id_from_name(stem)) for id in self.owners.get(name_key(name), ())}
 
 
 def _ids_of_files(studies: StudiesFolder) -> dict[str, str]:
-    """Return the ids of the image files in the folder itself; of one that is not read its name without
-    suffix.
-    """
+    """Return the ids of the image files in the folder; for an unread file its name without suffix."""
     ids = {record.path: record.image_id for record in studies.records()}
     paths = [path for path in studies.folder.iterdir() if image_suffix(path)]
     return {path.name: ids.get(path, image_stem(path)) for path in paths}
 
 
 def _ids_of_names(studies: StudiesFolder) -> Iterator[tuple[str, str]]:
-    """Return the ids by the names that labels may have, and ids of images that are gone or disputed."""
+    """Return the ids by possible label names, and the ids of images that are gone or disputed."""
     yield from studies.image_names().items()
     for image_id in (*studies.by_id(), *studies.unowned_ids(), *studies.disputed_labels()):
         yield image_id, image_id

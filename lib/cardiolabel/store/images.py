@@ -1,4 +1,4 @@
-"""Images of the studies folder, as the store knows them."""
+"""Images in the store's tables."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _MANY = 100
 
 
 def sync(connection: Connection, records: Sequence[Record], *, writing: bool) -> bool:
-    """Bring the table to the folder's records; returns whether it differs (before, where not ``writing``).
+    """Update the table from the folder's records; returns whether it differed.
 
-    Images that are gone keep their row and their labels' history, in case they come back. No two transactions
-    may write at a time; see `Database.alone`.
+    Rows and label histories of images that are gone are kept, in case they come back. No two transactions may
+    write at a time; see `Database.alone`.
     """
     rows = _rows(records)
     columns = [images.c[name] for name in ("image_id", *_DERIVED)]
@@ -58,35 +58,33 @@ def is_there(connection: Connection, image_id: str) -> bool:
 
 
 def locked(connection: Connection, image_id: str) -> bool:
-    """Hold an image's row until the transaction ends; whether the image is there."""
+    """Lock an image's row until the transaction ends; returns whether the image is there."""
     row = select(images.c.present).where(images.c.image_id == image_id).with_for_update()
     return bool(connection.execute(row).scalar())
 
 
 def ids(connection: Connection, *, is_open: bool | None = None) -> list[str]:
-    """Return the images that are there, in the folder's order; only those with or without a final label if
-    wanted.
-    """
+    """Return the present images in the folder's order, or only those with or without a final label."""
     chosen = [images.c.present] if is_open is None else [images.c.present, images.c.open == is_open]
     order = (images.c.patient_rank, images.c.rank)
     return list(connection.execute(select(images.c.image_id).where(*chosen).order_by(*order)).scalars())
 
 
 def patients(connection: Connection) -> dict[str, str]:
-    """Return the patient of every image that was ever seen, by image id."""
+    """Return the patient of every image that was ever present, by image id."""
     return {
         row.image_id: row.patient for row in connection.execute(select(images.c.image_id, images.c.patient))
     }
 
 
 def info(connection: Connection, image_id: str) -> dict[str, Any]:
-    """Return what clients and this program noted about an image."""
+    """Return the notes on an image."""
     text = connection.execute(select(images.c.info).where(images.c.image_id == image_id)).scalar()
     return dict(text or {})
 
 
 def all_info(connection: Connection) -> dict[str, dict[str, Any]]:
-    """`info` of every image that is there, in the folder's order."""
+    """Return the notes on every present image, in the folder's order."""
     rows = select(images.c.image_id, images.c.info).where(images.c.present)
     return {
         row.image_id: dict(row.info)
@@ -101,7 +99,7 @@ def update_info(connection: Connection, image_id: str, changes: dict[str, Any]) 
 
 
 def pivot(seed: object) -> int:
-    """Return where in the shuffled order of patients a seed begins."""
+    """Return the place in the shuffled order of patients at which a seed starts."""
     return _hash(f"seed:{seed}")
 
 
@@ -121,7 +119,7 @@ def _rows(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
 
 
 def _hash(text: str) -> int:
-    """63 bits that look random."""
+    """Return 63 pseudo-random bits of a text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 

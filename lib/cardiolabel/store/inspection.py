@@ -1,4 +1,4 @@
-"""Whether a studies folder's records, its archive and its labels agree."""
+"""Check that a studies folder's records, archive and labels agree."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 @dataclass(frozen=True)
 class Inspection:
-    """How many versions were looked at, and what is wrong with which of them."""
+    """Number of versions checked, and the faults found."""
 
     versions: int
     problems: tuple[tuple[str, str], ...]
@@ -31,7 +31,7 @@ def inspect_store(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Inspection:
-    """Read every archived version and compare it with its record and its journal; nothing is changed.
+    """Compare every archived version with its record and its journal; nothing is changed.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def _problem(version: Version, files: LabelFiles) -> str:
 
 
 def _is_whole(path: Path) -> bool:
-    """Return whether a gzip file has the checksum that it says."""
+    """Return whether a gzip file matches its checksum."""
     inflating = zlib.decompressobj(_GZIP)
     try:
         with path.open("rb") as file:

@@ -1,8 +1,8 @@
-"""What is recorded of each label's versions, written beside their archived files as well.
+"""Journals of label versions, written beside their archived files.
 
 ``.cardiolabel/versions/<tag>/<image_id>/journal.jsonl`` has a line of JSON for every version and every change
-of one, in the order in which they happened, so that the records can be made anew where the database is lost.
-Lines are only ever added. One that a killed process left half-written spoils no other.
+of one, in order, so that the records can be rebuilt where the database is lost. Lines are only ever added. A
+half-written line of a killed process spoils no other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CHANGEABLE = frozenset({"key", "info", "ef_after"})
 
 @dataclass
 class JournalContent:
-    """A label's journal as read.
+    """Content of a label's journal.
 
     Attributes
     ----------
@@ -66,24 +66,24 @@ class Journal:
         self._folder = folder
 
     def path(self, image_id: str, tag: str) -> Path:
-        """Return a label's journal."""
+        """Return the journal file of a label."""
         return self._folder / tag / image_id / NAME
 
     def reserve(self, image_id: str, tag: str) -> None:
-        """Make a label's journal, empty, for its name to be on the disk with the next file beside it."""
+        """Create a label's empty journal, so that its name is on the disk with the next file beside it."""
         self.path(image_id, tag).touch()
 
     def has_lines(self, image_id: str, tag: str) -> bool:
-        """Return whether anything was ever written of a label."""
+        """Return whether a label's journal has any line."""
         try:
             return self.path(image_id, tag).stat().st_size > 0
         except (FileNotFoundError, NotADirectoryError):
             return False
 
     def note_version(self, connection: Connection, version: Version, *, current: bool, synced: bool) -> None:
-        """Note a version that is in the records already; with the earlier ones, where none was noted.
+        """Note a recorded version, with the earlier ones if none was noted.
 
-        One that only another program knows of, as its file is in ``labels/`` alone, waits for another one.
+        A version whose only file is the one in ``labels/`` is noted with the next one.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class Journal:
             self.begin(connection, version.image_id, version.tag, synced=synced)
 
     def begin(self, connection: Connection, image_id: str, tag: str, *, synced: bool) -> None:
-        """Note everything that is recorded of a label; errors as `note_version`."""
+        """Note all recorded versions of a label; errors as `note_version`."""
         label = versions.last_current(connection, image_id, tag)
         current, is_present = (label[0].number, label[1]) if label else (None, False)
         history = versions.history(connection, image_id, tag)
@@ -121,18 +121,18 @@ class Journal:
     def note_values(
         self, version: Version, values: Mapping[str, Any], *, study: dict[str, Any] | None = None
     ) -> None:
-        """Note changed columns of a version, and what was measured with it, where it was noted itself."""
+        """Note changed columns and the measurement of a version that was noted before."""
         if self.has_lines(version.image_id, version.tag):
             line = {"number": version.number, "values": dict(values)}
             self._append(version, [line if study is None else {**line, "study": study}], synced=False)
 
     def note_present(self, version: Version, *, present: bool, synced: bool) -> None:
-        """Note that the label of a current version disappeared, or is back."""
+        """Note that a current version's label disappeared or reappeared."""
         if self.has_lines(version.image_id, version.tag):
             self._append(version, [{"number": version.number, "present": present}], synced=synced)
 
     def read(self, image_id: str, tag: str) -> JournalContent:
-        """Return what a label's journal says; nothing where it has none.
+        """Return the content of a label's journal; empty where it has none.
 
         Raises
         ------
@@ -210,7 +210,7 @@ def _fits(number: object, bits: int) -> bool:
 
 
 def _check_types(version: Version) -> None:
-    """Refuse what the database, or whoever looks for the file, would stumble over."""
+    """Refuse values that the database or the file's path cannot hold."""
     if not (
         isinstance(version.author, str)
         and isinstance(version.saved_at, int | float)

@@ -1,7 +1,7 @@
 """Label files: the current ones under ``labels/``, every version under ``.cardiolabel/versions``.
 
-A new version is first archived and staged beside its final name; only when its record is on disk is the
-staged file renamed. A process killed in between leaves the staged file, and whoever looks next renames it.
+A new version is first archived and staged beside its final name. The staged file is renamed only once its
+record is on disk. A process killed in between leaves the staged file, and the next process renames it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ FileState = tuple[int, int]
 
 @dataclass
 class Draft:
-    """An archived and staged version that no record names yet.
+    """An archived and staged version without a record.
 
-    ``may_be_recorded`` is set before the record's transaction is asked to end: of one that fails then, as its
-    server does, nobody knows whether it did.
+    ``may_be_recorded`` is set before the record's transaction commits: if the commit fails, as its server
+    does, the outcome is unknown.
     """
 
     image_id: str
@@ -70,11 +70,11 @@ class LabelFiles:
         self.journal = Journal(self.archive)
 
     def published(self, image_id: str, tag: str) -> Path:
-        """Return where everybody looks for a label."""
+        """Return the path of the current label."""
         return self._layout.label(image_id, tag)
 
     def archived(self, image_id: str, tag: str, key: str) -> Path:
-        """Return where one version stays."""
+        """Return the path of an archived version."""
         return self.archive / tag / image_id / f"{key}{SUFFIX}"
 
     def has_archive(self) -> bool:
@@ -87,7 +87,7 @@ class LabelFiles:
             yield path.parent.parent.name, path.parent.name, path
 
     def of_version(self, version: Version) -> Path:
-        """Return the file of a version.
+        """Return the file that holds a version.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class LabelFiles:
         return path
 
     def copy_version(self, version: Version, target: Path) -> None:
-        """Copy a version's file and wait until it is on the disk; errors as `of_version`."""
+        """Copy a version's file and sync it to disk; errors as `of_version`."""
         path = self.of_version(version)
         try:
             copy_synced(path, target)
@@ -123,7 +123,7 @@ class LabelFiles:
 
     @contextmanager
     def draft(self, image_id: str, tag: str, write: Callable[[Path], object]) -> Iterator[Draft]:
-        """Archive and stage what ``write`` writes to the path it is given; undone if the block raises.
+        """Archive and stage the file that ``write`` writes; undone if the block raises.
 
         It is not undone where it may be recorded, unless the disk was too full for the record.
 
@@ -157,7 +157,7 @@ class LabelFiles:
             raise
 
     def restamp(self, draft: Draft) -> None:
-        """Give a staged file another modification time, as another version has its own and the same size.
+        """Change a staged file's modification time where another version has the same time and size.
 
         Clocks are set back, and some file systems keep times to two seconds.
         """
@@ -171,7 +171,7 @@ class LabelFiles:
         draft.state = staged.stat().st_mtime_ns, draft.state[1]
 
     def preserve(self, version: Version) -> str:
-        """Archive a version that something else wrote, as `of_version` finds it; returns the key.
+        """Archive a version that another program wrote, as `of_version` finds it; returns the key.
 
         Raises
         ------
@@ -193,7 +193,7 @@ class LabelFiles:
         return key
 
     def publish(self, image_id: str, tag: str, key: str) -> bool:
-        """Rename the staged file of a version, if it is still there, to where everybody looks."""
+        """Rename the staged file of a version, if it is still there, to the current label."""
         published = self.published(image_id, tag)
         try:
             self._staged(tag, key).replace(published)
@@ -203,11 +203,11 @@ class LabelFiles:
         return True
 
     def unstage(self, tag: str, key: str) -> None:
-        """Give up publishing a version; its archived file stays."""
+        """Remove the staged file of a version; its archived file stays."""
         self._staged(tag, key).unlink(missing_ok=True)
 
     def unpublish(self, image_id: str, tag: str) -> None:
-        """Remove the published label."""
+        """Remove the current label."""
         published = self.published(image_id, tag)
         published.unlink(missing_ok=True)
         if published.parent.is_dir():
@@ -220,7 +220,7 @@ class LabelFiles:
         return sorted(path.name for path in self._labels.iterdir() if path.is_dir())
 
     def states(self, tag: str) -> dict[str, FileState]:
-        """Image id and state of every published label of a tag."""
+        """Return image id and state of every current label of a tag."""
         try:
             paths = list((self._labels / tag).iterdir())
         except (FileNotFoundError, NotADirectoryError):
@@ -230,9 +230,9 @@ class LabelFiles:
         return {image_id: state for image_id, state in states if state is not None}
 
     def clear_abandoned(self, *, is_alone: bool) -> None:
-        """Remove drafts and staged files of processes that were killed before their record was written.
+        """Remove drafts and staged files of killed processes.
 
-        Call it once every label's file was compared with its record, which puts in place what has a record.
+        Call it once every label's file was compared with its record, which publishes recorded ones.
 
         Parameters
         ----------
@@ -256,7 +256,7 @@ class LabelFiles:
 
 
 def _state(path: Path) -> FileState | None:
-    """Return the state of a file; None where there is none, or something that is no file."""
+    """Return the state of a file; None where there is none, or no regular file."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -272,7 +272,7 @@ def _state(path: Path) -> FileState | None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that a power cut does not take their content with them."""
+    """Make a folder and its parents, and sync them, so that a power cut does not lose their content."""
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)

@@ -1,7 +1,7 @@
-"""Leases last as long as they were given for, also where the machine's clock is set to another time.
+"""The clock of leases, so that they last as long as given even if the machine's clock is set.
 
-A lease is kept in seconds since 1970, for other processes and after a restart. The time since the machine
-started runs on whatever the clock is set to; both together tell a clock that was set from time that passed.
+A lease is stored in seconds since 1970, for other processes and after a restart. The time since the machine
+started does not change when the clock is set; together they tell a clock change from elapsed time.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from cardiolabel.store.database import Database, fact, replace_fact
 _FACT = "clock"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SET_S = 120.0
-"""A clock that is corrected by less matters to no lease."""
+"""Smallest clock change in seconds that moves leases."""
 
 
 class LeaseClock:
-    """The time by which leases begin and end; safe between threads and processes of one machine.
+    """The clock of leases; safe between threads and processes of one machine.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class LeaseClock:
             self._follow(self._offset_s)
 
     def now(self) -> float:
-        """Return the seconds since 1970, once every lease has been moved with the clock.
+        """Return the seconds since 1970, after moving all leases with the clock.
 
         Raises
         ------
@@ -57,7 +57,7 @@ class LeaseClock:
         return now
 
     def _follow(self, offset_s: float) -> None:
-        """Move leases by as much as the clock was set since this machine's processes last noted it."""
+        """Move leases by the clock change since this machine's processes last noted it."""
         with self._database.reading() as connection:
             noted = fact(connection, _FACT)
         if _by_s(noted, self._boot, offset_s) == 0.0:
@@ -73,7 +73,7 @@ class LeaseClock:
 
 
 def _by_s(noted: str | None, boot: str, offset_s: float) -> float | None:
-    """By how much the clock was set; 0 for too little, None where another machine or start noted it."""
+    """Return the clock change in seconds; 0 for a small one, None where another machine or start noted it."""
     noted_boot, _, noted_offset = (noted or "").partition(" ")
     if noted_boot != boot:
         return None
@@ -82,12 +82,12 @@ def _by_s(noted: str | None, boot: str, offset_s: float) -> float | None:
 
 
 def _offset_s() -> float:
-    """Return what the clock says less the time since the machine started, sleep included."""
+    """Return the clock's time minus the time since the machine started, sleep included."""
     return time.time() - time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _boot_id() -> str:
-    """Return what tells this start of this machine from all others; nothing where the system does not say."""
+    """Return an identifier of this start of this machine; empty where the system has none."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:

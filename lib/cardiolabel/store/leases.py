@@ -15,12 +15,12 @@ from cardiolabel.store.tables import images, leases, openings
 from cardiolabel.store.versions import iso_time
 
 _APART_S = 5.0
-"""By how much the clocks of two servers may differ."""
+"""Largest assumed difference between the clocks of two servers, in seconds."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """Who works on an image until when, in seconds since 1970, UTC."""
+    """The annotator of an image, and the end of the lease in seconds since 1970, UTC."""
 
     image_id: str
     patient: str
@@ -40,14 +40,12 @@ class Lease:
 
 
 def any_of_the_future(connection: Connection, *, now: float) -> bool:
-    """Return whether leases were taken later than now, before a clock was set back; they would last until
-    then.
-    """
+    """Return whether leases start later than now, as after a clock was set back."""
     return connection.execute(_future(now).limit(1)).first() is not None
 
 
 def settle(connection: Connection, *, now: float) -> None:
-    """Let leases of the future begin now; what others hold at that moment is left to them."""
+    """Let leases of the future begin now; rows locked by others are skipped."""
     rows = connection.execute(_future(now).with_for_update(skip_locked=True)).scalars().all()
     if rows:
         connection.execute(
@@ -58,7 +56,7 @@ def settle(connection: Connection, *, now: float) -> None:
 
 
 def move(connection: Connection, by_s: float) -> None:
-    """Let all leases begin and end later by so many seconds, as the clock by which they do was set."""
+    """Shift the start and end of all leases by some seconds, as the clock was set."""
     connection.execute(
         update(leases).values(taken_at=leases.c.taken_at + by_s, expires_at=leases.c.expires_at + by_s)
     )
@@ -67,11 +65,11 @@ def move(connection: Connection, by_s: float) -> None:
 def hand_out(
     connection: Connection, annotator: str, *, now: float, seconds: float, pivot: int | None
 ) -> Lease | None:
-    """Lease the next image without a final label to an annotator; None where nothing is left for them.
+    """Lease the next image without a final label to an annotator; None where nothing is left.
 
-    A patient's images follow one another, and a patient that somebody works on is left to them while
-    there are others. Whoever asks again without submitting gets another image, and the first one again
-    only at the end; an annotator without a name, whom nothing tells apart from others, never does.
+    A patient's images follow one another, and a patient that somebody works on is avoided while there are
+    others. An annotator who asks again without submitting gets another image, and the first one again only at
+    the end. Annotators without a name cannot be told apart, so that this does not hold for them.
 
     Parameters
     ----------
@@ -93,9 +91,7 @@ def hand_out(
 
 
 def renew_oldest(connection: Connection, annotator: str, *, now: float, seconds: float) -> Lease | None:
-    """Return the image that an annotator has had longest, once more; None where they have none, or no
-    name.
-    """
+    """Renew the image that an annotator has had longest; None where they have none, or no name."""
     if not annotator:
         return None
     oldest = (
@@ -113,7 +109,7 @@ def renew_oldest(connection: Connection, annotator: str, *, now: float, seconds:
 def take_free(
     connection: Connection, image_id: str, annotator: str, *, now: float, seconds: float
 ) -> Lease | None:
-    """Lease an image without a final label; None where it has one, or somebody else leased it, by now."""
+    """Lease an image without a final label; None where it has one by now, or was leased by somebody else."""
     query = select(images.c.patient).where(images.c.image_id == image_id, images.c.open).with_for_update()
     row = connection.execute(query).first()
     if row is None or of_image(connection, image_id, now=now):
@@ -123,7 +119,7 @@ def take_free(
 
 @dataclass(frozen=True)
 class Offers:
-    """Images without a final label that nobody works on, and who works on what.
+    """Images without a final label that nobody works on, and all leases.
 
     Attributes
     ----------
@@ -139,7 +135,7 @@ class Offers:
 
 
 def offers(connection: Connection, annotator: str, *, now: float) -> Offers:
-    """Return what there is to choose from for an annotator."""
+    """Return the images that an annotator may choose from."""
     held = connection.execute(
         select(leases.c.image_id, leases.c.patient, leases.c.annotator).where(leases.c.expires_at > now)
     ).all()
@@ -157,9 +153,9 @@ def offers(connection: Connection, annotator: str, *, now: float) -> Offers:
 
 
 def any_left(connection: Connection, annotator: str) -> bool:
-    """Return whether there is an image for an annotator, though `hand_out` found none.
+    """Return whether an image is left for an annotator, though `hand_out` found none.
 
-    It passes over what another transaction holds at that moment, as on PostgreSQL.
+    `hand_out` skips rows that another transaction holds, as on PostgreSQL.
     """
     leased = exists().where(leases.c.image_id == images.c.image_id)
     to_others = leased.where(leases.c.annotator != annotator) if annotator else leased
@@ -197,7 +193,7 @@ def release(connection: Connection, image_id: str) -> None:
 
 
 def of_image(connection: Connection, image_id: str, *, now: float) -> Lease | None:
-    """Return an image's lease; None where it ended."""
+    """Return an image's lease; None where it has ended."""
     row = connection.execute(
         select(leases).where(leases.c.image_id == image_id, leases.c.expires_at > now)
     ).first()
@@ -214,7 +210,7 @@ def running(connection: Connection, *, now: float) -> list[Lease]:
 
 
 def opened(connection: Connection, image_id: str, annotator: str) -> int | None:
-    """Version of the final label (0: none) that an annotator last opened, where known."""
+    """Return the version of the final label (0: none) that an annotator last opened, where known."""
     if not annotator:
         return None
     chosen = (openings.c.image_id == image_id, openings.c.annotator == annotator)
@@ -222,7 +218,7 @@ def opened(connection: Connection, image_id: str, annotator: str) -> int | None:
 
 
 def note_opened(connection: Connection, image_id: str, annotator: str, number: int) -> None:
-    """Note which version an annotator has before them."""
+    """Record the version that an annotator has opened."""
     if not annotator:
         return
     chosen = (openings.c.image_id == image_id, openings.c.annotator == annotator)
@@ -236,7 +232,7 @@ def _future(now: float) -> Select[Any]:
 
 
 def _candidates(annotator: str, pivot: int | None) -> Iterator[Select[Any]]:
-    """Return the queries to try one after the other: own patients, patients that nobody works on, any."""
+    """Return the queries to try in turn: own patients, patients that nobody works on, any."""
     leased = exists().where(leases.c.image_id == images.c.image_id)
     free = select(images.c.image_id, images.c.patient).where(images.c.open, ~leased)
     of_patient = leases.c.patient == images.c.patient

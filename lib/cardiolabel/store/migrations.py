@@ -1,4 +1,4 @@
-"""Records of earlier versions of this program, brought to the tables of this one."""
+"""Migration of earlier versions' tables to the present ones."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ SCHEMA = "2"
 
 
 def migrate(connection: Connection) -> str:
-    """Make the tables that are missing and bring those of schema 1 forward; returns the schema there is then.
+    """Create missing tables and migrate those of schema 1; returns the resulting schema.
 
-    Call it where no other transaction does the same; see `cardiolabel.store.database.Database.alone`.
+    Call it where no other transaction does the same; see `Database.alone`.
     """
     schema = None
     if inspect(connection).has_table(facts.name):
@@ -31,7 +31,7 @@ def migrate(connection: Connection) -> str:
 
 
 def _order_by_sequence(connection: Connection) -> None:
-    """From 1 to 2: versions and scores get the order that until then the clock stood for.
+    """Migrate 1 to 2: give versions and scores an explicit order instead of the clock's.
 
     Numbers of one label are in order whatever the clock said; between labels there is only the clock.
     """

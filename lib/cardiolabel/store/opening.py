@@ -1,4 +1,4 @@
-"""The database of a studies folder: the right one, and none made anew beside an archive."""
+"""Opening the database of a studies folder: the right one, and no new one beside an archive."""
 
 from __future__ import annotations
 
@@ -21,14 +21,12 @@ _FOLDER = "folder"
 
 
 def database_url(folder: Path, url: str | None) -> str | URL:
-    """Return the URL of a studies folder's database: the one that is named, or the SQLite file within the
-    folder.
-    """
+    """Return the URL of a studies folder's database: the given one, or the SQLite file within the folder."""
     return url or sqlite_url(StudiesLayout(folder).database)
 
 
 def begin(folder: Path, *, alone: bool = False) -> Presence:
-    """Begin to work on a studies folder.
+    """Check that a server may work on a studies folder, and set its store up.
 
     Raises
     ------
@@ -48,7 +46,7 @@ def begin(folder: Path, *, alone: bool = False) -> Presence:
 
 
 def open_database(folder: Path, files: LabelFiles, url: str | None) -> Database:
-    """Open the database of a studies folder, and make it where nothing was ever archived.
+    """Open the database of a studies folder, or create it where nothing was ever archived.
 
     Raises
     ------
@@ -76,7 +74,7 @@ def open_database(folder: Path, files: LabelFiles, url: str | None) -> Database:
 
 
 def claim(connection: Connection, folder: Path, file: Path | None) -> None:
-    """Note whose a new database is; two folders in one database would mix their patients.
+    """Record the folder that a new database belongs to; two folders in one database would mix their patients.
 
     Parameters
     ----------
@@ -109,7 +107,7 @@ def claim(connection: Connection, folder: Path, file: Path | None) -> None:
 
 
 def _own_id(path: Path) -> str | None:
-    """Return a folder's own id; None where it has none, or none that can be read."""
+    """Return a folder's own id; None where it has no readable one."""
     try:
         return str(UUID(path.read_text(encoding="ascii").strip()))
     except (FileNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""Who works on a studies folder: servers and commands side by side, or one that has it to itself."""
+"""Locks that tell processes side by side from one that has the studies folder to itself."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from cardiolabel.errors import BusyError
 
 NAME = "lock"
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
-"""What a file system answers that has no locks, as some network mounts."""
+"""Errors of file systems without locks, as some network mounts."""
 _PATIENCE_S = 2.0
-"""Whoever begins has the folder to itself for a moment."""
+"""Seconds to wait for a process that has the folder to itself while it starts."""
 
 
 class Presence:
-    """Says to other processes that this one works on a studies folder, until it is closed or ends.
+    """Tells other processes that this one works on a studies folder, until it is closed or ends.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Presence:
             raise
 
     def close(self) -> None:
-        """Say no more."""
+        """Release the lock."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1

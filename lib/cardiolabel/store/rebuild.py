@@ -1,4 +1,4 @@
-"""The records of a studies folder made anew from what lies beside its archived versions."""
+"""Rebuild of a studies folder's records from its archived versions and journals."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from cardiolabel.store.tables import versions as versions_table
 from cardiolabel.store.versions import Origin, Version
 
 _COMPANIONS = ("", "-wal", "-shm")
-"""What SQLite's file names end in."""
+"""Endings of the names of SQLite's files."""
 
 
 @dataclass
 class Rebuilt:
-    """What was made of an archive.
+    """Result of a rebuild.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Rebuilt:
 
 @dataclass
 class _Label:
-    """A label's versions, and which of them is current; None where none is."""
+    """Versions of a label, and the current one; None where there is none."""
 
     content: JournalContent
     history: list[Version]
@@ -60,10 +60,10 @@ class _Label:
 
 
 def rebuild(folder: Path, records: Mapping[str, Record], *, url: str | None = None) -> Rebuilt:
-    """Record the archived versions of a studies folder in a new database; what is archived stays as it is.
+    """Record the archived versions of a studies folder in a new database; the archive is not changed.
 
-    A SQLite file that is there is moved beside the new one, never removed. Authors, times, numbers, models
-    and measurements come from the journals. A version without a journal gets its file's time and no author.
+    An existing SQLite file is moved beside the new one, never removed. Authors, times, numbers, models and
+    measurements come from the journals. A version without a journal gets its file's time and no author.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def rebuild(folder: Path, records: Mapping[str, Record], *, url: str | None = No
 
 
 def _moved_aside(file: Path) -> Path | None:
-    """Give a SQLite file and its log other names, so that a new one can be made; None where there is none."""
+    """Rename a SQLite file and its log, so that a new one can be made; None where there is none."""
     if not any(file.with_name(file.name + end).exists() for end in _COMPANIONS):
         return None
     number = 1
@@ -143,7 +143,9 @@ def _record(connection: Connection, files: LabelFiles, label: _Label) -> None:
 
 
 def _in_sequence(labels: list[_Label]) -> list[_Label]:
-    """Return an image's labels with its versions numbered through, those of a known sequence first."""
+    """Return an image's labels with their versions renumbered in sequence, those of a known sequence
+    first.
+    """
     order = sorted(
         (version for label in labels for version in label.history),
         key=lambda version: (not version.sequence, version.sequence, version.saved_at, version.number),
@@ -201,9 +203,7 @@ def _label(files: LabelFiles, image_id: str, tag: str, folder: Path, rebuilt: Re
 
 
 def _noted(content: JournalContent, archived: Mapping[str, Path], rebuilt: Rebuilt) -> list[Version]:
-    """Return the versions of a journal; those whose number was given again after an old database was put back
-    follow.
-    """
+    """Return the versions of a journal; versions whose number was reused after a restore come last."""
     history = [content.versions[number] for number in sorted(content.versions)]
     for version in history:
         if version.key and version.key not in archived:
@@ -235,7 +235,7 @@ def _next_number(history: list[Version]) -> int:
 
 
 def _with_current(files: LabelFiles, label: _Label, image_id: str, tag: str) -> _Label:
-    """Find the current version: as noted, else the one whose file is published, else the last one."""
+    """Mark the current version: the noted one, else the one whose file is current, else the last one."""
     published = files.published(image_id, tag)
     state = files.state(image_id, tag)
     by_number = {version.number: version for version in label.history}

@@ -1,4 +1,4 @@
-"""Records that the database lacks, taken from the journals beside the archived versions."""
+"""Recovery of missing records from the journals beside the archived versions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from cardiolabel.store.versions import Version
 logger = logging.getLogger(__name__)
 
 JOURNALS_FACT = "journals"
-"""Fact that every archived version has been noted in its label's journal."""
+"""Fact that every archived version is noted in its label's journal."""
 
 _BATCH = 200
 
 
 def note_earlier_versions(database: Database, files: LabelFiles) -> None:
-    """Begin the journals of labels that were archived before there were journals; looked at once."""
+    """Write the journals of labels that were archived before journals existed; done once."""
     with database.reading() as connection:
         if fact(connection, JOURNALS_FACT):
             return
@@ -47,10 +47,9 @@ def note_earlier_versions(database: Database, files: LabelFiles) -> None:
 def unrecorded(
     connection: Connection, files: LabelFiles, image_id: str, tag: str
 ) -> tuple[list[Version], JournalContent]:
-    """Return the versions of a label that are archived and noted but not recorded, the oldest first, and its
-    journal.
+    """Return a label's versions that are archived and noted but not recorded, and its journal.
 
-    They are there after the database lost what it had recorded, and of saves that were killed before.
+    They remain after a database lost records, and after saves that were killed.
     """
     content = files.journal.read(image_id, tag)
     recorded = {version.key for version in versions.history(connection, image_id, tag)}
@@ -62,7 +61,7 @@ def unrecorded(
 def restore_published(
     connection: Connection, files: LabelFiles, image_id: str, tag: str, state: FileState
 ) -> bool:
-    """Record again the version whose file is the published label, and those before it; whether there is one.
+    """Record the version whose file is the current label, and those before it; returns whether there was one.
 
     Call it where no recorded version has that file.
     """

@@ -1,4 +1,4 @@
-"""The store of one studies folder: what MONAI Label calls a datastore, with transactions."""
+"""The transactional store of one studies folder."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from cardiolabel.store.watch import LabelWatch
 from cardiolabel.store.writer import LabelWriter
 
 LEASE_S = 3600.0
-"""How long an image stays with an annotator who does not submit it."""
+"""Default length of a lease in seconds."""
 
 _PATIENCE_S = 10.0
-"""How long the only image that is free may be in another transaction, as on PostgreSQL beside a slow disk."""
+"""Seconds to wait for the only free image while another transaction holds it."""
 
 _AGAIN_S = 0.02
 
@@ -109,7 +109,7 @@ class Store:
             return counts.read(connection)
 
     def image_ids(self, *, is_open: bool | None = None) -> list[str]:
-        """Return the images in the folder's order; ``is_open`` chooses those without (or with) a final
+        """Return the images in the folder's order; ``is_open`` selects those without (or with) a final
         label.
         """
         with self._current() as connection:
@@ -142,7 +142,7 @@ class Store:
             return versions.current(connection, image_id, tag)
 
     def label_path(self, image_id: str, tag: str) -> Path:
-        """Return where a label's current file is, or would be."""
+        """Return the path of a label's current file."""
         return self._files.published(check_name("image id", image_id), check_name("tag", tag))
 
     def history(self, image_id: str, tag: str) -> list[Version]:
@@ -163,9 +163,7 @@ class Store:
         return version, self._files.of_version(version)
 
     def readings(self) -> list[tuple[Version, Path]]:
-        """Return the last mask that each named annotator saved of each image, and its file, where that was
-        kept.
-        """
+        """Return the last mask that each named author saved of each image, with its archived file."""
         with self._current() as connection:
             readings = versions.readings(connection)
         present = []
@@ -177,14 +175,14 @@ class Store:
     # Writing
 
     def measurement(self, version: Version) -> dict[str, Any] | None:
-        """Return the patient's study as it was with a version, where it was measured."""
+        """Return the patient's study measured with a version, if any."""
         with self.database.reading() as connection:
             return versions.study(connection, version)
 
     def note_measured(
         self, version: Version, ef_after: list[dict[str, Any]] | None, measurement: dict[str, Any]
     ) -> None:
-        """Add to a version what its patient measures with it."""
+        """Record the patient's measurements with a version."""
         with self.database.writing() as connection:
             versions.set_values(connection, version, ef_after=ef_after)
             versions.set_study(connection, version, measurement)
@@ -223,19 +221,17 @@ class Store:
             self._files.journal.note_values(current, {"info": info})
 
     def revision(self) -> tuple[object, ...]:
-        """Another one whenever labels came, went or changed."""
+        """Return a token that changes whenever a label does."""
         with self._current() as connection:
             return repr(counts.read(connection)), versions.total(connection)
 
     def scores_since(self, sequence: int) -> list[Scored]:
-        """Return the scores of patients stored after the one of that `Scored.sequence`, in this order; 0 for
-        all.
-        """
+        """Return the scores stored after the given `Scored.sequence`, in order; 0 for all."""
         with self.database.reading() as connection:
             return scores.since(connection, sequence)
 
     def put_score(self, patient: str, state: str, score: dict[str, Any]) -> None:
-        """Keep what a model leaves open about a patient, whose images, labels and model are of ``state``."""
+        """Store the scores of a patient, whose images, labels and model are those of ``state``."""
         with self.database.writing() as connection:
             self.database.alone(connection)  # so that who reads on from the last one misses none
             scores.put(connection, Scored(patient, state, time.time(), score))
@@ -243,9 +239,9 @@ class Store:
     def offer(
         self, annotator: str, choose: Callable[[Offers], str | None], *, seconds: float = LEASE_S
     ) -> Lease | None:
-        """Lease the image that ``choose`` takes from what there is; where it takes none, as `hand_out`.
+        """Lease the image that ``choose`` selects; where it selects none, as `hand_out`.
 
-        Nothing is locked while it chooses, which may take long; it is asked again where somebody else was
+        Nothing is locked while it selects, which may take long; it is asked again if somebody else was
         quicker.
         """
         annotator = storable(annotator)
@@ -303,12 +299,12 @@ class Store:
         return self.database.reading()
 
     def _note_earlier_ids(self, folder: Path) -> None:
-        """Before the folder is looked at: whose the ids are that are recorded here already."""
+        """Note the owners of recorded ids before the folder is scanned."""
         with self.database.reading() as connection:
             note_patients(folder, images.patients(connection))
 
     def _take_over(self, folder: Path, records: Mapping[str, Record]) -> None:
-        """Take over the labels of other programs, and what MONAI Label's own datastore noted of them."""
+        """Import the labels of other programs, and the notes of MONAI Label's own datastore."""
         unowned_ids = IdRegister.read(folder).unowned_ids(records)
         names = image_names(folder, records.values(), unowned_ids=unowned_ids)
         ForeignLabels(folder, self.database, self._files).take_over(records, names)

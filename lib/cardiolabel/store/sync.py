@@ -1,4 +1,4 @@
-"""Files of the studies folder compared with their records: what came, went or was changed by others."""
+"""Synchronisation of records with the files of the studies folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BATCH = 200
 
 
 class FolderSync:
-    """Keeps the records of one studies folder true to its files.
+    """Keeps the records of one studies folder in step with its files.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class FolderSync:
         self._lock = threading.Lock()
 
     def catch_up(self) -> None:
-        """Take in what happened to the folder since the last call; cheap where nothing did."""
+        """Process changes of the folder since the last call; cheap where there are none."""
         if self._behind or self._records() is not self._synced:
             with self._lock:
                 if self._records() is not self._synced:
@@ -72,7 +72,7 @@ class FolderSync:
         self._compare_labels()
 
     def sync_images(self) -> bool:
-        """Compare the images, not their labels, with their records; whether anything differed."""
+        """Compare the images, not their labels, with their records; returns whether any differed."""
         records = self._records()
         with self._database.reading() as connection:
             differs = images.sync(connection, list(records.values()), writing=False)

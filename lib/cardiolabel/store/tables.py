@@ -1,4 +1,4 @@
-"""The tables. Times are seconds since 1970 in UTC; a file's state is its modification time and size."""
+"""Tables. Times are seconds since 1970 in UTC; a file's state is its modification time and size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ facts = Table(
     Column("name", String, primary_key=True),
     Column("value", String, nullable=False),
 )
-"""What holds for the whole store: its schema, the folder it belongs to, what was imported."""
+"""Facts about the whole store: its schema, its folder, what was imported."""
 
 images = Table(
     "images",
@@ -41,8 +41,9 @@ images = Table(
     Index("images_in_order", "open", "patient_rank", "rank"),
     Index("images_shuffled", "open", "shuffle", "rank"),
 )
-"""Every image that was ever seen. ``open``: present, and without a final label. ``rank`` is the folder's
-order, ``patient_rank`` that of the patient's first image; ``shuffle`` is the hash of the patient."""
+"""Every image that was ever present. ``open``: present, and without a final label. ``rank`` is the folder's
+order, ``patient_rank`` that of the patient's first image; ``shuffle`` is the hash of the patient.
+"""
 
 labels = Table(
     "labels",
@@ -53,7 +54,7 @@ labels = Table(
     Column("present", Boolean, nullable=False),
     PrimaryKeyConstraint("image_id", "tag"),
 )
-"""Which version of a label is the current one, or was, before the label was removed."""
+"""The current version of each label, or the last one of a removed label."""
 
 versions = Table(
     "versions",
@@ -87,7 +88,7 @@ measurements = Table(
     Column("study", JSON, nullable=False),
     PrimaryKeyConstraint("image_id", "tag", "number"),
 )
-"""The patient's study as it was with a version of a label; apart, as it is long and seldom read."""
+"""The patient's study measured with a version; a table of its own, as it is long and seldom read."""
 
 leases = Table(
     "leases",
@@ -100,7 +101,7 @@ leases = Table(
     Index("leases_of_patient", "patient"),
     Index("leases_of_annotator", "annotator"),
 )
-"""Who works on which image until when."""
+"""Leases: image, annotator and end."""
 
 openings = Table(
     "openings",
@@ -122,8 +123,9 @@ scores = Table(
     Column("sequence", Integer, nullable=False, server_default="0"),
     Index("scores_in_order", "sequence"),
 )
-"""What a model leaves open about each patient; ``state`` tells its images, labels and model from others, and
-``sequence`` is the order in which scores were stored, whatever the clock said."""
+"""Scores of each patient; ``state`` identifies its images, labels and model, and ``sequence`` is the order in
+which scores were stored, whatever the clock said.
+"""
 
 counts = Table(
     "counts",

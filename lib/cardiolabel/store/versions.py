@@ -1,4 +1,4 @@
-"""Versions of labels: every one that was ever saved, and which is the current one."""
+"""Versions of labels: every one that was ever saved, and the current one."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Origin(StrEnum):
 
     SAVED = "saved"
     CONFLICT = "conflict"
-    """Kept, but not current: the label had changed since its author opened it."""
+    """Kept, but not current: the label changed since its author opened it."""
     ROLLBACK = "rollback"
     FOLDER = "folder"
-    """A file that something else wrote into ``labels/``."""
+    """Written into ``labels/`` by another program."""
     IMPORTED = "imported"
-    """From MONAI Label's ``datastore_v2.json``."""
+    """Imported from MONAI Label's ``datastore_v2.json``."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Version:
     sequence: int = 0
 
     def as_json(self, *, current: bool) -> dict[str, Any]:
-        """Return the JSON-safe form for people; where its file is stays out."""
+        """Return JSON-safe values, without file names."""
         return {
             "version": self.number,
             "current": current,
@@ -77,13 +77,12 @@ class Version:
 
 
 def total(connection: Connection) -> int:
-    """Return how many versions there are; none is ever removed."""
+    """Return the number of versions; none is ever removed."""
     return int(connection.execute(select(func.count()).select_from(versions)).scalar() or 0)
 
 
 def iso_time(seconds: float) -> str:
-    """Return the seconds since 1970 as UTC text; the last second that a calendar has for what a broken clock
-    wrote.
+    """Return seconds since 1970 as UTC text, at most the last second of the calendar.
 
     >>> iso_time(0)
     '1970-01-01T00:00:00+00:00'
@@ -98,7 +97,7 @@ def current(connection: Connection, image_id: str, tag: str) -> Version | None:
 
 
 def last_current(connection: Connection, image_id: str, tag: str) -> tuple[Version, bool] | None:
-    """Return the version that is current or was so last, and whether the label is still there."""
+    """Return the current version, or the last one of a removed label, and whether the label is there."""
     row = connection.execute(
         select(versions, labels.c.present)
         .join(labels, _same(labels.c.number))
@@ -187,7 +186,7 @@ def find(connection: Connection, image_id: str, tag: str, number: int) -> Versio
 
 
 def readings(connection: Connection) -> list[Version]:
-    """Return the last version that each named author saved of each image; predictions are no readings."""
+    """Return the last version that each named author saved of each image, predictions excluded."""
     rows = connection.execute(
         select(versions)
         .where(
@@ -204,19 +203,19 @@ def readings(connection: Connection) -> list[Version]:
 
 
 def next_number(connection: Connection, image_id: str, tag: str) -> int:
-    """Return the number of the version to come."""
+    """Return the number of the next version."""
     last = select(func.max(versions.c.number)).where(versions.c.image_id == image_id, versions.c.tag == tag)
     return (connection.execute(last).scalar() or 0) + 1
 
 
 def next_sequence(connection: Connection, image_id: str) -> int:
-    """Place of the image's version to come among those of all its tags; call `images.locked` before."""
+    """Return the image's next sequence number over all tags; call `images.locked` before."""
     last = select(func.max(versions.c.sequence)).where(versions.c.image_id == image_id)
     return (connection.execute(last).scalar() or 0) + 1
 
 
 def add(connection: Connection, version: Version, *, make_current: bool) -> Version:
-    """Record a version after all others of its image, and make it the label's current one; returns it."""
+    """Record a version as the image's last and the label's current one."""
     version = replace(version, sequence=next_sequence(connection, version.image_id))
     insert(connection, version)
     if make_current:
@@ -226,12 +225,12 @@ def add(connection: Connection, version: Version, *, make_current: bool) -> Vers
 
 
 def insert(connection: Connection, version: Version) -> None:
-    """Record a version at the place that it says."""
+    """Record a version with its own number and sequence."""
     connection.execute(versions.insert().values({**asdict(version), "origin": str(version.origin)}))
 
 
 def set_current(connection: Connection, version: Version) -> None:
-    """Make a version its label's current one; one that was not there is not there yet."""
+    """Make a version the label's current one; a removed label stays removed."""
     updated = connection.execute(
         update(labels)
         .where(labels.c.image_id == version.image_id, labels.c.tag == version.tag)
@@ -260,18 +259,18 @@ def set_present(connection: Connection, image_id: str, tag: str, *, present: boo
 
 
 def set_values(connection: Connection, version: Version, **values: Any) -> None:
-    """Change columns of a version that is recorded already."""
+    """Change columns of a recorded version."""
     connection.execute(update(versions).where(*_of(versions, version)).values(values))
 
 
 def study(connection: Connection, version: Version) -> dict[str, Any] | None:
-    """Return the patient's study as it was with a version, where it was measured."""
+    """Return the patient's study measured with a version, if any."""
     chosen = _of(measurements, version)
     return connection.execute(select(measurements.c.study).where(*chosen)).scalar()
 
 
 def set_study(connection: Connection, version: Version, study: dict[str, Any]) -> None:
-    """Note the patient's study as it is with a version."""
+    """Record the patient's study measured with a version."""
     connection.execute(delete(measurements).where(*_of(measurements, version)))
     connection.execute(
         measurements.insert().values(

@@ -1,4 +1,4 @@
-"""Notes which label files something else wrote or removed, as it happens."""
+"""Watches label files for changes by other programs."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _COMING_OR_GOING = {"created", "deleted", "moved"}
 
 
 class LabelWatch(FileSystemEventHandler):
-    """Watches ``labels/`` of a studies folder; `changes` says what happened since the last call.
+    """Watches ``labels/`` of a studies folder; `changes` returns the changes since the last call.
 
-    ``labels`` and the folders in it may be links; those that they lead to are watched.
+    ``labels`` and its folders may be links; their targets are watched.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,7 +39,7 @@ class LabelWatch(FileSystemEventHandler):
         self._arming = threading.Lock()
 
     def start(self) -> bool:
-        """Begin; False where the system cannot watch folders (some network mounts)."""
+        """Start watching; False where the system cannot watch folders (some network mounts)."""
         try:
             self._labels.mkdir(exist_ok=True)
             self._observer = Observer()
@@ -53,7 +53,7 @@ class LabelWatch(FileSystemEventHandler):
         return True
 
     def stop(self) -> None:
-        """End."""
+        """Stop watching."""
         observer, self._observer = self._observer, None
         if observer:
             observer.stop()
@@ -77,14 +77,14 @@ class LabelWatch(FileSystemEventHandler):
         return changed
 
     def put_back(self, changed: Changed | None) -> None:
-        """Have the next call of `changes` say this again."""
+        """Return these changes again at the next call of `changes`."""
         with self._lock:
             self._changed |= changed or set()
         if changed is None:
             self._folders_changed = True
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Note the label of an event that changed a file."""
+        """Record the label of an event that changed a file."""
         if event.event_type in _READ:
             return
         for name in (event.src_path, event.dest_path):
@@ -122,7 +122,9 @@ class LabelWatch(FileSystemEventHandler):
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
-    """Return what tells a folder from another one of the same name; None where there is none."""
+    """Return the identity of a folder, which another of the same name does not share; None where there is
+    none.
+    """
     try:
         status = folder.stat()
     except OSError:

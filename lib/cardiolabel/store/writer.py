@@ -1,4 +1,4 @@
-"""Saving, rolling back and removing labels, so that nothing acknowledged is ever lost."""
+"""Saving, rolling back and removing labels, so that nothing acknowledged is lost."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _MOST = 2**31 - 1  # the greatest number of a version that a database takes
 
 @dataclass(frozen=True)
 class Save:
-    """What goes with a saved label.
+    """Data of a save.
 
-    ``base`` is the version that its author had opened (0: there was none), None where the client does not
-    say; then the version that the author was handed last counts.
+    ``base`` is the version that the author had opened (0: none). Where the client does not state it, the
+    version that the author was last handed counts.
     """
 
     author: str = ""
@@ -72,8 +72,7 @@ class LabelWriter:
     def roll_back(self, image_id: str, tag: str, number: int, save: Save) -> Version:
         """Make an earlier version the current one again, as a new version; errors as `save`.
 
-        A conflict with what the author was handed is none here, as nothing was drawn on it; one with
-        ``save.base`` is.
+        The version that the author was handed cannot conflict, as nothing was drawn on it; ``save.base`` can.
 
         Raises
         ------

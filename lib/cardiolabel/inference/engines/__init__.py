@@ -1,1 +1,1 @@
-"""What computes a network: PyTorch or OpenVINO."""
+"""Engines that compute a network: PyTorch or OpenVINO."""

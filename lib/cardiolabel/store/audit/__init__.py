@@ -1,1 +1,1 @@
-"""The audit log: what was done on a server, by whom and when, without names of patients."""
+"""The audit log: who did what on a server and when, without names of patients."""

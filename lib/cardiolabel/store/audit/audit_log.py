@@ -1,7 +1,7 @@
-"""The audit log: a line of JSON for each event, written beside the work and never in its way.
+"""The audit log: one line of JSON per event, written in the background.
 
-Several processes may write one log: each appends whole lines while it holds the log's lock, and whoever finds
-the file full renames it to ``….1``, that to ``….2`` and so on; the last is removed.
+Several processes may write one log: each appends whole lines while it holds the log's lock. The process that
+finds the file full renames it to ``….1``, that to ``….2`` and so on; the last is removed.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ _TICK_S = 1.0
 _LOCK_S = 10.0
 _COMPLAINT_S = 60.0
 _KEYS = ("event", "who", "client", "code")
-"""Events that agree in these are counted together."""
+"""Events that agree in these fields are counted together."""
 
 
 class AuditLog:
-    """Writes events in a thread of its own; what it cannot write is counted, and the count is written.
+    """Writes events in a thread of its own; events that cannot be written are counted, and the count is
+    written.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ class AuditLog:
         self._thread.start()
 
     def record(self, entry: Mapping[str, Any], *, per_minute: int | None = None) -> None:
-        """Take an event in at once; it is written soon after.
+        """Queue an event; it is written soon after.
 
         Parameters
         ----------
@@ -78,11 +79,11 @@ class AuditLog:
         self._queue.put({"time": _now(), **entry})
 
     def end_windows(self) -> None:
-        """From now on write at once how often events were suppressed; to be called before a process ends."""
+        """Write the numbers of suppressed events at once from now on; call it before a process ends."""
         self._is_ending = True
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Write what was taken in, and end."""
+        """Write all queued events, and end the thread."""
         self.end_windows()
         self._queue.put(None)
         self._thread.join(timeout_s)
@@ -108,7 +109,7 @@ class AuditLog:
                     logger.info("audit: %s %s", entry["event"], entry.get("code", ""))
 
     def _waiting(self) -> tuple[list[dict[str, Any]], bool]:
-        """Return the events taken in, once there are some or a while has passed; whether more may come."""
+        """Return the queued events once there are some or a while has passed, and whether more may come."""
         entries: list[dict[str, Any]] = []
         try:
             entry = self._queue.get(timeout=_TICK_S)

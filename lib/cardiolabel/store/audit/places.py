@@ -1,4 +1,4 @@
-"""Where the audit log of a studies folder is, and the key of its pseudonyms."""
+"""Place of a studies folder's audit log, and the key of its pseudonyms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEY_NAME, _KEY_BYTES = "key", 32
 
 
 def audit_folder(studies: Path, *, read_only: bool = False) -> Path:
-    """Return a folder for the audit log that only its owner may open, made where it is missing.
+    """Return the folder of the audit log, made if missing, which only its owner may open.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def audit_folder(studies: Path, *, read_only: bool = False) -> Path:
 
 
 def secret_key(studies: Path, folder: Path) -> bytes:
-    """Return the key of a studies folder's pseudonyms, made in ``folder`` where there is none yet.
+    """Return the key of a studies folder's pseudonyms; made in ``folder`` if missing.
 
     Raises
     ------

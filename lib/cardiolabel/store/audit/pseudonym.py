@@ -1,4 +1,4 @@
-"""Words that stand for names of images and patients, which only who has the key can tell."""
+"""Pseudonyms of images and patients, which only holders of the key can link to names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DIGITS = 24
 
 
 def pseudonym(name: str, key: bytes) -> str:
-    """Return the pseudonym of an image id or a patient: the beginning of an HMAC-SHA-256.
+    """Return the pseudonym of an image id or a patient: the first digits of an HMAC-SHA-256.
 
     Examples
     --------

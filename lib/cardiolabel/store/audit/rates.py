@@ -1,4 +1,4 @@
-"""How often one thing may be written within a minute, so that a flood does not fill the disk."""
+"""Rate limits of log lines, so that a flood of events does not fill the disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_KEYS = 200
 
 
 class Rates:
-    """Counts occurrences by key; safe between threads, and bounded however many keys there are.
+    """Counts occurrences by key; safe between threads, and bounded whatever the number of keys.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class Rates:
         self._lock = threading.Lock()
 
     def allows(self, key: Hashable, limit: int) -> bool:
-        """Count one more; whether there were at most ``limit`` of its key in this window.
+        """Count an occurrence, and return whether at most ``limit`` of its key fell into this window.
 
-        Where there are too many keys, those that come late are counted together, as key None.
+        Where there are too many keys, later ones are counted together under the key None.
         """
         with self._lock:
             self._roll()
@@ -43,7 +43,7 @@ class Rates:
             return self._seen[key] <= limit
 
     def take_suppressed(self, *, early: bool = False) -> list[tuple[Hashable, int]]:
-        """Return the keys of windows that have ended, and how often each was not allowed; each is told once.
+        """Return the keys of ended windows with their suppressed counts; each is returned once.
 
         Parameters
         ----------
