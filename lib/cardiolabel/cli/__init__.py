@@ -1,4 +1,4 @@
-"""The ``cardiolabel`` command: thin words over the library."""
+"""The ``cardiolabel`` command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit log, as commands."""
+"""Commands on the audit log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = typer.Typer(help="What was done on the servers of a studies folder.", no_a
 
 @app.callback()
 def audit() -> None:
-    """Let a single command keep its name."""
+    """Keep the name of a single command."""
 
 
 @app.command("pseudonym")
@@ -22,7 +22,7 @@ def show_pseudonym(
     studies: Existing,
     name: Annotated[str, typer.Argument(help="An image id, or a patient.")],
 ) -> None:
-    """Tell what the audit log calls an image or a patient; for whoever may read the folder's key."""
+    """Print the pseudonym of an image or a patient in the audit log; needs the folder's key."""
     from cardiolabel.errors import DatasetError
     from cardiolabel.store.audit.places import read_key
     from cardiolabel.store.audit.pseudonym import pseudonym

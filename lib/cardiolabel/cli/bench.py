@@ -1,4 +1,4 @@
-"""Timing, as a command."""
+"""The benchmark command."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def bench(
     into: Annotated[Path | None, typer.Option("--json", help="File for values and conditions.")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Time everything beside the bare network and MONAI Label's own parts: a Markdown table."""
+    """Time everything beside the bare network and MONAI Label's own parts; prints a Markdown table."""
     from cardiolabel.experiments.bench.figures import table
     from cardiolabel.experiments.bench.run import Setting, conditions, run_bench
     from cardiolabel.io.files import atomic

@@ -1,4 +1,4 @@
-"""Data in and out, as commands."""
+"""Commands that make and export data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cardiolabel.errors import DatasetError
 
 
 class Kind(StrEnum):
-    """Datasets that `prepare` understands."""
+    """Data sets that `prepare` reads."""
 
     CAMUS = "camus"
     CAMUS_MHD = "camus-mhd"

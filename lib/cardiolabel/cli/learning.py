@@ -1,4 +1,4 @@
-"""What to correct next, and how far EFs may be off, as commands."""
+"""Commands of active learning and EF intervals."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ def calibrate(
     patients: Patients = None,
     quiet: Quiet = False,
 ) -> None:
-    """Calibrate a model's EF intervals on patients that it never saw, and note them on its card.
-
-    Notes the subspace of their images as well, for the out-of-distribution check.
+    """Calibrate a model's EF intervals on patients that it never saw, and publish them on its card. Fits the
+    subspace of their images as well, for the out-of-distribution check.
     """
     import tempfile
 
@@ -95,7 +94,7 @@ def simulate(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Play active learning through on a labelled dataset; run again to go on: labels.csv, .md, .png."""
+    """Simulate active learning on a labelled dataset; run again to continue: labels.csv, .md, .png."""
     from cardiolabel.experiments.simulation.files import write_simulation
     from cardiolabel.experiments.simulation.settings import Settings
     from cardiolabel.experiments.simulation.simulate import simulate as run
@@ -124,7 +123,7 @@ def score(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Find how open each patient's EF is, for the worklist: only patients of which something changed."""
+    """Score the EF uncertainty of patients for the worklist; only changed patients are scored again."""
     import os
 
     from cardiolabel.active_learning.score_folder import score_folder

@@ -1,4 +1,4 @@
-"""Labels of other programs in a studies folder: taken over, or named on stderr with the reason."""
+"""Labels of other programs in a studies folder: taken over, or listed on stderr with the reason."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cardiolabel.errors import DatasetError, StoreError
 from cardiolabel.records.layout import LABELS, StudiesLayout
 
 _SIGNS = (LABELS, "datastore_v2.json")
-"""What a folder with labels has."""
+"""Signs of a folder with labels."""
 
 
 @contextmanager
 def left_out_labels_named(studies: Path, quiet: bool) -> Iterator[None]:
-    """Name images and labels that are left out after the block, also where it finds no mask at all."""
+    """List left-out images and labels after the block, also where it fails for want of masks."""
     try:
         yield
     except DatasetError:
@@ -28,10 +28,9 @@ def left_out_labels_named(studies: Path, quiet: bool) -> Iterator[None]:
 
 
 def name_left_out_labels(studies: Path, quiet: bool, *, read: bool) -> None:
-    """Return one line for each image whose row in the manifest is malformed, and label that belongs to no
-    image.
+    """Return one line for each image with a malformed manifest row, and each label of no image.
 
-    With ``read``, labels that cannot be read are named as well.
+    With ``read``, unreadable labels are listed as well.
 
     Raises
     ------
@@ -52,7 +51,7 @@ def name_left_out_labels(studies: Path, quiet: bool, *, read: bool) -> None:
 def take_over_labels(studies: Path, quiet: bool) -> None:
     """Put labels of other names and formats where commands look for them, as a server does at its start.
 
-    Labels that cannot be taken over are named. A folder without such labels is only read.
+    Labels that cannot be taken over are listed. A folder without such labels is not changed.
 
     Raises
     ------

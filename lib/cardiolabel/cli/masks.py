@@ -1,4 +1,4 @@
-"""Masks made, measured and judged, as commands."""
+"""Commands that make, measure and evaluate masks."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def infer(
 def _workers(
     where: str | None, *, model: str, weights: ModelFolders, workers: int | None
 ) -> AbstractContextManager[Workers]:
-    """Return those of a cluster, else this process."""
+    """Yield a cluster's workers, else this process."""
     from cardiolabel.pipeline.infer_patients import infer_patients
 
     if where is None:
@@ -128,7 +128,7 @@ def evaluate(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Judge masks by references: Dice, distances, volumes, EF, validity; report.md and tables."""
+    """Compare masks with references: Dice, distances, volumes, EF, validity; report.md and tables."""
     from cardiolabel.evaluation.evaluate import evaluate as run
     from cardiolabel.evaluation.files import write_evaluation
     from cardiolabel.evaluation.report import headline
@@ -157,7 +157,7 @@ def robustness(
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other noise.")] = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Corrupt pictures in known ways and see what the masks lose: robustness.md, .csv and .png."""
+    """Corrupt images in known ways and measure the loss: robustness.md, .csv and .png."""
     from cardiolabel.evaluation.robustness.files import summary, table, write_robustness
     from cardiolabel.evaluation.robustness.robustness import measure_robustness
     from cardiolabel.models.models import load

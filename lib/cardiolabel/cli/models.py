@@ -1,4 +1,4 @@
-"""Models made, as commands."""
+"""Commands that make and compare models."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def train(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model on masks that exist; run again to go on after an interruption."""
+    """Train a model on masks that exist; run again to continue after an interruption."""
     from cardiolabel.records.patient_list import read_patient_list
     from cardiolabel.studies.studies import Studies
     from cardiolabel.training import training_recipe
@@ -87,7 +87,7 @@ def retrain(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train on final labels, and publish the model only if it is no worse for patients set aside."""
+    """Train on final labels, and publish the model only if it is no worse on patients set aside."""
     from cardiolabel.training.retraining.retrain import retrain as run
     from cardiolabel.training.retraining.settings import Settings
     from cardiolabel.training.retraining.status import Status
@@ -132,7 +132,7 @@ def replay(
     seed: Annotated[int, typer.Option(help="Draws the patients.")] = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Annotate a labelled dataset in rounds through a server that retrains: rounds.csv, .md, .png."""
+    """Replay rounds of annotation through a server that retrains: rounds.csv, .md, .png."""
     with clear_errors():
         check_server()
     from cardiolabel.experiments.replay.files import write_replay
@@ -172,7 +172,7 @@ def compare(
     repeats: Annotated[int, typer.Option(min=1, help="How often each network is timed.")] = 20,
     quiet: Quiet = False,
 ) -> None:
-    """Train recipes on the same patients and budget, judge and time them: comparison.csv, .md, .png."""
+    """Train recipes on the same patients and budget, evaluate and time them: comparison.csv, .md, .png."""
     from cardiolabel.experiments.comparison.compare import compare as run
     from cardiolabel.experiments.comparison.files import write_comparison
 
@@ -204,7 +204,7 @@ def average(
     version: Annotated[str, typer.Option(help="Version of the mean, for its card.")],
     quiet: Quiet = False,
 ) -> None:
-    """Write the mean of models of one training line, which is often better than each."""
+    """Write the mean of models of one training line, which is often better than each of them."""
     from cardiolabel.models.average import average_models
 
     with clear_errors():

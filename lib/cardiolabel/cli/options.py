@@ -32,12 +32,12 @@ Patients = Annotated[Path | None, typer.Option("--patients", help="Text file of 
 
 
 def model_folders(studies: Path, weights: Path | None) -> ModelFolders:
-    """Take the folder that was named, else the shipped models and those published for the studies."""
+    """Return the given folder, else the shipped models and those published for the studies."""
     return ModelFolders.of(weights) if weights else ModelFolders.of_studies(studies, MODELS)
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """Whole numbers, comma-separated; raises DatasetError for anything else."""
+    """Parse comma-separated whole numbers; raises DatasetError for anything else."""
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:

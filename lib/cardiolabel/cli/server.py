@@ -1,4 +1,4 @@
-"""The server, as commands."""
+"""The command that starts the server."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def serve(
 
 
 def _bases(pairs: list[str]) -> dict[str, str]:
-    """Turn ``MODEL=STUDIES`` into the app's settings; raises DatasetError for anything else."""
+    """Convert ``MODEL=STUDIES`` to the app's settings; raises DatasetError for anything else."""
     settings = {}
     for pair in pairs:
         model, _, folder = pair.partition("=")

@@ -1,4 +1,4 @@
-"""Records and versions of a studies folder, as commands: backup, restore, rebuild, check."""
+"""Commands on the records and versions of a studies folder: backup, restore, rebuild, check."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def restore(
     dest: Annotated[Path, typer.Argument(help="Studies folder to make; new or empty.")],
     quiet: Quiet = False,
 ) -> None:
-    """Make a studies folder of a backup, whole or not at all."""
+    """Restore a studies folder from a backup, whole or not at all."""
     from cardiolabel.store.backup import restore as run
 
     with clear_errors(), bar("restoring", quiet) as progress:

@@ -1,4 +1,4 @@
-"""How commands speak: progress, problems and errors."""
+"""Output of commands: progress, problems and errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cardiolabel.system.readable_text import readable_text
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turn what the library refuses and what the disk refuses into one line and exit code 2."""
+    """Turn errors of the library and the disk into one line and exit code 2."""
     try:
         set_limit_by_environment()
         yield
@@ -44,13 +44,13 @@ class _Rate(ProgressColumn):
     """Steps per second."""
 
     def render(self, task: Task) -> Text:
-        """Empty before anything is known."""
+        """Return the rate; empty before the first step."""
         return Text(f"{task.speed:.1f}/s" if task.speed else "")
 
 
 @contextmanager
 def bar(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
-    """Yield a progress bar on a terminal, lines now and then elsewhere; yields what takes done and total."""
+    """Yield a function of done and total that shows progress: a bar on a terminal, lines elsewhere."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -79,9 +79,7 @@ def bar(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
 
 
 def _lines(every_s: float = 60.0) -> Callable[[int, int, str], None]:
-    """Return the progress where there is no terminal, as in a log: a line now and then, with rate and time
-    left.
-    """
+    """Yield a function that logs progress: a line now and then, with rate and time left."""
     steps: list[tuple[float, int]] = []
 
     def report(done: int, total: int, description: str) -> None:
@@ -99,13 +97,13 @@ def _lines(every_s: float = 60.0) -> Callable[[int, int, str], None]:
 
 
 def list_problems(problems: tuple[tuple[str, str], ...], quiet: bool) -> None:
-    """Return one line on stderr for each image, or what else it is, with the reason."""
+    """Print one line per image, or other item, with its reason on stderr."""
     if not quiet:
         for image_id, reason in problems:
             typer.echo(f"{image_id}: {reason}", err=True)
 
 
 def say(text: str, quiet: bool) -> None:
-    """Return a line on stdout, unless it should be quiet."""
+    """Print a line on stdout, unless quiet."""
     if not quiet:
         typer.echo(text)

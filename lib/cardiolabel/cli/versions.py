@@ -1,4 +1,4 @@
-"""Versions of the models that are served, as commands."""
+"""Commands on the versions of served models."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Comparisons, simulations, replays and benchmarks: long runs that answer a question."""
+"""Experiments: comparison of recipes, replay of annotation, simulation of strategies, benchmarks."""

@@ -1,4 +1,4 @@
-"""Servers on this machine, started for a benchmark or a replay and ended with it."""
+"""Servers on this machine, started and ended by a benchmark or a replay."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _LOG_LINES = 5
 
 
 def end_with_the_caller(caller: int | None = None) -> None:
-    """Leave the cores to whoever waits for a prediction, and end when the process that started this is gone.
+    """Lower this process's priority, and end it when its parent is gone.
 
-    Nobody else could stop it, and the next server could not do the same until it ends.
+    Nobody else could stop it, and the next server could not use its port until it ends.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def end_with_the_caller(caller: int | None = None) -> None:
 
 
 def quiet(model: str) -> dict[str, str]:
-    """Return the settings of a server that serves one model and does nothing beside what it is asked."""
+    """Return the settings of a server that serves one model and runs nothing in the background."""
     return {"models": model, "scoring": "off"}
 
 
@@ -60,17 +60,17 @@ class ServerError(CardiolabelError):
 
 @dataclass(frozen=True, eq=False)
 class Server:
-    """A running server; each request has a connection of its own, as MONAI Label's client does it."""
+    """A running server; each request has a connection of its own, as with MONAI Label's client."""
 
     port: int
     log: Path
 
     def infer(self, model: str, image_id: str) -> bytes:
-        """Mask and measurements of an image, as MONAI Label's client asks for them."""
+        """Predict and measure an image, as MONAI Label's client does."""
         return self._post(f"/infer/{model}?image={quote(image_id)}", urlencode({"params": "{}"}))
 
     def batch_infer(self, model: str) -> None:
-        """Predict every image, within the server's process."""
+        """Predict every image within the server's process."""
         params = {"device": "cpu", "multi_gpu": False, "max_workers": 1, "logging": "WARNING"}
         self._post(f"/batch/infer/{model}?run_sync=true", json.dumps(params), kind="application/json")
 
@@ -89,7 +89,7 @@ class Server:
 def running(
     app: Path, studies: Path, *, conf: Mapping[str, str], home: Path, module: str = LEAN
 ) -> Iterator[Server]:
-    """Yield a server of a MONAI Label app, ready to answer; ended with the block.
+    """Yield a running server of a MONAI Label app, and end it with the block.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def _tail(log: Path) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a server and what it started."""
+    """End a server and its child processes."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, sign)

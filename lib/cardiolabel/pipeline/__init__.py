@@ -1,1 +1,1 @@
-"""The one composition for whole folders: images to masks to measurements to tables."""
+"""Pipelines over whole folders: images to masks to measurements to tables."""

@@ -1,4 +1,4 @@
-"""What predicting and measuring a whole folder have in common: its images, and what came of them."""
+"""Common parts of predicting and measuring a folder: its images, and the summary."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run over a folder did; ``problems`` pairs an image id with why it has no mask."""
+    """Result of a run over a folder; ``problems`` pairs an image id with the reason why it has no mask."""
 
     images: int
     patients: int
@@ -24,7 +24,7 @@ class Summary:
 
 
 def images_of(studies: Studies) -> list[Record]:
-    """Return a folder's records; raises DatasetError where it has none."""
+    """Return a folder's records; raises DatasetError if it has none."""
     records = studies.records()
     if not records:
         raise DatasetError(f"{studies.folder}: no images; expected <image_id>.nii.gz files in it")

@@ -1,4 +1,4 @@
-"""What a page tells of a folder's masks, gathered patient by patient."""
+"""Data of a folder's summary page, collected patient by patient."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NAMES = {Source.MASKS: "reference masks", Source.MANIFEST: "manifest"}
 
 
 class FolderPage:
-    """Gathers measured patients for ``summary.html``; keeps a line of each and no image.
+    """Collects measured patients for ``summary.html``, a line of each and no image.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class FolderPage:
         self._pairs: dict[Source, list[PairRow]] = {source: [] for source in Source}
 
     def add(self, study: Study) -> None:
-        """Note a patient, and measure its reference masks; those that cannot be read are none."""
+        """Add a patient, and measure its reference masks; unreadable ones are ignored."""
         row = study.best(Convention.GUIDELINE) or study.rows[0]
         records = self._records[study.patient] if self._overlays else []
         pictures = (overlay_file(self._out, record.image_id) for record in records)
@@ -114,7 +114,7 @@ class FolderPage:
         return measure_study(images).best(row.convention, method=method)
 
     def _from_manifest(self, study: Study, ef_pct: float, convention: Convention | None) -> Reference:
-        """Compared with the most trusted prediction in the same convention; without one, with none."""
+        """Return the manifest's EF, to compare with the most trusted prediction in the same convention."""
         ours = study.best(convention) if convention else None
         if ours is None:
             return Reference(Source.MANIFEST, ef_pct, convention, None)

@@ -1,4 +1,4 @@
-"""A studies folder predicted and measured."""
+"""Prediction and measurement of a studies folder."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def infer_folder(
     """Predict every image of a studies folder and measure every patient from those masks.
 
     Writes ``labels/<image_id>.nii.gz``, the tables of `tables_of` and ``model.json``, the model and its
-    labels, in ``out``. An image that cannot be read, or is of a view that the model is not for, costs
-    its own row, with the reason. Memory does not grow with the number of images.
+    labels, into ``out``. An image that cannot be read, or of a view that the model does not segment, costs
+    only its own row, with the reason. Memory does not grow with the number of images.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def infer_folder(
 
 
 def _refuse_other_views(folder: Path, predictor: Predictor, records: Sequence[Record]) -> None:
-    """Raise where no image is of a view that the model is for; nothing was written then."""
+    """Raise before anything is written if no image is of a view that the model segments."""
     try:
         if not any(record.view in predictor.recipe.views for record in records):
             check_view(predictor.card.name, predictor.recipe.views, records[0])
@@ -104,7 +104,7 @@ def _refuse_other_views(folder: Path, predictor: Predictor, records: Sequence[Re
 
 
 def _note_model(predictor: Predictor, out: Path, records: Sequence[Record], *, resume: bool) -> None:
-    """Say in ``out`` whose masks it holds, and remove those of others, with what shows them."""
+    """Write the model's name into ``out``, and remove masks of other models with their pictures."""
     path = out / MODEL_NAME
     is_same = path.is_file() and path.read_text(encoding="utf-8") == model_note(predictor)
     masks = [file_of(StudiesLayout(out).labels, record.image_id) for record in records]

@@ -1,4 +1,4 @@
-"""Patients predicted, written and measured in this process."""
+"""Prediction, writing and measurement of patients in this process."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def infer_patients(
     *,
     on_image: Callable[[int], None] = lambda _: None,
 ) -> Generator[Done]:
-    """Predict, write and measure patients, each given by its records, in their order.
+    """Predict, write and measure patients, each given by its records, in order.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def infer_patients(
 
 @dataclass(eq=False)
 class _Item:
-    """An image on its way; ``kept`` are masks that an earlier run made."""
+    """An image in the pipeline; ``earlier_masks`` are those of an earlier run."""
 
     record: Record
     grid: Grid | None = None
@@ -85,7 +85,7 @@ class _Item:
 
 
 class _Run:
-    """One run of `infer_patients`: what happens to each image."""
+    """One call of `infer_patients`."""
 
     def __init__(self, predictor: Predictor, options: Options) -> None:
         self._predictor, self._out, self._resume = predictor, options.out, options.resume
@@ -95,7 +95,7 @@ class _Run:
     def images(
         self, patients: Iterable[Sequence[Record]], on_image: Callable[[int], None]
     ) -> Generator[tuple[_Item, MaskedImage]]:
-        """Return every image with its masks, or why it has none, a patient's together."""
+        """Yield every image with its masks, or the reason why it has none, a patient's together."""
         items = (_Item(record) for records in patients for record in records)
         with closing(predict_all(self._predictor, items, read=self._read, finish=self._finish)) as ready:
             for done, image in enumerate(ready, start=1):
@@ -140,7 +140,7 @@ class _Run:
         return file_of(StudiesLayout(self._out).labels, item.record.image_id)
 
     def measured(self, images: Sequence[tuple[_Item, MaskedImage]]) -> Done:
-        """Return one patient, by all its images."""
+        """Measure one patient from all its images."""
         masked = [image for _, image in images]
         study = with_intervals(
             measure_study(masked), self._calibrations, predicted=[image.image_id for image in masked]

@@ -1,4 +1,4 @@
-"""A studies folder measured from masks that exist."""
+"""Measurement of a studies folder from masks that exist."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progres
 
 
 def _unmeasured(study: Study) -> list[tuple[str, str]]:
-    """Return the images none of whose frames has a geometry, and why."""
+    """Return the images without any measured frame, with the reason."""
     return [
         (frames[0].image_id, frames[0].reason)
         for frames in _by_image(study)

@@ -1,4 +1,4 @@
-"""Pictures of a folder's images with their masks, as files."""
+"""Pictures of a folder's images with their contours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def overlay_file(out: Path, image_id: str) -> Path:
-    """Return where an image's picture is, or would be, in a folder of results."""
+    """Return the path of an image's picture in a folder of results."""
     return out / OVERLAYS / f"{image_id}.png"
 
 
@@ -35,7 +35,7 @@ class Overlays:
         self._out, self._draw = out, draw
 
     def write(self, study: Study, images: Iterable[tuple[MaskedImage, Path]]) -> None:
-        """Draw a patient's images, each with its file; where masks are missing, an old picture is removed.
+        """Draw a patient's images; where masks are missing, an old picture is removed.
 
         Raises
         ------

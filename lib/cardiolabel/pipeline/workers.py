@@ -1,4 +1,4 @@
-"""What a folder's run asks of whoever does the work, and gets back."""
+"""Interface between a folder's run and its workers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cardiolabel.measurements.records import Study
 
 @dataclass(frozen=True)
 class Options:
-    """What a run does beside predicting and measuring, as `infer_folder` was told."""
+    """Options of a run, as given to `infer_folder`."""
 
     out: Path
     resume: bool
@@ -23,7 +23,7 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Done:
-    """A patient that a run is through with: images, kept masks and problems as `Summary` counts them."""
+    """A finished patient: numbers of images, resumed masks and problems, as in `Summary`."""
 
     study: Study
     images: int
@@ -32,7 +32,7 @@ class Done:
 
 
 class Workers(Protocol):
-    """Who predicts and measures patients: this process (`infer_patients`), or others."""
+    """Predicts and measures patients in this process (`infer_patients`) or in others."""
 
     def __call__(
         self,
@@ -42,4 +42,4 @@ class Workers(Protocol):
         *,
         on_image: Callable[[int], None],
     ) -> Generator[Done]:
-        """As `infer_patients`."""
+        """Predict and measure, as `infer_patients`."""

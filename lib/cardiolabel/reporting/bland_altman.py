@@ -26,7 +26,7 @@ _BARS_AT = (0.95, 0.965, 0.98)
 
 @dataclass(frozen=True, eq=False)
 class PairedValues:
-    """Two readings of the same cases, as one panel shows them.
+    """Paired readings of the same cases, shown in one panel.
 
     Parameters
     ----------
@@ -70,9 +70,8 @@ class PairedValues:
 def bland_altman_png(panels: Sequence[PairedValues], *, empty: str) -> bytes:
     """Draw one panel per pair of readers as PNG; of more than 24, those with the most cases.
 
-    Each panel has the bias and the 95 % limits of agreement, with their 95 % confidence intervals as
-    upright bars and in numbers. With fewer than three cases there are points, and a sentence in place
-    of limits.
+    Each panel has the bias and the 95 % limits of agreement, with their 95 % confidence intervals as upright
+    bars and in numbers. With fewer than three cases there are only points, and a sentence instead of limits.
 
     Parameters
     ----------
@@ -239,7 +238,8 @@ def _height(axes: Axes, at: float) -> float:
 
 
 def _apart(places: list[float], gap: float) -> list[float]:
-    """Return three heights, the highest first, moved so far from the middle one that their texts do not meet.
+    """Return three heights, the highest first, moved apart from the middle one until their texts do not
+    overlap.
 
     >>> _apart([0.6, 0.5, 0.1], 0.2)
     [0.7, 0.5, 0.1]
@@ -249,7 +249,7 @@ def _apart(places: list[float], gap: float) -> list[float]:
 
 
 def _signed(value: float) -> str:
-    """Return a number with one decimal and its sign; zero has none.
+    """Return a number with one decimal and its sign; zero without sign.
 
     >>> _signed(2.04), _signed(-0.04)
     ('+2.0', '0.0')

@@ -1,4 +1,4 @@
-"""A small dark picture: grey images and text, lines in a few colours."""
+"""A canvas for small dark pictures: grey images, text, lines in a few colours."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHIFT = 3  # 256 grey values to as many
 
 
 class Canvas:
-    """Draws without matplotlib, for pictures by the thousand; points are (row, col) in canvas pixels.
+    """Draws without matplotlib, for thousands of pictures; points are (row, col) in canvas pixels.
 
     Grey has 32 levels, so that a PNG of speckle stays small.
 
@@ -80,7 +80,7 @@ def text_width(text: str, *, size: int) -> int:
 
 
 def shortened(text: str, width: int, *, size: int) -> str:
-    """Return a text on one line, cut with an ellipsis where it is wider than so many pixels."""
+    """Shorten a text to one line of a width in pixels, with an ellipsis."""
     text = " ".join(text.split())
     if text_width(text, size=size) <= width:
         return text
@@ -91,7 +91,7 @@ def shortened(text: str, width: int, *, size: int) -> str:
 
 
 def wrapped(text: str, width: int, *, size: int, lines: int) -> list[str]:
-    """Return a text on at most so many lines of so many pixels."""
+    """Wrap a text to a number of lines of a width in pixels."""
     characters = max(width // text_width("n", size=size), 1)
     rows = textwrap.wrap(text, characters, max_lines=lines, placeholder=" …", break_on_hyphens=False)
     return [shortened(line, width, size=size) for line in rows]

@@ -1,4 +1,4 @@
-"""How many patients have which EF, as SVG."""
+"""Histogram of EF over patients, as SVG."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from cardiolabel.reporting.theme import FRAME, INK, PANEL, STRUCTURE_COLORS
 
 REDUCED_PCT, PRESERVED_PCT = 40.0, 50.0
-"""At most the first is a reduced EF, at least the second a preserved one.
+"""Largest reduced EF, and smallest preserved EF.
 
 Bozkurt et al. 2021, universal definition of heart failure, doi 10.1002/ejhf.2115.
 """

@@ -1,4 +1,4 @@
-"""The picture that explains an EF: contours, axes and discs at ED and ES, area curves, volumes."""
+"""The figure of a patient: contours, axes and discs at ED and ES, area curves, volumes and EF."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def _draw_numbers(axes: Axes, study: Study) -> None:
 
 
 def _method_lines(rows: list[PatientRow]) -> list[str]:
-    """Return a line per convention; a reason that all of them share is given once."""
+    """Return a line per convention; a reason that all share is given once."""
     reasons = {row.reason for row in rows}
     if len(reasons) == 1 and all(row.ef_pct is None for row in rows):
         return _wrapped("  not measurable: ", reasons.pop())
@@ -174,7 +174,7 @@ def _row_lines(row: PatientRow) -> list[str]:
 
 
 def _wrapped(head: str, text: str) -> list[str]:
-    """Return a head and a text in at most two lines; the tables carry it whole."""
+    """Wrap a head and a text to at most two lines; the tables hold the whole text."""
     return textwrap.wrap(
         head + text,
         _LINE_CHARACTERS,

@@ -12,9 +12,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def named_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the lines of a table of values by column; None, and what a row does not have, is an empty
-    cell.
-    """
+    """Return the lines of a table of values by column; None and missing values are empty cells."""
     return table(
         columns, (["" if row.get(name) is None else str(row[name]) for name in columns] for row in rows)
     )

@@ -1,4 +1,4 @@
-"""A model's card as a page."""
+"""A model card as a Markdown page."""
 
 from __future__ import annotations
 

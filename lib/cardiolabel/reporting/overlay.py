@@ -1,4 +1,4 @@
-"""An image with what was found in it: contours at the frames that matter, and their numbers."""
+"""Picture of an image with its contours at the frames that matter, and their numbers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Window = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where panels lie; sizes in pixels of the picture."""
+    """Places of the panels in pixels of the picture."""
 
     cols: int
     rows: int
@@ -54,7 +54,7 @@ class _Layout:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a window of an image lies on the canvas: its corner, its size and the pixels' size there."""
+    """Place of a part of an image on the canvas: corner, size, and size of the image's pixels."""
 
     window: _Window
     at: tuple[int, int]
@@ -64,7 +64,7 @@ class _Place:
     def within(
         cls, panel: tuple[int, int], corner: tuple[int, int], window: _Window, *, spacing: Spacing | None
     ) -> _Place:
-        """As large as fits a panel, in its middle."""
+        """Fit a part of an image into a panel, centred."""
         extent = _extent_mm(window, spacing)
         scale = min(edge / length for edge, length in zip(panel, extent, strict=True))
         high, wide = (max(round(scale * length), 1) for length in extent)
@@ -78,7 +78,7 @@ class _Place:
         return slice(top, bottom), slice(left, right)
 
     def points(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the points (N, 2) of the image, which lie in the middle of its pixels, on the canvas."""
+        """Convert points (N, 2) from image pixels to canvas pixels."""
         top, bottom, left, right = self.window
         scale = np.divide(self.size, (bottom - top, right - left))
         points: NDArray[np.float64] = (points_px + 0.5 - (top, left)) * scale + self.at
@@ -132,7 +132,7 @@ def overlay_png(clip: Clip, image: MaskedImage, study: Study) -> bytes:
 
 
 def shown_frames(image: MaskedImage, study: Study) -> Mapping[int, str]:
-    """Return the frames that matter and what they are, in the order shown.
+    """Choose the frames to show, with their captions, in order.
 
     Of a stack at most 16 slices, evenly spaced; of a cine ED and ES of its first beat, or without a beat its
     largest and smallest cavity; else the first frame. Frames count from 0, as in ``frames.csv``.
@@ -179,7 +179,7 @@ def _extent_mm(window: _Window, spacing: Spacing | None) -> tuple[float, float]:
 
 
 def _window(masks: NDArray[np.uint8]) -> _Window:
-    """Return the rows and columns that hold a structure in any slice, and half as much again on each side."""
+    """Return the rows and columns that hold a structure in any slice, with a margin of half their size."""
     bounds: list[int] = []
     for axis in (1, 0):
         length = masks.shape[2 - axis]
@@ -192,7 +192,7 @@ def _window(masks: NDArray[np.uint8]) -> _Window:
 
 
 def _grey(frames: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Return the frames (N, H, W) in 256 grey values: 8 bits as they are, others between two percentiles."""
+    """Convert frames (N, H, W) to 256 grey values: 8 bits unchanged, others between two percentiles."""
     if frames.dtype == np.uint8:
         return frames.astype(np.uint8, copy=False)
     values = frames.astype(np.float32)
@@ -203,7 +203,7 @@ def _grey(frames: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def _contours(canvas: Canvas, image: MaskedImage, mask: NDArray[np.uint8], place: _Place) -> None:
-    """The cavity is drawn last, so that borders that it shares have its color."""
+    """Draw the contours, the cavity last, so that shared borders have its colour."""
     for name, value in sorted(image.labels.values, key=lambda pair: pair[0] == "lv_cavity"):
         rows, cols = (np.flatnonzero((mask == value).any(axis=axis)) for axis in (1, 0))
         if rows.size:

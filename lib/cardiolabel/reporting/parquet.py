@@ -17,7 +17,7 @@ _UNITS = {"mm2": "mm2", "mm": "mm", "ml": "ml", "pct": "%"}
 
 
 class ParquetRows:
-    """Takes a table's rows; `parquet_rows` makes one."""
+    """Writer of a table's rows, made by `parquet_rows`."""
 
     def __init__(self, file: BinaryIO, columns: Sequence[str]) -> None:
         self._schema = schema(columns)
@@ -33,7 +33,7 @@ class ParquetRows:
                 self._flush()
 
     def close(self, *, complete: bool) -> None:
-        """End the file; unless it is to be complete, what waits is left out."""
+        """Finish the file; rows that wait are dropped unless it is to be complete."""
         try:
             if complete and self._waiting:
                 self._flush()
@@ -49,7 +49,7 @@ class ParquetRows:
 
 @contextmanager
 def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[ParquetRows]:
-    """Give what takes a table's rows; the file is complete at the end of the block.
+    """Yield a writer of a table's rows; the file is complete at the end of the block.
 
     Parameters
     ----------

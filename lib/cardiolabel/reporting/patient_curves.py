@@ -1,4 +1,4 @@
-"""Pictures of what grows with the number of labelled patients."""
+"""Curves over the number of labelled patients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cardiolabel.reporting.theme import BACKGROUND, INK, PANEL, style
 
 
 class PatientCurves:
-    """Plots side by side over labelled patients; draw on ``axes``, then take `png`.
+    """Plots side by side over labelled patients; draw on ``axes``, then call `png`.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class PatientCurves:
             axes.xaxis.set_minor_locator(NullLocator())
 
     def png(self) -> bytes:
-        """Return the picture as a PNG file, with a legend wherever something is named."""
+        """Return the picture as PNG, with a legend where something is named."""
         for axes in self.axes:
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(facecolor=PANEL, labelcolor=INK, fontsize=8)

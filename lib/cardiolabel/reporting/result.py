@@ -1,4 +1,4 @@
-"""A study as JSON: what a viewer, a page or a script reads."""
+"""A study as JSON for viewers, pages and scripts."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def best_ef(study: Study) -> list[dict[str, Any]]:
 
 
 def frame_json(row: FrameRow, *, geometry: bool) -> dict[str, Any]:
-    """Return one frame's numbers and, if asked for, its geometry; contours have at most 128 points."""
+    """Return one frame's numbers and, on request, its geometry; contours have at most 128 points."""
     fields: dict[str, Any] = cells(row, FRAME_COLUMNS)
     if geometry:
         shape = row.geometry

@@ -1,4 +1,4 @@
-"""Numbers as results carry them."""
+"""Rounding of numbers in results."""
 
 from __future__ import annotations
 

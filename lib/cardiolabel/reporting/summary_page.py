@@ -1,4 +1,4 @@
-"""A folder's results as one page that needs nothing but itself and the pictures beside it."""
+"""Results of a folder as one HTML page, which needs only itself and the pictures beside it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _REASON_CHARACTERS = 300
 
 
 class Source(StrEnum):
-    """Where a reference EF comes from."""
+    """Source of a reference EF."""
 
     MASKS = "masks"
     MANIFEST = "manifest"
@@ -53,7 +53,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class Reference:
-    """An EF to compare with, and the predicted EF of the same convention, where there is one."""
+    """A reference EF, and the predicted EF of the same convention, if any."""
 
     source: Source
     ef_pct: float
@@ -63,7 +63,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class PatientSummary:
-    """A patient's line: the most trusted method's row, what to compare it with, its images' pictures."""
+    """A patient's line: the most trusted method's row, its reference, and its images' pictures."""
 
     row: PatientRow
     reference: Reference | None = None
@@ -72,7 +72,7 @@ class PatientSummary:
 
 @dataclass(frozen=True, eq=False)
 class FolderSummary:
-    """What the page tells.
+    """Content of the page.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class FolderSummary:
 
 
 def summary_page(summary: FolderSummary) -> Iterator[str]:
-    """Return the page as HTML, piece by piece; every text of a file is escaped.
+    """Yield the page as HTML, piece by piece; text from files is escaped.
 
     Flagged patients come first, then the others, each in the order of their names.
     """
@@ -242,7 +242,7 @@ def _number(value: float | None, *, signed: bool = False) -> str:
 
 
 def _cut(reason: str) -> str:
-    """Return a reason that many problems may have made long; the tables carry it whole."""
+    """Shorten a long list of reasons; the tables hold the whole text."""
     return reason if len(reason) <= _REASON_CHARACTERS else reason[:_REASON_CHARACTERS] + "…"
 
 

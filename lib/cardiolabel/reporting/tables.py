@@ -1,4 +1,4 @@
-"""``frames`` and ``patients``, as CSV and Parquet: the table contracts, each written whole or not at all."""
+"""Tables ``frames`` and ``patients`` as CSV and Parquet, each written whole or not at all."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ _KINDS = (".csv", ".parquet")
 
 
 class _Rows(Protocol):
-    """Takes a table's rows."""
+    """Writer of a table's rows."""
 
     def writerows(self, rows: Iterable[Mapping[str, Any]], /) -> Any: ...
 
 
 @contextmanager
 def tables_of(folder: Path) -> Iterator[Callable[[Study], None]]:
-    """Yields what writes one study's rows; all tables appear, whole, at the end of the block only.
+    """Yield a function that writes one study's rows; all tables appear, whole, at the end of the block.
 
-    These are ``frames`` and ``patients``, each as ``.csv`` and as ``.parquet`` of the same values. A value
-    that could not be measured is an empty cell, in Parquet null.
+    They are ``frames`` and ``patients``, each as ``.csv`` and as ``.parquet`` of the same values. A value
+    that could not be measured is an empty cell, null in Parquet.
 
     Raises
     ------

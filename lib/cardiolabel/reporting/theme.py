@@ -1,4 +1,4 @@
-"""What all pictures share: light ink on dark ground, and a colour for each structure."""
+"""Common style of all figures: light on dark, and a colour for each structure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ STRUCTURE_COLORS = {
     "left_atrium": "#7aa8ff",
     "right_ventricle": "#ee4266",
 }
-"""Contours, by the names that label sets use."""
+"""Contour colours by structure."""
 
 
 def style(axes: Axes) -> None:
-    """Give a plot the pictures' colours."""
+    """Apply the common style to a plot."""
     axes.set_facecolor(PANEL)
     axes.tick_params(colors=INK, labelsize=8)
     for spine in axes.spines.values():

@@ -1,4 +1,4 @@
-"""How a training went: loss and mean Dice over the images seen."""
+"""Training curves: loss and mean Dice over the images seen."""
 
 from __future__ import annotations
 

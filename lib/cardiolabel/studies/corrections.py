@@ -1,4 +1,4 @@
-"""Masks that people correct: checked, stored with their history, and the patient measured anew."""
+"""Corrected masks: checked, stored as versions, and the patient measured again."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Correction:
-    """A stored version and its patient's study, or ``{"reason": …}``, as it is with that version."""
+    """A stored version and its patient's study, or ``{"reason": …}`` if it could not be measured."""
 
     version: Version
     measurement: dict[str, Any]
 
 
 class Corrections:
-    """Saves and rolls back the labels of one studies folder.
+    """Saves and rolls back labels of one studies folder.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class Corrections:
         return replace(save, model=model, ef_before=self._ef(record.patient))
 
     def _ef(self, patient: str) -> list[dict[str, Any]] | None:
-        """Return the EF as it is now; None where it cannot be told, which must not keep a mask from being
+        """Return the present EF; None if it cannot be measured, which must not keep a mask from being
         stored.
         """
         try:

@@ -1,4 +1,4 @@
-"""What tells a patient's images, masks and models from any others, and the intervals that its EFs get."""
+"""State of a patient's images, masks and models, and the EF intervals that follow from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cardiolabel.uncertainty.ef_intervals import NO_SPREADS, with_intervals
 
 @dataclass(frozen=True)
 class SeenImage:
-    """An image as it is: its file, its stored masks' files, and the model that fills in for them, if any."""
+    """State of an image: its file, its stored masks' files, and the model that predicts missing masks."""
 
     record: Record
     file: FileState | None
@@ -27,7 +27,9 @@ class SeenImage:
 
 
 def patient_state(images: Sequence[SeenImage]) -> str:
-    """Tells a patient's images, labels and models from any others; the same where the folder is moved."""
+    """Return a token that changes whenever a patient's images, labels or models do, but not with the folder's
+    place.
+    """
     seen = [
         (
             replace(image.record, path=Path(image.record.path.name)),
@@ -47,7 +49,7 @@ def with_model_intervals(
     *,
     spreads_pct: Mapping[MethodKey, float] = NO_SPREADS,
 ) -> Study:
-    """Return a study with intervals for the EFs that predictions went into.
+    """Add intervals to the EFs that predictions went into.
 
     Parameters
     ----------
@@ -68,5 +70,5 @@ def with_model_intervals(
 
 
 def _content(state: FileState | None) -> tuple[int, int] | None:
-    """Return a file's state without where it is."""
+    """Return a file's state without its path."""
     return state and state[1:]

@@ -1,4 +1,4 @@
-"""How much memory a patient's images take, and which of them there is no room for beside the others."""
+"""Memory that a patient's images take, and the images for which it does not suffice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["PatientMemory", "is_predicted_together"]
 
 @dataclass(frozen=True)
 class PatientMemory:
-    """What it takes to measure a patient.
+    """Memory needed to measure a patient.
 
     Attributes
     ----------
@@ -32,9 +32,9 @@ class PatientMemory:
 
     @classmethod
     def of(cls, records: Sequence[Record], *, first: str = "") -> PatientMemory:
-        """Of these images; the one of id ``first`` has its room before the others.
+        """Estimate the memory for these images; the one of id ``first`` gets its room before the others.
 
-        An image whose header cannot be read takes nothing: whoever reads it is told why.
+        An image with an unreadable header takes nothing; reading it raises the error.
         """
         left_out: dict[str, str] = {}
         lasting = waiting = passing = cleaning = 0
@@ -63,7 +63,7 @@ class PatientMemory:
 
 
 def is_predicted_together(record: Record) -> bool:
-    """Return whether an image goes through the network beside others of its patient: not if it has many
+    """Return whether an image is predicted in one batch with others of its patient: not if it has many
     frames.
     """
     if record.phase is Phase.CINE:

@@ -1,4 +1,4 @@
-"""One image by itself: predicted, and joined with its record for measuring."""
+"""Predictions of single images, and their join with records for measuring."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from cardiolabel.system.memory_budget import budget
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """An image, the masks ``(T, H, W)`` that a model gave it, and that model.
+    """An image, its predicted masks ``(T, H, W)``, and the model.
 
-    ``state`` is that of the image's file when its masks were asked for, None where it was not there.
+    ``state`` is that of the image's file when it was predicted, None where there was no file.
     """
 
     record: Record
@@ -47,7 +47,7 @@ class Predicted:
 
 
 class Predictions:
-    """Masks that models gave the images of a folder, kept while neither changes.
+    """Cache of predicted masks, valid while image and model stay the same.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ class Predictions:
         return replace(prediction, record=record)  # the manifest may have changed since
 
     def fill(self, records: Iterable[Record], predictor: Predictor) -> None:
-        """Predict images together, for `get` to answer at once.
+        """Predict images in one batch, so that `get` returns at once.
 
-        What `get` refuses is passed over: whoever asks for it is told why.
+        Images that `get` would refuse are skipped; `get` raises the error.
         """
         missing = [(record, state_of(record.path)) for record in records if not self.has(record, predictor)]
         images: dict[str, ImageFile] = {}
@@ -104,7 +104,7 @@ class Predictions:
             pass
 
     def has(self, record: Record, predictor: Predictor) -> bool:
-        """Return whether `get` would answer at once."""
+        """Return whether `get` would return a cached prediction."""
         return _key(record, predictor) in self._kept
 
 
@@ -115,8 +115,8 @@ def _key(record: Record, predictor: Predictor) -> Hashable:
 def predict_file(path: Path, predictor: Predictor) -> Predicted:
     """Predict one NIfTI file that belongs to no studies folder.
 
-    What its name tells is used; where that is no view, and the model is for one only, the image is taken to
-    be of that view.
+    Its name tells patient, view and phase; without a view, a model of a single view takes the image to be of
+    that view.
 
     Raises
     ------
@@ -143,14 +143,14 @@ def _joined(
 
 
 def file_result_json(predicted: Predicted) -> dict[str, Any]:
-    """Return the result of an image that belongs to no studies folder: its own frames only."""
+    """Return the result of an image that belongs to no studies folder."""
     image = masked_image(predicted.record, predicted.masks, predicted.grid, predicted.labels)
     sources = {predicted.record.image_id: "model"}
     return study_json(measure_study([image]), sources=sources, model=predicted.model.as_dict())
 
 
 MODEL_NAME = "model.json"
-"""Beside masks that were predicted for a folder: which model, and what its labels are."""
+"""File beside predicted masks that names the model and its labels."""
 
 
 def model_note(predictor: Predictor) -> str:
@@ -160,7 +160,7 @@ def model_note(predictor: Predictor) -> str:
 
 
 def write_model_note(predictor: Predictor, folder: Path) -> None:
-    """Write `MODEL_NAME`; raises OSError where that cannot be."""
+    """Write `MODEL_NAME`; raises OSError if it cannot."""
     with atomic(folder / MODEL_NAME) as draft:
         draft.write_text(model_note(predictor), encoding="utf-8")
 
@@ -168,7 +168,7 @@ def write_model_note(predictor: Predictor, folder: Path) -> None:
 def masked_image(record: Record, masks: NDArray[np.uint8], grid: Grid, labels: LabelSet) -> MaskedImage:
     """Join a record, its masks ``(T, H, W)`` and its file's geometry for measuring.
 
-    A stack whose file contradicts itself about the distance between slices has no masks to be measured.
+    A stack with contradicting distances between slices gets no masks, and the reason.
     """
     if record.is_stack and grid.step_problem:
         return without_masks(record, labels, grid.step_problem)
@@ -189,7 +189,7 @@ def masked_image(record: Record, masks: NDArray[np.uint8], grid: Grid, labels: L
 
 
 def without_masks(record: Record, labels: LabelSet, problem: str) -> MaskedImage:
-    """Return an image that has no masks, and the reason why."""
+    """Return an image without masks, with the reason."""
     nothing = np.zeros((0, 0, 0), dtype=np.uint8)
     return MaskedImage(
         record.image_id, record.patient, record.view, record.phase, nothing, None, labels, problem=problem

@@ -1,4 +1,4 @@
-"""What an annotator left of an image."""
+"""The latest mask of an image by one annotator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Reading:
     """The latest mask that one annotator saved for one image.
 
     ``sequence`` is the order in which the image's versions were stored, where a store did so; ``saved_at``,
-    in seconds since 1970, tells only readings without one apart, as clocks are set back.
+    in seconds since 1970, only orders readings without one, as clocks are set back.
     """
 
     image_id: str

@@ -1,7 +1,7 @@
-"""A studies folder: its images, the best mask of each, and its patients measured.
+"""A studies folder: its images, the best mask of each, and its patients' measurements.
 
 The best mask of an image is the annotator's (``labels/final``), else a stored prediction
-(``labels/original``), else what the model predicts now.
+(``labels/original``), else a prediction by the model.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from cardiolabel.uncertainty.ef_distribution import MethodKey
 from cardiolabel.uncertainty.ef_intervals import NO_SPREADS
 
 _PREDICTED = ("model", ORIGINAL)
-"""Sources of masks that a model gave."""
+"""Sources of masks that are predictions."""
 
 _CACHE_BYTES = 128 * 2**20
 _STUDY_BYTES = 64 * 2**20
@@ -46,7 +46,7 @@ _FIGURE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A patient's study, where each image's mask came from, and the model of those that one gave."""
+    """A patient's study with the source of each image's mask, and the model of predicted ones."""
 
     study: Study
     sources: dict[str, str]
@@ -54,7 +54,7 @@ class Measured:
 
 
 class Studies(StudiesFolder):
-    """Reads one studies folder; safe to use from several threads.
+    """Reader of one studies folder; safe to use from several threads.
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ class Studies(StudiesFolder):
         self._studies: BoundedCache[Measured] = BoundedCache(_STUDY_BYTES, size_of=_study_bytes)
 
     def image(self, record: Record) -> ImageFile:
-        """Return a record's image, read once while it stays the same; errors as `nifti.read`."""
+        """Return a record's image, cached while its file stays the same; errors as `read_image`."""
         return self._images.get(state_of(record.path), lambda: read_image(record.path))
 
     @contextmanager
     def memory(self, record: Record) -> Iterator[PatientMemory]:
-        """Have the memory that an image and measuring its patient take, within the block.
+        """Reserve the memory for an image and for measuring its patient, within the block.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class Studies(StudiesFolder):
             yield memory
 
     def masked(self, record: Record, masks_file: Path) -> MaskedImage:
-        """Join an image with the masks of any file that was drawn on it.
+        """Join an image with any program's mask file of it.
 
         Raises
         ------
@@ -122,16 +122,14 @@ class Studies(StudiesFolder):
         return masked_image(record, masks, grid, record.labels)
 
     def drawn(self, record: Record) -> MaskedImage | None:
-        """Return what a person drew of an image, in ``labels/final``; None where nobody did. Errors as
-        `masked`.
-        """
+        """Return a person's mask of an image, from ``labels/final``; None without one. Errors as `masked`."""
         tag, path = self._stored(record)
         if path is None or tag in _PREDICTED:
             return None
         return self.masked(record, path)
 
     def predict(self, image_id: str, *, model: str | None = None) -> Predicted:
-        """Return a model's masks for one image.
+        """Predict one image.
 
         Parameters
         ----------
@@ -151,9 +149,9 @@ class Studies(StudiesFolder):
             return self._predictions.get(record, self.models.for_record(record, model))
 
     def result(self, image_id: str, *, model: str | None = None) -> tuple[Predicted, dict[str, Any]]:
-        """Return a model's masks for one image, as `predict`, with its patient, as `result_json`.
+        """Predict one image as `predict`, and measure its patient as `result_json`.
 
-        The patient's stills without a mask are predicted together with it.
+        The patient's stills without a mask are predicted in the same batch.
         """
         record = self.record(image_id)
         predictor = self.models.for_record(record, model)
@@ -175,7 +173,7 @@ class Studies(StudiesFolder):
         return predictor.used.as_dict() if predictor else None
 
     def measure(self, patient: str, *, predict: bool = True) -> Measured:
-        """Measure a patient from the best mask of each image; never fails for what a file holds.
+        """Measure a patient from the best mask of each image; the content of a file never raises.
 
         Parameters
         ----------
@@ -206,12 +204,11 @@ class Studies(StudiesFolder):
         return self._json(self.measure(patient), geometry=geometry)
 
     def result_json(self, predicted: Predicted) -> dict[str, Any]:
-        """Return the patient of a freshly predicted image, with the frames of this image only.
+        """Return a patient's study after a prediction, with the frames of the predicted image only.
 
-        The prediction takes the place of any stored mask of the same image, so that the numbers belong to the
-        mask that the viewer is about to show. Of the patient's other images, stills without a mask are
-        predicted too, by the same model, so that no EF is of two models; cines only where that was done
-        before, as they take long.
+        The prediction replaces any stored mask of the image, so that the numbers belong to the mask that the
+        viewer is about to show. The patient's other stills without a mask are predicted by the same model, so
+        that no EF mixes models; cines only if they are predicted already, as they take long.
 
         Parameters
         ----------
@@ -228,7 +225,7 @@ class Studies(StudiesFolder):
         }
 
         def seen(record: Record) -> Hashable:
-            """Return what tells apart an image and the mask that counts here."""
+            """Return the cache key of an image and its mask."""
             if record.image_id == image_id:
                 return record, predicted.state, self._unlabelled, True
             states = self._label_states(record)
@@ -246,7 +243,8 @@ class Studies(StudiesFolder):
         return self._json(self._with_intervals(measured, records), only=image_id)
 
     def state(self, patient: str) -> str:
-        """Tells a patient's images, labels and models, as they are, from any others; errors as `measure`.
+        """Return a token that changes whenever the patient's images, labels or models do; errors as
+        `measure`.
 
         It stays the same where the folder is moved.
         """
@@ -258,8 +256,8 @@ class Studies(StudiesFolder):
         )
 
     def _with_intervals(self, measured: Measured, records: list[Record]) -> Measured:
-        """Return the intervals for EFs that predictions went into; of stored ones, the model's that is served
-        now.
+        """Add intervals to EFs that predictions went into; stored predictions get those of the served
+        model.
         """
         predicted: dict[str, list[str]] = defaultdict(list)
         for record in records:
@@ -286,8 +284,7 @@ class Studies(StudiesFolder):
     def summary(self) -> list[dict[str, Any]]:
         """Return one JSON-safe row per patient: images, labels, and the EF by the best method.
 
-        Nothing is predicted here: ``ef`` stays empty until masks are stored, or were predicted for every
-        image that has none.
+        Nothing is predicted: ``ef`` stays empty until every image has a stored or cached mask.
         """
         rows = []
         for patient, records in self.by_patient().items():
@@ -311,7 +308,7 @@ class Studies(StudiesFolder):
         return rows
 
     def figure_png(self, patient: str) -> bytes:
-        """Return the patient's picture as PNG; errors as `measure`."""
+        """Draw the patient's figure as PNG; errors as `measure`."""
         measured = self.measure(patient)
         shown = [self.record(row.image_id) for row in measured.study.phase_frames.values()]
         costs = {record.image_id: image_cost(record.path) for record in shown}
@@ -325,7 +322,7 @@ class Studies(StudiesFolder):
         return predictor is not None and self._predictions.has(record, predictor)
 
     def _filled_by(self, record: Record) -> Hashable:
-        """Return what tells apart the model that gives a mask where none is stored, or why none does."""
+        """Return a key of the model that predicts a missing mask, or of the reason why none does."""
         if self._stored(record)[1] is not None:
             return None
         try:
@@ -377,7 +374,7 @@ class Studies(StudiesFolder):
     def _best(
         self, record: Record, fresh: Predicted | None, model: str | None, *, may_predict: bool
     ) -> tuple[MaskedImage, str, UsedModel | None]:
-        """Return an image's best mask, where it came from, and the model that gave it."""
+        """Return an image's best mask, its source, and the model of a prediction."""
         tag, path = self._stored(record)
         try:
             if path is not None and fresh is None:

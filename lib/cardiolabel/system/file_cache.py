@@ -40,7 +40,7 @@ class BoundedCache(Generic[Value]):
             return key in self._values
 
     def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
-        """Return the value of ``key``, computed where it is not kept. Two threads may compute it twice."""
+        """Return the value of ``key``, computing it if it is not cached; two threads may both compute it."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)

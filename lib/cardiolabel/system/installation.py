@@ -16,7 +16,7 @@ _IN_CLONE = PACKAGE.parents[1] / "apps" / "cardiac_echo"
 
 
 def app_folder() -> Path:
-    """Give the folder of the MONAI Label app, with the shipped models in ``model``."""
+    """Return the folder of the MONAI Label app, with the shipped models in ``model``."""
     return _PACKAGED if _PACKAGED.is_dir() else _IN_CLONE
 
 

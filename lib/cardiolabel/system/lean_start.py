@@ -1,4 +1,4 @@
-"""MONAI Label's own command, and this package's, without optional packages that take seconds to load.
+"""Start of MONAI Label without optional packages that take seconds to load.
 
 ``python -m cardiolabel.system.lean_start start_server …`` is ``python -m monailabel.main start_server …``.
 """
@@ -15,13 +15,16 @@ from cardiolabel.system.installation import NEEDS_SERVER
 from cardiolabel.system.text_encoding import encode_output, use_utf8
 
 HIDDEN = ("ignite", "mlflow")
-"""MONAI goes without them where they are not installed. ``ignite``, which brings torch's distributed package,
-is for MONAI's trainers, ``mlflow`` for MONAI Label's tracking; training has processes of its own, as ever."""
+"""Packages that MONAI does without where they are not installed.
+
+``ignite``, which loads torch's distributed package, serves MONAI's trainers, ``mlflow`` MONAI Label's
+tracking; training runs in processes of its own, with both.
+"""
 
 
 BAD_INPUT = 2
 _NOT_STARTED = 3
-"""Exit codes of this package's commands and of uvicorn."""
+"""Exit codes of a server that did not start: this package's commands and uvicorn."""
 
 
 class _Hidden(MetaPathFinder):
@@ -34,7 +37,7 @@ class _Hidden(MetaPathFinder):
 
 
 def leave_out() -> None:
-    """From now on this process finds no `HIDDEN` packages."""
+    """Hide the `HIDDEN` packages from this process."""
     sys.meta_path.insert(0, _Hidden())
 
 

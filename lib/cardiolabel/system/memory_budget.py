@@ -1,7 +1,7 @@
-"""One budget of memory for everything that this process does at once.
+"""One memory budget for all work of this process.
 
-Work on an image says first, from the image's header, how much memory it will take at most. What could never
-fit is refused; what does not fit beside the work of others waits a while.
+Work on an image first states, from the image's header, the most memory that it will take. What could never
+fit is refused; what does not fit beside other work waits a while.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from cardiolabel.errors import InputError, OverloadedError, TooLargeError
 MB = 1024**2
 
 LIMIT_BYTES = 8192 * MB
-"""For one piece of work, and for all at once, unless a program says otherwise, as the server does."""
+"""Default limit for one piece of work, and for all at once; servers set another."""
 
 LIMIT_VARIABLE = "CARDIOLABEL_MAX_REQUEST_MB"
 """Environment variable with another limit; read by the server and the command line."""
 
 _SMALL_BYTES = 192 * MB
-"""Work of up to this much has this much to itself as well, so that it need not wait for a long cine."""
+"""Memory reserved for small work, so that it need not wait for a long cine."""
 
 _WAITING = 4
-"""So many threads wait for the memory of large work; more would leave none for the rest."""
+"""Most threads that wait for memory; more would leave none for other requests."""
 
 _AT_ONCE = 6
-"""So many pieces of work run at once; with many more than there are cores, all else would stand still."""
+"""Most pieces of work at once; many more than cores would slow everything down."""
 
 _PATIENCE_S = 10.0
 _SMALL_PATIENCE_S = 60.0
@@ -38,7 +38,7 @@ _reserved: ContextVar[int | None] = ContextVar("reserved bytes of this piece of 
 
 
 class Budget:
-    """Bytes that work may take; safe to use from several threads.
+    """Memory in bytes for the work of a process; safe to use from several threads.
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ class Budget:
 
     @contextmanager
     def reserved(self, name: str, needed: int) -> Iterator[None]:
-        """Have so much memory to oneself within the block.
+        """Reserve memory within the block.
 
-        Blocks within blocks, also in threads that have their context, share what the outermost reserved.
+        Nested blocks, also in threads that share the context, use the outermost reservation.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class Budget:
                 self._changed.notify_all()
 
     def check(self, name: str, needed: int) -> None:
-        """Raise `TooLargeError` where something needs more memory than the limit."""
+        """Raise `TooLargeError` if something needs more memory than the limit."""
         if needed > self.limit_bytes:
             raise TooLargeError(
                 f"{name}: needs {needed / MB:.0f} MB of memory by its header; expected at most"
@@ -131,16 +131,16 @@ class Budget:
 _BUSY = "the memory is taken by other requests; try again in a while"
 
 budget = Budget()
-"""This process's."""
+"""The budget of this process."""
 
 
 def set_limit(limit_bytes: int) -> None:
-    """Change the limit of this process; meant for a program's start."""
+    """Set the limit of this process, at a program's start."""
     budget.limit_bytes = limit_bytes
 
 
 def set_limit_by_environment() -> None:
-    """Change the limit to what `LIMIT_VARIABLE` says, if anything; meant for a program's start.
+    """Set the limit from `LIMIT_VARIABLE`, if it is set, at a program's start.
 
     Raises
     ------

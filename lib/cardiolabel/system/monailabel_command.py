@@ -1,4 +1,4 @@
-"""MONAI Label's command, which writes its log into the state folder instead of the app's folder."""
+"""MONAI Label's command with its log in the state folder instead of the app's folder."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LOG_NAME = "app.log"
 
 
 class Command(Main):  # type: ignore[misc]  # it has no types
-    """MONAI Label's command; ``start_server`` leaves the app's folder as it is."""
+    """MONAI Label's command, except that ``start_server`` writes nothing into the app's folder."""
 
     def start_server_init_settings(self, args: Namespace) -> None:
-        """Set what the server reads, without the folders that MONAI Label makes in the app.
+        """Set the server's settings, without making MONAI Label's folders in the app.
 
-        A dry run writes a file of settings, which is MONAI Label's own business.
+        A dry run writes a file of settings, as MONAI Label does.
         """
         if args.dryrun:
             super().start_server_init_settings(args)
@@ -41,7 +41,7 @@ class Command(Main):  # type: ignore[misc]  # it has no types
 
 
 def _log_config(folder: Path) -> Path:
-    """Write MONAI Label's configuration of logs, with the files in a folder; returns its path."""
+    """Write MONAI Label's logging configuration with log files in a folder; returns its path."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     source = Path(monailabel.__file__).parent / "logging.json"
     text = source.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Text that any file, table or page can hold, of names that are not UTF-8."""
+"""Text of file names that are not UTF-8, in a form that any file, table or page can hold."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ _ESCAPE = 0xDC00
 
 
 def readable_text(text: str) -> str:
-    r"""Replace the surrogates by which Python stands for bytes of a file name that it could not decode.
+    r"""Replace the surrogates that Python puts for undecodable bytes of a file name.
 
-    Together the bytes are UTF-8, as in names read in the C locale, or each is a character of Latin-1, as on
-    disks of older systems. Other surrogates become ``?``. Different names of files stay different.
+    The bytes are decoded together as UTF-8, as for names read in the C locale, or else each as a character of
+    Latin-1, as on disks of older systems. Other surrogates become ``?``. Different names of files stay
+    different.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def readable_text(text: str) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    r"""Return whether UTF-8 can encode a text: it holds no surrogates.
+    r"""Return whether a text can be encoded in UTF-8, and so holds no surrogates.
 
     >>> is_utf8("Müller"), is_utf8("M\udcfcller")
     (True, False)

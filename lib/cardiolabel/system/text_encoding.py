@@ -1,4 +1,6 @@
-"""Commands in any locale: file names, files and pipes are UTF-8, and a terminal gets its own encoding."""
+"""Text encodings of commands in any locale: UTF-8 for file names, files and pipes, the terminal's own for
+output.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,17 @@ import sys
 from cardiolabel.system.readable_text import escaped_byte
 
 UTF8_VARIABLE = "PYTHONUTF8"
-"""Python's own switch of its UTF-8 mode; processes started from here inherit it."""
+"""Python's switch of its UTF-8 mode; child processes inherit it."""
 
 _ERRORS = "cardiolabel.output"
 
 
 def use_utf8() -> None:
-    """Start this process again in Python's UTF-8 mode where file names would be decoded otherwise.
+    """Restart this process in Python's UTF-8 mode if file names would be decoded otherwise.
 
     In a locale such as C or de_DE.ISO-8859-1 the same folder would have other patients, a manifest's paths
-    might not be encodable, and libraries that take paths as UTF-8 would open other files. Does nothing in a
-    UTF-8 locale, and returns where Python was told to ignore its environment.
+    might not be encodable, and libraries that take UTF-8 paths would open other files. Does nothing in a
+    UTF-8 locale, or where Python was told to ignore its environment.
 
     References
     ----------

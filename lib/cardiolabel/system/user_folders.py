@@ -1,7 +1,7 @@
-"""Folders of this user for state and caches; nothing is written into the package or a clone.
+"""This user's folders for state and caches; nothing is written into the package or a clone.
 
-``CARDIOLABEL_STATE`` moves all of them, ``CARDIOLABEL_CACHE`` the caches alone. Otherwise they are where the
-operating system wants them: ``~/.local/state/cardiolabel`` and ``~/.cache/cardiolabel`` on Linux.
+``CARDIOLABEL_STATE`` moves all of them, ``CARDIOLABEL_CACHE`` the caches alone. Otherwise they follow the
+operating system: ``~/.local/state/cardiolabel`` and ``~/.cache/cardiolabel`` on Linux.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NAME = "cardiolabel"
 
 
 def state_folder() -> Path:
-    """Give the folder for logs and other state; it need not exist.
+    """Return the folder for logs and other state; it need not exist.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def state_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Give the folder for files that can be made again; it need not exist.
+    """Return the folder for files that can be made again; it need not exist.
 
     Raises
     ------

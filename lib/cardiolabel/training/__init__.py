@@ -1,1 +1,1 @@
-"""Networks trained from labelled studies, and retrained on corrections."""
+"""Training of networks from labelled studies, and retraining on corrections."""

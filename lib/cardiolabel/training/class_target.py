@@ -1,4 +1,4 @@
-"""Training towards classes."""
+"""Training targets of classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cardiolabel.training.samples import NOT, Samples
 
 
 class ClassTarget:
-    """Every pixel's class."""
+    """Target with a class for every pixel."""
 
     losses: tuple[str, ...] = ("dice", "ce", "dice+ce")
 
@@ -18,15 +18,14 @@ class ClassTarget:
         return samples.classes
 
     def moved(self, targets: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
-        """Return the classes ``(N, 1, S, S)`` of varied images."""
+        """Warp classes ``(N, 1, S, S)`` like their augmented images."""
         return warp_masks(targets, theta, side_px)[:, None]
 
     def completed(self, targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Return the classes, where only some class is ruled out the likeliest other one by logits ``(N, C,
-        S, S)``.
+        """Fill pixels that only exclude one class with the likeliest other class by logits ``(N, C, S, S)``.
 
-        A frame in which only the cavity was drawn then teaches the cavity, and of the rest what is known
-        already.
+        A frame with only the cavity labelled then teaches the cavity, and for the rest the model's own
+        prediction.
         """
         is_open = targets >= NOT
         if not is_open.any():

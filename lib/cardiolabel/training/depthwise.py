@@ -1,8 +1,7 @@
-"""Depthwise convolutions whose bf16 gradients are not slow on CPUs.
+"""Depthwise convolutions with fast bf16 gradients on CPUs.
 
-oneDNN's bf16 gradients of depthwise convolutions take up to 20 times as long as they need: by the weights
-where kernels are large, by the images where the stride is 2. Half of a training step of an EfficientNet
-went there.
+oneDNN's bf16 gradients of depthwise convolutions take up to 20 times longer than needed: by the weights where
+kernels are large, by the images where the stride is 2. They took half of a training step of an EfficientNet.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from torch.nn import functional, grad
 
 
 class DepthwiseConv2d(torch.nn.Conv2d):
-    """A depthwise convolution; only how bf16 gradients are computed on CPUs differs from its parent."""
+    """A depthwise convolution; only the computation of bf16 gradients on CPUs differs from its parent."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Filter ``(N, C, H, W)``."""
@@ -26,7 +25,7 @@ class DepthwiseConv2d(torch.nn.Conv2d):
 
 
 def quicken(network: torch.nn.Module) -> None:
-    """Let a network's depthwise convolutions be :class:`DepthwiseConv2d`; names and weights stay."""
+    """Turn a network's depthwise convolutions into :class:`DepthwiseConv2d`; names and weights stay."""
     for module in network.modules():
         if type(module) is torch.nn.Conv2d and _is_plain_depthwise(module):
             module.__class__ = DepthwiseConv2d

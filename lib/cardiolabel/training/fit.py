@@ -1,7 +1,8 @@
-"""Fit a network to prepared arrays: seeded, resumable after a kill, in bf16 where the device computes in it.
+"""Fitting of a network to prepared arrays: seeded, resumable after a kill, in bf16 where the device supports
+it.
 
-The budget is a number of images. An exponential moving average (EMA) of the weights is judged now and then
-on the patients set aside for it, and the best one is kept.
+The budget is a number of images. An exponential moving average (EMA) of the weights is evaluated at intervals
+on the selection patients, and the best one is kept.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from cardiolabel.training.training_recipe import TrainingRecipe
 logger = logging.getLogger(__name__)
 
 _JUDGED = 24
-"""How often the average is judged in a run."""
+"""Number of evaluations of the average in a run."""
 
 _JUDGED_AT_ONCE = 16
 _GRADIENT_NORM = 5.0
@@ -38,7 +39,7 @@ _GRADIENT_NORM = 5.0
 
 @dataclass(frozen=True)
 class FitProgress:
-    """Where a run stands: images seen of the budget, running loss, best Dice so far, seconds of training."""
+    """Progress of a run: images seen, running loss, best Dice, seconds of training."""
 
     images: int
     budget: int
@@ -49,8 +50,8 @@ class FitProgress:
 
 @dataclass
 class FitState:
-    """What a run has done so far; ``curve`` holds images, loss and, where there
-    are patients to select by, Dice at each judgement.
+    """State of a run; ``curve`` holds images, loss and, where there are selection patients, Dice at each
+    evaluation.
     """
 
     steps: int = 0
@@ -77,8 +78,8 @@ def fit(
 ) -> tuple[torch.nn.Module, FitState]:
     """Train a network; returns its best average, in evaluation mode, and the run's state.
 
-    A checkpoint that exists is continued from, and ends up the same as a run that was never interrupted
-    apart from the rounding of threads; it is deleted by nobody here.
+    An existing checkpoint is continued, with the same result as an uninterrupted run apart from rounding
+    between threads. The checkpoint is not deleted here.
 
     Parameters
     ----------
@@ -141,15 +142,13 @@ def fit(
 
 
 def _in_bf16(device: torch.device) -> torch.autocast:
-    """Autocast; off on CPUs without bf16 arithmetic, which are 12 times slower with it than without."""
+    """Return an autocast context; off on CPUs without bf16 arithmetic, which are 12 times slower with it."""
     enabled = device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 
 def _pick(fresh: int, total: int, batch: int, generator: torch.Generator) -> torch.Tensor:
-    """Return the frames of a batch: of the first ``fresh`` ones, and as many of those behind them, if there
-    are any.
-    """
+    """Draw a batch: from the first ``fresh`` frames, and as many from the others, if there are any."""
     if total == fresh:
         return torch.randint(fresh, (batch,), generator=generator)
     half = batch // 2
@@ -162,14 +161,16 @@ def _pick(fresh: int, total: int, batch: int, generator: torch.Generator) -> tor
 
 
 def _compared(predicted: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Found and true classes, one-hot; where only a class is ruled out, only that one is compared."""
+    """Return predicted and true classes, one-hot; where only a class is excluded, only that one is
+    compared.
+    """
     is_open = classes >= NOT
     truth = torch.nn.functional.one_hot(classes % NOT, predicted.shape[-1]).bool()
     return predicted & (truth | ~is_open[..., None]), truth & ~is_open[..., None]
 
 
 class _Run:
-    """A network in training with everything that a checkpoint holds."""
+    """A network in training, with everything that a checkpoint holds."""
 
     def __init__(
         self,
@@ -233,7 +234,7 @@ class _Run:
 
     @torch.inference_mode()
     def _dice(self, samples: Samples) -> float:
-        """Return the mean over structures of Dice over all frames together, on the network's own grid."""
+        """Return the Dice over all frames together, averaged over structures, on the network's own grid."""
         both = total = torch.zeros(0)
         for start in range(0, len(samples), _JUDGED_AT_ONCE):
             chunk = slice(start, start + _JUDGED_AT_ONCE)

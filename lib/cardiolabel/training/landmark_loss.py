@@ -1,4 +1,4 @@
-"""The loss of landmark heatmaps."""
+"""Loss of landmark heatmaps."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from cardiolabel.networks.landmark_heatmaps import SPREAD, expected_points
 
 
 def landmark_loss(logits: torch.Tensor, points_px: torch.Tensor) -> torch.Tensor:
-    """Return how far heatmaps are from their landmarks, plus their cross-entropy to a Gaussian around them.
+    """Compute the distance of heatmaps from their landmarks, plus their cross-entropy to a Gaussian around
+    them.
 
-    The distance is that of the heatmap's mean place, in halves of the image's side. The cross-entropy differs
-    from the Kullback-Leibler divergence that the paper adds by the Gaussian's own entropy only.
+    The distance is that of the heatmap's mean position, in halves of the image's side. The cross-entropy
+    differs from the Kullback-Leibler divergence of the paper only by the Gaussian's own entropy.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The seven landmarks of a reference mask."""
+"""Landmarks of reference masks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from cardiolabel.measurements.geometry import DISC_COUNT, measure_geometry
 
 
 def landmarks_of_mask(mask: NDArray[np.uint8], spacing: Spacing | None) -> Landmarks:
-    """Return the landmarks of the LV cavity in a mask of an apical view.
+    """Find the seven landmarks of the LV cavity in a mask of an apical view.
 
-    Apex and annulus are those that volumes are measured from: myocardium and left atrium tell where the
-    annulus is; in a mask of the cavity alone it is the flat side. Wall points lie between the ends of the two
-    nearest of 20 discs.
+    Apex and annulus are those of the volume measurements; in a mask of the cavity alone the annulus is the
+    flat side. Wall points lie between the ends of the two nearest of 20 discs.
 
     Parameters
     ----------
@@ -55,6 +54,6 @@ def landmarks_of_mask(mask: NDArray[np.uint8], spacing: Spacing | None) -> Landm
 
 
 def _wall_point(wall: NDArray[np.float64], level: float) -> NDArray[np.float64]:
-    """Point of a wall, given where discs' middles meet it ``(20, 2)`` from annulus to apex."""
+    """Return a wall point, from the ends ``(20, 2)`` of the discs' middles from annulus to apex."""
     middles = 1 - (np.arange(DISC_COUNT) + 0.5) / DISC_COUNT
     return np.array([np.interp(level, middles[::-1], places[::-1]) for places in wall.T])

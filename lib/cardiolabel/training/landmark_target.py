@@ -1,4 +1,4 @@
-"""Training towards landmarks."""
+"""Training targets of landmarks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cardiolabel.training.samples import Samples
 
 
 class LandmarkTarget:
-    """Seven points of the ventricle."""
+    """Target of seven landmarks."""
 
     losses: tuple[str, ...] = ("dsnt",)
 
@@ -21,11 +21,11 @@ class LandmarkTarget:
         return samples.points
 
     def moved(self, targets: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
-        """Return the points of varied images."""
+        """Warp the landmarks like their augmented images."""
         return warp_landmarks(targets, theta, side_px)
 
     def completed(self, targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Return the targets, which leave nothing open."""
+        """Return the targets unchanged, as they are complete."""
         return targets
 
     def predicted(self, logits: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Losses by name; every one takes logits and what a network is trained towards."""
+"""Losses by name, each of logits and targets."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ LOSSES: dict[str, Callable[[], Loss]] = {
     "dice+ce": lambda: DiceCELoss(include_background=True, to_onehot_y=True, softmax=True, batch=True),
     "dsnt": lambda: landmark_loss,
 }
-"""Of classes ``(N, 1, S, S)``: Dice over the batch, background included; cross-entropy; the sum of both.
-Of landmarks ``(N, 7, 2)``: distance and cross-entropy of their heatmaps."""
+"""For classes ``(N, 1, S, S)``: Dice over the batch, background included; cross-entropy; the sum of both. For
+landmarks ``(N, 7, 2)``: distance and cross-entropy of their heatmaps.
+"""
 
 
 def supervised(loss: Loss, logits: torch.Tensor | list[torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-    """Return the loss of logits ``(N, C, S, S)`` against targets; a list of logits is deep supervision.
+    """Compute the loss of logits ``(N, C, S, S)``, or of a list of logits with deep supervision.
 
-    A list counts each further output half as much as the one before, in shares that add up to one.
+    Each further output of a list counts half as much as the one before, in shares that add up to one.
 
     References
     ----------

@@ -39,7 +39,8 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 
 def rate(base: float, schedule: str, *, warmup: float, share: float) -> float:
-    """Learning rate at a share of the budget, rising linearly over the first ``warmup`` of it.
+    """Return the learning-rate factor at a share of the budget, rising linearly over the first ``warmup`` of
+    it.
 
     >>> round(rate(1.0, "polynomial", warmup=0.1, share=0.05), 3)
     0.477

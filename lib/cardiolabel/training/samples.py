@@ -23,23 +23,21 @@ from cardiolabel.system.file_cache import file_state
 from cardiolabel.training.landmark_points import landmarks_of_mask
 
 _READING = 2
-"""Counts up when masks are read in another way, so that no arrays of the old way are used."""
+"""Version of how masks are read; raise it so that older cached arrays are not used."""
 
 NOT = 128
-"""Added to a class: pixels that may be of any other."""
+"""Added to a class value: pixels of any class but this one."""
 
 _NO_POINTS = torch.zeros(0, len(NAMES), 2)
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Frames ``images (N, 1, S, S)`` fp16 and ``classes (N, S, S)`` uint8, and what could not be used.
+    """Frames ``images (N, 1, S, S)`` fp16 and ``classes (N, S, S)`` uint8, and images that could not be used.
 
-    Where only the cavity was drawn, of class ``c``, all other pixels are of class `NOT` ``+ c``.
-
-    ``points (N, 7, 2)``: landmarks in pixels of the images, in the order of
-    `cardiolabel.geometry.landmarks.NAMES`; ``(0, 7, 2)`` for recipes of other outputs. ``key`` tells the
-    files, as they were, from any others.
+    Where only the cavity of class ``c`` is labelled, all other pixels have the value `NOT` ``+ c``. ``points
+    (N, 7, 2)`` are landmarks in pixels of the images, in the order of `cardiolabel.geometry.landmarks.NAMES`;
+    ``(0, 7, 2)`` for recipes of other outputs. ``key`` is a hash of the files.
     """
 
     images: torch.Tensor
@@ -73,11 +71,11 @@ def load(
     cavity_only: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Samples:
-    """Read images and their masks; of each the planes that say all that is to be learned.
+    """Read images and masks, of each the fully labelled planes.
 
-    Of a cine those are the frames that hold a label; of a stack also those without, which lie beyond the
-    ventricle. A cavity without myocardium, where that is to be learned too, leaves open where it is: such
-    frames are left out unless ``cavity_only``.
+    Of a cine those are the frames with a label; of a stack also slices without, which lie beyond the
+    ventricle. Frames with a cavity but no myocardium, where both are to be learned, are left out unless
+    ``cavity_only``.
 
     Parameters
     ----------
@@ -140,9 +138,7 @@ def load(
 
 
 def mask_paths(records: Sequence[Record], labels: Path) -> dict[str, Path]:
-    """Return the masks of any format in a folder, by the image ids of their records; images without one are
-    left out.
-    """
+    """Return the masks of any format in a folder, by image id; images without one are left out."""
     if not records:
         return {}
     names = image_names(records[0].path.parent, records)
@@ -151,9 +147,7 @@ def mask_paths(records: Sequence[Record], labels: Path) -> dict[str, Path]:
 
 
 def _told(recipe: Recipe) -> dict[str, object]:
-    """Return a recipe in words that are the same in every process: sets have an order of their own in
-    each.
-    """
+    """Return a text that identifies a recipe, the same in every process."""
     return {**vars(recipe), "views": sorted(map(str, recipe.views))}
 
 

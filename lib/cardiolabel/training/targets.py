@@ -1,4 +1,4 @@
-"""What networks are trained towards, one kind per output."""
+"""Kinds of training targets, one per kind of network output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cardiolabel.training.samples import Samples
 
 
 class Target(Protocol):
-    """One kind of target; ``losses`` are those of `cardiolabel.training.losses.LOSSES` that take it."""
+    """A kind of target; ``losses`` are those of `cardiolabel.training.losses.LOSSES` that accept it."""
 
     losses: tuple[str, ...]
 
@@ -21,15 +21,15 @@ class Target(Protocol):
         """Return the targets of all frames, the first axis being frames."""
 
     def moved(self, targets: torch.Tensor, theta: torch.Tensor, side_px: int) -> torch.Tensor:
-        """Return a batch of them after `cardiolabel.preprocessing.augmentation.TargetWarp`, as losses take
-        it.
+        """Warp a batch by `cardiolabel.preprocessing.augmentation.TargetWarp`, in the form that losses
+        take.
         """
 
     def completed(self, targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Moved targets, what they leave open filled in by the network's own logits."""
+        """Fill what warped targets leave open with the network's own logits."""
 
     def predicted(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return what logits ``(N, C, S, S)`` mean, one-hot ``(N, S, S, 1 + structures)`` on the CPU."""
+        """Convert logits ``(N, C, S, S)`` to one-hot classes ``(N, S, S, 1 + structures)`` on the CPU."""
 
 
 TARGETS: dict[Output, Target] = {Output.CLASSES: ClassTarget(), Output.LANDMARKS: LandmarkTarget()}

@@ -1,4 +1,4 @@
-"""From a studies folder to a model with its card: split, samples, fit, weights."""
+"""Training of a model with its card from a studies folder: split, samples, fit, weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cardiolabel.training.training_recipe import TrainingRecipe
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run: its model's card, its split, its state, and images that could not be used."""
+    """Result of a run: card, split, state, and images that could not be used."""
 
     card: ModelCard
     split: Split
@@ -49,7 +49,7 @@ def train(
     on_progress: Callable[[FitProgress], None] = lambda progress: None,
     on_judged: Callable[[FitState], None] = lambda state: None,
 ) -> Trained:
-    """Train a model, or go on with a run that was interrupted, and write it to the run's folder.
+    """Train a model, or continue an interrupted run, and write it to the run's folder.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def train(
 
 
 def _begin(network: torch.nn.Module, name: str, folder: Path) -> str:
-    """Give a network the weights of a model; says which it was."""
+    """Load the weights of a model into a network; returns the model's name."""
     started, card = load_model(name, folder)
     try:
         network.load_state_dict(started.state_dict())

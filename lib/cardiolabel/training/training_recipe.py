@@ -1,4 +1,6 @@
-"""Training recipes: small declarative files, one per published project and one of the house per dataset."""
+"""Training recipes: declarative TOML files, one per published project and one of this project per data
+set.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,12 @@ FOLDER = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """How a model is trained.
+    """Settings of a training.
 
-    ``input`` names the preprocessing recipe that inference uses as well, ``size_px`` another side of its
-    square input than that recipe's, ``images`` is the budget in training images, ``selection`` the share of
-    training patients that only decide which weights are kept (0: the last average is kept). ``source`` says
-    whose recipe it is and where this differs from what they published.
+    ``input`` names the preprocessing recipe, which inference uses as well; ``size_px`` another side of its
+    square input; ``images`` is the budget in training images; ``selection`` the share of training patients
+    that only select the weights (0: the last average is kept). ``source`` says whose recipe it is and where
+    this differs from the publication.
     """
 
     name: str
@@ -66,12 +68,12 @@ class TrainingRecipe:
 
     @property
     def form(self) -> Recipe:
-        """The preprocessing recipe, with this size."""
+        """The preprocessing recipe with this size."""
         return RECIPES[self.input].sized(self.size_px)
 
 
 def names() -> list[str]:
-    """Return the recipes that come with this package."""
+    """List the recipes of this package."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 

@@ -1,1 +1,1 @@
-"""What reading, inference, measuring and serving cost."""
+"""Benchmark of reading, inference, measuring and serving."""

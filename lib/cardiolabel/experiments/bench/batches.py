@@ -1,4 +1,6 @@
-"""A folder of stills, from files to tables, beside MONAI Label's batch inference and the bare network."""
+"""Benchmark of a folder of stills, from files to tables, beside MONAI Label's batch inference and the bare
+network.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,10 @@ _ROUNDS = 3
 def bench_batches(
     records: Sequence[Record], model: str, *, apps: Path, weights: Path, home: Path, on_progress: Progress
 ) -> list[Found]:
-    """Return the images per second of the command line, ``/batch/infer`` here and in the stock app, and the
-    network.
+    """Measure images per second of the command line, of ``/batch/infer`` here and in the stock app, and of
+    the network.
 
-    Parameters and errors as `bench_http`; the stills are all that their folder holds.
+    Parameters and errors as `bench_http`; the folder holds these stills only.
     """
     predictor = Predictor.load(model, weights)
     studies = records[0].path.parent
@@ -58,7 +60,7 @@ def bench_batches(
 
 
 def infer_s(studies: Path, predictor: Predictor) -> float:
-    """Return the seconds of `infer_folder` into a new folder."""
+    """Time `infer_folder` into a new folder, in seconds."""
     with tempfile.TemporaryDirectory() as out:
         start_s = time.perf_counter()
         infer_folder(studies, predictor, out=Path(out), resume=False, on_progress=lambda done, total: None)
@@ -66,7 +68,7 @@ def infer_s(studies: Path, predictor: Predictor) -> float:
 
 
 def _served_s(app: Path, studies: Path, model: str, conf: Mapping[str, str], home: Path) -> float:
-    """Return the seconds of one batch, on a server that has answered before; on a copy, as its labels are
+    """Time one batch on a server that has answered before, in seconds; on a copy, as its labels are
     stored.
     """
     own = home / "studies"

@@ -1,4 +1,6 @@
-"""Cines: frames per second of each engine, a folder of them, and one biplane study from file to EF."""
+"""Benchmark of cines: frames per second of each engine, a folder of them, and a biplane study from file to
+EF.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ _SHAPE, _SPACING = (384, 468), Spacing(row_mm=0.39, col_mm=0.415)
 
 
 def bench_cines(model: str, *, weights: Path, home: Path, on_progress: Progress) -> list[Found]:
-    """Return the phantom cines of 50 frames in A4C and A2C; parameters as `bench_http`."""
+    """Time phantom cines of 50 frames in A4C and A2C; parameters as `bench_http`."""
     records = _make(home / "cines")
     chosen = os.environ.get(ENGINE_VARIABLE, "auto")
     engines = {name: _load(name, model, weights) for name in ("torch", "openvino") if _is_here(name)}

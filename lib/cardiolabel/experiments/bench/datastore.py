@@ -1,4 +1,4 @@
-"""Saving labels and handing out images in small and large studies folders, beside MONAI Label's datastore."""
+"""Benchmark of saves and hand-outs in small and large studies folders, beside MONAI Label's datastore."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SIZES = (100, 1000, 10_000)
 
 _CALLS, _STOCK_CALLS = 60, 5
 _MASK = bytes(3000)
-"""The store does not look into what it keeps."""
+"""Content of a label; the store does not read it."""
 
 
 def bench_datastore(
     *, home: Path, sizes: Sequence[int] = SIZES, on_progress: Progress = lambda done, total, what: None
 ) -> list[Found]:
-    """Return the median times of saves and hand-outs in folders of ``sizes`` images, made in ``home``."""
+    """Time saves and hand-outs in folders of ``sizes`` images, made in ``home``."""
     stores = {count: _store(_folder(home / f"ours-{count}", count)) for count in sizes}
     figures: list[Found] = []
     try:
@@ -80,7 +80,7 @@ def _handing_out(store: Store) -> Callable[[int], object]:
 
 
 def _in_turns(works: dict[int, Callable[[int], object]]) -> dict[int, float]:
-    """Return the median ms of each work, in turns, so that other load costs all of them alike."""
+    """Time each work in turns, so that other load affects all alike; medians in ms."""
     taken: dict[int, list[float]] = {count: [] for count in works}
     for turn in range(_CALLS):
         for count, work in works.items():

@@ -1,4 +1,4 @@
-"""What a benchmark found."""
+"""Results of a benchmark."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Target:
-    """A bound that a value should keep: at most ``most``, or at least ``least``."""
+    """Bound of a value: at most ``most``, or at least ``least``."""
 
     most: float | None = None
     least: float | None = None
 
     def holds(self, value: float) -> bool:
-        """Return whether a value keeps it."""
+        """Return whether a value is within the bound."""
         return (self.most is None or value <= self.most) and (self.least is None or value >= self.least)
 
     def __str__(self) -> str:
@@ -27,7 +27,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Found:
-    """One measured value: which part of the benchmark, of what, its unit (``x``: a ratio) and its target."""
+    """One measured value: part of the benchmark, name, unit (``x``: a ratio) and target."""
 
     part: str
     name: str

@@ -1,4 +1,4 @@
-"""One still over HTTP, beside MONAI Label's own parts and the bare network."""
+"""Benchmark of one still over HTTP, beside MONAI Label's own parts and the bare network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cardiolabel.networks.weights import load_model
 
 _WARM = 4
 OURS, STOCK = "cardiac_echo", "stock"
-"""Folders of the apps; the stock one's model is called as its folder."""
+"""Folders of the apps; the stock model has its folder's name."""
 
 
 def bench_http(
@@ -32,7 +32,7 @@ def bench_http(
     home: Path,
     on_progress: Progress,
 ) -> list[Found]:
-    """Answer each still once, in turns, by this package's server, by the stock app and by the network alone.
+    """Predict each still once, in turns, by this package's server, by the stock app and by the network alone.
 
     Parameters
     ----------

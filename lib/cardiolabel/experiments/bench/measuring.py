@@ -1,4 +1,4 @@
-"""What measuring costs, beside the plain read of the same file."""
+"""Benchmark of measuring, beside reading the same file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ _SPACING = Spacing(row_mm=0.35, col_mm=0.35)
 
 
 def bench_measuring(repeats: int, *, on_progress: Progress) -> list[Found]:
-    """Return the median ms of measuring one 512x512 mask, with and without wall and atrium, and of reading
-    it.
+    """Time measuring one 512x512 mask, with and without wall and atrium, and reading it; medians in ms.
 
     Parameters
     ----------
@@ -66,7 +65,7 @@ def _median_ms(work: Callable[[], object], repeats: int) -> float:
 
 
 def _mask() -> NDArray[np.uint8]:
-    """Return the half-ellipsoid cavity 85 mm long and 48 mm wide, 9 mm wall, an atrium below."""
+    """Draw a half-ellipsoid cavity 85 mm long and 48 mm wide, a 9 mm wall, and an atrium below."""
     rows, cols = np.mgrid[:_SIZE, :_SIZE]
     along = (rows - 340) * _SPACING.row_mm
     across = (cols - 256) * _SPACING.col_mm

@@ -1,4 +1,4 @@
-"""The bare network: what everything else is compared with."""
+"""Benchmark of the bare network, to which everything else is compared."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from cardiolabel.inference.engines.engine import Engine
 from cardiolabel.inference.predictor import FRAMES_AT_ONCE
 
 _PAUSE_S = 0.03
-"""Threads of the work before still spin for a while."""
+"""Seconds to wait while threads of earlier work still spin."""
 
 
 def forward_s(engine: Engine, frames: NDArray[np.float32]) -> float:
-    """Return the seconds that an engine takes for frames ``(N, 1, S, S)``, in pieces as the pipeline gives
-    them.
-    """
+    """Time an engine on frames ``(N, 1, S, S)``, in batches as in the pipeline, in seconds."""
     start_s = time.perf_counter()
     for start in range(0, len(frames), FRAMES_AT_ONCE):
         engine.logits(frames[start : start + FRAMES_AT_ONCE])
@@ -27,9 +25,7 @@ def forward_s(engine: Engine, frames: NDArray[np.float32]) -> float:
 
 
 def in_turns(rounds: int, works: Sequence[Callable[[], float]]) -> list[float]:
-    """Return the median of what each work returns, all of them in turns, so that other load costs all of them
-    alike.
-    """
+    """Return the median of each work's values, all in turns, so that other load affects all alike."""
     taken: list[list[float]] = [[] for _ in works]
     for _ in range(rounds):
         for times, work in zip(taken, works, strict=True):

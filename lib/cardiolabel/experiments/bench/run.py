@@ -1,4 +1,4 @@
-"""All parts of the benchmark, or some."""
+"""The benchmark: all parts, or some."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ _SHAPE, _SPACING = (384, 468), Spacing(row_mm=0.39, col_mm=0.415)
 
 @dataclass(frozen=True)
 class Setting:
-    """What is timed: a model of ``weights`` on at most ``images`` stills of ``studies`` (None: phantoms)."""
+    """Setting of a benchmark: a model of ``weights`` on at most ``images`` stills of ``studies`` (None:
+    phantoms).
+    """
 
     model: str
     weights: Path
@@ -96,7 +98,7 @@ def run_bench(parts: Sequence[str], setting: Setting, *, on_progress: Progress) 
 
 
 def conditions(setting: Setting) -> dict[str, Any]:
-    """Return what the values hold for, JSON-safe."""
+    """Return the conditions of the values, JSON-safe."""
     _, card = read_weights(setting.model, setting.weights)
     return {
         "cpu": _cpu(),
@@ -119,7 +121,7 @@ def _cpu() -> str:
 
 
 def _stills(setting: Setting, folder: Path) -> list[Record]:
-    """Return a studies folder of stills without labels: copies, or phantoms."""
+    """Make a studies folder of stills without labels: copies, or phantoms."""
     folder.mkdir()
     if setting.studies is None:
         records = _phantoms(folder)

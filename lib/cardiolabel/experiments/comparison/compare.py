@@ -1,4 +1,6 @@
-"""Train recipes on the same patients with the same budget, judge them by the same others, time them."""
+"""Comparison of recipes: trained on the same patients with one budget, evaluated on the same others,
+timed.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +41,12 @@ Progress = Callable[[int, int, str], None]
 
 _SELECTION = 0.05
 _COSTS_ITS_ROW = (CardiolabelError, RuntimeError, ValueError)
-"""What a recipe may fail with, ending nothing but itself; a disk that is full ends the comparison."""
+"""Errors that end only their own recipe; a full disk ends the comparison."""
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Outcomes in the order of the recipes, patients by their part, and the threads that times hold for."""
+    """Outcomes in the order of the recipes, numbers of patients, and the threads of the timing."""
 
     outcomes: tuple[Outcome, ...]
     trained: int
@@ -63,10 +65,10 @@ def compare(
     repeats: int = 20,
     on_progress: Progress = lambda done, total, what: None,
 ) -> Comparison:
-    """Compare recipes; run again to go on after an interruption, or with more recipes.
+    """Compare recipes; run again to continue after an interruption, or with more recipes.
 
-    All share patients, budget, seed and how weights are chosen, whatever their files say of these. Each has
-    its run, masks and evaluation in ``out/<recipe>``. A recipe that cannot be used costs its own row.
+    All share patients, budget, seed and the choice of weights, whatever their files say of these. Each has
+    its run, masks and evaluation in ``out/<recipe>``. An unusable recipe costs only its own row.
 
     Parameters
     ----------
@@ -123,7 +125,7 @@ def compare(
 
 @dataclass(frozen=True)
 class _Budget:
-    """What is made equal between recipes."""
+    """Budget and settings that all recipes share."""
 
     images: int
     at_most_px: int | None
@@ -140,7 +142,7 @@ class _Budget:
 
 
 def _check_begun(name: str, path: str, run: Path, budget: _Budget) -> None:
-    """Refuse a folder in which a recipe was begun with other settings."""
+    """Refuse a folder with a run of the recipe under other settings."""
     stored = run / "recipe.json"
     if not stored.exists():
         return
@@ -156,7 +158,7 @@ def _check_begun(name: str, path: str, run: Path, budget: _Budget) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Data:
-    """What every recipe is given."""
+    """Data that every recipe is trained and evaluated on."""
 
     studies: Path
     labels: Path
@@ -244,9 +246,7 @@ def _run(
 
 
 def _predict(predictor: Predictor, data: _Data, folder: Path, show: Callable[[str], None]) -> None:
-    """Return the masks of the patients to judge by; an image that cannot be read has none, which its
-    evaluation says.
-    """
+    """Predict the evaluation patients; an unreadable image has no mask, which its evaluation states."""
     patients = set(data.judged)
     records = [
         record

@@ -1,4 +1,4 @@
-"""Accuracy against speed, a dot per recipe and phase."""
+"""Figure of accuracy against speed, a dot per recipe and phase."""
 
 from __future__ import annotations
 
@@ -88,9 +88,7 @@ def _draw(axes: Axes, shown: Sequence[Outcome]) -> None:
 
 
 def _name(axes: Axes, shown: Sequence[Outcome], times: Sequence[float]) -> None:
-    """Return the names above or below their dots, as near as they can be without covering a dot or another
-    name.
-    """
+    """Place names above or below their dots, as near as possible without covering a dot or another name."""
     values = [value for outcome in shown for value in _points(outcome).values()]
     size = max(max(values) - min(values), 0.02)
     axes.set_ylim(min(values) - 0.35 * size, max(values) + 0.35 * size)

@@ -1,4 +1,4 @@
-"""A comparison as a table, a page and a picture."""
+"""Files of a comparison: a table, a page and a figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one recipe came to."""
+"""Result of one recipe."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Outcome:
 
 
 def quality(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the Dice at ED and ES and agreement of the EF, by the most trusted method, out of an evaluation.
+    """Return Dice at ED and ES, and EF agreement by the most trusted method, from an evaluation.
 
     Parameters
     ----------

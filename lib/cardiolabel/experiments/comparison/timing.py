@@ -1,4 +1,4 @@
-"""Networks timed side by side, so that what else the machine does costs all of them alike."""
+"""Timing of networks side by side, so that other load affects all alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 REFERENCE, REFERENCE_PX = "unet", 256
-"""What times are compared with: the plain U-Net."""
+"""Network and input size that times are compared with: the plain U-Net."""
 
 
 @torch.inference_mode()
@@ -19,7 +19,7 @@ def time_networks(
     repeats: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, float]:
-    """Return the median time of one frame in ms, in fp32 on the CPU with the threads that torch is set to.
+    """Return the median time of one frame in ms, in fp32 on the CPU with torch's present threads.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Rounds of annotation and retraining replayed through a server."""
+"""Replay of annotation and retraining rounds through a server."""

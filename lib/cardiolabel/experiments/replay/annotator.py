@@ -1,4 +1,4 @@
-"""An annotator whose corrections are known beforehand, at MONAI Label's own client."""
+"""A simulated annotator with known corrections, who uses MONAI Label's own client."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _ENDED = ("DONE", "REFUSED", "ERROR")
 
 
 class ReplayError(CardiolabelError):
-    """The server answered otherwise than a replay can go on with."""
+    """An answer of the server that a replay cannot continue with."""
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """What was submitted: images, seconds, and the mean Dice of the LV cavity as it was predicted before."""
+    """Result of a round: images, seconds, and the mean LV Dice of the predictions before correction."""
 
     images: int
     seconds: float
@@ -38,7 +38,7 @@ class Annotated:
 
 
 class Annotator:
-    """Takes the next image, has it predicted, and submits the mask that is known to be right.
+    """Takes the next image, predicts it, and submits the reference mask.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Annotator:
         version: str,
         on_progress: Callable[[int], None] = lambda done: None,
     ) -> Annotated:
-        """Correct images until those that are wanted are done.
+        """Correct images until these are done.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class Annotator:
     def retrain(
         self, settings: Mapping[str, Any], *, on_progress: Callable[[Mapping[str, Any]], None]
     ) -> Mapping[str, Any]:
-        """Have the model retrained, and wait for the status that it ends with.
+        """Retrain the model, and wait for its final status.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""A replay as a table, a page and a picture."""
+"""Files of a replay: a table, a page and a figure."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ def write_replay(rounds: Sequence[Round], folder: Path, *, about: str) -> None:
 
 
 def gap_closed(annotation_round: Round, before: Round | None) -> float | None:
-    """Gain in Dice of a round over that of training from scratch; None where the latter gains nothing."""
+    """Return the Dice gain of a round over that of training from scratch; None where the latter gains
+    nothing.
+    """
     if not (annotation_round.served and annotation_round.scratch and before and before.served):
         return None
     gap = annotation_round.scratch.dice - before.served.dice

@@ -1,4 +1,4 @@
-"""Which patients take which part in a replay, and the studies folder that its server is given."""
+"""Parts of the patients in a replay, and the studies folder of its server."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _PLAN = "plan.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """Patients of each round, those that the server judges candidates by, and those that the report is of.
+    """Patients of each round, of the server's validation, and of the report.
 
-    No patient is in two parts. ``settings`` are what else a replay was begun with.
+    No patient is in two parts. ``settings`` are the other settings of the replay.
     """
 
     rounds: tuple[tuple[str, ...], ...]
@@ -39,7 +39,7 @@ def draw_plan(
     seed: int,
     settings: dict[str, object],
 ) -> Plan:
-    """Choose patients: reported ones are those that the official split holds back.
+    """Draw the patients of each part; reported ones are those that the official split holds back.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def draw_plan(
 
 
 def begin(plan: Plan, records: Sequence[Record], labels: Path, out: Path) -> Path:
-    """Return the server's studies folder: rounds without labels, judges with theirs; made once.
+    """Make the server's studies folder, once: rounds without labels, validation patients with theirs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Annotation in rounds through a real server and client, each followed by a retraining."""
+"""Replay of annotation rounds through a real server and client, each followed by a retraining."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ Progress = Callable[[int, int, str], None]
 
 _ROUNDS = "rounds.json"
 _NOTHING = "nothing"
-"""What a model was trained on that a replay begins with."""
+"""Training data of a model at the start of a replay."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a replay is asked for.
+    """Settings of a replay.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Quality:
-    """Means over patients whom neither the server nor the model ever saw: Dice and EF error in points."""
+    """Means over patients that neither server nor model ever saw: Dice, and EF error in points."""
 
     dice: float
     lv_dice: float
@@ -108,10 +108,10 @@ def replay(
     settings: Settings | None = None,
     on_progress: Progress = lambda done, total, what: None,
 ) -> list[Round]:
-    """Annotate a dataset that has labels, round by round; run again to go on after an interruption.
+    """Annotate a labelled data set round by round; run again to continue after an interruption.
 
-    The server begins with an untrained network, so that nothing it is judged by is known to it. Its first
-    retraining is from scratch, later ones are from what is published.
+    The server starts with an untrained network, so that it knows none of the patients that judge it. Its
+    first retraining is from scratch, later ones start from the published model.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def replay(
 
 
 def _begin_app(app: Path, own: Path, recipe: TrainingRecipe) -> None:
-    """Return a copy of the app whose only model was never trained."""
+    """Copy the app with an untrained model as its only one."""
     if (own / "model" / f"{recipe.name}.json").is_file():  # written last
         return
     left_out = shutil.ignore_patterns("model", "logs", "__pycache__")
@@ -188,7 +188,7 @@ def _begin_app(app: Path, own: Path, recipe: TrainingRecipe) -> None:
 
 
 class _Replay:
-    """A replay with what is known of its rounds, stored after each step."""
+    """A replay and its rounds, stored after each step."""
 
     annotator: Annotator
     reported: list[Record]
@@ -201,7 +201,7 @@ class _Replay:
         self.rounds = _read(out / _ROUNDS) or [Round(patients) for patients in settings.rounds]
 
     def round(self, number: int, records: dict[str, Record]) -> None:
-        """Annotate, retrain, and judge what is served then."""
+        """Annotate, retrain, and evaluate the served model."""
         total, this = len(records), f"round {number + 1}"
         if self.rounds[number].images is None:
             done = {id_of(path) for path in self._labels.glob(f"*{SUFFIX}")}
@@ -241,7 +241,7 @@ class _Replay:
             self._note(number, served=self._quality(self._served, f"{this}: reporting"))
 
     def scratch(self, number: int, patients: list[str]) -> None:
-        """Train on the same labels from scratch, where that is asked for."""
+        """Train on the same labels from scratch, if requested."""
         settings, annotation_round = self._settings, self.rounds[number]
         if (
             not settings.scratch_images
@@ -286,7 +286,7 @@ class _Replay:
         return labelled_records(manifest.scan(self._out / "studies"), self._labels, self._recipe.form.views)
 
     def _frames(self) -> int:
-        """Return the frames and slices that were drawn on and may be learned from."""
+        """Count the labelled frames and slices to learn from."""
         training = [record for record in self._labelled() if record.split == "TRAIN"]
         files = [file_of(self._labels, record.image_id) for record in training]
         return sum(int(nifti.read_mask(path).any(axis=(1, 2)).sum()) for path in files)

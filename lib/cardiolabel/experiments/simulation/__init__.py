@@ -1,1 +1,1 @@
-"""Active-learning strategies simulated on a labelled dataset."""
+"""Simulation of active-learning strategies on a labelled data set."""

@@ -1,4 +1,4 @@
-"""What strategies are worth: their curves over the labels that they needed, and how they compare."""
+"""Learning curves of strategies, and their comparison."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Mean:
 
 
 def mean(outcomes: Sequence[Outcome], value: Value) -> Mean:
-    """Of outcomes of one strategy and budget, one per seed."""
+    """Average outcomes of one strategy and budget, one per seed."""
     table = _table([value(outcome) for outcome in outcomes])
     drawn = _resampled(table)
     return Mean(float(np.nanmean(table)), *_ends(drawn))
@@ -46,10 +46,10 @@ def mean(outcomes: Sequence[Outcome], value: Value) -> Mean:
 def area_gain(
     outcomes: Sequence[Outcome], strategy: str, other: str, value: Value
 ) -> tuple[Mean, tuple[float, ...]] | None:
-    """Return how much larger a strategy's area under the curve over labelled patients is than another's.
+    """Return by how much a strategy's area under the learning curve exceeds another's.
 
-    The area is by trapezoids and divided by the budgets' range, so that it is in the unit of ``value``.
-    Paired: the same seeds and the same judging patients.
+    The area is by trapezoids and divided by the budgets' range, so that it has the unit of ``value``. Paired:
+    the same seeds and the same evaluation patients.
 
     Returns
     -------
@@ -79,11 +79,11 @@ def area_gain(
 def enough(
     outcomes: Sequence[Outcome], strategy: str, *, dice_share: float = 0.98, ef_pct: float = 0.5
 ) -> int | None:
-    """Return the fewest labelled patients with which a strategy is about as good as all are; None where none
-    are.
+    """Return the fewest labelled patients with which a strategy is as good as all patients; None if it never
+    is.
 
-    As good: that share of the LV Dice of all patients, and an EF error at most so many points larger; means
-    over seeds.
+    As good: this share of the LV Dice of all patients, and an EF error larger by at most this many points;
+    means over seeds.
     """
     full = [outcome for outcome in outcomes if outcome.strategy == FULL]
     if not full:

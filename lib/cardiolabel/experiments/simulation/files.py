@@ -1,4 +1,4 @@
-"""A simulation as a table, a page and a picture."""
+"""Files of a simulation: a table, a page and a figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a simulation is asked for, and which patients it is of."""
+"""Settings of a simulation, and its patients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BEGUN = "simulation.json"
 
 @dataclass(frozen=True)
 class Settings:
-    """What a simulation is asked for.
+    """Settings of a simulation.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Settings:
             raise DatasetError("budgets: expected growing numbers of patients from 2, such as 10,20,40,80")
 
     def describe(self, recipe: str, studies: str) -> str:
-        """Return what was simulated, for a page."""
+        """Describe the simulation, for a page."""
         start = (
             "chosen by each strategy" if self.own_start else "drawn at random, the same for all strategies"
         )
@@ -74,7 +74,7 @@ class Settings:
 
 
 def pool_of(records: Sequence[Record], settings: Settings) -> tuple[list[str], list[str]]:
-    """Return the patients to choose from, and those to report on, whom the official split holds back.
+    """Return the patients to choose from, and the held-back ones to report on.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def pool_of(records: Sequence[Record], settings: Settings) -> tuple[list[str], l
 
 
 def begin(out: Path, recipe: str, studies: Path, pool: Sequence[str], settings: Settings) -> None:
-    """Note what ``out`` is of; more strategies and seeds may be asked for later.
+    """Store the settings of ``out``; more strategies and seeds may be added later.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Each strategy chooses patients, a model learns from their labels, and patients it never saw judge it."""
+"""Simulation of strategies: each chooses patients, a model learns from their labels, others judge it."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ from cardiolabel.uncertainty.calibration import whole_spread_pct
 Progress = Callable[[int, int, str], None]
 
 FULL = "all patients"
-"""In place of a strategy: a model that learned from everyone."""
+"""Name of the model trained on all patients, in place of a strategy."""
 
 _NO_MODEL = frozenset({"random", "stratified", "diversity"})
-"""Strategies that do without scores."""
+"""Strategies without scores."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A model that has learned from a strategy's patients, judged by patients never selected from.
+    """A model trained on a strategy's patients, evaluated on patients that no strategy may choose.
 
     By patient, ``dice``: mean over structures; ``lv_dice``: the LV cavity alone; ``ef_error_pct``: absolute,
-    in points. ``chosen`` are the patients that it learned from. ``training_s`` is that of its last step.
+    in points. ``chosen`` are its training patients. ``training_s`` is the time of its last step.
     """
 
     strategy: str
@@ -67,11 +67,11 @@ def simulate(
     settings: Settings | None = None,
     on_progress: Progress = lambda done, total, what: None,
 ) -> list[Outcome]:
-    """Play active learning through; run again to go on after an interruption.
+    """Simulate active learning; run again to continue after an interruption.
 
-    Each model goes on from that of the budget before, as a server's retraining does. All strategies of a
-    seed begin with the same model. Whoever is chosen is labelled as a whole. The model of all patients sees
-    as many images as those of the largest budget have.
+    Each model continues from that of the previous budget, as a server's retraining does. All strategies of a
+    seed start with the same model. A chosen patient is labelled as a whole. The model of all patients sees as
+    many images as those of the largest budget.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def simulate(
 
 @dataclass(frozen=True)
 class _Model:
-    """A model by what it learned from; strategies that chose the same share it."""
+    """A model, identified by its training patients; strategies that chose the same share it."""
 
     folder: Path
     chosen: tuple[str, ...]
@@ -121,7 +121,7 @@ class _Model:
 
 
 class _Simulation:
-    """A simulation with what is known of its models."""
+    """A simulation and its models."""
 
     def __init__(
         self,
@@ -145,14 +145,14 @@ class _Simulation:
         self.outcomes: list[Outcome] = []
 
     def play(self, strategy: str, seed: int) -> None:
-        """Return one strategy through all budgets."""
+        """Run one strategy through all budgets."""
         model: _Model | None = None
         for budget in self._settings.budgets:
             chosen = self._grown(strategy, seed, model, budget)
             model = self._learned(strategy, seed, chosen, model)
 
     def play_all(self, seed: int) -> None:
-        """Everyone at once, with as many images as the other models have seen in the end."""
+        """Train on all patients, with as many images as the other models see in the end."""
         images = self._settings.images * len(self._settings.budgets)
         self._learned(FULL, seed, tuple(self._pool), None, images=images)
 
@@ -175,9 +175,7 @@ class _Simulation:
         return grown
 
     def _scored(self, left: list[Candidate], seed: int, model: _Model, *, least: int) -> list[Candidate]:
-        """Return the candidates, or so many of them, with what a model leaves open; it looks at each only
-        once.
-        """
+        """Return the candidates, or a sample of them, with their scores; each is scored once per model."""
         if (most := self._settings.scored) is not None:
             drawn = rank("random", left, seed=seed + len(model.chosen))[: max(most, least)]
             left = [self._candidates[choice.patient] for choice in drawn]
@@ -212,8 +210,8 @@ class _Simulation:
         *,
         images: int | None = None,
     ) -> _Model:
-        """Return a model that goes on with the patients chosen, unless any strategy had it already,
-        judged.
+        """Return a model that continues with the chosen patients, evaluated; models of other strategies are
+        reused.
         """
         model = _Model.after(before, chosen, self._out / "models" / str(seed))
         stored = model.folder / "outcome.json"
@@ -269,7 +267,7 @@ class _Simulation:
 
 
 def _candidate(records: Sequence[Record], recipe: Recipe) -> Candidate:
-    """A patient before any model has seen it."""
+    """Make a candidate without scores."""
     embeddings = []
     for record in records:
         clip = read_image(record.path).clip

@@ -1,1 +1,1 @@
-"""Folders predicted by many processes or machines."""
+"""Prediction of folders by many processes or machines."""

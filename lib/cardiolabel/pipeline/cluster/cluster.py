@@ -1,4 +1,4 @@
-"""Workers of a cluster, for as long as a block lasts."""
+"""Workers of a cluster, for the length of a block."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PASSED_ON = (ENGINE_VARIABLE, CACHE_VARIABLE)
 def cluster(
     where: str, *, model: str, weights: ModelFolders | Path, workers: int | None
 ) -> Iterator[Workers]:
-    """Yield the workers for `infer_folder`, which end with the block, as does a Ray that was started for it.
+    """Yield workers for `infer_folder`, which end with the block, as does a Ray that was started for it.
 
     Parameters
     ----------

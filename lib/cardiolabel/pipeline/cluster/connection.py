@@ -1,4 +1,4 @@
-"""Ray: imported where it is installed, started here or joined where it runs."""
+"""Connection to Ray: started here, or joined where it runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from cardiolabel.errors import ClusterError
 
 LOCAL = "local"
-"""Where Ray is to be started on this machine."""
+"""Value that starts Ray on this machine."""
 
 _REACH_S = 10.0
 _STORE_BYTES = 256 * 2**20
@@ -22,7 +22,7 @@ _QUIET = {
 
 
 def imported_ray() -> Any:
-    """Ray, told to keep quiet; raises `ClusterError` where it is not installed."""
+    """Import Ray with quiet settings; raises `ClusterError` if it is not installed."""
     if importlib.util.find_spec("ray") is None:
         raise ClusterError("Ray is not installed; pip install 'cardiolabel[cluster]'")
     os.environ.update(_QUIET)
@@ -32,7 +32,7 @@ def imported_ray() -> Any:
 
 
 def connect(ray: Any, where: str, workers: int | None) -> None:
-    """Start Ray here, or join the one that runs."""
+    """Start Ray here, or join a running one."""
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
         if where == LOCAL:
@@ -46,7 +46,7 @@ def connect(ray: Any, where: str, workers: int | None) -> None:
 
 
 def _reach(where: str) -> None:
-    """Raise OSError or ValueError unless somebody listens at an address; Ray itself asks for minutes."""
+    """Raise OSError or ValueError unless an address accepts connections; Ray itself would try for minutes."""
     host, _, port = where.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         raise ValueError("expected local, auto, ray://HOST:PORT or HOST:PORT")
@@ -54,5 +54,5 @@ def _reach(where: str) -> None:
 
 
 def error_text(error: BaseException) -> str:
-    """Return what an error of Ray's says, in one line of bounded length."""
+    """Return a Ray error's text in one line of bounded length."""
     return " ".join(str(error).split())[:300]

@@ -1,4 +1,4 @@
-"""The workers of a run: hired, given patients, and replaced."""
+"""The workers of a run: started, given patients, and replaced."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from cardiolabel.reporting.overlay import OVERLAYS
 logger = logging.getLogger(__name__)
 
 _AHEAD = 2
-"""Groups per worker that may be done before their turn."""
+"""Most groups per worker that may be finished before their turn."""
 
 _TRIES = 3
 _START_S = 180.0
 
 
 class Crew:
-    """As many workers as are wanted, each replaced when it dies."""
+    """A fixed number of workers, each replaced when it dies."""
 
     def __init__(self, ray: Any, hire: Callable[[], Any], count: int) -> None:
         self._ray, self._hire, self._count = ray, hire, count
@@ -57,9 +57,9 @@ class Crew:
         *,
         on_image: Callable[[int], None],
     ) -> Generator[Done]:
-        """As `infer_patients`; the work of a killed worker is done again.
+        """Infer patients as `infer_patients`; the work of a killed worker is done again.
 
-        Masks that it made before count as kept where ``options`` say to keep masks.
+        Masks that it made before count as resumed where ``options`` say to resume.
         """
         options, program = replace(options, out=options.out.absolute()), own_program()
         images = 0
@@ -86,7 +86,7 @@ class Crew:
                     remove_partial(options.out / folder)
 
     def close(self) -> None:
-        """Kill all workers; whoever waits for one gets an error."""
+        """Kill all workers; callers that wait for one get an error."""
         with self._lock:
             self._ended = True
             for worker in self._workers:
@@ -117,7 +117,7 @@ class Crew:
         raise AssertionError("unreachable")
 
     def _taken(self) -> Any:
-        """Return a worker that is ready, waiting for one that is coming where none is."""
+        """Return a ready worker; waits for one that is starting if none is."""
         while True:
             with suppress(queue.Empty):
                 return self._free.get_nowait()
@@ -133,7 +133,7 @@ class Crew:
                 )
 
     def _welcome(self) -> None:
-        """Let those who have become ready begin."""
+        """Let workers that have become ready begin."""
         arrived, _ = self._ray.wait(list(self._coming), num_returns=1, timeout=0.2)
         for newcomer in arrived:
             worker = self._coming.pop(newcomer)

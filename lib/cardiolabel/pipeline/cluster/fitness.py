@@ -1,4 +1,4 @@
-"""Whether a machine sees what a run reads and writes, and would compute the same numbers."""
+"""Check that a machine sees the run's folders and would compute the same numbers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_fit(predictor: Predictor, group: Group, options: Options, program: str
 
 
 def own_program() -> str:
-    """Return the versions of what computes numbers; of this package, its code itself."""
+    """Return the versions of the packages that compute numbers, and a hash of this package's code."""
     code = hashlib.sha256()
     for path in sorted(Path(cardiolabel.__file__).parent.rglob("*.py")):
         code.update(path.read_bytes())

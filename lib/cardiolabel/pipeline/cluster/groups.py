@@ -1,4 +1,4 @@
-"""Patients in groups, as workers get them."""
+"""Groups of patients for workers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Group = list[list[Record]]
 
 _GROUP_STILLS = 32
 _CINE_STILLS = 16
-"""What a cine or a stack weighs in a group, before anybody has read it."""
+"""Weight of a cine or a stack in a group, in stills, before it is read."""
 
 
 def groups(patients: Iterable[Sequence[Record]]) -> Iterator[Group]:
-    """Whole patients, a few seconds of work together."""
+    """Yield groups of whole patients, each a few seconds of work."""
     group: Group = []
     weight = 0
     for records in patients:

@@ -1,4 +1,4 @@
-"""What runs in a worker's process."""
+"""Code that runs in a worker's process."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """A group's patients, and the warnings that came up."""
+    """A group's patients, and the warnings raised."""
 
     done: list[Done]
     warnings: list[str]
 
 
 class Worker:
-    """One core of one machine; Ray runs it in a process of its own, as lean as that of a command."""
+    """One core of one machine, in a process of its own."""
 
     def __init__(self, model: str, weights: ModelFolders, environment: dict[str, str]) -> None:
         self._model, self._weights, self._environment = model, weights, environment
@@ -36,7 +36,7 @@ class Worker:
         self._heard = _Heard()
 
     def ready(self) -> None:
-        """Load what takes its time; errors as `load`."""
+        """Load packages and model; errors as `load`."""
         os.environ.update(self._environment, CUDA_VISIBLE_DEVICES="")  # Ray leaves them to all workers
         leave_out()
         from cardiolabel.inference.engines.threads import limit_threads
@@ -50,7 +50,7 @@ class Worker:
             raise ClusterError(f"worker on {socket.gethostname()}: {error}") from error
 
     def measure(self, group: Group, options: Options, program: str) -> Answer:
-        """As `infer_patients`, after a look at whether this machine is fit for it."""
+        """Infer patients as `infer_patients`, after checking that this machine is fit for it."""
         from cardiolabel.pipeline.cluster.fitness import check_fit
         from cardiolabel.pipeline.infer_patients import infer_patients
 
@@ -62,7 +62,7 @@ class Worker:
 
 
 class _Heard(logging.Handler):
-    """Keeps warnings for the one who is asked to do the work, where somebody reads them."""
+    """Collects warnings, for the command to print."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -21,10 +21,10 @@ from cardiolabel.studies.studies import Studies
 
 @dataclass(frozen=True)
 class Figures:
-    """By patient: ``dice``, the mean over structures and images; ``lv_dice``, that of the LV cavity alone.
+    """Accuracy by patient: ``dice``, the mean over structures and images; ``lv_dice``, that of the LV cavity.
 
-    ``ef_error_pct`` is the absolute difference from the EF of the reference masks in points (guideline; the
-    most trusted method that both sides could be measured by); patients without one are left out.
+    ``ef_error_pct`` is the absolute EF difference from the reference masks in points (guideline; the most
+    trusted method measured on both sides), without patients that have none.
     """
 
     dice: dict[str, float]

@@ -1,4 +1,4 @@
-"""Whether a retrained model may take the place of the published one: both judged by the same patients."""
+"""Decision whether a retrained model replaces the published one, judged on the same patients."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from cardiolabel.measurements.bootstrap import bootstrap_intervals
 from cardiolabel.training.retraining.figures import Figures, figures
 
 LEAST_PATIENTS = 5
-"""Fewer tell nothing: nothing is published by them."""
+"""Fewest validation patients for a promotion."""
 
 DICE_LOSS, EF_LOSS_PCT = 0.01, 2.0
-"""What the 95 % interval of the difference must exclude: mean Dice lost, points of EF error gained."""
+"""Losses that the 95 % interval of the difference must exclude: in mean Dice, and in EF error in points."""
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A figure of both models over the same patients; ``low`` and ``high`` are of their difference.
+    """A figure of both models over the same patients.
 
-    ``candidate - published`` is what ``difference`` and its 95 % interval hold.
+    ``difference`` is ``candidate - published``, with ``low`` and ``high`` its 95 % interval.
     """
 
     patients: int
@@ -42,11 +42,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the candidate is published, and why or why not.
+    """Decision on the candidate, with the reason.
 
-    ``dice`` and ``ef_error_pct`` are those of `Figures`; None where too few
-    patients have them. ``dice_by_quality`` has the Dice of patients whose worst image is of that quality.
-    ``candidate`` names the one of several that it is of.
+    ``dice`` and ``ef_error_pct`` are those of `Figures`; None where too few patients have them.
+    ``dice_by_quality`` groups patients by the quality of their worst image. ``candidate`` names the judged
+    one of several.
     """
 
     promoted: bool
@@ -71,10 +71,10 @@ def judge(
     seed: int = 0,
     on_progress: Progress = lambda done, total: None,
 ) -> Verdict:
-    """Predict the validation patients with all models and compare what comes of it.
+    """Predict the validation patients with all models and compare the results.
 
-    Of several candidates, the one with the highest mean Dice stands for them: of those that may be
-    published, if there are any.
+    Of several candidates the one with the highest mean Dice counts, among those that may be published, if
+    any.
 
     Parameters
     ----------
@@ -122,10 +122,10 @@ def judge(
 def verdict(
     published: Figures, candidate: Figures, *, quality: Mapping[str, str] | None = None, seed: int = 0
 ) -> Verdict:
-    """Compare by patient; the candidate must be no worse, and no interval may leave room for a real loss.
+    """Compare by patient; the candidate must be no worse, and the intervals must exclude a real loss.
 
-    It is no worse where neither Dice nor EF error is, on average; or where one of them is surely better and
-    the other worse by no more than chance explains.
+    It is no worse if neither mean Dice nor mean EF error is worse, or if one is surely better and the other
+    worse by no more than chance explains.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def _difference(old: Mapping[str, float], new: Mapping[str, float], seed: int) -
 
 
 def _worst_quality(records: Collection[Record]) -> dict[str, str]:
-    """Image quality of each patient's worst image; CAMUS calls them Good, Medium and Poor."""
+    """Return the image quality of each patient's worst image: Good, Medium or Poor in CAMUS."""
     qualities: dict[str, set[str]] = defaultdict(set)
     for record in records:
         if record.image_quality:

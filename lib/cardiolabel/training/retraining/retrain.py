@@ -1,4 +1,4 @@
-"""From corrections to a better published model, or to the reason why the published one stays."""
+"""Retraining on corrections, to a better published model or the reason for keeping the present one."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ from cardiolabel.training.training_recipe import TrainingRecipe
 
 _EVERY_S = 1.0
 _LOOKED_AT_S = 1.0
-"""Whoever asks for the status may hold the lock for a moment."""
+"""Seconds to wait for a reader of the status, who holds the lock for a moment."""
 
 _SELECTION = 0.1
-"""Of the patients in training: those that say which of its weights are kept."""
+"""Share of the training patients that select the weights."""
 
 
 def retrain(
@@ -57,10 +57,10 @@ def retrain(
     base: Path | None = None,
     on_progress: Callable[[Status], None] = lambda status: None,
 ) -> Status:
-    """Train on the final labels of a studies folder, and publish what comes of it if it is no worse.
+    """Train on the final labels of a studies folder, and publish the model if it is no worse.
 
-    The published model is begun with. What was trained is judged by itself and averaged with the published
-    model, which guards what that knew. Run again after an interruption, on the same labels, it goes on.
+    Training starts from the published model. The trained model and its average with the published one are
+    both judged. After an interruption, the same call on the same labels continues.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def retrain(
 
 
 class _Run:
-    """One retraining with its status."""
+    """A retraining with its status."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class _Run:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """While no other process retrains this model."""
+        """Hold the lock that keeps other processes from retraining this model."""
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self._folder / LOCK, timeout=_LOOKED_AT_S):
@@ -180,7 +180,7 @@ class _Run:
         self._say("published" if verdict.promoted else "refused", force=True)
 
     def fail(self, error: BaseException) -> None:
-        """Say why it ended, if that can still be written."""
+        """Write the reason of the failure to the status, if possible."""
         stopped = not isinstance(error, Exception)
         reason = str(error) if isinstance(error, CardiolabelError) else f"{type(error).__name__}: {error}"
         self.status.reason = "it was stopped; start it again to go on" if stopped else reason
@@ -190,12 +190,12 @@ class _Run:
             return
 
     def _labelled(self, studies: Path) -> tuple[list[Record], Path]:
-        """Return the images that can be learned from, and where their labels are."""
+        """Return the images to learn from, and the folder of their labels."""
         labels = StudiesLayout(studies).final
         return labelled_records(Studies(studies).records(), labels, self._recipe.form.views), labels
 
     def _rehearsed(self, patients: Collection[str]) -> tuple[list[Record], Path] | None:
-        """Return what the published model learned from, but for ``known`` patients."""
+        """Return the images that the published model was trained on, without these patients."""
         if self._base is None or self._settings.from_scratch:
             return None
         records, labels = self._labelled(self._base)
@@ -215,7 +215,7 @@ class _Run:
         before: ModelCard,
         fingerprint: str,
     ) -> Path:
-        """Train in a folder that belongs to this data and model, or go on there."""
+        """Train in a folder of this data and model, or continue there."""
         out = self._folder / _digest(
             [before.sha256, fingerprint, asdict(self._recipe), asdict(self._settings)]
         )
@@ -267,7 +267,7 @@ class _Run:
         return judge(old, loaded, records, self._studies, on_progress=judging)
 
     def _calibrate(self, folder: Path, records: list[Record], before: ModelCard) -> None:
-        """Find out how wide EF's intervals must be now; with too few patients to judge by, there are none."""
+        """Calibrate EF intervals; with too few patients to judge by, there are none."""
 
         def calibrating(done: int, total: int) -> None:
             self.status.done, self.status.total, self.status.eta_s = done, total, None
@@ -294,7 +294,7 @@ class _Run:
 
 
 def _recipe(model: str, settings: Settings) -> TrainingRecipe:
-    """Return the house recipe of a model, at another pace unless it begins from scratch."""
+    """Return the recipe of a model, with a lower learning rate unless it starts from scratch."""
     if model not in SOURCES or SOURCES[model].shares:
         own = ", ".join(name for name, source in SOURCES.items() if not source.shares)
         raise DatasetError(f"model {model!r} is not retrained by itself; expected one of {own}")
@@ -306,7 +306,7 @@ def _recipe(model: str, settings: Settings) -> TrainingRecipe:
 
 
 def _fingerprint(records: list[Record], labels: Path) -> str:
-    """Tells images and labels, as they are, from any others."""
+    """Return a hash of images and labels."""
     files = [
         (record.image_id, file_state(record.path)[1:], file_state(file_of(labels, record.image_id))[1:])
         for record in records
@@ -323,7 +323,7 @@ def _finite(value: float) -> float | None:
 
 
 def _version(before: ModelCard) -> str:
-    """Of what is retrained now, such as ``2.2.0+20261121.2130``."""
+    """Return the version of a model that is retrained now, such as ``2.2.0+20261121.2130``."""
     return f"{before.version.partition('+')[0]}+{datetime.now(UTC):%Y%m%d.%H%M}"
 
 

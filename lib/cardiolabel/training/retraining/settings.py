@@ -1,4 +1,4 @@
-"""What a retraining is asked for."""
+"""Settings of a retraining."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cardiolabel.errors import DatasetError
 
 @dataclass(frozen=True)
 class Settings:
-    """What is asked for.
+    """Settings of a retraining.
 
     Parameters
     ----------
@@ -38,5 +38,5 @@ class Settings:
 
 
 def devices() -> tuple[str, ...]:
-    """Return what can train here, the fastest first."""
+    """Return the devices that can train here, the fastest first."""
     return ("cuda", "cpu") if torch.cuda.is_available() else ("cpu",)

@@ -1,4 +1,4 @@
-"""Where a retraining stands, for whoever looks: a file beside the run, and a lock that the run holds."""
+"""Status of a retraining: a file beside the run, and a lock that the run holds."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from filelock import FileLock, Timeout
 from cardiolabel.models.model_folders import ModelFolders
 
 FOLDER = "retraining"
-"""In the folder of published models: the run of each model that is, or was last, retrained."""
+"""Folder of each model's current or last run, in the folder of published models."""
 
 STATUS, LOCK = "status.json", "lock"
 
 
 @dataclass
 class Status:
-    """Where a run stands, for whoever looks; ``curve`` holds images, loss and mean Dice.
+    """Status of a run; ``curve`` holds images, loss and mean Dice.
 
     ``state`` is ``reading``, ``training``, ``judging``, ``calibrating``, ``published``, ``refused`` or
     ``failed``.
@@ -45,7 +45,7 @@ class Status:
 
     @property
     def total_epochs(self) -> int:
-        """Epochs that were asked for; 0 where that is not known."""
+        """Requested epochs; 0 if unknown."""
         return int(self.settings.get("epochs", 0))
 
     @property
@@ -65,9 +65,9 @@ class Status:
 
 
 def read_status(model: str, weights: ModelFolders | Path) -> Status | None:
-    """Return how the last run of a model stands or ended; None where there was none.
+    """Return the status of a model's last run; None without one.
 
-    A run that was killed is told from one that goes on: nobody holds its lock.
+    A killed run differs from a running one in that nobody holds its lock.
     """
     folder = ModelFolders.of(weights).published / FOLDER / model
     try:

@@ -1,4 +1,4 @@
-"""The patients by whom retrained models are judged: chosen once, kept for good, never trained on."""
+"""Validation patients that judge retrained models: chosen once, kept for good, never trained on."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from cardiolabel.records.patient_split import HELD_BACK
 
 NAME = "validation.json"
 SHARE = 0.2
-"""Of the patients with labels; official splits keep their own share."""
+"""Share of the labelled patients; official splits keep their own."""
 
 Stratum = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Patients to judge by, and those that may be trained on; no patient is in both, or ever changes side."""
+    """Validation patients and training patients; no patient is in both, or ever changes side."""
 
     validation: tuple[str, ...] = ()
     training: tuple[str, ...] = ()
 
     def extended(self, records: Sequence[Record], *, share: float = SHARE) -> ValidationSet:
-        """Return the set with patients that it has not seen before.
+        """Add new patients to the set.
 
-        Patients of an official split keep to it: published models may know those of TRAIN. Of the others, a
-        share is taken for validation, so that each stratum (views, phases, worst image quality) has its own;
-        who it is depends on names alone.
+        Patients of an official split keep to it, as published models may have been trained on TRAIN. Of the
+        others, a share of each stratum (views, phases, worst image quality) joins validation, chosen by names
+        alone.
 
         Parameters
         ----------
@@ -68,7 +68,7 @@ class ValidationSet:
 
 
 def extend_stored(path: Path, records: Sequence[Record]) -> ValidationSet:
-    """Return the stored set, extended by the patients of ``records`` and stored again.
+    """Extend the stored set by the patients of ``records``, and store it again.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def _read(path: Path) -> ValidationSet:
 
 
 def _strata(records: Sequence[Record]) -> dict[str, Stratum]:
-    """Return the patients by what their images are."""
+    """Group patients by the views, phases and quality of their images."""
     strata: dict[str, set[str]] = {}
     quality: dict[str, set[str]] = {}
     for record in records:
