@@ -1,4 +1,4 @@
-"""This user's folders for state and caches; nothing is written into the package or a clone.
+"""User folders for state and caches; nothing is written into the package or a clone.
 
 ``CARDIOLABEL_STATE`` moves all of them, ``CARDIOLABEL_CACHE`` the caches alone. Otherwise they follow the
 operating system: ``~/.local/state/cardiolabel`` and ``~/.cache/cardiolabel`` on Linux.
