@@ -68,9 +68,9 @@ def test_imports_only_from_the_left(path: Path) -> None:
 
 def test_measuring_needs_no_deep_learning_and_no_file_format() -> None:
     measuring = [path for path in MODULES if own_room(path) == "measurements"]
-    found = {module.split(".")[0] for path in measuring for module in imported(path)}
-    assert not found & NOT_IN_MEASUREMENTS
-    assert "numpy" in found  # the test reads what it thinks it reads
+    result = {module.split(".")[0] for path in measuring for module in imported(path)}
+    assert not result & NOT_IN_MEASUREMENTS
+    assert "numpy" in result  # the test reads what it thinks it reads
 
 
 READERS = re.compile(
@@ -97,9 +97,9 @@ def test_the_search_for_readers_finds_those_of_the_formats() -> None:
 
 def test_only_what_starts_or_asks_a_server_knows_monai_label() -> None:
     for path in MODULES:
-        found = {module.split(".")[0] for module in imported(path)}
+        result = {module.split(".")[0] for module in imported(path)}
         allowed = {"monailabel"} if own_room(path) in {"cli", "experiments", "system"} else set()
-        assert not (found & {"lib", "apps", "monailabel"}) - allowed, path
+        assert not (result & {"lib", "apps", "monailabel"}) - allowed, path
 
 
 def test_the_source_root_is_no_package_and_the_apps_lib_is_one() -> None:

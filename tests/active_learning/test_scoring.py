@@ -73,10 +73,10 @@ def submit(studies: Studies, image_id: str) -> None:
 
 
 def spread(store: Store, patient: str) -> float:
-    (found,) = [
+    (result,) = [
         score.score["ef"][0]["spread_pct"] for score in store.scores_since(0) if score.patient == patient
     ]
-    return float(found)
+    return float(result)
 
 
 def test_ef_is_that_of_the_masks_and_its_interval_holds_it(opened: tuple[Studies, Store, Worklist]) -> None:
@@ -90,10 +90,10 @@ def test_ef_is_that_of_the_masks_and_its_interval_holds_it(opened: tuple[Studies
         assert best[0].ef_pct == pytest.approx(row.ef_pct, abs=0.5)
         assert 0.3 < best[1].spread_pct < 15
         assert sum(best[1].share.values()) == pytest.approx(1)
-        known = worklist.spreads_pct(patient)
-        assert known is not None
-        assert known[0] == studies.state(patient)
-        assert known[1][WAY] == pytest.approx(best[1].spread_pct, abs=0.01)
+        listed = worklist.spreads_pct(patient)
+        assert listed is not None
+        assert listed[0] == studies.state(patient)
+        assert listed[1][WAY] == pytest.approx(best[1].spread_pct, abs=0.01)
 
 
 def test_intervals_are_of_the_spread_while_it_is_known(opened: tuple[Studies, Store, Worklist]) -> None:
@@ -122,7 +122,7 @@ def test_only_what_changed_is_scored_again(opened: tuple[Studies, Store, Worklis
     image_id = studies.of_patient(patient)[0].image_id
     before = spread(store, patient)
     submit(studies, image_id)
-    assert [one for one, _ in pending(studies, store)] == [patient]
+    assert [each for each, _ in pending(studies, store)] == [patient]
     assert score_folder(studies, store) == 1
     assert spread(store, patient) < before
     (score,) = [score.score for score in store.scores_since(0) if score.patient == patient]
@@ -171,7 +171,7 @@ def test_views_named_the_wrong_way_round_are_flagged_unless_the_pictures_are_any
     )
     assert flags(two - four) == {("views_swapped",)}
     assert flags(four - two) == {()}
-    seen = [replace(one, record=replace(one.record, dataset="phantom")) for one in seen]
+    seen = [replace(each, record=replace(each.record, dataset="phantom")) for each in seen]
     assert flags(two - four) == {("phantom",)}
 
 
@@ -192,26 +192,26 @@ def test_rows_are_the_most_open_first(opened: tuple[Studies, Store, Worklist]) -
 def test_no_image_is_handed_out_twice(opened: tuple[Studies, Store, Worklist], strategy: str) -> None:
     studies, _, worklist = opened
     total = len(studies.records())
-    found = [worklist.hand_out(strategy, f"ann{n % 3}", seed=4, seconds=60) for n in range(total)]
-    assert len({one.lease.image_id for one in found if one}) == total
-    assert all(one.why for one in found if one)
+    result = [worklist.hand_out(strategy, f"ann{n % 3}", seed=4, seconds=60) for n in range(total)]
+    assert len({each.lease.image_id for each in result if each}) == total
+    assert all(each.why for each in result if each)
     assert worklist.hand_out(strategy, "somebody else", seed=4, seconds=60) is None
     again = worklist.hand_out(strategy, "ann0", seed=4, seconds=60)
     assert again is not None
-    assert again.lease.image_id == found[0].lease.image_id
+    assert again.lease.image_id == result[0].lease.image_id
 
 
 def test_the_image_that_ef_hangs_on_comes_first(opened: tuple[Studies, Store, Worklist]) -> None:
     _, store, worklist = opened
-    found = worklist.hand_out("ef_uncertainty", "ann", seed=0, seconds=60)
-    assert found is not None
+    result = worklist.hand_out("ef_uncertainty", "ann", seed=0, seconds=60)
+    assert result is not None
     scored = {score.patient: score.score for score in store.scores_since(0)}
     spreads = {patient: score["ef"][0]["spread_pct"] for patient, score in scored.items()}
-    patient = max(spreads, key=lambda one: spreads[one])
-    assert found.lease.patient == patient
+    patient = max(spreads, key=lambda each: spreads[each])
+    assert result.lease.patient == patient
     shares = scored[patient]["shares"]
-    assert found.lease.image_id == max(shares, key=lambda one: shares[one])
-    assert f"holds {max(shares.values()):.0%} of this EF's uncertainty" in found.why
+    assert result.lease.image_id == max(shares, key=lambda each: shares[each])
+    assert f"holds {max(shares.values()):.0%} of this EF's uncertainty" in result.why
     following = worklist.hand_out("ef_uncertainty", "ann", seed=0, seconds=60)
     assert following is not None
     assert (following.lease.patient, following.why[:13]) == (patient, "same patient:")

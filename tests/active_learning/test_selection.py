@@ -27,11 +27,11 @@ def candidates(count: int = 30, seed: int = 0) -> list[Candidate]:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_everyone_is_ranked_once_and_a_seed_repeats_it(strategy: str) -> None:
-    given = candidates()
-    first = rank(strategy, given, seed=5)
-    assert sorted(one.patient for one in first) == [one.patient for one in given]
-    assert rank(strategy, given[::-1], seed=5) == first
-    assert all(one.why for one in first)
+    values = candidates()
+    first = rank(strategy, values, seed=5)
+    assert sorted(each.patient for each in first) == [each.patient for each in values]
+    assert rank(strategy, values[::-1], seed=5) == first
+    assert all(each.why for each in first)
 
 
 @pytest.mark.parametrize("strategy", ["random", "stratified"])
@@ -41,55 +41,55 @@ def test_another_seed_draws_others(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_flagged_patients_come_last_and_say_so(strategy: str) -> None:
-    given = candidates()
-    given[4] = Candidate("p04", entropy=99.0, ef_spread_pct=99.0, flags=("blank",))
-    last = rank(strategy, given)[-1]
+    values = candidates()
+    values[4] = Candidate("p04", entropy=99.0, ef_spread_pct=99.0, flags=("blank",))
+    last = rank(strategy, values)[-1]
     assert last.patient == "p04"
     assert last.why.startswith("last, as flagged blank; ")
 
 
 def test_ef_uncertainty_goes_by_points_of_ef() -> None:
-    given = candidates()
-    found = [one.patient for one in rank("ef_uncertainty", given)]
-    assert found == [one.patient for one in sorted(given, key=lambda one: -(one.ef_spread_pct or 0))]
+    values = candidates()
+    result = [each.patient for each in rank("ef_uncertainty", values)]
+    assert result == [each.patient for each in sorted(values, key=lambda each: -(each.ef_spread_pct or 0))]
 
 
 def test_an_ef_that_cannot_be_measured_is_looked_at_first() -> None:
-    given = [*candidates(), Candidate("broken", entropy=0.1, reason="A4C ES: no cavity")]
-    first = rank("ef_uncertainty", given)[0]
+    values = [*candidates(), Candidate("broken", entropy=0.1, reason="A4C ES: no cavity")]
+    first = rank("ef_uncertainty", values)[0]
     assert (first.patient, first.why) == ("broken", "EF is not measurable: A4C ES: no cavity")
 
 
 def test_patients_that_no_model_has_seen_come_after_those_scored() -> None:
-    given = [Candidate("new"), *candidates()]
-    assert rank("entropy", given)[-1].patient == "new"
-    assert rank("entropy", given)[-1].why == "at random, not scored yet"
+    values = [Candidate("new"), *candidates()]
+    assert rank("entropy", values)[-1].patient == "new"
+    assert rank("entropy", values)[-1].why == "at random, not scored yet"
 
 
 def test_stratified_takes_of_each_stratum_its_share() -> None:
-    given = candidates()
-    by_name = {one.patient: one for one in given}
-    chosen = rank("stratified", given, seed=1)[:12]
-    assert Counter(by_name[one.patient].stratum for one in chosen) == {"Good": 8, "Poor": 4}
+    values = candidates()
+    by_name = {each.patient: each for each in values}
+    chosen = rank("stratified", values, seed=1)[:12]
+    assert Counter(by_name[each.patient].stratum for each in chosen) == {"Good": 8, "Poor": 4}
     done, left = (
-        [one for one in given if one.stratum == "Poor"],
-        [one for one in given if one.stratum != "Poor"],
+        [each for each in values if each.stratum == "Poor"],
+        [each for each in values if each.stratum != "Poor"],
     )
     assert {candidate.stratum for candidate in left} == {"Good"}
     assert by_name[rank("stratified", left, labelled=done)[0].patient].stratum == "Good"
 
 
 def test_hybrid_begins_with_diversity() -> None:
-    given = candidates()
-    cold = rank("hybrid", given)[:COLD_PATIENTS]
-    assert cold == rank("diversity", given)[:COLD_PATIENTS]
+    values = candidates()
+    cold = rank("hybrid", values)[:COLD_PATIENTS]
+    assert cold == rank("diversity", values)[:COLD_PATIENTS]
 
 
 def test_hybrid_then_takes_who_stands_for_most_of_what_is_open() -> None:
     rng = np.random.default_rng(0)
     centres = np.eye(3, 8, dtype=np.float32) * 10
     groups = [("open", 20, 6.0), ("settled", 20, 1.0), ("alone", 1, 9.0)]
-    given = [
+    values = [
         Candidate(
             f"{name}{number}",
             embedding=(centres[group] + rng.normal(0, 0.1, 8)).astype(np.float32),
@@ -101,12 +101,12 @@ def test_hybrid_then_takes_who_stands_for_most_of_what_is_open() -> None:
     ]
     # So many labels, of other pictures, that the noise has faded.
     labelled = [Candidate(f"done{number}", embedding=np.ones(8, np.float32) * 10) for number in range(10_000)]
-    assert rank("ef_uncertainty", given)[0].patient == "alone0"
-    order = rank("hybrid", given, labelled=labelled)
+    assert rank("ef_uncertainty", values)[0].patient == "alone0"
+    order = rank("hybrid", values, labelled=labelled)
     assert order[0].patient.startswith("open")
     assert "EF uncertainty 6.0 points (standard deviation); its images represent most" in order[0].why
-    done = next(one for one in given if one.patient == order[0].patient)
-    left = [one for one in given if one is not done]
+    done = next(each for each in values if each.patient == order[0].patient)
+    left = [each for each in values if each is not done]
     assert rank("hybrid", left, labelled=[*labelled, done])[0].patient.startswith("settled")
 
 

@@ -22,6 +22,10 @@ from cardiolabel.domain import Clip, Spacing
 from cardiolabel.experiments.servers import LEAN
 from cardiolabel.io import nifti
 
+from .warm_start import Starter, WarmProcess
+
+Process = subprocess.Popen[bytes] | WarmProcess
+STARTER = Starter()
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "apps" / "cardiac_echo"
 WEIGHTS = APP / "model" / "camus.safetensors"
@@ -32,10 +36,18 @@ needs_weights = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _starter() -> Iterator[None]:
+    yield
+    STARTER.close()
+
+
 class Server:
     """Requests to a running server."""
 
-    def __init__(self, url: str, studies: Path, log: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(
+        self, url: str, studies: Path, log: Path, process: subprocess.Popen[bytes] | WarmProcess
+    ) -> None:
         self.url, self.studies, self.log, self.process = url, studies, log, process
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
@@ -52,23 +64,32 @@ class Server:
 
 
 @contextmanager
-def running(command: Sequence[str], studies: Path) -> Iterator[Server]:
-    """Start a server, wait until it answers, and end it and its children whatever happens."""
+def running(command: Sequence[str], studies: Path, *, warm: bool = True) -> Iterator[Server]:
+    """Start a server, wait until it answers, and end it and its children whatever happens.
+
+    Unless ``warm`` is False, a lean start is a fork of a process that has the slow packages loaded.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     path = os.pathsep.join(filter(None, (str(ROOT / "lib"), os.environ.get("PYTHONPATH"))))
     home = str(studies.parent / "home")  # MONAI Label keeps the uploads of sessions in ~/.cache
     log = studies.parent / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": path, "HOME": home, "MONAI_LABEL_SESSION_PATH": home},
-            cwd=studies.parent,
-            start_new_session=True,
-        )
+    env = {**os.environ, "PYTHONPATH": path, "HOME": home, "MONAI_LABEL_SESSION_PATH": home}
+    arguments = [*command, "--port", str(port)]
+    process: Process
+    if warm and arguments[1:3] == ["-m", LEAN]:
+        process = STARTER.start(LEAN, arguments[3:], env=env, cwd=studies.parent, log=log)
+    else:
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                arguments,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=env,
+                cwd=studies.parent,
+                start_new_session=True,
+            )
     try:
         server = Server(f"http://127.0.0.1:{port}", studies, log, process)
         _wait_until_ready(server, process)
@@ -77,7 +98,7 @@ def running(command: Sequence[str], studies: Path) -> Iterator[Server]:
         _end(process)
 
 
-def _wait_until_ready(server: Server, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_ready(server: Server, process: Process) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -86,12 +107,12 @@ def _wait_until_ready(server: Server, process: subprocess.Popen[bytes]) -> None:
             if requests.get(f"{server.url}/info/", timeout=ANSWER_S).ok:
                 return
         except requests.ConnectionError:
-            time.sleep(0.2)
+            time.sleep(0.05)
     tail = server.log.read_text(errors="replace")[-3000:]
     pytest.fail(f"the server did not start (exit code {process.poll()}):\n{tail}")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: Process) -> None:
     for kind in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, kind)

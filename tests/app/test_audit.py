@@ -48,7 +48,7 @@ class Audited:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             alike = [entry for entry in self.entries() if entry["event"] == event]
-            alike = [one for one in alike if all(one.get(name) == value for name, value in values.items())]
+            alike = [each for each in alike if all(each.get(name) == value for name, value in values.items())]
             if alike:
                 return alike[-1]
             time.sleep(0.1)
@@ -83,7 +83,7 @@ def test_without_login_a_name_is_only_what_a_client_says(tmp_path: Path) -> None
             assert answer.status_code == 403
             time.sleep(1.5)
     lines = (tmp_path / "elsewhere" / "log.jsonl").read_text(encoding="ascii").splitlines()
-    (refused,) = (one for one in map(json.loads, lines) if one["event"] == "refused")
+    (refused,) = (each for each in map(json.loads, lines) if each["event"] == "refused")
     assert (refused["who"], refused["authenticated"], refused["role"]) == ("ann\n", False, "")
     assert refused["code"] == "read_only"
     assert refused["subject"] == pseudonym("phantom01_4CH_ED", _state_key(tmp_path / "state"))
@@ -239,12 +239,12 @@ def test_a_flood_of_failed_logins_is_counted_and_the_end_is_told(audited: Audite
     entries = audited.entries()
     assert entries[0]["event"] == "server started" and entries[0]["settings"]["login"] is True
     stopped = [entry for entry in entries if entry["event"] == "server stopped"]
-    assert [one["signal"] for one in stopped] == ["SIGTERM"]
+    assert [each["signal"] for each in stopped] == ["SIGTERM"]
     counted = [
         entry for entry in entries if entry["event"] == "events suppressed" and entry["of"] == "login failed"
     ]
     written = [entry for entry in entries if entry["event"] == "login failed"]
-    assert sum(one["count"] for one in counted) + len(written) >= FLOOD
+    assert sum(each["count"] for each in counted) + len(written) >= FLOOD
     assert len(written) < 100
 
 

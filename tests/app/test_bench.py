@@ -49,17 +49,18 @@ def test_the_stock_app_segments_as_the_network_does(records: list[Record], tmp_p
             server.infer("none", records[0].image_id)
     begin = answer.index(b"\x1f\x8b")
     (tmp_path / "stock.nii.gz").write_bytes(re.split(rb"\r\n--", answer[begin:])[0])
-    found = np.asarray(nib.load(tmp_path / "stock.nii.gz").dataobj)
-    theirs = found.squeeze().T == 1  # MONAI Label writes (1, W, H)
+    result = np.asarray(nib.load(tmp_path / "stock.nii.gz").dataobj)
+    theirs = result.squeeze().T == 1  # MONAI Label writes (1, W, H)
     true = nifti.read_mask(records[0].path.parents[1] / "truth" / records[0].path.name)[0] == 1
     assert 2 * np.logical_and(theirs, true).sum() / (theirs.sum() + true.sum()) > 0.85
 
 
+@pytest.mark.long
 def test_http_and_batches_are_timed_beside_the_stock_app(records: list[Record], tmp_path: Path) -> None:
-    given = {"apps": APP.parent, "weights": WEIGHTS.parent, "on_progress": lambda done, total, what: None}
-    http = bench_http(records, "camus", home=tmp_path / "http", **given)
-    batch = bench_batches(records, "camus", home=tmp_path / "batch", **given)
-    values = {(one.part, one.name): one.value for one in (*http, *batch)}
+    inputs = {"apps": APP.parent, "weights": WEIGHTS.parent, "on_progress": lambda done, total, what: None}
+    http = bench_http(records, "camus", home=tmp_path / "http", **inputs)
+    batch = bench_batches(records, "camus", home=tmp_path / "batch", **inputs)
+    values = {(each.part, each.name): each.value for each in (*http, *batch)}
     assert all(value > 0 for (part, _), value in values.items() if part != "HTTP, one still")
     answer = values["HTTP, one still", "answer, mean over whole patients"]
     again = values["HTTP, one still", "answer that is known already"]

@@ -66,7 +66,7 @@ def test_variables_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(APP))
     from lib.server.child_process import SILENT, environment
 
-    kept = {"PATH": "/bin", "LC_ALL": "C", "CARDIOLABEL_OPEN": "true", "MONAI_LABEL_STUDIES": "/s"}
+    stored = {"PATH": "/bin", "LC_ALL": "C", "CARDIOLABEL_OPEN": "true", "MONAI_LABEL_STUDIES": "/s"}
     dropped = {
         "PYTHONPATH": "/x",
         "PYTHONHOME": "/x",
@@ -74,4 +74,4 @@ def test_variables_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
         "BASH_ENV": "/x",
         "AWS_SECRET": "x",
     }
-    assert environment({**kept, **dropped}) == {**kept, **SILENT}
+    assert environment({**stored, **dropped}) == {**stored, **SILENT}

@@ -151,7 +151,7 @@ def _bodies(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def _open_parts(part: dict[str, Any], schemas: dict[str, Any], *, is_form: bool = False) -> Iterator[str]:
     """Parts of a body that would take anything."""
     if name := part.get("$ref", "").rpartition("/")[2]:
-        yield from (f"{name}: {found}" for found in _open_parts(schemas[name], schemas, is_form=is_form))
+        yield from (f"{name}: {result}" for result in _open_parts(schemas[name], schemas, is_form=is_form))
         return
     for inner in (*part.get("anyOf", ()), *([part["items"]] if "items" in part else ())):
         yield from _open_parts(inner, schemas)
@@ -167,7 +167,7 @@ def _open_parts(part: dict[str, Any], schemas: dict[str, Any], *, is_form: bool 
         for key, inner in part.get("properties", {}).items():
             if key in ("params", "info", "wsi") and "contentSchema" not in inner:
                 yield f"{key}: JSON of no schema"
-            yield from (f"{key}: {found}" for found in _open_parts(inner, schemas))
+            yield from (f"{key}: {result}" for result in _open_parts(inner, schemas))
     elif not any(word in part for word in ("type", "anyOf", "enum", "const")):
         yield f"anything at all: {part}"
 
@@ -178,9 +178,9 @@ def test_every_body_is_closed(said: tuple[Any, Any]) -> None:
     bodies = list(_bodies(said[1]))
     assert len(bodies) > 12
     problems = {
-        name: found
+        name: result
         for name, body in bodies
-        if (found := list(_open_parts(body, schemas, is_form="json" not in name)))
+        if (result := list(_open_parts(body, schemas, is_form="json" not in name)))
     }
     assert not problems
 

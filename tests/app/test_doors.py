@@ -76,7 +76,7 @@ def listing(server: Server) -> dict[str, int]:
     return {
         str(path.relative_to(home)): path.stat().st_size
         for path in sorted(home.rglob("*"))
-        if path.is_file() and not any(path.is_relative_to(one) for one in skipped)
+        if path.is_file() and not any(path.is_relative_to(each) for each in skipped)
     }
 
 
@@ -582,9 +582,9 @@ def test_a_model_comes_back_as_it_was_taken(server: Server) -> None:
     status, body = upload(server, "PUT", "/model/camus", "file", "camus.zip", content)
     assert status == 200, body
     assert body["checksum"] == before["checksum"]
-    (found,) = [one for one in server.get("/cardiac/models").json() if one["name"] == "camus"]
-    assert [(one["number"], one["served"]) for one in found["versions"]] == [(1, True), (0, False)]
-    assert found["versions"][0]["note"]["why"] == "uploaded"
+    (result,) = [each for each in server.get("/cardiac/models").json() if each["name"] == "camus"]
+    assert [(each["number"], each["served"]) for each in result["versions"]] == [(1, True), (0, False)]
+    assert result["versions"][0]["note"]["why"] == "uploaded"
     assert server.post(f"/infer/camus?image={STILL}&output=json").ok
 
 
@@ -596,7 +596,7 @@ def test_a_model_is_rolled_back(server: Server) -> None:
     assert params["model"]["version"] == "other"
     body = server.post("/cardiac/models/camus/rollback?version=0").json()
     assert body["card"]["version"] == card()["version"]
-    assert [one["number"] for one in body["versions"] if one["served"]] == [0]
+    assert [each["number"] for each in body["versions"] if each["served"]] == [0]
     params = server.post(f"/infer/camus?image={STILL}&output=json").json()
     assert params["model"]["version"] == card()["version"]
     refusal(ask(server, "POST", "/cardiac/models/camus/rollback"), 422, "unusable_input")

@@ -92,10 +92,10 @@ def test_what_follows_a_body_in_chunks_has_a_size_as_well(server: Server) -> Non
 
 
 def test_requests_on_one_connection_are_answered_in_turn_up_to_a_number(server: Server) -> None:
-    one = b"GET /info/ HTTP/1.1\r\n" + HOST + b"\r\n"
-    last = one.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    assert ask(server, one * 4 + last).count(b"HTTP/1.1 200") == 5
-    assert ask(server, one * 5000).count(b"HTTP/1.1 200") < 20
+    each = b"GET /info/ HTTP/1.1\r\n" + HOST + b"\r\n"
+    last = each.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    assert ask(server, each * 4 + last).count(b"HTTP/1.1 200") == 5
+    assert ask(server, each * 5000).count(b"HTTP/1.1 200") < 20
 
 
 def test_a_client_that_leaves_amid_its_requests_is_no_failure_of_the_server(server: Server) -> None:
@@ -171,6 +171,7 @@ def test_compressed_bodies_are_not_read(server: Server) -> None:
     assert refusal(ask(server, request)) == (415, "unsupported_encoding")
 
 
+@pytest.mark.long
 def test_a_flood_of_everything_stops_no_good_client(server: Server) -> None:
     pid = str(server.process.pid)
     command = [sys.executable, str(ATTACK), server.url, "--pid", pid, "--seconds", "6"]

@@ -122,7 +122,7 @@ def test_an_image_is_replaced_by_name_with_its_checksum_only(server: Server, tmp
     assert stored(server, "swap_4CH_ED") == old
     with ThreadPoolExecutor(8) as pool:
         sent = [picture(tmp_path, seed) for seed in range(210, 218)]
-        answers = list(pool.map(lambda one: add(server, "swap_4CH_ED", one, match=checksum), sent))
+        answers = list(pool.map(lambda each: add(server, "swap_4CH_ED", each, match=checksum), sent))
     assert sorted(answer.status_code for answer in answers) == [200] + 7 * [409]
     (number,) = (number for number, answer in enumerate(answers) if answer.ok)
     assert answers[number].json() == {
@@ -131,8 +131,8 @@ def test_an_image_is_replaced_by_name_with_its_checksum_only(server: Server, tmp
         "checksum": f"SHA256:{hashlib.sha256(sent[number]).hexdigest()}",
     }
     assert stored(server, "swap_4CH_ED") == sent[number]
-    kept = server.studies / ".cardiolabel" / "images" / "swap_4CH_ED" / "1.nii.gz"
-    assert kept.read_bytes() == old
+    remaining = server.studies / ".cardiolabel" / "images" / "swap_4CH_ED" / "1.nii.gz"
+    assert remaining.read_bytes() == old
 
 
 def test_an_id_of_a_removed_image_with_labels_is_for_the_same_file_only(

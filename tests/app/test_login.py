@@ -207,8 +207,8 @@ print("ROUTES" + json.dumps(sorted(set(walk(app.routes)))))
     command = [sys.executable, "-c", code, str(APP)]
     env = {"PYTHONPATH": str(ROOT / "lib"), "PATH": "", "HOME": "/nonexistent"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
-    found = done.stdout.rpartition("ROUTES")[2].splitlines()[0]
-    return [(method, path) for method, path in json.loads(found)]
+    result = done.stdout.rpartition("ROUTES")[2].splitlines()[0]
+    return [(method, path) for method, path in json.loads(result)]
 
 
 def send(server: Server, method: str, path: str, token: str | None) -> requests.Response:
@@ -366,11 +366,11 @@ def test_keys_of_a_jwks_and_a_new_key(tmp_path_factory: pytest.TempPathFactory) 
         realm.style = "jwks"
         with server_with_login(tmp_path_factory.mktemp("jwks"), realm.uri) as server:
             assert send(server, "GET", "/info/", realm.token(USER)).status_code == 200
-            asked = realm.asked
+            requested = realm.asked
             for _ in range(5):
                 assert send(server, "GET", "/info/", realm.token(USER)).status_code == 200
                 _refused(send(server, "GET", "/info/", _of_unknown_key(realm)))
-            assert realm.asked == asked  # strangers cannot make the server ask again and again
+            assert realm.asked == requested  # strangers cannot make the server ask again and again
 
 
 def _of_unknown_key(realm: Realm) -> str:

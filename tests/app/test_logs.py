@@ -96,8 +96,8 @@ def test_no_log_names_a_patient(server: Server) -> None:
         assert server.post("/batch/infer/camus", json={"images": images}).status_code == 429
         assert "details" not in wait_for_batch(server)
     text = logged(server)
-    found = [line for line in text.splitlines() if PATIENT in line]
-    assert not found, found[:5]
+    result = [line for line in text.splitlines() if PATIENT in line]
+    assert not result, result[:5]
     assert '"POST /infer/{} HTTP/1.1" 200' in text
     assert '"GET /cardiac/patients/{}/figure.png HTTP/1.1" 200' in text
     assert "Traceback" not in text

@@ -43,6 +43,7 @@ def ask(server: Server, number: int) -> requests.Response:
     return kinds[number % len(kinds)]()
 
 
+@pytest.mark.long
 def test_fifty_clients_at_once_are_all_answered(server: Server) -> None:
     waits_s: list[float] = []
     ended = threading.Event()

@@ -117,8 +117,8 @@ def ask_everything(asked: Asked) -> None:
         for name in (STILL, CINE, BROKEN, FOLDER, "nothing"):
             if method == "DELETE" and name in {STILL, CINE} and path.startswith("/datastore/"):
                 continue  # they are needed
-            known = {} if name in {BROKEN, "nothing"} else KNOWN
-            address = re.sub(r"{(\w+)(:path)?}", lambda match: known.get(match[1], name), path)  # noqa: B023
+            listed = {} if name in {BROKEN, "nothing"} else KNOWN
+            address = re.sub(r"{(\w+)(:path)?}", lambda match: listed.get(match[1], name), path)  # noqa: B023
             query = {
                 "image": name,
                 "label": name,
@@ -158,10 +158,10 @@ def ask_a_little(asked: Asked) -> None:
 @contextmanager
 def moved(path: Path, content: bytes | Path | None = None) -> Iterator[None]:
     """A file or folder that is gone for a while, has other content or is a link."""
-    kept = path.with_name(f"{path.name}.kept")
+    stored = path.with_name(f"{path.name}.kept")
     is_there = path.exists()
     if is_there:
-        path.rename(kept)
+        path.rename(stored)
     if isinstance(content, Path):
         path.symlink_to(content)
     elif content is not None:
@@ -173,7 +173,7 @@ def moved(path: Path, content: bytes | Path | None = None) -> Iterator[None]:
         if path.exists() or path.is_symlink():
             path.rename(discarded)  # at once: the server may be writing into it
         if is_there:
-            kept.rename(path)
+            stored.rename(path)
         if discarded.is_dir() and not discarded.is_symlink():
             shutil.rmtree(discarded, ignore_errors=True)
         else:
@@ -212,23 +212,23 @@ STATES: dict[str, tuple[Callable[[Path], Path], bytes | Path | None]] = {
 
 
 def test_no_answer_to_a_request_names_a_path(server: Server) -> None:
-    asked = Asked(server)
-    ask_everything(asked)
-    assert asked.answers > 1000
-    assert not asked.leaks, "\n".join(sorted(asked.leaks))
+    requested = Asked(server)
+    ask_everything(requested)
+    assert requested.answers > 1000
+    assert not requested.leaks, "\n".join(sorted(requested.leaks))
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_no_answer_names_a_path_where_something_is_damaged(server: Server, state: str) -> None:
     place, content = STATES[state]
-    asked = Asked(server)
+    requested = Asked(server)
     with moved(place(server.studies.parent), content):
-        ask_a_little(asked)
-    assert not asked.leaks, "\n".join(sorted(asked.leaks))
+        ask_a_little(requested)
+    assert not requested.leaks, "\n".join(sorted(requested.leaks))
 
 
 def test_no_task_s_state_names_a_path(server: Server) -> None:
-    asked = Asked(server)
+    requested = Asked(server)
     bodies: list[tuple[str, Any]] = [
         ("/batch/infer/camus?run_sync=true", {"images": [BROKEN, STILL]}),
         ("/batch/infer/camus", {"images": [BROKEN, STILL]}),
@@ -236,17 +236,18 @@ def test_no_task_s_state_names_a_path(server: Server) -> None:
         ("/train/camus", {"epochs": 1}),
     ]
     for address, body in bodies:
-        asked.ask("POST", address, json=body)
+        requested.ask("POST", address, json=body)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         states = [
-            asked.ask("GET", path) for path in ("/train/", "/batch/infer", "/scoring/", "/cardiac/training")
+            requested.ask("GET", path)
+            for path in ("/train/", "/batch/infer", "/scoring/", "/cardiac/training")
         ]
-        asked.ask("GET", "/info/")
+        requested.ask("GET", "/info/")
         texts = [answer.text for answer in states if answer is not None]
         if not any(word in text for text in texts for word in ("RUNNING", "SUBMITTED", '"running"')):
             break
         time.sleep(1)
     for address in ("/train/", "/batch/infer"):
-        asked.ask("DELETE", address)
-    assert not asked.leaks, "\n".join(sorted(asked.leaks))
+        requested.ask("DELETE", address)
+    assert not requested.leaks, "\n".join(sorted(requested.leaks))

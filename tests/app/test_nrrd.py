@@ -50,15 +50,15 @@ def test_a_mask_is_what_itk_writes(shape: tuple[int, ...], affine: list[list[flo
         [sys.executable, "-c", CODE, source, ours], env={"PYTHONPATH": path}, capture_output=True, text=True
     )
     assert made.returncode == 0, made.stderr
-    found = sitk.ReadImage(str(ours))
-    same = sitk.GetImageFromArray(sitk.GetArrayFromImage(found))
-    same.CopyInformation(found)
+    result = sitk.ReadImage(str(ours))
+    same = sitk.GetImageFromArray(sitk.GetArrayFromImage(result))
+    same.CopyInformation(result)
     sitk.WriteImage(same, str(theirs), useCompression=True)
     (words, numbers), (their_words, their_numbers) = header(ours), header(theirs)
     assert words == their_words and numbers == pytest.approx(their_numbers, abs=1e-12)
-    assert np.array_equal(sitk.GetArrayFromImage(found).squeeze(), (pixels.T > 7))
+    assert np.array_equal(sitk.GetArrayFromImage(result).squeeze(), (pixels.T > 7))
     image = sitk.ReadImage(str(source))
     if len(shape) == 3:  # ITK forgets the third axis of a still
-        assert found.GetOrigin() == pytest.approx(image.GetOrigin())
-        assert found.GetDirection() == pytest.approx(image.GetDirection(), abs=1e-6)
-    assert found.GetSpacing()[:2] == pytest.approx(image.GetSpacing()[:2], rel=1e-5)
+        assert result.GetOrigin() == pytest.approx(image.GetOrigin())
+        assert result.GetDirection() == pytest.approx(image.GetDirection(), abs=1e-6)
+    assert result.GetSpacing()[:2] == pytest.approx(image.GetSpacing()[:2], rel=1e-5)

@@ -40,30 +40,31 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made, folder = (tmp_path_factory.mktemp("replay") / name for name in ("sample", "studies"))
     write_sample(made, patients=12, seed=2)
     (folder / "labels" / "final").mkdir(parents=True)
-    kept = []
+    stored = []
     for record in manifest.scan(made):
         if record.phase in (Phase.ED, Phase.ES):
             shutil.copy(record.path, folder)
             shutil.copy(made / "truth" / record.path.name, folder / "labels" / "final")
             split = "VAL" if record.patient in REPORTED else "TRAIN"
-            kept.append(replace(record, path=folder / record.path.name, split=split))
-    manifest.write(kept, folder)
+            stored.append(replace(record, path=folder / record.path.name, split=split))
+    manifest.write(stored, folder)
     return folder
 
 
+@pytest.mark.long
 def test_rounds_are_annotated_trained_and_reported(studies: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    asked = Settings(rounds=(2, 4), images=12, scratch_images=12, scratch_rounds=(4,), judges=5)
-    found = replay("camus", studies, out=out, app=APP, settings=asked)
-    assert [(one.patients, one.images) for one in found] == [(2, 8), (4, 8)]
-    first, second = found
+    requested = Settings(rounds=(2, 4), images=12, scratch_images=12, scratch_rounds=(4,), judges=5)
+    result = replay("camus", studies, out=out, app=APP, settings=requested)
+    assert [(each.patients, each.images) for each in result] == [(2, 8), (4, 8)]
+    first, second = result
     assert first.offered_by == "0.0.0" and first.offered_lv_dice is not None and first.offered_lv_dice < 0.5
     assert (first.epochs, second.epochs) == (2, 1)
-    assert all(one.training_s and one.served and one.served.patients == 2 for one in found)
+    assert all(each.training_s and each.served and each.served.patients == 2 for each in result)
     assert second.scratch and second.scratch.patients == 2 and not first.scratch
     versions = Versions(ModelFolders.of_studies(out / "studies", out / "app" / "model"))
-    assert versions.served("camus") == max(one.version or 0 for one in found)
-    assert all(bool(one.version) is ("->" in one.reason) for one in found)
+    assert versions.served("camus") == max(each.version or 0 for each in result)
+    assert all(bool(each.version) is ("->" in each.reason) for each in result)
 
     # Nobody is on two sides, and only what the client submitted was learned from.
     plan = json.loads((out / "plan.json").read_text())
@@ -74,11 +75,12 @@ def test_rounds_are_annotated_trained_and_reported(studies: Path, tmp_path: Path
     assert not list((out / "studies").glob("phantom0[12]_*"))
 
     # Again: nothing is left to do, and other settings are another replay.
-    assert replay("camus", studies, out=out, app=APP, settings=asked) == found
+    assert replay("camus", studies, out=out, app=APP, settings=requested) == result
     with pytest.raises(DatasetError, match="begun with other settings"):
-        replay("camus", studies, out=out, app=APP, settings=replace(asked, images=24))
+        replay("camus", studies, out=out, app=APP, settings=replace(requested, images=24))
 
 
+@pytest.mark.long
 def test_a_round_that_was_interrupted_goes_on(studies: Path, tmp_path: Path) -> None:
     class StoppedError(Exception):
         pass
@@ -87,12 +89,12 @@ def test_a_round_that_was_interrupted_goes_on(studies: Path, tmp_path: Path) -> 
         if done == 3:
             raise StoppedError
 
-    asked = Settings(rounds=(2,), images=12, judges=5)
+    requested = Settings(rounds=(2,), images=12, judges=5)
     with pytest.raises(StoppedError):
-        replay("camus", studies, out=tmp_path, app=APP, settings=asked, on_progress=stop)
+        replay("camus", studies, out=tmp_path, app=APP, settings=requested, on_progress=stop)
     assert len(list((tmp_path / "studies" / "labels" / "final").glob("*"))) == 4 * 5 + 3
-    (found,) = replay("camus", studies, out=tmp_path, app=APP, settings=asked)
-    assert found.images == 5 and found.served
+    (result,) = replay("camus", studies, out=tmp_path, app=APP, settings=requested)
+    assert result.images == 5 and result.served
 
 
 def test_patients_take_one_part_each(studies: Path) -> None:
@@ -101,8 +103,8 @@ def test_patients_take_one_part_each(studies: Path) -> None:
     plan = draw_plan(records, (2, 4), judges=5, seed=0, settings=settings)
     assert [len(part) for part in (*plan.rounds, plan.judges, plan.reported)] == [2, 2, 5, 2]
     assert plan.rounds != draw_plan(records, (2, 4), judges=5, seed=1, settings=settings).rounds
-    for rounds, said in (((4, 2), "growing numbers"), ((), "growing"), ((2, 5), "10 patients are needed")):
-        with pytest.raises(DatasetError, match=said):
+    for rounds, text in (((4, 2), "growing numbers"), ((), "growing"), ((2, 5), "10 patients are needed")):
+        with pytest.raises(DatasetError, match=text):
             draw_plan(records, rounds, judges=5, seed=0, settings=settings)
     free = [replace(record, split=None) for record in records]
     with pytest.raises(DatasetError, match="no patient to report on"):

@@ -200,11 +200,11 @@ def test_a_process_is_started_isolated_and_its_command_names_no_image(server: Se
     assert started.ok and started.json()["request"].keys() == {"model", "images", "max_batch_size", "gpus"}
     parent = psutil.Process(server.process.pid)
     deadline = time.monotonic() + 30
-    while not (found := [one for one in parent.children() if "task.py" in " ".join(one.cmdline())]):
+    while not (result := [each for each in parent.children() if "task.py" in " ".join(each.cmdline())]):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert "-I" in found[0].cmdline() and STILL not in " ".join(found[0].cmdline())
-    assert "PYTHONPATH" in parent.environ() and "PYTHONPATH" not in found[0].environ()
+    assert "-I" in result[0].cmdline() and STILL not in " ".join(result[0].cmdline())
+    assert "PYTHONPATH" in parent.environ() and "PYTHONPATH" not in result[0].environ()
     while (task := ask(server, realm, USER, "GET", "/batch/infer").json())["status"] in (
         "SUBMITTED",
         "RUNNING",

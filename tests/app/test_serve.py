@@ -57,8 +57,8 @@ def refusal(command: list[str], studies: Path, **variables: str) -> str:
     )
     assert ended.returncode == 2, ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
-    (said,) = [line for line in ended.stderr.splitlines() if line.startswith("cardiolabel: ")]
-    return said
+    (message,) = [line for line in ended.stderr.splitlines() if line.startswith("cardiolabel: ")]
+    return message
 
 
 def test_a_port_or_an_address_that_cannot_be_had(tmp_path: Path) -> None:

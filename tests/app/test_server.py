@@ -172,8 +172,8 @@ def test_a_nifti_mask_has_the_images_shape_and_affine_and_the_result_its_contrac
     np.testing.assert_allclose(mask.affine, image.affine, atol=1e-6)
     assert mask.get_data_dtype() == np.uint8
     truth = true_masks(server.studies, image_id) == 1
-    found = nifti.read_mask(Path(file)) == 1
-    assert 2 * (truth & found).sum() / (truth.sum() + found.sum()) > 0.5
+    result = nifti.read_mask(Path(file)) == 1
+    assert 2 * (truth & result).sum() / (truth.sum() + result.sum()) > 0.5
     assert params.keys() >= {"schema", "frames", "patient", "model", "quality"}
     assert len(params["frames"]) == len(truth)
     assert params["model"]["name"] == "camus"
@@ -200,9 +200,9 @@ def test_a_batch_goes_on_after_a_broken_image(server: Server) -> None:
         "/batch/infer/camus?run_sync=true", json={"images": images, "label_tag": "original"}
     )
     assert response.status_code == 200
-    found = response.json()
-    assert found["broken_text"]["label"] is None and "gzip" in found["broken_text"]["params"]["reason"]
-    assert found[STILL]["label"] == STILL and found[STILL]["params"]["model"]["name"] == "camus"
+    result = response.json()
+    assert result["broken_text"]["label"] is None and "gzip" in result["broken_text"]["params"]["reason"]
+    assert result[STILL]["label"] == STILL and result[STILL]["params"]["model"]["name"] == "camus"
     stored = server.studies / "labels" / "original" / f"{STILL}.nii.gz"
     image = nib.load(server.studies / f"{STILL}.nii.gz")
     assert nib.load(stored).shape == image.shape and np.any(nib.load(stored).dataobj)

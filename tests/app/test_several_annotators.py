@@ -78,10 +78,10 @@ def test_no_image_is_handed_to_two(tmp_path: Path) -> None:
 
     with running(start_server_command(APP, studies), studies) as server:
         people = [threading.Thread(target=ask, args=(f"annotator{number}",)) for number in range(3)]
-        for one in people:
-            one.start()
-        for one in people:
-            one.join()
+        for each in people:
+            each.start()
+        for each in people:
+            each.join()
         images = [image_id for _, image_id in handed]
         assert len(images) == len(set(images)) == 6
         leases = server.get("/cardiac/leases").json()
@@ -115,9 +115,9 @@ def test_a_label_that_changed_since_it_was_opened_is_a_conflict(server: Server) 
     assert conflict.json()["current"]["author"] == "bob"
     assert conflict.json()["yours"]["version"] == 2
     np.testing.assert_array_equal(stored(server, image_id), smaller(masks, 2))
-    kept = server.get(f"/cardiac/labels/{image_id}/versions/2")
+    remaining = server.get(f"/cardiac/labels/{image_id}/versions/2")
     copy = server.studies.parent / "kept.nii.gz"
-    copy.write_bytes(kept.content)
+    copy.write_bytes(remaining.content)
     np.testing.assert_array_equal(nifti.read_mask(copy), masks)
 
     resolved = save(server, image_id, masks, "alice", base_version=1)
@@ -147,7 +147,7 @@ def test_versions_tell_who_when_with_which_model_and_what_became_of_the_ef(serve
     first, last = versions(server, image_id)
     assert (first["author"], first["info"]["note"], first["current"]) == ("alice", "first reading", False)
     assert last["model"]["name"] == "camus"
-    before, after = (one[0]["ef_pct"] for one in (last["ef_before"], last["ef_after"]))
+    before, after = (each[0]["ef_pct"] for each in (last["ef_before"], last["ef_after"]))
     assert after > before + 1
     row = next(row for row in answer.json()["measurement"]["patient"] if row["method"] == "biplane")
     assert row["ef_pct"] == pytest.approx(after, abs=0.1)
@@ -178,9 +178,9 @@ def test_two_readers_of_one_patient_are_compared(server: Server) -> None:
         for author, drawn in (("dora", masks), ("emil", smaller(masks, 2))):
             current = [version["version"] for version in versions(server, image_id) if version["current"]]
             save(server, image_id, drawn, author, base_version=current[0] if current else 0)
-    found = server.get("/cardiac/agreement").json()
-    pair = next(one for one in found["pairs"] if one["annotators"] == ["dora", "emil"])
-    assert {one["image_id"] for one in pair["images"]} >= set(STILLS)
+    result = server.get("/cardiac/agreement").json()
+    pair = next(each for each in result["pairs"] if each["annotators"] == ["dora", "emil"])
+    assert {each["image_id"] for each in pair["images"]} >= set(STILLS)
     figure = server.get("/cardiac/agreement/figure.png")
     assert figure.content.startswith(b"\x89PNG")
 

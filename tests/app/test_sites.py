@@ -75,9 +75,9 @@ def test_a_page_that_the_administrator_lists_may_use_the_server(server: Server) 
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors", "Origin": ALLOWED}
     answer = server.get("/cardiac/patients", headers=headers)
     assert answer.status_code == 200 and answer.headers["Access-Control-Allow-Origin"] == ALLOWED
-    asked = {**headers, "Access-Control-Request-Method": "PUT"}
-    assert server.request("OPTIONS", "/datastore/label", headers=asked).status_code == 200
-    foreign = {**asked, "Origin": "https://evil.example"}
+    requested = {**headers, "Access-Control-Request-Method": "PUT"}
+    assert server.request("OPTIONS", "/datastore/label", headers=requested).status_code == 200
+    foreign = {**requested, "Origin": "https://evil.example"}
     assert "Access-Control-Allow-Origin" not in server.request("OPTIONS", "/info/", headers=foreign).headers
 
 

@@ -30,14 +30,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (studies / "labels" / "final").mkdir(parents=True)
     for path in studies.glob("phantom*_E[DS].nii.gz"):
         shutil.copy(studies / "truth" / path.name, studies / "labels" / "final")
-    with started(app, studies) as one:
-        yield one
+    with started(app, studies) as each:
+        yield each
 
 
 @contextmanager
 def started(app: Path, studies: Path) -> Iterator[Server]:
-    with running([*start_server_command(app, studies), "--conf", "models", "camus,echonet"], studies) as one:
-        yield one
+    with running([*start_server_command(app, studies), "--conf", "models", "camus,echonet"], studies) as each:
+        yield each
 
 
 def ended(server: Server) -> dict[str, Any]:
@@ -50,8 +50,8 @@ def until(server: Server, holds: Callable[[dict[str, Any]], bool]) -> dict[str, 
     while not holds(task := server.get("/train/").json()):
         assert time.monotonic() < deadline, task
         time.sleep(0.3)
-    found: dict[str, Any] = task
-    return found
+    result: dict[str, Any] = task
+    return result
 
 
 def served(server: Server) -> dict[str, Any]:
@@ -84,21 +84,21 @@ def test_what_a_client_may_set(server: Server) -> None:
 
 def test_a_stopped_training_leaves_everything_as_it_was(server: Server) -> None:
     before = served(server)
-    asked = server.post("/train/camus", json={"epochs": 500, "device": ["cpu"]})
-    assert asked.ok and asked.json()["details"]
+    requested = server.post("/train/camus", json={"epochs": 500, "device": ["cpu"]})
+    assert requested.ok and requested.json()["details"]
     stats = server.get("/info/").json()["train_stats"]["camus"]
     assert (stats["epoch"], stats["total_epochs"], stats["best_metric"]) == (0, 500, 0)
     until(server, lambda task: task.get("progress", {}).get("state") == "training")
     busy = server.post("/train/camus", json={})
     assert (busy.status_code, busy.json()["code"]) == (429, "busy")
     assert served(server) == before
-    begun = time.monotonic()
+    start = time.monotonic()
     stats = next(iter(server.get("/info/").json()["train_stats"].values()))  # what 3D Slicer shows
     assert stats["total_epochs"] == 500 and 0 <= stats["epoch"] < 500
     stopped = server.request("DELETE", "/train/").json()
     assert stopped["status"] == "STOPPED" and stopped["details"][-1].startswith("camus: ")
     while (status := server.get("/cardiac/training").json()[0])["state"] == "training":
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - start < 10
         time.sleep(0.1)
     assert (status["state"], status["reason"]) == ("failed", "it was stopped; start it again to go on")
     assert served(server) == before
@@ -124,16 +124,17 @@ def test_a_refusal_says_why(server: Server) -> None:
 
 def test_a_training_that_fails_says_why(server: Server) -> None:
     validation = server.studies / ".cardiolabel" / "validation.json"
-    known = json.loads(validation.read_text())
-    assert {*known["training"], *known["validation"]} == {"phantom01", "phantom02"}
+    listed = json.loads(validation.read_text())
+    assert {*listed["training"], *listed["validation"]} == {"phantom01", "phantom02"}
     validation.write_text("torn")
     assert server.post("/train/camus", json={"epochs": 1}).ok
     task = ended(server)
     assert task["status"] == "ERROR"
     assert "validation.json is damaged" in task["progress"]["reason"]
-    validation.write_text(json.dumps(known))
+    validation.write_text(json.dumps(listed))
 
 
+@pytest.mark.long
 def test_a_server_that_is_killed_takes_its_training_along(server: Server) -> None:
     """The next one says what happened, serves the same model, and can train."""
     before = served(server)

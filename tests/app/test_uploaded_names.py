@@ -75,8 +75,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def info(server: Server, image_id: str) -> dict[str, str]:
-    found: dict[str, str] = server.get("/datastore/image/info", params={"image": image_id}).json()
-    return found
+    result: dict[str, str] = server.get("/datastore/image/info", params={"image": image_id}).json()
+    return result
 
 
 def test_every_label_of_a_stock_folder_counts(server: Server) -> None:
@@ -108,12 +108,12 @@ def test_an_uploaded_image_is_what_its_name_says(
     content = nifti_bytes(half_ellipse(*ED) * 60, name)
     answer = server.put("/datastore/", files={"file": (name, content)})
     assert answer.status_code == 200, answer.text
-    given = answer.json()["image"]
-    assert given == (image_id or id_from_name(f"{patient}_4CH_ED"))
-    found = info(server, given)
-    assert (found["patient"], found["view"], found["phase"]) == (patient, view, phase)
-    assert server.get("/datastore/image", params={"image": given}).content == content
-    assert server.put("/datastore/", files={"file": (name, content)}).json() == {"image": given}
+    values = answer.json()["image"]
+    assert values == (image_id or id_from_name(f"{patient}_4CH_ED"))
+    result = info(server, values)
+    assert (result["patient"], result["view"], result["phase"]) == (patient, view, phase)
+    assert server.get("/datastore/image", params={"image": values}).content == content
+    assert server.put("/datastore/", files={"file": (name, content)}).json() == {"image": values}
     other = nifti_bytes(half_ellipse(*ES) * 60, name)
     refused = server.put("/datastore/", files={"file": (name, other)})
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")

@@ -44,11 +44,11 @@ def rows(server: Server, **params: Any) -> list[dict[str, Any]]:
     """The worklist once it is up to date."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        said = server.get("/cardiac/worklist", params=params).json()
-        if all(row["up_to_date"] for row in said["rows"]):
-            return list(said["rows"])
+        text = server.get("/cardiac/worklist", params=params).json()
+        if all(row["up_to_date"] for row in text["rows"]):
+            return list(text["rows"])
         time.sleep(0.5)
-    pytest.fail(f"not scored after {PATIENCE_S} s: {said['scoring']}")
+    pytest.fail(f"not scored after {PATIENCE_S} s: {text['scoring']}")
 
 
 def ask(server: Server, strategy: str, who: str, **more: Any) -> Any:
@@ -56,15 +56,15 @@ def ask(server: Server, strategy: str, who: str, **more: Any) -> Any:
 
 
 def test_every_image_has_its_ef_with_an_interval(server: Server) -> None:
-    found = rows(server)
-    assert {row["image"] for row in found} == {
+    result = rows(server)
+    assert {row["image"] for row in result} == {
         path.name.removesuffix(".nii.gz") for path in server.studies.glob("*.nii.gz")
     }
-    for row in found:
+    for row in result:
         assert row["ef_low_pct"] < row["ef_pct"] < row["ef_high_pct"]
         assert row["entropy"] > 0
         assert row["model"]["name"] == "camus"
-    assert sum(row["share"] or 0 for row in found if row["patient"] == "phantom01") == pytest.approx(
+    assert sum(row["share"] or 0 for row in result if row["patient"] == "phantom01") == pytest.approx(
         1, abs=0.01
     )
 
@@ -76,20 +76,20 @@ def test_phantoms_are_flagged_and_listed_last(server: Server) -> None:
 
 
 def test_it_is_sorted_as_asked(server: Server) -> None:
-    found = [row["entropy"] for row in rows(server, sort="entropy", descending=False) if not row["flags"]]
-    assert found == sorted(found)
+    result = [row["entropy"] for row in rows(server, sort="entropy", descending=False) if not row["flags"]]
+    assert result == sorted(result)
     assert len(rows(server, limit=2)) == 2
     assert server.get("/cardiac/worklist", params={"sort": "path"}).status_code == 422
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_every_strategy_says_why(server: Server, strategy: str) -> None:
-    said = ask(server, strategy, f"ann-{strategy}").json()
+    text = ask(server, strategy, f"ann-{strategy}").json()
     try:
-        assert said["why"]
-        assert said["patient"] == "phantom01" or strategy == "random"  # phantom02 is flagged
+        assert text["why"]
+        assert text["patient"] == "phantom01" or strategy == "random"  # phantom02 is flagged
     finally:
-        server.request("DELETE", f"/cardiac/leases/{said['id']}", params={"client_id": f"ann-{strategy}"})
+        server.request("DELETE", f"/cardiac/leases/{text['id']}", params={"client_id": f"ann-{strategy}"})
 
 
 def test_a_seed_that_is_no_number_is_refused(server: Server) -> None:
@@ -149,10 +149,12 @@ def is_gone(process: psutil.Process) -> bool:
 def waited_for_children(server: Server) -> list[psutil.Process]:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        found = [
-            one for one in psutil.Process(server.process.pid).children() if "score" in " ".join(one.cmdline())
+        result = [
+            each
+            for each in psutil.Process(server.process.pid).children()
+            if "score" in " ".join(each.cmdline())
         ]
-        if found:
-            return found
+        if result:
+            return result
         time.sleep(0.05)
     pytest.fail("no scoring was started")

@@ -23,9 +23,9 @@ SPACING = Spacing(row_mm=1.0, col_mm=1.15)
 
 
 def run(*arguments: object) -> Result:
-    found = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert found.exception is None or isinstance(found.exception, SystemExit), found.exception
-    return found
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
 
 
 def refused(result: Result, *words: str) -> None:
@@ -70,8 +70,8 @@ def header(path: Path) -> list[str]:
     [(), ("sample",), ("prepare",), ("serve",), ("infer",), ("measure",), ("evaluate",), ("bench",)],
 )
 def test_every_command_has_help(command: tuple[str, ...]) -> None:
-    found = run(*command, "--help")
-    assert found.exit_code == 0 and "Usage" in found.stdout
+    result = run(*command, "--help")
+    assert result.exit_code == 0 and "Usage" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_bad_usage_is_2(arguments: tuple[str, ...], tmp_path: Path, monkeypatch:
 
 
 def test_sample_then_measure_its_truth(tmp_path: Path) -> None:
-    found = run("sample", tmp_path / "s", "--patients", 1)
-    assert found.exit_code == 0 and "1 phantom patient" in found.stdout
+    result = run("sample", tmp_path / "s", "--patients", 1)
+    assert result.exit_code == 0 and "1 phantom patient" in result.stdout
     assert (tmp_path / "s" / "truth.csv").is_file()
     measured = run("measure", tmp_path / "s", "--labels", tmp_path / "s" / "truth", "--out", tmp_path / "out")
     assert measured.exit_code == 0 and measured.stderr.count("\n") <= 1
@@ -115,8 +115,8 @@ def test_sample_where_nothing_can_be_written(tmp_path: Path) -> None:
 
 
 def test_prepare(source: Path, tmp_path: Path) -> None:
-    found = run("prepare", "folder", source, tmp_path / "studies")
-    assert found.exit_code == 0 and "4 images and 4 reference masks" in found.stdout
+    result = run("prepare", "folder", source, tmp_path / "studies")
+    assert result.exit_code == 0 and "4 images and 4 reference masks" in result.stdout
     assert len(list((tmp_path / "studies" / "labels" / "final").iterdir())) == 4
     again = run("prepare", "folder", source, tmp_path / "studies", "--quiet")
     assert (again.exit_code, again.output) == (0, "")
@@ -129,8 +129,8 @@ def test_prepare_from_nowhere(kind: str, tmp_path: Path) -> None:
 
 
 def test_measure(studies: Path, tmp_path: Path) -> None:
-    found = run("measure", studies, "--labels", "final", "--out", tmp_path / "out")
-    assert found.exit_code == 0 and "4 images of 1 patients" in found.stdout
+    result = run("measure", studies, "--labels", "final", "--out", tmp_path / "out")
+    assert result.exit_code == 0 and "4 images of 1 patients" in result.stdout
     assert header(tmp_path / "out" / "frames.csv") == list(FRAME_COLUMNS)
     assert header(tmp_path / "out" / "patients.csv") == list(PATIENT_COLUMNS)
     quiet = run("measure", studies, "--out", tmp_path / "quiet", "--quiet")
@@ -141,9 +141,9 @@ def test_measure(studies: Path, tmp_path: Path) -> None:
 
 def test_measure_names_what_has_no_mask(studies: Path, tmp_path: Path) -> None:
     (studies / "labels" / "final" / "p_4CH_ED.nii.gz").write_bytes(b"torn")
-    found = run("measure", studies, "--out", tmp_path / "out")
-    assert found.exit_code == 0
-    assert "p_4CH_ED: " in found.stderr and "1 not measurable" in found.stdout
+    result = run("measure", studies, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "p_4CH_ED: " in result.stderr and "1 not measurable" in result.stdout
 
 
 def test_measure_refuses(studies: Path, tmp_path: Path) -> None:
@@ -162,8 +162,8 @@ def test_measure_refuses(studies: Path, tmp_path: Path) -> None:
 
 def test_infer_and_resume(studies: Path, weights: Path, tmp_path: Path) -> None:
     command = ("infer", studies, "--model", "tiny", "--weights", weights, "--out", tmp_path / "out")
-    found = run(*command)
-    assert found.exit_code == 0 and "4 images of 1 patients, 0 without a mask" in found.stdout
+    result = run(*command)
+    assert result.exit_code == 0 and "4 images of 1 patients, 0 without a mask" in result.stdout
     assert header(tmp_path / "out" / "frames.csv") == list(FRAME_COLUMNS)
     assert len(list((tmp_path / "out" / "labels").iterdir())) == 4
     (tmp_path / "out" / "labels" / "p_4CH_ED.nii.gz").unlink()
@@ -192,9 +192,9 @@ def test_infer_refuses(studies: Path, weights: Path, tmp_path: Path) -> None:
 def test_evaluate_what_infer_wrote(studies: Path, weights: Path, tmp_path: Path) -> None:
     run("infer", studies, "--model", "tiny", "--weights", weights, "--out", tmp_path / "masks", "--quiet")
     command = ("evaluate", tmp_path / "masks", studies, "--out")
-    found = run(*command, tmp_path / "out")
-    assert found.exit_code == 0 and "4 images of 1 patients, mean Dice: LV cavity" in found.stdout
-    assert "report.md" in found.stdout
+    result = run(*command, tmp_path / "out")
+    assert result.exit_code == 0 and "4 images of 1 patients, mean Dice: LV cavity" in result.stdout
+    assert "report.md" in result.stdout
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "agreement.csv",
         "bland_altman.png",
@@ -214,9 +214,9 @@ def test_evaluate_what_infer_wrote(studies: Path, weights: Path, tmp_path: Path)
 def test_evaluate_names_what_cannot_be_compared(studies: Path, tmp_path: Path) -> None:
     shutil.copytree(studies / "labels" / "final", tmp_path / "masks")
     (tmp_path / "masks" / "p_4CH_ED.nii.gz").write_bytes(b"torn")
-    found = run("evaluate", tmp_path / "masks", studies, "--out", tmp_path / "out")
-    assert found.exit_code == 0 and "3 images of 1 patients" in found.stdout
-    assert "p_4CH_ED: predicted mask: " in found.stderr
+    result = run("evaluate", tmp_path / "masks", studies, "--out", tmp_path / "out")
+    assert result.exit_code == 0 and "3 images of 1 patients" in result.stdout
+    assert "p_4CH_ED: predicted mask: " in result.stderr
 
 
 def test_evaluate_refuses(studies: Path, tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ def test_measuring_takes_labels_of_any_name_and_format_and_writes_none(studies: 
     before = sorted((studies / "labels").rglob("*"))
     done = run("measure", studies, "--out", tmp_path / "out")
     assert done.exit_code == 0 and done.stderr == ""
-    found = ef_pct(tmp_path / "out")
-    assert found[PATIENT] == found["p"]
+    result = ef_pct(tmp_path / "out")
+    assert result[PATIENT] == result["p"]
     assert sorted((studies / "labels").rglob("*")) == before
 
 

@@ -187,15 +187,15 @@ def test_a_training_part_without_masks_is_not(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["missing", "empty", "other"])
 def test_another_layout_is_named_with_what_was_expected(tmp_path: Path, content: str) -> None:
-    root, found = tmp_path / "root", "found nothing"
+    root, result = tmp_path / "root", "found nothing"
     if content == "missing":
-        found = "no such folder"
+        result = "no such folder"
     else:
         root.mkdir()
     if content == "other":
         (root / "a.dcm").touch()
-        found = r"found a\.dcm"
-    with pytest.raises(DatasetError, match=found + r".*training/patient001/patient001_frame01\.nii\.gz"):
+        result = r"found a\.dcm"
+    with pytest.raises(DatasetError, match=result + r".*training/patient001/patient001_frame01\.nii\.gz"):
         acdc.listing(root)
 
 

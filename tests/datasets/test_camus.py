@@ -90,11 +90,11 @@ def test_missing_files_and_views_are_left_out_and_named(tmp_path: Path) -> None:
     (tmp_path / "patient0003").mkdir()
     (tmp_path / "notes").mkdir()
     (tmp_path / "patient0004").touch()
-    found = camus.listing(tmp_path)
-    ids = [item.image_id for item in found.records]
+    result = camus.listing(tmp_path)
+    ids = [item.image_id for item in result.records]
     assert len(ids) == 5 + 3
     assert "patient0001_4CH_ES" not in ids
-    reasons = dict(found.problems)
+    reasons = dict(result.problems)
     assert reasons.keys() == {"patient0001", "patient0002", "patient0003"}
     assert reasons["patient0001"].startswith("1 stills missing, the first is patient0001_4CH_ES.nii.gz")
     assert reasons["patient0003"].startswith("4 stills missing")
@@ -117,28 +117,28 @@ def test_reference_masks_lie_beside_their_images(tmp_path: Path) -> None:
     "content", ["missing", "empty", "other", "a file", "one patient", "mhd", "no images"]
 )
 def test_another_layout_is_named_with_what_was_expected(tmp_path: Path, content: str) -> None:
-    root, found = tmp_path / "root", "found"
+    root, result = tmp_path / "root", "found"
     if content == "missing":
-        found = "no such folder"
+        result = "no such folder"
     elif content == "a file":
         root.touch()
-        found = "no such folder"
+        result = "no such folder"
     elif content == "one patient":
-        root, found = make(root), "patient0001_2CH_ED"
+        root, result = make(root), "patient0001_2CH_ED"
     else:
         root.mkdir()
     if content == "other":
         (root / "dicom.dcm").touch()
-        found = r"found dicom\.dcm"
+        result = r"found dicom\.dcm"
     if content == "mhd":
         (root / "patient0001").mkdir()
         (root / "patient0001" / "patient0001_4CH_ED.mhd").touch()
-        found = r"found patient0001_4CH_ED\.mhd"
+        result = r"found patient0001_4CH_ED\.mhd"
     if content == "no images":
         (root / "patient0001").mkdir()
     if content in ("empty", "no images"):
-        found = "found nothing"
-    with pytest.raises(DatasetError, match=found) as caught:
+        result = "found nothing"
+    with pytest.raises(DatasetError, match=result) as caught:
         camus.listing(root)
     assert "patient0001/patient0001_4CH_ED.nii.gz" in str(caught.value)
     assert str(root) in str(caught.value)
@@ -168,12 +168,12 @@ def test_a_malformed_configuration_file_is_named_by_line_and_costs_its_facts_onl
     tmp_path: Path, text: str, line: int, says: str
 ) -> None:
     (make(tmp_path) / "Info_2CH.cfg").write_text(text)
-    found = camus.listing(tmp_path)
-    ((patient, reason),) = found.problems
+    result = camus.listing(tmp_path)
+    ((patient, reason),) = result.problems
     assert patient == "patient0001"
     assert re.search(rf"Info_2CH\.cfg, line {line}: .*{says}", reason)
-    assert len(found.records) == 6
-    assert {item.sex for item in found.records} == {"M"}  # the other view's
+    assert len(result.records) == 6
+    assert {item.sex for item in result.records} == {"M"}  # the other view's
 
 
 def test_a_configuration_file_that_is_not_text(tmp_path: Path) -> None:
@@ -230,8 +230,8 @@ def test_the_official_split_is_taken_from_its_lists(tmp_path: Path) -> None:
         if name:
             (lists / f"subgroup_{name}.txt").write_text(f"patient000{number}\n")
     for root in (tmp_path, images):
-        found = {item.patient: item.split for item in camus.listing(root).records}
-        assert list(found.values()) == ["TRAIN", "VAL", "TEST", None]
+        result = {item.patient: item.split for item in camus.listing(root).records}
+        assert list(result.values()) == ["TRAIN", "VAL", "TEST", None]
     (lists / "subgroup_testing.txt").write_text("patient0001\n")
     with pytest.raises(DatasetError, match="patient0001 is in another list"):
         camus.listing(tmp_path)

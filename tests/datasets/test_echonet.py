@@ -56,9 +56,9 @@ def test_ed_is_the_larger_tracing_wherever_it_is(tmp_path: Path) -> None:
 def test_ef_of_the_tracings_is_the_table_s(tmp_path: Path) -> None:
     traced = echonet.read_tracings(make_echonet(tmp_path, THREE) / "VolumeTracings.csv")
     for video in THREE:
-        found = traced[video.name]
-        assert isinstance(found, Traced)
-        ed, es = found.tracings[found.ed_frame], found.tracings[found.es_frame]
+        result = traced[video.name]
+        assert isinstance(result, Traced)
+        ed, es = result.tracings[result.ed_frame], result.tracings[result.es_frame]
         ef = traced_ef_pct(ed.diameters_px, es.diameters_px, ed_length=ed.length_px, es_length=es.length_px)
         assert ef == pytest.approx(video.ef_pct, abs=0.05)
 

@@ -29,11 +29,11 @@ def as_echonet_fills_it(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_axis_and_diameters(shape: HalfEllipse) -> None:
-    found = tracing_from_rows(shape.rows(), "a")
-    np.testing.assert_allclose(found.axis_px, [shape.apex, shape.annulus])
-    assert found.length_px == pytest.approx(shape.length)
+    result = tracing_from_rows(shape.rows(), "a")
+    np.testing.assert_allclose(result.axis_px, [shape.apex, shape.annulus])
+    assert result.length_px == pytest.approx(shape.length)
     middles = 1 - (np.arange(20) + 0.5) / 20
-    np.testing.assert_allclose(found.diameters_px, shape.diameter * np.sqrt(1 - middles**2))
+    np.testing.assert_allclose(result.diameters_px, shape.diameter * np.sqrt(1 - middles**2))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -51,9 +51,9 @@ def test_order_and_ends_of_the_lines_do_not_matter(seed: int) -> None:
     swapped = rng.random(21) < 0.5
     mixed[swapped] = mixed[swapped][:, [2, 3, 0, 1]]
     mixed[1:] = mixed[1 + rng.permutation(20)]
-    expected, found = tracing_from_rows(rows, "a"), tracing_from_rows(mixed, "a")
-    np.testing.assert_allclose(found.axis_px, expected.axis_px)
-    np.testing.assert_allclose(found.chords_px, expected.chords_px)
+    expected, result = tracing_from_rows(rows, "a"), tracing_from_rows(mixed, "a")
+    np.testing.assert_allclose(result.axis_px, expected.axis_px)
+    np.testing.assert_allclose(result.chords_px, expected.chords_px)
 
 
 def test_the_rows_are_left_as_they_are() -> None:
@@ -91,13 +91,13 @@ def test_the_landmarks_mask_is_the_ventricle(shape: HalfEllipse) -> None:
 def test_ef_of_half_ellipsoids(length: float, diameter: float) -> None:
     ed, es = HalfEllipse(), HalfEllipse(length, diameter)
     traced = [tracing_from_rows(shape.rows(), "a") for shape in (ed, es)]
-    found = traced_ef_pct(
+    result = traced_ef_pct(
         traced[0].diameters_px,
         traced[1].diameters_px,
         ed_length=traced[0].length_px,
         es_length=traced[1].length_px,
     )
-    assert found == pytest.approx(100 * (1 - es.volume / ed.volume), abs=0.05)
+    assert result == pytest.approx(100 * (1 - es.volume / ed.volume), abs=0.05)
 
 
 def crooked(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -44,23 +44,23 @@ def test_images_are_found_in_folders_and_by_suffix(tmp_path: Path) -> None:
 
 
 def test_names_are_understood_and_others_are_their_own_patients(tmp_path: Path) -> None:
-    found = by_path(touch(tmp_path, "p1_4CH_ED.nii.gz", "scan.nii.gz"))
-    one, other = found["p1_4CH_ED.nii.gz"], found["scan.nii.gz"]
-    assert (one.patient, one.view, one.phase) == ("p1", View.A4C, Phase.ED)
+    result = by_path(touch(tmp_path, "p1_4CH_ED.nii.gz", "scan.nii.gz"))
+    first, other = result["p1_4CH_ED.nii.gz"], result["scan.nii.gz"]
+    assert (first.patient, first.view, first.phase) == ("p1", View.A4C, Phase.ED)
     assert (other.patient, other.view, other.phase) == ("scan", View.UNKNOWN, Phase.CINE)
-    assert {one.dataset, other.dataset} == {"folder"}
+    assert {first.dataset, other.dataset} == {"folder"}
 
 
 def test_views_in_folders_of_their_own_are_one_patient(tmp_path: Path) -> None:
-    found = by_path(touch(tmp_path, "2CH/p1_2CH_ED.nii", "4CH/p1_4CH_ED.nii"))
-    assert {item.patient for item in found.values()} == {"p1"}
+    result = by_path(touch(tmp_path, "2CH/p1_2CH_ED.nii", "4CH/p1_4CH_ED.nii"))
+    assert {item.patient for item in result.values()} == {"p1"}
 
 
 def test_the_same_name_in_two_folders_is_two_people(tmp_path: Path) -> None:
-    found = by_path(
+    result = by_path(
         touch(tmp_path, "x/p1_4CH_ED.nii", "y/p1_4CH_ED.nii", "y/p1_2CH_ED.nii", "y/p2_2CH_ED.nii")
     )
-    assert {name: (item.image_id, item.patient) for name, item in found.items()} == {
+    assert {name: (item.image_id, item.patient) for name, item in result.items()} == {
         "x/p1_4CH_ED.nii": ("x_p1_4CH_ED", "x_p1"),
         "y/p1_2CH_ED.nii": ("y_p1_2CH_ED", "y_p1"),
         "y/p1_4CH_ED.nii": ("y_p1_4CH_ED", "y_p1"),
@@ -69,17 +69,17 @@ def test_the_same_name_in_two_folders_is_two_people(tmp_path: Path) -> None:
 
 
 def test_as_many_folders_are_named_as_it_takes(tmp_path: Path) -> None:
-    found = by_path(touch(tmp_path, "s1/a/scan.nii", "s2/a/scan.nii", "s2/b/scan.nii"))
-    assert [item.image_id for item in found.values()] == ["s1_a_scan", "s2_a_scan", "b_scan"]
-    assert len({item.patient for item in found.values()}) == 3
+    result = by_path(touch(tmp_path, "s1/a/scan.nii", "s2/a/scan.nii", "s2/b/scan.nii"))
+    assert [item.image_id for item in result.values()] == ["s1_a_scan", "s2_a_scan", "b_scan"]
+    assert len({item.patient for item in result.values()}) == 3
 
 
 @pytest.mark.parametrize("names", [("P1/4CH_ED.nii", "P1/2CH_ED.nii"), ("P1/4CH_ED.nii", "P2/4CH_ED.nii")])
 def test_a_name_that_is_only_a_view_takes_its_folder_s_as_patient(
     tmp_path: Path, names: tuple[str, ...]
 ) -> None:
-    found = by_path(touch(tmp_path, *names))
-    for name, item in found.items():
+    result = by_path(touch(tmp_path, *names))
+    for name, item in result.items():
         assert item.patient == name.split("/")[0]
         assert item.image_id == name.replace("/", "_").removesuffix(".nii")
         assert item.phase is Phase.ED
@@ -120,8 +120,8 @@ def test_a_mask_lies_beside_its_image(tmp_path: Path, image: str, mask: str) -> 
 
 def test_names_that_differ_in_case_have_masks_of_their_own(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii.gz", "A.nii.gz", "A_GT.nii.gz")
-    found = {item.path.name: folder.reference_path(item) for item in folder.records(tmp_path)}
-    assert found == {"a.nii.gz": None, "A.nii.gz": tmp_path / "A_GT.nii.gz"}
+    result = {item.path.name: folder.reference_path(item) for item in folder.records(tmp_path)}
+    assert result == {"a.nii.gz": None, "A.nii.gz": tmp_path / "A_GT.nii.gz"}
 
 
 def test_the_mask_in_the_image_s_own_format_comes_first(tmp_path: Path) -> None:
@@ -134,8 +134,8 @@ def test_a_manifest_wins_over_names(tmp_path: Path) -> None:
     text = "image_id,patient,view,phase,dataset,path\nx,z,A2C,ES,mine,p1_4CH_ED.nii.gz\n"
     text += "y,z,A2C,ES,mine,gone.nii\n"
     (tmp_path / MANIFEST).write_text(text)
-    one, other = folder.records(tmp_path)
-    assert (one.image_id, one.patient, one.view, one.dataset) == ("x", "z", View.A2C, "mine")
+    first, other = folder.records(tmp_path)
+    assert (first.image_id, first.patient, first.view, first.dataset) == ("x", "z", View.A2C, "mine")
     assert other.image_id == "p2_4CH_ED"
     (tmp_path / MANIFEST).write_text("nonsense")
     with pytest.raises(ManifestError):

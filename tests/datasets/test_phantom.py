@@ -26,8 +26,8 @@ def stills(seed: int, grid: int = 0) -> PhantomStudy:
 
 
 def image(study: PhantomStudy, view: View, phase: Phase) -> PhantomImage:
-    (found,) = [item for item in study.images if (item.view, item.phase) == (view, phase)]
-    return found
+    (result,) = [item for item in study.images if (item.view, item.phase) == (view, phase)]
+    return result
 
 
 def positions_mm(mask: NDArray[np.bool_], spacing: Spacing) -> NDArray[np.float64]:

@@ -43,8 +43,8 @@ def test_an_image_keeps_its_id_when_another_of_its_name_comes(
     save(source / f"{other}{suffix}", 90)
     report = prepare("folder", source, dest)
     assert (report.images, report.skipped) == (2, ())
-    found = greys(dest)
-    assert found.pop(image_id) == 50 and list(found.values()) == [90]
+    result = greys(dest)
+    assert result.pop(image_id) == 50 and list(result.values()) == [90]
 
 
 def test_images_told_apart_stay_so_when_one_of_them_leaves(tmp_path: Path) -> None:

@@ -89,8 +89,8 @@ def test_files_carry_sizes_and_place_in_mm(tmp_path: Path) -> None:
 
 
 def test_sex_age_and_split_are_the_tables(tmp_path: Path) -> None:
-    found = sunnybrook.listing(make_official(tmp_path, numbers=(1, 5))).records
-    assert [(record.sex, record.age_years, record.split) for record in found[::2]] == [
+    result = sunnybrook.listing(make_official(tmp_path, numbers=(1, 5))).records
+    assert [(record.sex, record.age_years, record.split) for record in result[::2]] == [
         ("F", 61, "TRAIN"),
         ("F", 65, "VAL"),
     ]

@@ -114,8 +114,8 @@ def test_files_of_every_kind_wherever_they_lie(tmp_path: Path) -> None:
     (tmp_path / "IM-0001-0007-icontour-manual.txt").touch()
     (tmp_path / "IM-0001-0008-icontour-auto.txt").write_text("1 1\n")
     (tmp_path / "README.txt").write_text("hello")
-    found = sorted((file.image_number, file.kind) for file in contour_files(tmp_path))
-    assert found == [
+    result = sorted((file.image_number, file.kind) for file in contour_files(tmp_path))
+    assert result == [
         (48, Kind.ENDOCARDIUM),
         (59, Kind.EPICARDIUM),
         (100, Kind.PAPILLARY),

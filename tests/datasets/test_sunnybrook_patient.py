@@ -60,15 +60,15 @@ def test_ed_is_the_phase_whose_contours_enclose_more(root: Path) -> None:
 
 def test_ed_of_one_phase_even_where_a_slice_is_larger_at_es(root: Path) -> None:
     save_contour(contours(root) / f"IM-0001-{4 * PHASES + ES + 1:04d}-icontour-manual.txt", circle(14.0))
-    found = patient(root)
-    assert found.frames == {Phase.ED: ED, Phase.ES: ES}
-    apical = [(found.masks(phase)[0] == CAVITY).sum() for phase in (Phase.ED, Phase.ES)]
+    result = patient(root)
+    assert result.frames == {Phase.ED: ED, Phase.ES: ES}
+    apical = [(result.masks(phase)[0] == CAVITY).sum() for phase in (Phase.ED, Phase.ES)]
     assert apical[1] > apical[0]
 
 
 def test_stacks_go_along_the_normal_whatever_the_numbers_do(root: Path) -> None:
-    found = patient(root)
-    stack = found.stack(Phase.ED)
+    result = patient(root)
+    stack = result.stack(Phase.ED)
     last = len(ED_RADII_MM) - 1
     assert [int(pixels.min()) for pixels in stack.pixels] == [
         200 + (last - index) * PHASES + ED + 1 for index in range(len(ED_RADII_MM))
@@ -77,33 +77,33 @@ def test_stacks_go_along_the_normal_whatever_the_numbers_do(root: Path) -> None:
 
 
 def test_masks_lie_on_what_was_imaged(root: Path) -> None:
-    found = patient(root)
+    result = patient(root)
     for phase in (Phase.ED, Phase.ES):
-        bright = found.stack(phase).pixels > 500
-        cavity = found.masks(phase) == CAVITY
+        bright = result.stack(phase).pixels > 500
+        cavity = result.masks(phase) == CAVITY
         assert cavity.shape == (len(ED_RADII_MM), *SHAPE)
         assert 2 * (bright & cavity).sum() / (bright.sum() + cavity.sum()) > 0.99
 
 
 def test_cavities_have_the_circles_areas(root: Path) -> None:
-    found = patient(root)
+    result = patient(root)
     for phase, radii in ((Phase.ED, ED_RADII_MM), (Phase.ES, ES_RADII_MM)):
-        areas_mm2 = (found.masks(phase) == CAVITY).sum(axis=(1, 2)) * ROW_MM * COL_MM
+        areas_mm2 = (result.masks(phase) == CAVITY).sum(axis=(1, 2)) * ROW_MM * COL_MM
         expected = [np.pi * (radius or 0.0) ** 2 for radius in reversed(radii)]
         np.testing.assert_allclose(areas_mm2, expected, rtol=0.02)
 
 
 def test_myocardium_is_known_at_ed_only(root: Path) -> None:
-    found = patient(root)
-    assert set(np.unique(found.masks(Phase.ES))) == {0, CAVITY}
-    assert set(np.unique(found.masks(Phase.ED))) == {0, MYOCARDIUM, CAVITY}
-    assert myocardium_drawn(found.masks(Phase.ED)).tolist() == [True, True, True, True, False]
-    assert not myocardium_drawn(found.masks(Phase.ES)).any()
+    result = patient(root)
+    assert set(np.unique(result.masks(Phase.ES))) == {0, CAVITY}
+    assert set(np.unique(result.masks(Phase.ED))) == {0, MYOCARDIUM, CAVITY}
+    assert myocardium_drawn(result.masks(Phase.ED)).tolist() == [True, True, True, True, False]
+    assert not myocardium_drawn(result.masks(Phase.ES)).any()
 
 
 def test_papillary_muscles_on_request(root: Path) -> None:
-    found = patient(root)
-    inside, outside = found.masks(Phase.ED), found.masks(Phase.ED, papillary_in_cavity=False)
+    result = patient(root)
+    inside, outside = result.masks(Phase.ED), result.masks(Phase.ED, papillary_in_cavity=False)
     removed_mm2 = ((inside == CAVITY) & (outside == MYOCARDIUM)).sum() * ROW_MM * COL_MM
     assert removed_mm2 == pytest.approx(np.pi * 4**2, rel=0.06)
     assert ((inside == CAVITY) != (outside == CAVITY)).any(axis=(1, 2)).tolist() == [False] * 2 + [True] + [
@@ -112,10 +112,10 @@ def test_papillary_muscles_on_request(root: Path) -> None:
 
 
 def test_the_whole_cine(root: Path) -> None:
-    found = patient(root)
-    pixels = found.cine()
+    result = patient(root)
+    pixels = result.cine()
     assert pixels.shape == (PHASES, len(ED_RADII_MM), *SHAPE)
-    np.testing.assert_array_equal(pixels[ED], found.stack(Phase.ED).pixels)
+    np.testing.assert_array_equal(pixels[ED], result.stack(Phase.ED).pixels)
 
 
 def test_the_cine_is_the_folder_that_has_all_contoured_images(root: Path) -> None:
@@ -182,12 +182,12 @@ def test_numbers_are_the_last_of_a_name(tmp_path: Path) -> None:
 
 @real_data
 def test_a_real_patient() -> None:
-    found = patients(REAL)[0]
-    assert found.name == "SC-HF-I-1" and found.frames == {Phase.ED: 18, Phase.ES: 7}
-    assert found.cine().shape == (20, 12, 256, 256)
-    stack = found.stack(Phase.ED)
+    result = patients(REAL)[0]
+    assert result.name == "SC-HF-I-1" and result.frames == {Phase.ED: 18, Phase.ES: 7}
+    assert result.cine().shape == (20, 12, 256, 256)
+    stack = result.stack(Phase.ED)
     assert (stack.slice_spacing_mm, stack.spacing.row_mm) == (10.0, 1.367188)
-    drawn = (found.masks(Phase.ED) == CAVITY).any(axis=(1, 2))
+    drawn = (result.masks(Phase.ED) == CAVITY).any(axis=(1, 2))
     assert drawn.tolist() == [False] + [True] * 9 + [False] * 2
 
 
@@ -196,12 +196,12 @@ def test_real_contours_lie_on_the_edge_of_the_cavity() -> None:
     """(1, 1) is the first pixel's centre: brightness falls most across contours that are so placed."""
     shifts = np.arange(-1.0, 1.01, 0.5)
     fall = np.zeros((len(shifts), len(shifts)))
-    for found in patients(REAL):
-        for contour in found.contours:
+    for result in patients(REAL):
+        for contour in result.contours:
             if contour.kind is not Kind.ENDOCARDIUM:
                 continue
             image = gaussian_filter(
-                pydicom.dcmread(numbered_files(found.image_folders[0])[contour.image_number]).pixel_array
+                pydicom.dcmread(numbered_files(result.image_folders[0])[contour.image_number]).pixel_array
                 * 1.0,
                 0.5,
             )

@@ -131,8 +131,8 @@ def test_records_compare_equal_wherever_the_file_lies() -> None:
 
 
 def test_every_error_is_in_the_tree_of_the_docstring() -> None:
-    found = [kind for kind in vars(errors).values() if isinstance(kind, type)]
-    assert all(issubclass(kind, CardiolabelError) for kind in found)
+    result = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    assert all(issubclass(kind, CardiolabelError) for kind in result)
     assert errors.__doc__ is not None
-    assert all(kind.__name__ in errors.__doc__ for kind in found)
+    assert all(kind.__name__ in errors.__doc__ for kind in result)
     assert issubclass(ImageContentError, InputError)

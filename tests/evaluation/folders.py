@@ -119,10 +119,10 @@ def predict(folder: Path, target: Path, change: Change = lambda _, masks: masks)
 def tighter(masks: Masks, pixels: int, *, cavity: int = 1, wall: int = 2) -> Masks:
     """A cavity drawn further inside, but for its lower half; what it loses is myocardium."""
     inside = np.stack([binary_erosion(mask == cavity, iterations=pixels) for mask in masks])
-    for mask, kept in zip(masks, inside, strict=True):
+    for mask, stored in zip(masks, inside, strict=True):
         rows = np.flatnonzero((mask == cavity).any(axis=1))
         if rows.size:
-            kept[(rows[0] + rows[-1]) // 2 :] = (mask == cavity)[(rows[0] + rows[-1]) // 2 :]
+            stored[(rows[0] + rows[-1]) // 2 :] = (mask == cavity)[(rows[0] + rows[-1]) // 2 :]
     return np.where((masks == cavity) & ~inside, wall, masks).astype(np.uint8)
 
 

@@ -58,14 +58,14 @@ def judged(echo: Path, tight: Path) -> Evaluation:
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
-    found = evaluation.as_json()
-    json.dumps(found, allow_nan=False)
-    return found
+    result = evaluation.as_json()
+    json.dumps(result, allow_nan=False)
+    return result
 
 
 def group(found: dict[str, Any], structure: str, kind: str = "all", of: str = "") -> dict[str, Any]:
-    (one,) = [row for row in found["structures"][structure] if (row["group"], row["of"]) == (kind, of)]
-    return one
+    (only,) = [row for row in found["structures"][structure] if (row["group"], row["of"]) == (kind, of)]
+    return only
 
 
 def dice(found: dict[str, Any], structure: str, kind: str = "all", of: str = "") -> float:
@@ -75,9 +75,9 @@ def dice(found: dict[str, Any], structure: str, kind: str = "all", of: str = "")
 def figures(
     found: dict[str, Any], quantity: str = "ef_pct", method: str = "biplane", convention: str = "guideline"
 ) -> dict[str, Any]:
-    wanted = (method, convention, quantity)
+    expected = (method, convention, quantity)
     (row,) = [
-        row for row in found["agreement"] if (row["method"], row["convention"], row["quantity"]) == wanted
+        row for row in found["agreement"] if (row["method"], row["convention"], row["quantity"]) == expected
     ]
     return row
 
@@ -93,31 +93,31 @@ def without_atrium(_: Record, masks: Masks) -> Masks:
 
 def test_references_judged_by_themselves_are_perfect(echo: Path) -> None:
     seen: list[tuple[int, int]] = []
-    found = summary(
+    result = summary(
         evaluate(echo / "labels" / "final", echo, on_progress=lambda done, total: seen.append((done, total)))
     )
     assert seen == [(done, 20) for done in range(1, 21)]
-    assert (found["images"], found["patients"], found["problems"]) == (20, 5, [])
-    assert found["splits"] == {"TEST": 1, "TRAIN": 2, "VAL": 2}
-    assert tuple(found["structures"]) == STRUCTURES
+    assert (result["images"], result["patients"], result["problems"]) == (20, 5, [])
+    assert result["splits"] == {"TEST": 1, "TRAIN": 2, "VAL": 2}
+    assert tuple(result["structures"]) == STRUCTURES
     for name in STRUCTURES:
-        metrics = group(found, name)["metrics"]
-        assert [metrics[one]["mean"] for one in ("dice", "iou", "pixel_accuracy")] == [1, 1, 1]
-        assert [metrics[one]["worst"] for one in ("hd_mm", "hd95_mm", "msd_mm")] == [0, 0, 0]
+        metrics = group(result, name)["metrics"]
+        assert [metrics[each]["mean"] for each in ("dice", "iou", "pixel_accuracy")] == [1, 1, 1]
+        assert [metrics[each]["worst"] for each in ("hd_mm", "hd95_mm", "msd_mm")] == [0, 0, 0]
         assert {metric["n"] for metric in metrics.values()} == {20}
     for quantity in ("ef_pct", "edv_ml", "esv_ml"):
-        row = figures(found, quantity)
+        row = figures(result, quantity)
         assert (row["n"], row["r"], row["mae"], row["bias"], row["sd"]) == (5, 1, 0, 0, 0)
         assert (row["mae_interval"], row["bias_interval"]) == ([0, 0], [0, 0])
     for side in ("predicted", "reference"):
-        assert found["validity"][side] == {
+        assert result["validity"][side] == {
             "masks": 20,
             "valid": 20,
             "valid_share": 1.0,
             "faults": {},
             "invalid": [],
         }
-    assert found["not_measurable"] == found["remarks"] == []
+    assert result["not_measurable"] == result["remarks"] == []
 
 
 def test_images_have_the_scores_of_their_masks(judged: Evaluation, echo: Path, tight: Path) -> None:
@@ -134,7 +134,7 @@ def test_images_have_the_scores_of_their_masks(judged: Evaluation, echo: Path, t
 
 
 def test_groups_are_means_over_their_images(judged: Evaluation) -> None:
-    found = summary(judged)
+    result = summary(judged)
     for kind, key in (
         ("view", lambda record: str(record.view)),
         ("phase", lambda record: str(record.phase)),
@@ -143,20 +143,20 @@ def test_groups_are_means_over_their_images(judged: Evaluation) -> None:
         rows = [row for row in judged.scores if row.score.structure == "lv_cavity"]
         for of in {key(row.record) for row in rows}:
             own = [row.score for row in rows if key(row.record) == of]
-            one = group(found, "lv_cavity", kind, of)
-            assert one["images"] == len(own) == one["metrics"]["dice"]["n"]
+            each = group(result, "lv_cavity", kind, of)
+            assert each["images"] == len(own) == each["metrics"]["dice"]["n"]
             for metric in ("dice", "iou", "pixel_accuracy", "hd_mm", "hd95_mm", "msd_mm"):
                 values = [getattr(score, metric) for score in own]
-                assert one["metrics"][metric]["mean"] == pytest.approx(np.mean(values), abs=1e-4)
-                assert one["metrics"][metric]["sd"] == pytest.approx(np.std(values, ddof=1), abs=1e-4)
-    assert dice(found, "lv_cavity", "phase", "ED") == 1 > dice(found, "lv_cavity", "phase", "ES")
-    qualities = [one["of"] for one in found["structures"]["lv_cavity"] if one["group"] == "image_quality"]
+                assert each["metrics"][metric]["mean"] == pytest.approx(np.mean(values), abs=1e-4)
+                assert each["metrics"][metric]["sd"] == pytest.approx(np.std(values, ddof=1), abs=1e-4)
+    assert dice(result, "lv_cavity", "phase", "ED") == 1 > dice(result, "lv_cavity", "phase", "ES")
+    qualities = [each["of"] for each in result["structures"]["lv_cavity"] if each["group"] == "image_quality"]
     assert qualities == ["Good", "Medium", "Poor", "not given"]
-    assert not [one for one in found["structures"]["lv_cavity"] if one["group"] == "dataset"]
+    assert not [each for each in result["structures"]["lv_cavity"] if each["group"] == "dataset"]
 
 
 def test_volumes_are_the_products_own_on_both_sides(judged: Evaluation, echo: Path, tight: Path) -> None:
-    found = summary(judged)
+    result = summary(judged)
     sides = [Studies(echo, label_folders={"masks": folder}) for folder in (tight, echo / "labels" / "final")]
     for method, convention in (("biplane", "guideline"), ("biplane", "camus"), ("area-length", "guideline")):
         for quantity in ("ef_pct", "edv_ml", "esv_ml"):
@@ -171,7 +171,7 @@ def test_volumes_are_the_products_own_on_both_sides(judged: Evaluation, echo: Pa
                 )
                 for side in sides
             )
-            expected, row = agreement(ours, theirs), figures(found, quantity, method, convention)
+            expected, row = agreement(ours, theirs), figures(result, quantity, method, convention)
             assert row["n"] == expected.count == 5
             for name in ("r", "mae", "bias", "sd"):
                 assert row[name] == pytest.approx(getattr(expected, name), abs=1e-4)
@@ -179,8 +179,8 @@ def test_volumes_are_the_products_own_on_both_sides(judged: Evaluation, echo: Pa
             for name in ("r", "mae", "bias"):
                 low, high = row[f"{name}_interval"]
                 assert low <= row[name] <= high
-    assert figures(found)["bias"] > 1  # the smaller a ventricle at ES, the higher its EF
-    assert figures(found, "edv_ml")["bias"] == 0
+    assert figures(result)["bias"] > 1  # the smaller a ventricle at ES, the higher its EF
+    assert figures(result, "edv_ml")["bias"] == 0
 
 
 def test_the_same_seed_gives_the_same_answer(echo: Path, tight: Path, judged: Evaluation) -> None:
@@ -204,9 +204,9 @@ def test_patients_of_a_split(echo: Path, tight: Path, splits: list[str], patient
 def test_patients_of_a_list(echo: Path, tight: Path, tmp_path: Path) -> None:
     listed = tmp_path / "mine.txt"
     listed.write_text("p2\np4, p9\n\n")
-    found = summary(evaluate(tight, echo, patients=listed))
-    assert (found["patients"], found["selection"]) == (2, "the 3 patients of mine.txt")
-    assert found["problems"] == [{"name": "p9", "reason": "no image of this patient in the studies folder"}]
+    result = summary(evaluate(tight, echo, patients=listed))
+    assert (result["patients"], result["selection"]) == (2, "the 3 patients of mine.txt")
+    assert result["problems"] == [{"name": "p9", "reason": "no image of this patient in the studies folder"}]
 
 
 def test_what_infer_wrote_and_masks_apart_from_their_studies(
@@ -216,8 +216,8 @@ def test_what_infer_wrote_and_masks_apart_from_their_studies(
     shutil.copytree(echo / "labels" / "final", tmp_path / "refs")
     bare = tmp_path / "bare"
     shutil.copytree(echo, bare, ignore=shutil.ignore_patterns("labels"))
-    found = evaluate(tmp_path / "out", tmp_path / "refs", studies=bare)
-    assert summary(found) == summary(judged)
+    result = evaluate(tmp_path / "out", tmp_path / "refs", studies=bare)
+    assert summary(result) == summary(judged)
     assert summary(evaluate(tmp_path / "out", echo, studies=bare)) == summary(judged)
 
 
@@ -228,8 +228,8 @@ def test_images_without_a_reference_are_counted_and_not_compared(
     shutil.copytree(echo, folder)
     for path in (folder / "labels" / "final").glob("p1_*"):
         path.unlink()
-    found = summary(evaluate(tight, folder))
-    assert (found["images"], found["patients"], found["images_without_reference"]) == (16, 4, 4)
+    result = summary(evaluate(tight, folder))
+    assert (result["images"], result["patients"], result["images_without_reference"]) == (16, 4, 4)
 
 
 def cut(path: Path) -> None:
@@ -261,18 +261,18 @@ def test_a_spoiled_mask_is_named_and_takes_its_image_out_of_both_sides(
     shutil.copytree(echo, folder)
     shutil.copytree(tight, masks)
     spoil((masks if side == "predicted" else folder / "labels" / "final") / "p2_4CH_ES.nii.gz")
-    found = summary(evaluate(masks, folder))
-    assert found["images"] == 19
+    result = summary(evaluate(masks, folder))
+    assert result["images"] == 19
     if (side, reason) == ("reference", "no such file"):
-        assert (found["problems"], found["images_without_reference"]) == ([], 1)
+        assert (result["problems"], result["images_without_reference"]) == ([], 1)
     else:
-        (problem,) = found["problems"]
+        (problem,) = result["problems"]
         assert problem["name"] == "p2_4CH_ES"
         assert problem["reason"].startswith(f"{side} mask: ") and reason in problem["reason"]
-    assert figures(found)["n"] == 4
-    missing = {(row["patient"], row["method"]) for row in found["not_measurable"]}
+    assert figures(result)["n"] == 4
+    missing = {(row["patient"], row["method"]) for row in result["not_measurable"]}
     assert missing == {("p2", "biplane"), ("p2", "single-plane-A4C")}  # A2C alone can still be measured
-    for row in found["not_measurable"]:
+    for row in result["not_measurable"]:
         assert row["predicted_reason"] == row["reference_reason"] != ""
 
 
@@ -280,41 +280,41 @@ def test_an_empty_prediction_is_a_dice_of_0_and_no_distance(echo: Path, tmp_path
     def change(record: Record, masks: Masks) -> Masks:
         return masks * 0 if record.image_id == "p3_2CH_ED" else masks
 
-    found = summary(evaluate(predict(echo, tmp_path / "masks", change), echo))
-    cavity = group(found, "lv_cavity")
+    result = summary(evaluate(predict(echo, tmp_path / "masks", change), echo))
+    cavity = group(result, "lv_cavity")
     assert cavity["metrics"]["dice"]["n"] == 20 and cavity["metrics"]["dice"]["worst"] == 0
-    assert dice(found, "lv_cavity") == pytest.approx(19 / 20)
+    assert dice(result, "lv_cavity") == pytest.approx(19 / 20)
     assert cavity["metrics"]["hd_mm"]["n"] == 19
     assert cavity["not_measured"] == {
         "overlap": {},
         "distance": {"the predicted mask does not have it": 1},
     }
-    assert found["validity"]["predicted"]["faults"] == {
+    assert result["validity"]["predicted"]["faults"] == {
         "missing:left_atrium": 1,
         "missing:lv_cavity": 1,
         "missing:myocardium": 1,
     }
-    biplane = [row for row in found["not_measurable"] if row["method"] == "biplane"]
+    biplane = [row for row in result["not_measurable"] if row["method"] == "biplane"]
     assert [row["patient"] for row in biplane] == ["p3", "p3"]
     assert all(row["predicted_reason"] and not row["reference_reason"] for row in biplane)
 
 
 def test_an_empty_reference_says_nothing(echo: Path, tight: Path, tmp_path: Path) -> None:
     refs = predict(
-        echo, tmp_path / "refs", lambda one, masks: masks * 0 if one.image_id == "p1_4CH_ED" else masks
+        echo, tmp_path / "refs", lambda each, masks: masks * 0 if each.image_id == "p1_4CH_ED" else masks
     )
-    found = summary(evaluate(tight, refs, studies=echo))
-    assert found["problems"] == [{"name": "p1_4CH_ED", "reason": "reference mask: empty, it labels nothing"}]
-    assert found["images"] == 19
+    result = summary(evaluate(tight, refs, studies=echo))
+    assert result["problems"] == [{"name": "p1_4CH_ED", "reason": "reference mask: empty, it labels nothing"}]
+    assert result["images"] == 19
 
 
 def test_a_structure_that_is_never_predicted_is_named_and_counts(echo: Path, tmp_path: Path) -> None:
     masks = predict(
         echo, tmp_path / "masks", lambda _, masks: np.where(masks == 3, 0, masks).astype(np.uint8)
     )
-    found = summary(evaluate(masks, echo))
-    assert dice(found, "left_atrium") == 0
-    assert found["remarks"] == [
+    result = summary(evaluate(masks, echo))
+    assert dice(result, "left_atrium") == 0
+    assert result["remarks"] == [
         {"dataset": "phantom", "structure": "left_atrium", "images": 20, "reason": NEVER_PREDICTED}
     ]
 
@@ -325,11 +325,11 @@ def test_a_structure_that_the_model_is_not_for_is_left_out(echo: Path, tmp_path:
 
     masks = predict(echo, tmp_path / "masks", cavity)
     (tmp_path / "masks" / "model.json").write_text('{"labels": {"lv_cavity": 1}}')
-    found = summary(evaluate(masks, echo))
-    assert found["structures"].keys() == {"lv_cavity"}
-    validity = found["validity"]["predicted"]
+    result = summary(evaluate(masks, echo))
+    assert result["structures"].keys() == {"lv_cavity"}
+    validity = result["validity"]["predicted"]
     assert (validity["valid"], validity["masks"]) == (20, 20)
-    assert {remark["reason"] for remark in found["remarks"]} == {NOT_SEGMENTED}
+    assert {remark["reason"] for remark in result["remarks"]} == {NOT_SEGMENTED}
     for broken in ("{", "[]", '{"labels": {"lv_cavity": "1"}}'):
         (tmp_path / "masks" / "model.json").write_text(broken)
         with pytest.raises(DatasetError, match="not what cardiolabel infer writes"):
@@ -343,10 +343,10 @@ def test_invalid_masks_are_counted_and_named(echo: Path, tmp_path: Path) -> None
         return masks
 
     evaluation = evaluate(predict(echo, tmp_path / "masks", change), echo)
-    found = summary(evaluation)["validity"]
-    assert found["predicted"]["valid_share"] == 0.8 and found["reference"]["valid_share"] == 1
-    assert found["predicted"]["faults"] == {"pieces:lv_cavity": 4}
-    assert found["predicted"]["invalid"][0] == {
+    result = summary(evaluation)["validity"]
+    assert result["predicted"]["valid_share"] == 0.8 and result["reference"]["valid_share"] == 1
+    assert result["predicted"]["faults"] == {"pieces:lv_cavity": 4}
+    assert result["predicted"]["invalid"][0] == {
         "image_id": "p1_4CH_ED",
         "frame": 0,
         "findings": ["pieces:lv_cavity"],
@@ -365,18 +365,18 @@ def test_cines_are_judged_where_the_reference_labels_them(tmp_path: Path) -> Non
         lambda record, masks: np.repeat(tighter(masks[record.ed_frame - 1][None], 1), len(masks), axis=0),
     )
     evaluation = evaluate(masks, folder)
-    found = summary(evaluation)
-    assert tuple(found["structures"]) == ("lv_cavity",)
-    left_out = {row["structure"]: row["reason"] for row in found["remarks"]}
+    result = summary(evaluation)
+    assert tuple(result["structures"]) == ("lv_cavity",)
+    left_out = {row["structure"]: row["reason"] for row in result["remarks"]}
     assert left_out == dict.fromkeys(("myocardium", "left_atrium", "epicardium"), IN_NO_REFERENCE)
-    assert group(found, "lv_cavity", "phase", "ED")["images"] == 3
-    assert dice(found, "lv_cavity", "phase", "ED") > dice(found, "lv_cavity", "phase", "ES")
-    assert group(found, "lv_cavity")["not_measured"]["distance"] == {"the file carries no pixel spacing": 6}
-    assert found["validity"]["reference"]["masks"] == 6
-    row = figures(found, "ef_pct", "single-plane-A4C")
+    assert group(result, "lv_cavity", "phase", "ED")["images"] == 3
+    assert dice(result, "lv_cavity", "phase", "ED") > dice(result, "lv_cavity", "phase", "ES")
+    assert group(result, "lv_cavity")["not_measured"]["distance"] == {"the file carries no pixel spacing": 6}
+    assert result["validity"]["reference"]["masks"] == 6
+    row = figures(result, "ef_pct", "single-plane-A4C")
     assert row["n"] == 0 and row["r"] is None and "at least 3" in row["reason"]  # ED predicted everywhere
-    assert len(found["not_measurable"]) == 3 * 3  # by single plane in both conventions, and area-length
-    assert "not smaller than at ED" in found["not_measurable"][0]["predicted_reason"]
+    assert len(result["not_measurable"]) == 3 * 3  # by single plane in both conventions, and area-length
+    assert "not smaller than at ED" in result["not_measurable"][0]["predicted_reason"]
 
 
 def test_frames_that_nobody_named_are_of_the_cine(tmp_path: Path) -> None:
@@ -385,8 +385,10 @@ def test_frames_that_nobody_named_are_of_the_cine(tmp_path: Path) -> None:
     at = text[0].split(",").index("es_frame")
     rows = [",".join([*row.split(",")[:at], "", *row.split(",")[at + 1 :]]) for row in text[1:]]
     (folder / "manifest.csv").write_text("\n".join([text[0], *rows]))
-    found = summary(evaluate(folder / "labels" / "final", folder))
-    phases = {one["of"]: one["images"] for one in found["structures"]["lv_cavity"] if one["group"] == "phase"}
+    result = summary(evaluate(folder / "labels" / "final", folder))
+    phases = {
+        each["of"]: each["images"] for each in result["structures"]["lv_cavity"] if each["group"] == "phase"
+    }
     assert phases == {"ED": 3, "cine": 3}
 
 
@@ -398,19 +400,19 @@ def test_stacks_are_judged_as_volumes(tmp_path: Path) -> None:
         return tighter(masks, 1, cavity=3)
 
     masks = predict(folder, tmp_path / "masks", smaller)
-    found = summary(evaluate(masks, folder))
-    assert tuple(found["structures"]) == ("myocardium", "lv_cavity", "epicardium")
-    assert found["remarks"] == [
+    result = summary(evaluate(masks, folder))
+    assert tuple(result["structures"]) == ("myocardium", "lv_cavity", "epicardium")
+    assert result["remarks"] == [
         {"dataset": "acdc", "structure": "right_ventricle", "images": 8, "reason": IN_NO_REFERENCE}
     ]
-    cavity = group(found, "lv_cavity")
+    cavity = group(result, "lv_cavity")
     assert cavity["planes"] == {"predicted": 40, "reference": 48, "shared": 40}
     assert 1.2 <= cavity["metrics"]["hd_mm"]["mean"] < 2.4
-    assert found["validity"]["predicted"]["masks"] == 8  # stacks
-    assert found["validity"]["predicted"]["valid_share"] == 1
-    row = figures(found, "edv_ml", "slice-summation")
+    assert result["validity"]["predicted"]["masks"] == 8  # stacks
+    assert result["validity"]["predicted"]["valid_share"] == 1
+    row = figures(result, "edv_ml", "slice-summation")
     assert row["n"] == 4 and row["bias"] < 0
-    assert {(one["method"], one["convention"]) for one in found["agreement"]} == {
+    assert {(each["method"], each["convention"]) for each in result["agreement"]} == {
         ("slice-summation", "guideline")
     }
 
@@ -418,18 +420,18 @@ def test_stacks_are_judged_as_volumes(tmp_path: Path) -> None:
 def test_sunnybrooks_myocardium_at_es_is_not_drawn_rather_than_absent(tmp_path: Path) -> None:
     folder = write_stacks(tmp_path / "studies", dataset="sunnybrook", wall_at_es=False)
     whole = write_stacks(tmp_path / "whole", dataset="sunnybrook", wall_at_es=True)
-    found = summary(evaluate(whole / "labels" / "final", folder))
+    result = summary(evaluate(whole / "labels" / "final", folder))
     for name in ("myocardium", "epicardium"):
-        (phase,) = [one for one in found["structures"][name] if one["group"] == "phase"]
+        (phase,) = [each for each in result["structures"][name] if each["group"] == "phase"]
         assert (phase["of"], phase["images"], phase["metrics"]["dice"]["mean"]) == ("ED", 4, 1)
-    assert group(found, "lv_cavity")["images"] == 8
-    assert {(row["structure"], row["images"], row["reason"]) for row in found["remarks"]} == {
+    assert group(result, "lv_cavity")["images"] == 8
+    assert {(row["structure"], row["images"], row["reason"]) for row in result["remarks"]} == {
         ("right_ventricle", 8, NOT_DRAWN),
         ("myocardium", 4, NOT_DRAWN),
         ("epicardium", 4, NOT_DRAWN),
     }
-    assert found["validity"]["reference"]["valid_share"] == 1
-    assert figures(found, "ef_pct", "slice-summation")["mae"] == 0
+    assert result["validity"]["reference"]["valid_share"] == 1
+    assert figures(result, "ef_pct", "slice-summation")["mae"] == 0
 
 
 def test_sunnybrooks_myocardium_is_judged_in_slices_that_show_it(tmp_path: Path) -> None:
@@ -441,9 +443,9 @@ def test_sunnybrooks_myocardium_is_judged_in_slices_that_show_it(tmp_path: Path)
         return masks
 
     refs = predict(folder, tmp_path / "refs", without_wall)
-    found = summary(evaluate(folder / "labels" / "final", refs, studies=folder))
-    assert dice(found, "myocardium") == dice(found, "epicardium") == 1
-    assert group(found, "myocardium")["planes"]["predicted"] == 4 * 5
+    result = summary(evaluate(folder / "labels" / "final", refs, studies=folder))
+    assert dice(result, "myocardium") == dice(result, "epicardium") == 1
+    assert group(result, "myocardium")["planes"]["predicted"] == 4 * 5
 
 
 def test_two_datasets_are_told_apart(echo: Path, tmp_path: Path) -> None:
@@ -455,12 +457,12 @@ def test_two_datasets_are_told_apart(echo: Path, tmp_path: Path) -> None:
     (both / "manifest.csv").write_text((both / "manifest.csv").read_text() + "\n".join(lines[1:]) + "\n")
     for path in stacks.rglob("*.nii.gz"):
         shutil.copy(path, both / path.relative_to(stacks))
-    found = summary(evaluate(both / "labels" / "final", both))
+    result = summary(evaluate(both / "labels" / "final", both))
     datasets = {
-        one["of"]: one["images"] for one in found["structures"]["lv_cavity"] if one["group"] == "dataset"
+        each["of"]: each["images"] for each in result["structures"]["lv_cavity"] if each["group"] == "dataset"
     }
     assert datasets == {"acdc": 8, "phantom": 20}
-    assert {row["method"] for row in found["agreement"]} >= {"biplane", "slice-summation"}
+    assert {row["method"] for row in result["agreement"]} >= {"biplane", "slice-summation"}
 
 
 # What is refused
@@ -532,8 +534,8 @@ def test_a_malformed_manifest(echo: Path, tight: Path, tmp_path: Path) -> None:
 
 
 def test_tables_keep_their_contract(judged: Evaluation, tmp_path: Path) -> None:
-    found = write_evaluation(judged, tmp_path / "out")
-    assert found == json.loads((tmp_path / "out" / "evaluation.json").read_text()) == summary(judged)
+    result = write_evaluation(judged, tmp_path / "out")
+    assert result == json.loads((tmp_path / "out" / "evaluation.json").read_text()) == summary(judged)
     columns = {
         "images": IMAGE_COLUMNS,
         "patients": PATIENT_COLUMNS,
@@ -551,14 +553,14 @@ def test_tables_keep_their_contract(judged: Evaluation, tmp_path: Path) -> None:
         for table in tables["summary"]
         if (table["structure"], table["of"], table["metric"]) == ("lv_cavity", "ES", "dice")
     ]
-    assert float(row["mean"]) == dice(found, "lv_cavity", "phase", "ES") and row["n"] == "10"
+    assert float(row["mean"]) == dice(result, "lv_cavity", "phase", "ES") and row["n"] == "10"
     (row,) = [
         table
         for table in tables["agreement"]
         if (table["method"], table["convention"], table["quantity"]) == ("biplane", "guideline", "ef_pct")
     ]
-    assert float(row["bias"]) == figures(found)["bias"]
-    assert float(row["mae_interval_high"]) == figures(found)["mae_interval"][1]
+    assert float(row["bias"]) == figures(result)["bias"]
+    assert float(row["mae_interval_high"]) == figures(result)["mae_interval"][1]
     biplane = tables["patients"][0]
     assert (biplane["patient"], biplane["method"], biplane["convention"]) == ("p1", "biplane", "guideline")
     assert float(biplane["ef_difference_pct"]) == pytest.approx(
@@ -596,14 +598,14 @@ def test_the_plot_shows_the_ef_of_both_sides(judged: Evaluation, tmp_path: Path)
 
 
 def test_the_report_says_what_the_summary_says(judged: Evaluation) -> None:
-    found = summary(judged)
-    page = report_markdown(found)
+    result = summary(judged)
+    page = report_markdown(result)
     assert page.startswith("# Evaluation\n\n20 images of 5 patients (all patients).")
     assert "TRAIN are among them" in page
     for name in ("LV cavity", "myocardium", "left atrium", "epicardium"):
         assert f"### {name}\n" in page
-    assert f"| **all** | 20 | {dice(found, 'lv_cavity'):.3f} ± " in page
-    row = figures(found)
+    assert f"| **all** | 20 | {dice(result, 'lv_cavity'):.3f} ± " in page
+    row = figures(result)
     assert f"| EF | biplane | guideline | 5 | {row['r']:.3f} [" in page
     assert "| predicted | 20 | 20 | 100.0 % |" in page
     assert "Nothing: every image and patient was measured." in page
@@ -632,12 +634,12 @@ def test_a_folder_that_cannot_be_written(judged: Evaluation, tmp_path: Path) -> 
 
 
 def test_a_cards_metrics(judged: Evaluation) -> None:
-    found = summary(judged)
-    metrics = card_metrics(found)
+    result = summary(judged)
+    metrics = card_metrics(result)
     json.dumps(metrics, allow_nan=False)
     assert (metrics["patients"], metrics["images"]) == (5, 20)
-    assert metrics["dice_lv_cavity_ES"] == dice(found, "lv_cavity", "phase", "ES")
-    assert metrics["biplane_ef_guideline_pct"]["mae"] == figures(found)["mae"]
+    assert metrics["dice_lv_cavity_ES"] == dice(result, "lv_cavity", "phase", "ES")
+    assert metrics["biplane_ef_guideline_pct"]["mae"] == figures(result)["mae"]
     assert metrics["valid_share"] == {"predicted": 1.0, "reference": 1.0}
 
 

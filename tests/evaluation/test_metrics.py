@@ -55,10 +55,10 @@ def by_scipy(one: Inside, other: Inside, spacing: Spacing) -> tuple[float, float
     """The three distances from distance maps."""
     size = (spacing.row_mm, spacing.col_mm)
     edges = [np.pad(mask & ~binary_erosion(mask), 1) for mask in (one, other)]
-    there = distance_transform_edt(~edges[1], sampling=size)[edges[0]]
+    present = distance_transform_edt(~edges[1], sampling=size)[edges[0]]
     back = distance_transform_edt(~edges[0], sampling=size)[edges[1]]
-    both = np.concatenate([there, back])
-    hd95 = max(np.percentile(there, 95), np.percentile(back, 95))
+    both = np.concatenate([present, back])
+    hd95 = max(np.percentile(present, 95), np.percentile(back, 95))
     return float(both.max()), float(hd95), float(both.mean())
 
 
@@ -92,20 +92,20 @@ def by_monai(one: Inside, other: Inside, spacing: Spacing) -> tuple[float, float
 
 
 def all_three(one: Inside, other: Inside, spacing: Spacing) -> tuple[float, float, float]:
-    found = boundary_distances(one, other, spacing=spacing)
-    return found.hd_mm, found.hd95_mm, found.msd_mm
+    result = boundary_distances(one, other, spacing=spacing)
+    return result.hd_mm, result.hd95_mm, result.msd_mm
 
 
 @settings(max_examples=30)
 @given(ventricles, ventricles, spacings)
 def test_ventricles_against_other_implementations(one: Ventricle, other: Ventricle, spacing: Spacing) -> None:
     ours, theirs = (ventricle.mask(spacing) == 1 for ventricle in (one, other))
-    found = all_three(ours, theirs, spacing)
-    assert found == pytest.approx(by_scipy(ours, theirs, spacing), rel=1e-5, abs=1e-5)
-    assert found == pytest.approx(by_monai(ours, theirs, spacing), rel=1e-5, abs=1e-5)
-    assert found[0] == pytest.approx(by_simpleitk(ours, theirs, spacing), rel=1e-4, abs=1e-4)
+    result = all_three(ours, theirs, spacing)
+    assert result == pytest.approx(by_scipy(ours, theirs, spacing), rel=1e-5, abs=1e-5)
+    assert result == pytest.approx(by_monai(ours, theirs, spacing), rel=1e-5, abs=1e-5)
+    assert result[0] == pytest.approx(by_simpleitk(ours, theirs, spacing), rel=1e-4, abs=1e-4)
     values = (1,)
-    assert found[0] == pytest.approx(
+    assert result[0] == pytest.approx(
         hausdorff_mm(ours.astype(np.uint8), theirs.astype(np.uint8), values, spacing=spacing), rel=1e-5
     )
 
@@ -117,16 +117,16 @@ def test_noise_against_other_implementations(seed: int, spacing: Spacing) -> Non
     rng = np.random.default_rng(seed)
     ours, theirs = rng.random((2, 12, 17)) < rng.uniform(0.05, 0.9)
     if ours.any() and theirs.any():
-        found = all_three(ours, theirs, spacing)
-        assert found == pytest.approx(by_scipy(ours, theirs, spacing), rel=1e-5, abs=1e-5)
-        assert found == pytest.approx(by_monai(ours, theirs, spacing), rel=1e-5, abs=1e-5)
+        result = all_three(ours, theirs, spacing)
+        assert result == pytest.approx(by_scipy(ours, theirs, spacing), rel=1e-5, abs=1e-5)
+        assert result == pytest.approx(by_monai(ours, theirs, spacing), rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize(("rows", "cols"), [(0, 0), (3, 0), (0, 5), (4, 6), (-2, 3)])
 def test_a_square_moved(rows: int, cols: int) -> None:
-    found = boundary_distances(square(20, 20), square(20 + rows, 20 + cols), spacing=OBLONG)
-    assert found.hd_mm == pytest.approx(np.hypot(0.3 * rows, 0.7 * cols), abs=1e-5)
-    assert found.msd_mm <= found.hd95_mm <= found.hd_mm
+    result = boundary_distances(square(20, 20), square(20 + rows, 20 + cols), spacing=OBLONG)
+    assert result.hd_mm == pytest.approx(np.hypot(0.3 * rows, 0.7 * cols), abs=1e-5)
+    assert result.msd_mm <= result.hd95_mm <= result.hd_mm
 
 
 def test_a_line_moved_sideways_has_one_distance() -> None:
@@ -147,25 +147,25 @@ def test_concentric_discs(spacing: Spacing) -> None:
 def test_one_spike_is_a_matter_of_the_hausdorff_distance_only() -> None:
     spiked = square(20, 20, side=30)
     spiked[35, 50:70] = True
-    found = boundary_distances(spiked, square(20, 20, side=30), spacing=MM)
-    assert found.hd_mm == pytest.approx(20)
-    assert found.hd95_mm > 0.1 * found.hd_mm  # 20 of 136 pixels are more than 5 %
-    assert found.msd_mm < 2
+    result = boundary_distances(spiked, square(20, 20, side=30), spacing=MM)
+    assert result.hd_mm == pytest.approx(20)
+    assert result.hd95_mm > 0.1 * result.hd_mm  # 20 of 136 pixels are more than 5 %
+    assert result.msd_mm < 2
 
 
 @settings(max_examples=20)
 @given(ventricles, spacings, st.floats(0.2, 5))
 def test_scale_flips_and_sides(ventricle: Ventricle, spacing: Spacing, factor: float) -> None:
     mask = ventricle.mask(spacing)
-    one, other = mask == 1, np.isin(mask, (1, 2))
-    found = all_three(one, other, spacing)
+    first, other = mask == 1, np.isin(mask, (1, 2))
+    result = all_three(first, other, spacing)
     scaled = Spacing(factor * spacing.row_mm, factor * spacing.col_mm)
-    assert all_three(one, other, scaled) == pytest.approx(np.multiply(found, factor), rel=1e-4)
-    assert all_three(one[::-1], other[::-1], spacing) == pytest.approx(found, rel=1e-5)
-    assert all_three(one.T, other.T, Spacing(spacing.col_mm, spacing.row_mm)) == pytest.approx(
-        found, rel=1e-5
+    assert all_three(first, other, scaled) == pytest.approx(np.multiply(result, factor), rel=1e-4)
+    assert all_three(first[::-1], other[::-1], spacing) == pytest.approx(result, rel=1e-5)
+    assert all_three(first.T, other.T, Spacing(spacing.col_mm, spacing.row_mm)) == pytest.approx(
+        result, rel=1e-5
     )
-    assert all_three(other, one, spacing) == pytest.approx(found, rel=1e-5)
+    assert all_three(other, first, spacing) == pytest.approx(result, rel=1e-5)
 
 
 def test_the_edge_of_the_image_is_a_boundary() -> None:
@@ -211,11 +211,11 @@ def mask() -> Masks:
 
 
 def test_a_mask_against_itself(mask: Masks) -> None:
-    for found in scored(mask, mask).values():
-        assert (found.dice, found.iou, found.pixel_accuracy) == (1, 1, 1)
-        assert (found.hd_mm, found.hd95_mm, found.msd_mm) == (0, 0, 0)
-        assert (found.predicted_planes, found.reference_planes, found.shared_planes) == (1, 1, 1)
-        assert found.overlap_reason == found.distance_reason == ""
+    for result in scored(mask, mask).values():
+        assert (result.dice, result.iou, result.pixel_accuracy) == (1, 1, 1)
+        assert (result.hd_mm, result.hd95_mm, result.msd_mm) == (0, 0, 0)
+        assert (result.predicted_planes, result.reference_planes, result.shared_planes) == (1, 1, 1)
+        assert result.overlap_reason == result.distance_reason == ""
 
 
 @settings(max_examples=20)
@@ -224,14 +224,14 @@ def test_overlap_is_that_of_counted_pixels_and_of_monai(
     one: Ventricle, other: Ventricle, spacing: Spacing
 ) -> None:
     ours, theirs = one.mask(spacing), other.mask(spacing)
-    found = scored(ours[None], theirs[None], spacing=spacing)
+    result = scored(ours[None], theirs[None], spacing=spacing)
     for name, values in structure_values(CAMUS_LABELS).items():
         a, b = np.isin(ours, values), np.isin(theirs, values)
-        assert found[name].dice == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()))
-        assert found[name].iou == pytest.approx((a & b).sum() / (a | b).sum())
-        assert found[name].pixel_accuracy == pytest.approx((a == b).mean())
+        assert result[name].dice == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()))
+        assert result[name].iou == pytest.approx((a & b).sum() / (a | b).sum())
+        assert result[name].pixel_accuracy == pytest.approx((a == b).mean())
         iou = compute_iou(torch.from_numpy(a)[None, None], torch.from_numpy(b)[None, None])
-        assert found[name].iou == pytest.approx(iou.item(), abs=1e-6)
+        assert result[name].iou == pytest.approx(iou.item(), abs=1e-6)
 
 
 def test_frames_agree_with_the_comparison_of_annotators(mask: Masks) -> None:
@@ -239,62 +239,62 @@ def test_frames_agree_with_the_comparison_of_annotators(mask: Masks) -> None:
     reference = np.concatenate([mask, Ventricle(radius_mm=20.0).mask(MM)[None], mask])
     predicted = np.concatenate([np.roll(mask, 2, axis=2), mask, np.roll(mask, 4, axis=1)])
     predicted[1][predicted[1] == 3] = 0
-    found = scored(predicted, reference, spacing=OBLONG)
+    result = scored(predicted, reference, spacing=OBLONG)
     for each in compare_masks(predicted, reference, labels=CAMUS_LABELS, spacing=OBLONG, stack=False):
-        assert found[each.structure].dice == pytest.approx(each.dice)
-        assert found[each.structure].hd_mm == pytest.approx(each.hd_mm, rel=1e-5)
-        assert found[each.structure].shared_planes == each.shared_frames
-    assert found["left_atrium"].shared_planes == 2
+        assert result[each.structure].dice == pytest.approx(each.dice)
+        assert result[each.structure].hd_mm == pytest.approx(each.hd_mm, rel=1e-5)
+        assert result[each.structure].shared_planes == each.shared_frames
+    assert result["left_atrium"].shared_planes == 2
 
 
 def test_a_structure_that_only_one_mask_has(mask: Masks) -> None:
     without = np.where(mask == 3, 0, mask).astype(np.uint8)
     missed, invented = scored(without, mask)["left_atrium"], scored(mask, without)["left_atrium"]
-    for found, reason in ((missed, NOT_PREDICTED), (invented, NOT_IN_REFERENCE)):
-        assert (found.dice, found.iou, found.overlap_reason) == (0, 0, "")
-        assert found.pixel_accuracy is not None and 0 < found.pixel_accuracy < 1
-        assert found.hd_mm is found.hd95_mm is found.msd_mm is None
-        assert found.distance_reason == reason
+    for result, reason in ((missed, NOT_PREDICTED), (invented, NOT_IN_REFERENCE)):
+        assert (result.dice, result.iou, result.overlap_reason) == (0, 0, "")
+        assert result.pixel_accuracy is not None and 0 < result.pixel_accuracy < 1
+        assert result.hd_mm is result.hd95_mm is result.msd_mm is None
+        assert result.distance_reason == reason
     assert (missed.predicted_planes, missed.reference_planes, missed.shared_planes) == (0, 1, 0)
 
 
 def test_a_structure_that_no_mask_has_is_not_measured(mask: Masks) -> None:
     without = np.where(mask == 3, 0, mask).astype(np.uint8)
-    found = scored(without, without)["left_atrium"]
-    assert found.dice is found.iou is found.pixel_accuracy is found.hd_mm is None
-    assert found.overlap_reason == found.distance_reason == IN_NEITHER
+    result = scored(without, without)["left_atrium"]
+    assert result.dice is result.iou is result.pixel_accuracy is result.hd_mm is None
+    assert result.overlap_reason == result.distance_reason == IN_NEITHER
 
 
 def test_no_pixel_size_is_no_distance(mask: Masks) -> None:
-    found = scored(np.roll(mask, 2, axis=1), mask, spacing=None)["lv_cavity"]
-    assert found.dice is not None and 0.9 < found.dice < 1
-    assert (found.hd_mm, found.distance_reason) == (None, NO_SPACING)
+    result = scored(np.roll(mask, 2, axis=1), mask, spacing=None)["lv_cavity"]
+    assert result.dice is not None and 0.9 < result.dice < 1
+    assert (result.hd_mm, result.distance_reason) == (None, NO_SPACING)
 
 
 def test_a_cavity_alone_says_nothing_about_the_epicardium(mask: Masks) -> None:
     alone = np.where(mask == 1, 1, 0).astype(np.uint8)
-    found = scored(alone, mask)
-    assert found["lv_cavity"].dice == 1
-    assert (found["epicardium"].dice, found["epicardium"].distance_reason) == (0, NOT_PREDICTED)
+    result = scored(alone, mask)
+    assert result["lv_cavity"].dice == 1
+    assert (result["epicardium"].dice, result["epicardium"].distance_reason) == (0, NOT_PREDICTED)
 
 
 def test_frames_are_averaged(mask: Masks) -> None:
     moved = np.roll(mask, 6, axis=2)
     nothing = np.zeros_like(mask)
     each = scored(moved, mask)["lv_cavity"]
-    found = scored(
+    result = scored(
         np.concatenate([mask, moved, nothing, nothing]), np.concatenate([mask, mask, mask, nothing])
     )["lv_cavity"]
-    assert found.dice == pytest.approx((1 + each.dice + 0) / 3)  # a frame that nobody labels counts not
-    assert found.iou == pytest.approx((1 + each.iou + 0) / 3)
-    assert found.hd_mm == pytest.approx(each.hd_mm / 2)
-    assert (found.predicted_planes, found.reference_planes, found.shared_planes) == (2, 3, 2)
+    assert result.dice == pytest.approx((1 + each.dice + 0) / 3)  # a frame that nobody labels counts not
+    assert result.iou == pytest.approx((1 + each.iou + 0) / 3)
+    assert result.hd_mm == pytest.approx(each.hd_mm / 2)
+    assert (result.predicted_planes, result.reference_planes, result.shared_planes) == (2, 3, 2)
 
 
 def test_frames_that_take_turns_have_no_distance(mask: Masks) -> None:
     nothing = np.zeros_like(mask)
-    found = scored(np.concatenate([mask, nothing]), np.concatenate([nothing, mask]))["lv_cavity"]
-    assert (found.dice, found.hd_mm, found.distance_reason) == (0, None, APART)
+    result = scored(np.concatenate([mask, nothing]), np.concatenate([nothing, mask]))["lv_cavity"]
+    assert (result.dice, result.hd_mm, result.distance_reason) == (0, None, APART)
 
 
 def rings(radii: tuple[float, ...]) -> Masks:
@@ -310,21 +310,21 @@ def rings(radii: tuple[float, ...]) -> Masks:
 
 def test_a_stack_has_the_dice_of_its_volume_and_the_distances_of_its_slices() -> None:
     reference, predicted = rings((20, 15, 10, 0)), rings((22, 15, 0, 4))
-    found = scored(predicted, reference, spacing=OBLONG, volume=True)["lv_cavity"]
+    result = scored(predicted, reference, spacing=OBLONG, volume=True)["lv_cavity"]
     ours, theirs = predicted == 3, reference == 3
-    assert found.dice == pytest.approx(2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()))
-    assert found.iou == pytest.approx((ours & theirs).sum() / (ours | theirs).sum())
-    assert found.pixel_accuracy == pytest.approx((ours == theirs).mean())
+    assert result.dice == pytest.approx(2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()))
+    assert result.iou == pytest.approx((ours & theirs).sum() / (ours | theirs).sum())
+    assert result.pixel_accuracy == pytest.approx((ours == theirs).mean())
     slices = [boundary_distances(ours[at], theirs[at], spacing=OBLONG) for at in (0, 1)]
-    assert found.hd_mm == pytest.approx(np.mean([slice_.hd_mm for slice_ in slices]))
-    assert found.hd95_mm == pytest.approx(np.mean([slice_.hd95_mm for slice_ in slices]))
-    assert found.msd_mm == pytest.approx(np.mean([slice_.msd_mm for slice_ in slices]))
-    assert (found.predicted_planes, found.reference_planes, found.shared_planes) == (3, 3, 2)
+    assert result.hd_mm == pytest.approx(np.mean([slice_.hd_mm for slice_ in slices]))
+    assert result.hd95_mm == pytest.approx(np.mean([slice_.hd95_mm for slice_ in slices]))
+    assert result.msd_mm == pytest.approx(np.mean([slice_.msd_mm for slice_ in slices]))
+    assert (result.predicted_planes, result.reference_planes, result.shared_planes) == (3, 3, 2)
 
 
 def test_a_stack_without_shared_slices() -> None:
-    found = scored(rings((20, 0)), rings((0, 20)), volume=True)["lv_cavity"]
-    assert (found.dice, found.hd_mm, found.distance_reason) == (0, None, APART)
+    result = scored(rings((20, 0)), rings((0, 20)), volume=True)["lv_cavity"]
+    assert (result.dice, result.hd_mm, result.distance_reason) == (0, None, APART)
     nobody = scored(rings((20, 0)), rings((0, 20)), volume=True)["right_ventricle"]
     assert (nobody.dice, nobody.overlap_reason) == (None, IN_NEITHER)
 
@@ -332,15 +332,15 @@ def test_a_stack_without_shared_slices() -> None:
 def test_an_apex_of_muscle_alone_belongs_to_the_epicardium_of_a_stack() -> None:
     masks = rings((20, 15, 10))
     masks[2][masks[2] == 3] = 2
-    found = scored(masks, masks, volume=True)["epicardium"]
-    assert (found.dice, found.shared_planes) == (1, 3)
+    result = scored(masks, masks, volume=True)["epicardium"]
+    assert (result.dice, result.shared_planes) == (1, 3)
 
 
 def test_a_stack_without_any_wall_has_no_epicardium() -> None:
     reference = rings((20, 15, 10))
     alone = np.where(reference == 3, 3, 0).astype(np.uint8)
-    found = scored(alone, reference, volume=True)["epicardium"]
-    assert (found.dice, found.predicted_planes, found.distance_reason) == (0, 0, NOT_PREDICTED)
+    result = scored(alone, reference, volume=True)["epicardium"]
+    assert (result.dice, result.predicted_planes, result.distance_reason) == (0, 0, NOT_PREDICTED)
 
 
 def test_masks_of_other_shapes(mask: Masks) -> None:
@@ -351,5 +351,5 @@ def test_masks_of_other_shapes(mask: Masks) -> None:
 
 
 def test_a_score_is_a_value(mask: Masks) -> None:
-    found = scored(mask, mask)["lv_cavity"]
-    assert replace(found, dice=0.5) != found == scored(mask, mask)["lv_cavity"]
+    result = scored(mask, mask)["lv_cavity"]
+    assert replace(result, dice=0.5) != result == scored(mask, mask)["lv_cavity"]

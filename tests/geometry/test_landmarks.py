@@ -40,11 +40,11 @@ def ventricle(
 @pytest.mark.parametrize(("length", "diameter"), [(50.0, 30.0), (60.0, 40.0), (40.0, 38.0)])
 def test_the_outline_is_the_ventricle_s(shape: str, length: float, diameter: float) -> None:
     points, outline = ventricle(SHAPES[shape], length, diameter)
-    found = Landmarks(points)
-    assert polygon_area(found.outline_px()) == pytest.approx(polygon_area(outline), rel=0.02)
-    farthest = max(np.linalg.norm(outline - point, axis=1).min() for point in found.outline_px())
+    result = Landmarks(points)
+    assert polygon_area(result.outline_px()) == pytest.approx(polygon_area(outline), rel=0.02)
+    farthest = max(np.linalg.norm(outline - point, axis=1).min() for point in result.outline_px())
     assert farthest < 1.3
-    assert found.mask((112, 112)).sum() == pytest.approx(polygon_area(found.outline_px()), rel=0.015)
+    assert result.mask((112, 112)).sum() == pytest.approx(polygon_area(result.outline_px()), rel=0.015)
 
 
 def test_the_outline_goes_through_every_point_and_is_straight_at_the_annulus() -> None:
@@ -66,12 +66,12 @@ def test_turning_the_points_turns_the_outline() -> None:
 
 def test_points_have_names() -> None:
     points, _ = ventricle(SHAPES["half ellipse"], 60, 40)
-    found = Landmarks(points)
-    np.testing.assert_array_equal(found.point_px("apex"), [20.3, 50.2])
-    assert found.point_px("annulus_left")[1] < 50 < found.point_px("annulus_right")[1]
+    result = Landmarks(points)
+    np.testing.assert_array_equal(result.point_px("apex"), [20.3, 50.2])
+    assert result.point_px("annulus_left")[1] < 50 < result.point_px("annulus_right")[1]
     assert len(NAMES) == 7
     with pytest.raises(ValueError, match="not in tuple"):
-        found.point_px("nose")
+        result.point_px("nose")
 
 
 @pytest.mark.parametrize("shape", [(6, 2), (7, 3), (7,)])

@@ -67,8 +67,8 @@ def count(item: int, masks: NDArray[np.uint8] | None) -> tuple[int, int]:
 
 def test_results_come_in_order_whatever_the_number_of_frames(predictor: Predictor, engine: Instant) -> None:
     items = [1, 40, 0, 0, 3, 1, 0, 16, 1, *[1] * 50, *[0] * 40, 2]
-    found = list(predict_all(predictor, items, read=read, finish=count))
-    assert found == [(item, item) for item in items]
+    result = list(predict_all(predictor, items, read=read, finish=count))
+    assert result == [(item, item) for item in items]
     assert sum(engine.asked) == sum(items) and max(engine.asked) < 2 * FRAMES_AT_ONCE
     assert len(engine.asked) < 15  # stills together
 
@@ -78,11 +78,11 @@ def test_no_items_give_no_results(predictor: Predictor) -> None:
 
 
 def test_a_reading_error_is_raised_when_its_item_is_due(predictor: Predictor) -> None:
-    found = []
+    result = []
     with pytest.raises(OSError, match="unreadable"):
-        for one in predict_all(predictor, [1, 2, -1, 3], read=read, finish=count):
-            found.append(one)
-    assert found == [(1, 1), (2, 2)]
+        for each in predict_all(predictor, [1, 2, -1, 3], read=read, finish=count):
+            result.append(each)
+    assert result == [(1, 1), (2, 2)]
 
 
 def test_no_item_starts_after_a_finishing_error(predictor: Predictor) -> None:

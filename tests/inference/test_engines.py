@@ -143,7 +143,7 @@ def test_engines_agree_on_masks_and_ejection_fractions(
     for engine in ("torch", "openvino"):
         monkeypatch.setenv(ENGINE_VARIABLE, engine)
         predictors[engine] = load("camus", WEIGHTS)
-    studies = {name: Studies(tmp_path, models=Models.of(one)) for name, one in predictors.items()}
+    studies = {name: Studies(tmp_path, models=Models.of(each)) for name, each in predictors.items()}
     for patient in studies["torch"].patients():
         for record in studies["torch"].of_patient(patient):
             ours, theirs = (study.predict(record.image_id).masks for study in studies.values())
@@ -210,9 +210,9 @@ def test_without_a_home_directory_each_start_converts_the_network(
     monkeypatch.delenv(CACHE_VARIABLE, raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: Path("~/.cache/cardiolabel"))
     with caplog.at_level(logging.WARNING):
-        found = converted(network).logits(frames)
+        result = converted(network).logits(frames)
     assert CACHE_VARIABLE in caplog.text
-    np.testing.assert_allclose(found, TorchEngine(network).logits(frames), atol=1e-4)
+    np.testing.assert_allclose(result, TorchEngine(network).logits(frames), atol=1e-4)
 
 
 def test_pytorch_computes_networks_that_openvino_cannot_convert(
@@ -238,9 +238,9 @@ def test_openvino_starts_once_and_gets_its_first_array_before_any_thread() -> No
         seen: list[str] = []
         tensor = openvino.Tensor
 
-        def first(*given: object, **named: object) -> object:
+        def first(*values: object, **named: object) -> object:
             seen.append(threading.current_thread().name)
-            return tensor(*given, **named)
+            return tensor(*values, **named)
 
         patched.setattr(openvino, "Tensor", first)
         openvino_engine._started.cache_clear()

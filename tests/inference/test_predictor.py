@@ -66,9 +66,9 @@ def test_two_threads_get_equal_masks(predictor: Predictor) -> None:
     clips = [noise_clip(3, 70 + k, 90, None, seed=k) for k in range(6)]
     expected = [predictor.predict(clip) for clip in clips]
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(predictor.predict, clips))
-    for one, other in zip(found, expected, strict=True):
-        assert np.array_equal(one, other)
+        result = list(pool.map(predictor.predict, clips))
+    for first, other in zip(result, expected, strict=True):
+        assert np.array_equal(first, other)
 
 
 def test_loading_reports_missing_and_damaged_files(tmp_path: Path) -> None:

@@ -41,15 +41,15 @@ def series(folder: Path) -> CineSeries:
 
 
 def test_slices_go_along_the_normal_and_phases_along_time(folder: Path) -> None:
-    found = series(folder)
-    assert [[number_of(path) for path in of_slice] for of_slice in found.files] == [
+    result = series(folder)
+    assert [[number_of(path) for path in of_slice] for of_slice in result.files] == [
         [9, 10, 11, 12],
         [5, 6, 7, 8],
         [1, 2, 3, 4],
     ]
-    assert (found.phases, found.shape) == (4, (6, 5))
-    assert (found.spacing.row_mm, found.spacing.col_mm, found.slice_spacing_mm) == (1.5, 1.2, 8.0)
-    assert found.places()[folder / "6.dcm"] == (1, 1)
+    assert (result.phases, result.shape) == (4, (6, 5))
+    assert (result.spacing.row_mm, result.spacing.col_mm, result.slice_spacing_mm) == (1.5, 1.2, 8.0)
+    assert result.places()[folder / "6.dcm"] == (1, 1)
 
 
 def test_time_counts_before_the_instance_number_and_names_count_nothing(folder: Path) -> None:
@@ -66,8 +66,8 @@ def test_without_trigger_times_the_instance_number_counts(folder: Path) -> None:
 
 
 def test_the_whole_cine_and_one_phase_of_it(folder: Path) -> None:
-    found = series(folder)
-    cine, stack = found.pixels(), found.stack(2)
+    result = series(folder)
+    cine, stack = result.pixels(), result.stack(2)
     assert cine.shape == (4, 3, 6, 5) and cine.dtype == np.int16
     np.testing.assert_array_equal(cine[2], stack.pixels)
     np.testing.assert_array_equal(stack.pixels[0], numbered(11))
@@ -75,7 +75,7 @@ def test_the_whole_cine_and_one_phase_of_it(folder: Path) -> None:
 
 
 def test_the_affine_places_pixels_where_dicom_does(folder: Path) -> None:
-    found = series(folder)
+    result = series(folder)
     row, col, index = 4, 3, 2
     lps = (
         np.array([10.0, 20.0, 30.0])
@@ -83,7 +83,7 @@ def test_the_affine_places_pixels_where_dicom_does(folder: Path) -> None:
         + col * 1.2 * np.array(OBLIQUE[:3])
         + row * 1.5 * np.array(OBLIQUE[3:])
     )
-    ras = found.affine @ [col, row, index, 1]
+    ras = result.affine @ [col, row, index, 1]
     np.testing.assert_allclose(ras, [-lps[0], -lps[1], lps[2], 1], atol=1e-6)
 
 

@@ -106,7 +106,7 @@ def test_a_synced_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy_synced(source, tmp_path / "b")
     sync_folder(tmp_path)
     assert (tmp_path / "b").read_bytes() == source.read_bytes()
-    assert [one[0] for one in synced] == [(tmp_path / "b").stat().st_ino, tmp_path.stat().st_ino]
+    assert [each[0] for each in synced] == [(tmp_path / "b").stat().st_ino, tmp_path.stat().st_ino]
     assert synced[0][1] == 100_000
     copy_synced(source, tmp_path / "c", modified_ns=1_700_000_000_123_456_789)
     assert (tmp_path / "c").stat().st_mtime_ns == pytest.approx(1_700_000_000_123_456_789, abs=100)

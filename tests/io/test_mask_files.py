@@ -135,8 +135,8 @@ def test_an_image_without_a_place_takes_masks_where_itk_or_nibabel_put_it(tmp_pa
     by_itk = reordered(array, np.diag([-0.5, -0.4, 2.0, 1.0]), ((1, 0, 2), (1, -1, 1)))
     for mask in ((np.asarray(by_nibabel.dataobj), by_nibabel.affine), by_itk):
         path = save(*mask, tmp_path / "mask.nii.gz")
-        found = read_mask_on(path, grid, CAMUS_LABELS, stack=True)
-        np.testing.assert_array_equal(found, grid.to_frames(array))
+        result = read_mask_on(path, grid, CAMUS_LABELS, stack=True)
+        np.testing.assert_array_equal(result, grid.to_frames(array))
 
 
 NAMES = ("lv_cavity", "myocardium", "left_atrium")
@@ -152,8 +152,8 @@ def test_a_segmentation_says_itself_what_its_values_mean(
     path.write_bytes(seg_nrrd(np.array([0, *values], np.uint8)[array], list(zip(names, values, strict=True))))
     grid = grid_of(array, np.diag([-0.5, -0.5, 1.0, 1.0]))
     listed = {1: "left_atrium", 2: "left_atrium", 3: "left_atrium"}
-    found = read_mask_on(path, grid, CAMUS_LABELS, stack=False, segments=listed)
-    np.testing.assert_array_equal(found, grid.to_frames(array))
+    result = read_mask_on(path, grid, CAMUS_LABELS, stack=False, segments=listed)
+    np.testing.assert_array_equal(result, grid.to_frames(array))
 
 
 def test_a_list_names_values_where_the_file_does_not(tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_a_list_names_values_where_the_file_does_not(tmp_path: Path) -> None:
     path = save(np.array([0, 3, 1, 2], np.uint8)[array], np.diag([-0.5, -0.5, 1.0, 1.0]), tmp_path / "m.nrrd")
     grid = grid_of(array, np.diag([-0.5, -0.5, 1.0, 1.0]))
     listed = {3: "lv_cavity", 1: "myocardium", 2: "left_atrium"}
-    found = read_mask_on(path, grid, CAMUS_LABELS, stack=False, segments=listed)
-    np.testing.assert_array_equal(found, grid.to_frames(array))
+    result = read_mask_on(path, grid, CAMUS_LABELS, stack=False, segments=listed)
+    np.testing.assert_array_equal(result, grid.to_frames(array))
 
 
 @pytest.mark.parametrize(
@@ -207,8 +207,8 @@ def test_values_a_rounding_error_beside_a_whole_number_are_taken(
     path = save(array * np.float32(value), STILL, tmp_path / "m.nii.gz")
     grid = grid_of(numbered((7, 6, 1)), STILL)
     if taken:
-        found = read_mask_on(path, grid, CAMUS_LABELS, stack=False)
-        np.testing.assert_array_equal(found, grid.to_frames(array))
+        result = read_mask_on(path, grid, CAMUS_LABELS, stack=False)
+        np.testing.assert_array_equal(result, grid.to_frames(array))
     else:
         with pytest.raises(ImageContentError, match="must be whole numbers"):
             read_mask_on(path, grid, CAMUS_LABELS, stack=False)

@@ -42,32 +42,32 @@ def outside(contour: NDArray[np.float64], *, base: int = ATRIUM) -> NDArray[np.i
 @pytest.mark.parametrize("start", [0, 35, 70, 110])
 def test_the_wall_lets_go_at_the_corners_wherever_the_contour_starts(start: int) -> None:
     contour = np.roll(rectangle(), -start, axis=0)
-    found = hinges_from_neighbours(contour, outside(contour), myocardium=WALL, atrium=ATRIUM)
-    assert np.abs(ends(contour, found) - [(40, 0), (40, 20)]).max() <= 1
+    result = hinges_from_neighbours(contour, outside(contour), myocardium=WALL, atrium=ATRIUM)
+    assert np.abs(ends(contour, result) - [(40, 0), (40, 20)]).max() <= 1
 
 
 def test_a_gap_in_the_wall_is_not_the_base() -> None:
     contour = rectangle()
     values = outside(contour)
     values[(contour[:, 1] == 0) & (contour[:, 0] > 10) & (contour[:, 0] < 13)] = 0
-    found = hinges_from_neighbours(contour, values, myocardium=WALL, atrium=ATRIUM)
-    assert np.abs(ends(contour, found) - [(40, 0), (40, 20)]).max() <= 1
+    result = hinges_from_neighbours(contour, values, myocardium=WALL, atrium=ATRIUM)
+    assert np.abs(ends(contour, result) - [(40, 0), (40, 20)]).max() <= 1
 
 
 def test_the_atrium_decides_between_two_openings() -> None:
     contour = rectangle()
     values = outside(contour)
     values[(contour[:, 1] == 0) & (contour[:, 0] > 5) & (contour[:, 0] < 35)] = 0  # longer than the base
-    found = hinges_from_neighbours(contour, values, myocardium=WALL, atrium=ATRIUM)
-    assert np.abs(ends(contour, found) - [(40, 0), (40, 20)]).max() <= 1
+    result = hinges_from_neighbours(contour, values, myocardium=WALL, atrium=ATRIUM)
+    assert np.abs(ends(contour, result) - [(40, 0), (40, 20)]).max() <= 1
 
 
 def test_without_an_atrium_the_opening_across_the_axis_is_the_base() -> None:
     contour = rectangle()
     values = outside(contour, base=0)
     values[(contour[:, 1] == 0) & (contour[:, 0] > 5) & (contour[:, 0] < 35)] = 0  # longer than the base
-    found = hinges_from_neighbours(contour, values, myocardium=WALL, atrium=None)
-    assert np.abs(ends(contour, found) - [(40, 0), (40, 20)]).max() <= 1
+    result = hinges_from_neighbours(contour, values, myocardium=WALL, atrium=None)
+    assert np.abs(ends(contour, result) - [(40, 0), (40, 20)]).max() <= 1
 
 
 @pytest.mark.parametrize("atrium", [ATRIUM, None])
@@ -79,8 +79,8 @@ def test_neither_the_border_nor_an_undrawn_wall_lengthens_the_base(
     contour = rectangle()
     values = outside(contour, base=ATRIUM if atrium else 0)
     values[(contour[:, 1] == 20) & (contour[:, 0] < 40) & (contour[:, 0] >= 40 - open_mm)] = beside
-    found, _ = find_hinges(contour, values, myocardium=WALL, atrium=atrium)
-    assert np.abs(ends(contour, found) - [(40, 0), (40, 20)]).max() <= 1
+    result, _ = find_hinges(contour, values, myocardium=WALL, atrium=atrium)
+    assert np.abs(ends(contour, result) - [(40, 0), (40, 20)]).max() <= 1
 
 
 def test_a_narrow_atrium_does_not_shorten_the_base() -> None:
@@ -88,16 +88,16 @@ def test_a_narrow_atrium_does_not_shorten_the_base() -> None:
     values = outside(contour)
     values[(contour[:, 0] == 40) & ((contour[:, 1] < 5) | (contour[:, 1] > 12))] = 0
     for wall in (WALL, None):
-        found = hinges_from_neighbours(contour, values, myocardium=wall, atrium=ATRIUM)
-        assert np.abs(ends(contour, found) - [(40, 0), (40, 20)]).max() <= 1
+        result = hinges_from_neighbours(contour, values, myocardium=wall, atrium=ATRIUM)
+        assert np.abs(ends(contour, result) - [(40, 0), (40, 20)]).max() <= 1
 
 
 def test_a_speck_of_atrium_elsewhere_is_no_base() -> None:
     contour = rectangle()
     values = outside(contour)
     values[(contour[:, 1] == 0) & (contour[:, 0] > 8) & (contour[:, 0] < 11)] = ATRIUM
-    found = hinges_from_neighbours(contour, values, myocardium=WALL, atrium=ATRIUM)
-    assert np.abs(ends(contour, found) - [(40, 0), (40, 20)]).max() <= 1
+    result = hinges_from_neighbours(contour, values, myocardium=WALL, atrium=ATRIUM)
+    assert np.abs(ends(contour, result) - [(40, 0), (40, 20)]).max() <= 1
 
 
 @pytest.mark.parametrize("values", [0, WALL], ids=["no wall", "wall all round"])
@@ -113,8 +113,8 @@ def test_the_flat_end_across_the_axis_is_the_base(start: int) -> None:
     dome = np.stack([40 - 40 * np.sin(turn), 12 * np.cos(turn)], axis=1)
     base = np.stack([np.full(48, 40.0), np.linspace(12, -12, 50)[1:-1]], axis=1)
     contour = np.roll(np.concatenate([dome, base]), -start, axis=0)
-    found = ends(contour, hinges_from_shape(contour))
-    assert np.abs(found - [(40, -12), (40, 12)]).max() < 1.5
+    result = ends(contour, hinges_from_shape(contour))
+    assert np.abs(result - [(40, -12), (40, 12)]).max() < 1.5
 
 
 def test_a_round_cavity_still_gives_an_answer_or_a_reason() -> None:
@@ -251,9 +251,9 @@ def test_an_atrium_that_touches_places_the_annulus_without_any_wall() -> None:
 def test_a_cavity_alone_that_the_picture_cuts_keeps_its_flat_base(side: str) -> None:
     drawing = Drawing(cut_mm=5.0, side=side, atrium=0.0, undrawn="all")
     for mask, volume_ml in drawing.masks():
-        found = measure_geometry(mask, HALF_MM, labels=CAVITY_ONLY)
-        assert found.annulus_from_shape
-        assert single_plane_volume_ml(found.diameters_mm, length_mm=found.length_mm) == pytest.approx(
+        result = measure_geometry(mask, HALF_MM, labels=CAVITY_ONLY)
+        assert result.annulus_from_shape
+        assert single_plane_volume_ml(result.diameters_mm, length_mm=result.length_mm) == pytest.approx(
             volume_ml, rel=0.02
         )
 
@@ -261,5 +261,5 @@ def test_a_cavity_alone_that_the_picture_cuts_keeps_its_flat_base(side: str) -> 
 def test_a_base_beyond_the_picture_leaves_only_a_flagged_guess() -> None:
     drawing = Drawing(cut_mm=12.0, side="bottom", undrawn="all")
     for mask, _ in drawing.masks():
-        found = measure_geometry(mask, HALF_MM, labels=CAMUS_LABELS)
-        assert found.touches_border and found.annulus_from_shape
+        result = measure_geometry(mask, HALF_MM, labels=CAMUS_LABELS)
+        assert result.touches_border and result.annulus_from_shape

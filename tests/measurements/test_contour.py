@@ -16,16 +16,16 @@ def square(size: int = 12, low: int = 3, high: int = 9) -> np.ndarray:
 
 
 def test_the_contour_runs_half_way_between_inside_and_outside() -> None:
-    found = trace_cavity(square(), 1)
-    assert found.contour.min(axis=0) == pytest.approx([2.5, 2.5])
-    assert found.contour.max(axis=0) == pytest.approx([8.5, 8.5])
-    assert len(np.unique(found.contour, axis=0)) == len(found.contour)
-    assert found.pixel_count == 36
+    result = trace_cavity(square(), 1)
+    assert result.contour.min(axis=0) == pytest.approx([2.5, 2.5])
+    assert result.contour.max(axis=0) == pytest.approx([8.5, 8.5])
+    assert len(np.unique(result.contour, axis=0)) == len(result.contour)
+    assert result.pixel_count == 36
 
 
 def test_the_polygon_holds_the_area_but_for_its_corners() -> None:
-    found = trace_cavity(square(), 1)
-    row, col = found.contour.T
+    result = trace_cavity(square(), 1)
+    row, col = result.contour.T
     area = 0.5 * abs(float((row * np.roll(col, -1) - np.roll(row, -1) * col).sum()))
     assert area == pytest.approx(36 - 4 * 0.125)
 
@@ -41,28 +41,28 @@ def test_values_outside_each_point_are_the_neighbours() -> None:
     mask = square()
     mask[9:] = 3
     mask[:3] = 2
-    found = trace_cavity(mask, 1)
-    on_top, below = found.contour[:, 0] == 2.5, found.contour[:, 0] == 8.5
-    assert set(found.outside[on_top]) == {2}
-    assert set(found.outside[below]) == {3}
-    assert set(found.outside[found.contour[:, 1] == 2.5]) == {0}
+    result = trace_cavity(mask, 1)
+    on_top, below = result.contour[:, 0] == 2.5, result.contour[:, 0] == 8.5
+    assert set(result.outside[on_top]) == {2}
+    assert set(result.outside[below]) == {3}
+    assert set(result.outside[result.contour[:, 1] == 2.5]) == {0}
 
 
 def test_beyond_the_image_is_no_label() -> None:
-    found = trace_cavity(np.ones((6, 8), np.uint8), 1)
-    assert found.touches_border
-    assert set(found.outside) == {-1}
-    assert found.contour.min() == -0.5
+    result = trace_cavity(np.ones((6, 8), np.uint8), 1)
+    assert result.touches_border
+    assert set(result.outside) == {-1}
+    assert result.contour.min() == -0.5
 
 
 def test_the_largest_of_several_pieces_is_kept() -> None:
     mask = square()
     mask[0, 0:2] = 1
     mask[11, 11] = 1
-    found = trace_cavity(mask, 1)
-    assert (found.pixel_count, found.fragment_count) == (36, 2)
-    assert found.fragment_share == pytest.approx(3 / 39)
-    assert not found.touches_border  # only crumbs do
+    result = trace_cavity(mask, 1)
+    assert (result.pixel_count, result.fragment_count) == (36, 2)
+    assert result.fragment_share == pytest.approx(3 / 39)
+    assert not result.touches_border  # only crumbs do
 
 
 def test_pieces_that_meet_at_a_corner_are_two() -> None:

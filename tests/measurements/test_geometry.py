@@ -40,20 +40,20 @@ def test_hinges_and_apex_lie_where_the_shape_puts_them(
     spacing: Spacing, rotation_deg: float, cut: float, labels: LabelSet, neighbours: bool
 ) -> None:
     plane = Ventricle(semi_axis_mm=80 / (1 + cut), cut=cut, rotation_deg=rotation_deg, centre_mm=(90, 68))
-    found = measure_geometry(plane.mask(spacing, neighbours=neighbours), spacing, labels=labels)
+    result = measure_geometry(plane.mask(spacing, neighbours=neighbours), spacing, labels=labels)
     scale = (spacing.row_mm, spacing.col_mm)
     base_mm = cut * plane.semi_axis_mm
     hinges = by_column(
         np.array([plane.point_px(base_mm, side * plane.half_base_mm, spacing) for side in (-1, 1)])
     )
     tolerance_mm = (1.5 if neighbours else 2.0) * math.hypot(*scale)
-    assert np.abs((by_column(found.annulus_px) - hinges) * scale).max() < tolerance_mm
+    assert np.abs((by_column(result.annulus_px) - hinges) * scale).max() < tolerance_mm
     apex = np.array(plane.point_px(-plane.semi_axis_mm, 0, spacing))
     # The tip is round: a pixel of height is several of width.
-    assert np.linalg.norm((found.apex_px - apex) * scale) < 6 * max(scale)
-    assert found.length_mm == pytest.approx(plane.length_mm, abs=max(scale))
-    assert found.annulus_tilt_deg < 4
-    assert found.annulus_from_shape is not neighbours
+    assert np.linalg.norm((result.apex_px - apex) * scale) < 6 * max(scale)
+    assert result.length_mm == pytest.approx(plane.length_mm, abs=max(scale))
+    assert result.annulus_tilt_deg < 4
+    assert result.annulus_from_shape is not neighbours
 
 
 @KINDS
@@ -63,12 +63,12 @@ def test_spacing_scales_lengths_areas_and_volumes(
     labels: LabelSet, neighbours: bool, plane: Ventricle, spacing: Spacing, factor: float
 ) -> None:
     mask = plane.mask(spacing, neighbours=neighbours)
-    one = measure_geometry(mask, spacing, labels=labels)
+    each = measure_geometry(mask, spacing, labels=labels)
     other = measure_geometry(mask, Spacing(spacing.row_mm * factor, spacing.col_mm * factor), labels=labels)
-    assert other.length_mm == pytest.approx(one.length_mm * factor)
-    assert other.area_mm2 == pytest.approx(one.area_mm2 * factor**2)
-    assert volume_ml(other) == pytest.approx(volume_ml(one) * factor**3)
-    assert np.allclose(other.annulus_px, one.annulus_px)
+    assert other.length_mm == pytest.approx(each.length_mm * factor)
+    assert other.area_mm2 == pytest.approx(each.area_mm2 * factor**2)
+    assert volume_ml(other) == pytest.approx(volume_ml(each) * factor**3)
+    assert np.allclose(other.annulus_px, each.annulus_px)
 
 
 TURNS = {
@@ -90,13 +90,13 @@ def test_flips_and_quarter_turns_change_no_number(
     mask = plane.mask(spacing, neighbours=neighbours)
     turned = np.ascontiguousarray(moved(mask))
     new_spacing = Spacing(spacing.col_mm, spacing.row_mm) if swaps else spacing
-    one = measure_geometry(mask, spacing, labels=labels)
+    each = measure_geometry(mask, spacing, labels=labels)
     other = measure_geometry(turned, new_spacing, labels=labels)
     # Mirrored apex points tie; from shape alone the contour is sampled from another start besides.
     tolerance = 2e-3 if neighbours else 0.012
-    assert other.area_mm2 == pytest.approx(one.area_mm2)
-    assert other.length_mm == pytest.approx(one.length_mm, rel=tolerance)
-    assert volume_ml(other) == pytest.approx(volume_ml(one), rel=tolerance)
+    assert other.area_mm2 == pytest.approx(each.area_mm2)
+    assert other.length_mm == pytest.approx(each.length_mm, rel=tolerance)
+    assert volume_ml(other) == pytest.approx(volume_ml(each), rel=tolerance)
 
 
 @settings(max_examples=10)
@@ -112,22 +112,24 @@ def test_the_neighbours_and_the_shape_agree_on_the_base(plane: Ventricle, spacin
 @KINDS
 def test_discs_add_up_to_the_area(labels: LabelSet, neighbours: bool) -> None:
     mask = Ventricle(rotation_deg=14).mask(HALF_MM, neighbours=neighbours)
-    found = measure_geometry(mask, HALF_MM, labels=labels)
-    assert found.diameters_mm.shape == (DISC_COUNT,)
-    assert found.discs_px.shape == (DISC_COUNT, 2, 2)
-    assert found.diameters_mm.sum() * found.length_mm / DISC_COUNT == pytest.approx(found.area_mm2, rel=0.01)
-    chords_mm = np.linalg.norm(np.diff(found.discs_px, axis=1)[:, 0] * 0.5, axis=1)
+    result = measure_geometry(mask, HALF_MM, labels=labels)
+    assert result.diameters_mm.shape == (DISC_COUNT,)
+    assert result.discs_px.shape == (DISC_COUNT, 2, 2)
+    assert result.diameters_mm.sum() * result.length_mm / DISC_COUNT == pytest.approx(
+        result.area_mm2, rel=0.01
+    )
+    chords_mm = np.linalg.norm(np.diff(result.discs_px, axis=1)[:, 0] * 0.5, axis=1)
     # A disc's mean width lies below its middle chord only in the apical discs.
-    assert chords_mm[:-1] == pytest.approx(found.diameters_mm[:-1], rel=0.02)
-    assert (np.diff(found.diameters_mm) < 0.5).all()  # from the base to the apex
+    assert chords_mm[:-1] == pytest.approx(result.diameters_mm[:-1], rel=0.02)
+    assert (np.diff(result.diameters_mm) < 0.5).all()  # from the base to the apex
 
 
 def test_discs_of_an_ellipse_are_its_chords() -> None:
     plane = Ventricle(semi_axis_mm=80, radius_mm=24)
     spacing = Spacing(row_mm=0.2, col_mm=0.2)
-    found = measure_geometry(plane.mask(spacing), spacing, labels=CAMUS_LABELS)
+    result = measure_geometry(plane.mask(spacing), spacing, labels=CAMUS_LABELS)
     middles = (np.arange(DISC_COUNT) + 0.5) / DISC_COUNT
-    assert found.diameters_mm[:-1] == pytest.approx(48 * np.sqrt(1 - middles[:-1] ** 2), abs=0.6)
+    assert result.diameters_mm[:-1] == pytest.approx(48 * np.sqrt(1 - middles[:-1] ** 2), abs=0.6)
 
 
 def test_a_slanted_base_is_told_as_tilt() -> None:
@@ -146,27 +148,27 @@ def test_holes_belong_to_the_cavity_and_fragments_do_not() -> None:
     holed = mask.copy()
     holed[70:75, 68:73] = 2  # a papillary muscle
     holed[5:9, 5:9] = 1
-    found = measure_geometry(holed, MM, labels=CAMUS_LABELS)
-    assert found.area_mm2 == whole.area_mm2
-    assert volume_ml(found) == pytest.approx(volume_ml(whole))
-    assert found.fragment_count == 1
-    assert found.fragment_share == pytest.approx(16 / (16 + whole.area_mm2 - 25))
+    result = measure_geometry(holed, MM, labels=CAMUS_LABELS)
+    assert result.area_mm2 == whole.area_mm2
+    assert volume_ml(result) == pytest.approx(volume_ml(whole))
+    assert result.fragment_count == 1
+    assert result.fragment_share == pytest.approx(16 / (16 + whole.area_mm2 - 25))
     assert whole.fragment_count == 0 and whole.fragment_share == 0
 
 
 def test_without_spacing_shape_is_measured_in_pixels() -> None:
     mask = Ventricle().mask(MM)
-    found, known = (measure_geometry(mask, spacing, labels=CAMUS_LABELS) for spacing in (None, MM))
-    assert not found.calibrated and known.calibrated
-    assert (found.area_mm2, found.length_mm) == (known.area_mm2, known.length_mm)
+    result, listed = (measure_geometry(mask, spacing, labels=CAMUS_LABELS) for spacing in (None, MM))
+    assert not result.calibrated and listed.calibrated
+    assert (result.area_mm2, result.length_mm) == (listed.area_mm2, listed.length_mm)
 
 
 def test_the_result_does_not_depend_on_where_the_heart_lies() -> None:
     mask = Ventricle().mask(MM)
     moved = np.pad(mask, ((17, 0), (0, 23)))
-    one, other = (measure_geometry(m, MM, labels=CAMUS_LABELS) for m in (mask, moved))
-    assert volume_ml(one) == pytest.approx(volume_ml(other))
-    assert other.apex_px == pytest.approx(one.apex_px + np.array([17, 0]))
+    first, other = (measure_geometry(m, MM, labels=CAMUS_LABELS) for m in (mask, moved))
+    assert volume_ml(first) == pytest.approx(volume_ml(other))
+    assert other.apex_px == pytest.approx(first.apex_px + np.array([17, 0]))
 
 
 def test_touching_the_border_is_noticed_on_every_side() -> None:
@@ -206,13 +208,13 @@ def test_any_mask_is_measured_or_refused(seed: int, rows: int, cols: int, share:
     mask[rng.random((rows, cols)) < share] = 1
     for spacing in (None, Spacing(row_mm=0.2, col_mm=1.1)):
         try:
-            found = measure_geometry(mask, spacing, labels=CAMUS_LABELS)
+            result = measure_geometry(mask, spacing, labels=CAMUS_LABELS)
         except MeasurementError as error:
             assert str(error)
             continue
-        numbers = (found.area_mm2, found.length_mm, found.annulus_tilt_deg, volume_ml(found))
-        assert np.isfinite(numbers).all() and found.area_mm2 > 0 and found.length_mm > 0
-        assert np.isfinite(found.diameters_mm).all() and (found.diameters_mm >= 0).all()
+        numbers = (result.area_mm2, result.length_mm, result.annulus_tilt_deg, volume_ml(result))
+        assert np.isfinite(numbers).all() and result.area_mm2 > 0 and result.length_mm > 0
+        assert np.isfinite(result.diameters_mm).all() and (result.diameters_mm >= 0).all()
 
 
 @settings(max_examples=15)

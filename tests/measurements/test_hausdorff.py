@@ -32,18 +32,18 @@ def disc(row_mm: float, col_mm: float, radius_mm: float, spacing: Spacing) -> ND
 def boundary_mm(mask: NDArray[np.uint8], values: tuple[int, ...], spacing: Spacing) -> NDArray[np.float64]:
     """Centres of the pixels with one of four neighbours outside, found pixel by pixel."""
     inside = set(map(tuple, np.argwhere(np.isin(mask, values)).tolist()))
-    found = [
+    result = [
         (row, col)
         for row, col in sorted(inside)
         if not {(row + 1, col), (row - 1, col), (row, col + 1), (row, col - 1)} <= inside
     ]
-    return np.array(found) * (spacing.row_mm, spacing.col_mm)
+    return np.array(result) * (spacing.row_mm, spacing.col_mm)
 
 
 @pytest.mark.parametrize(("down", "right"), [(0, 0), (7, 0), (0, -4), (3, 4)])
 def test_a_shifted_rectangle_is_as_far_as_its_corner_moved(down: int, right: int) -> None:
-    found = hausdorff_mm(rectangle(20, 20), rectangle(20 + down, 20 + right), CAVITY, spacing=OBLONG)
-    assert found == pytest.approx(math.hypot(down * OBLONG.row_mm, right * OBLONG.col_mm))
+    result = hausdorff_mm(rectangle(20, 20), rectangle(20 + down, 20 + right), CAVITY, spacing=OBLONG)
+    assert result == pytest.approx(math.hypot(down * OBLONG.row_mm, right * OBLONG.col_mm))
 
 
 @pytest.mark.parametrize("spacing", [MM, Spacing(0.5, 0.8), Spacing(0.8, 0.45)])
@@ -51,8 +51,8 @@ def test_a_shifted_rectangle_is_as_far_as_its_corner_moved(down: int, right: int
 def test_a_shifted_and_grown_circle(shift_mm: float, growth_mm: float, spacing: Spacing) -> None:
     ours = disc(45, 45, 20, spacing)
     theirs = disc(45, 45 + shift_mm, 20 + growth_mm, spacing)
-    found = hausdorff_mm(ours, theirs, CAVITY, spacing=spacing)
-    assert found == pytest.approx(shift_mm + growth_mm, abs=1.5 * max(spacing.row_mm, spacing.col_mm))
+    result = hausdorff_mm(ours, theirs, CAVITY, spacing=spacing)
+    assert result == pytest.approx(shift_mm + growth_mm, abs=1.5 * max(spacing.row_mm, spacing.col_mm))
 
 
 def test_one_side_may_be_near_while_the_other_is_far() -> None:
@@ -71,9 +71,9 @@ def test_a_hole_has_a_boundary() -> None:
 
 def test_a_structure_at_the_images_edge() -> None:
     mask = np.ones((6, 9), np.uint8)
-    one = np.zeros((6, 9), np.uint8)
-    one[0, 0] = 1
-    assert hausdorff_mm(mask, one, CAVITY, spacing=OBLONG) == pytest.approx(math.hypot(5 * 0.3, 8 * 0.7))
+    each = np.zeros((6, 9), np.uint8)
+    each[0, 0] = 1
+    assert hausdorff_mm(mask, each, CAVITY, spacing=OBLONG) == pytest.approx(math.hypot(5 * 0.3, 8 * 0.7))
 
 
 @pytest.mark.parametrize("values", structure_values(CAMUS_LABELS).values(), ids=str)
@@ -83,11 +83,11 @@ def test_another_implementation_agrees(
     values: tuple[int, ...], ours: Ventricle, theirs: Ventricle, spacing: Spacing
 ) -> None:
     coarse = Spacing(3 * spacing.row_mm, 3 * spacing.col_mm)
-    one, other = ours.mask(coarse), theirs.mask(coarse)
-    found = hausdorff_mm(one, other, values, spacing=coarse)
-    edges = boundary_mm(one, values, coarse), boundary_mm(other, values, coarse)
+    first, other = ours.mask(coarse), theirs.mask(coarse)
+    result = hausdorff_mm(first, other, values, spacing=coarse)
+    edges = boundary_mm(first, values, coarse), boundary_mm(other, values, coarse)
     pointwise = max(directed_hausdorff(*edges)[0], directed_hausdorff(*edges[::-1])[0])
-    assert found == pytest.approx(pointwise)
+    assert result == pytest.approx(pointwise)
 
 
 @settings(max_examples=30)
@@ -95,14 +95,14 @@ def test_another_implementation_agrees(
 def test_spacing_scales_the_distance_and_swapping_changes_nothing(
     ours: Ventricle, theirs: Ventricle, spacing: Spacing, factor: float
 ) -> None:
-    one, other = ours.mask(MM), theirs.mask(MM)
-    found = hausdorff_mm(one, other, CAVITY, spacing=spacing)
+    first, other = ours.mask(MM), theirs.mask(MM)
+    result = hausdorff_mm(first, other, CAVITY, spacing=spacing)
     scaled = Spacing(spacing.row_mm * factor, spacing.col_mm * factor)
-    assert hausdorff_mm(one, other, CAVITY, spacing=scaled) == pytest.approx(factor * found)
-    assert hausdorff_mm(other, one, CAVITY, spacing=spacing) == found
-    assert hausdorff_mm(one, one, CAVITY, spacing=spacing) == 0
-    assert hausdorff_mm(one.T, other.T, CAVITY, spacing=Spacing(spacing.col_mm, spacing.row_mm)) == (
-        pytest.approx(found)
+    assert hausdorff_mm(first, other, CAVITY, spacing=scaled) == pytest.approx(factor * result)
+    assert hausdorff_mm(other, first, CAVITY, spacing=spacing) == result
+    assert hausdorff_mm(first, first, CAVITY, spacing=spacing) == 0
+    assert hausdorff_mm(first.T, other.T, CAVITY, spacing=Spacing(spacing.col_mm, spacing.row_mm)) == (
+        pytest.approx(result)
     )
 
 

@@ -35,13 +35,13 @@ def near(found: list[Beat], expected: list[tuple[float, float]], frames: float =
 @pytest.mark.parametrize("rate_hz", [20.0, 50.0, 120.0])
 def test_several_beats(rate_hz: float) -> None:
     period = PERIOD_S * rate_hz
-    found = find_beats(curve(beats=3, rate_hz=rate_hz), rate_hz)
-    assert near(found, [(k * period, (k + 0.5) * period) for k in range(3)])
+    result = find_beats(curve(beats=3, rate_hz=rate_hz), rate_hz)
+    assert near(result, [(k * period, (k + 0.5) * period) for k in range(3)])
 
 
 def test_a_clip_that_starts_at_end_systole() -> None:
-    found = find_beats(curve(beats=2, start=0.5), 30.0)
-    assert near(found, [(13.5, 27), (40.5, 54)])
+    result = find_beats(curve(beats=2, start=0.5), 30.0)
+    assert near(result, [(13.5, 27), (40.5, 54)])
 
 
 def test_one_beat_that_starts_at_end_systole_and_ends_in_diastole() -> None:
@@ -58,8 +58,8 @@ def test_two_frames() -> None:
 
 @pytest.mark.parametrize("start", [0.25, 0.3])
 def test_a_beat_whose_end_diastole_is_cut_off_does_not_count(start: float) -> None:
-    found = find_beats(curve(beats=2.4, start=start), 30.0)
-    assert all(beat.ed > 0 for beat in found) and len(found) == 2
+    result = find_beats(curve(beats=2.4, start=start), 30.0)
+    assert all(beat.ed > 0 for beat in result) and len(result) == 2
 
 
 def test_a_cut_beat_counts_where_it_is_the_only_one() -> None:
@@ -69,8 +69,8 @@ def test_a_cut_beat_counts_where_it_is_the_only_one() -> None:
 
 
 def test_noise_makes_no_beats() -> None:
-    found = find_beats(curve(beats=3, noise=40), 30.0)
-    assert near(found, [(k * 27, (k + 0.5) * 27) for k in range(3)], frames=4)
+    result = find_beats(curve(beats=3, noise=40), 30.0)
+    assert near(result, [(k * 27, (k + 0.5) * 27) for k in range(3)], frames=4)
 
 
 def test_the_shortest_beat_is_a_time_not_a_number_of_frames() -> None:
@@ -153,12 +153,12 @@ def test_a_clip_with_a_whole_beat_gives_its_ef_wherever_it_begins(
     for start in range(per_beat):
         swings = swing((np.arange(round(beats * per_beat)) + start) / per_beat)
         areas = (90 - 15 * swings) * (45 - 10 * swings)
-        found = find_beats(areas, float(per_beat) if has_rate else None)
+        result = find_beats(areas, float(per_beat) if has_rate else None)
         sampled = swing((np.arange(per_beat) + start) / per_beat)  # at few frames none is quite at ES
         whole = mean_ef([Beat(int(sampled.argmin()), int(sampled.argmax()))], sampled)
-        assert mean_ef(found, swings) == pytest.approx(whole, abs=1.0), start
+        assert mean_ef(result, swings) == pytest.approx(whole, abs=1.0), start
         if per_beat >= 17:
-            assert mean_ef(found, swings) == pytest.approx(true_ef, abs=1.5), start
+            assert mean_ef(result, swings) == pytest.approx(true_ef, abs=1.5), start
 
 
 def test_noise_of_one_percent_moves_the_ef_of_a_one_beat_clip_little() -> None:
@@ -175,8 +175,8 @@ def test_noise_of_one_percent_moves_the_ef_of_a_one_beat_clip_little() -> None:
 def test_beats_that_differ_are_all_averaged() -> None:
     strengths = (1.0, 0.8, 0.95)
     swings = np.concatenate([strength * swing(np.arange(24) / 24) for strength in strengths])
-    found = find_beats(1 - 0.4 * swings, 24.0)
-    assert near(found, [(24 * k, 24 * k + 9) for k in range(3)])
+    result = find_beats(1 - 0.4 * swings, 24.0)
+    assert near(result, [(24 * k, 24 * k + 9) for k in range(3)])
 
 
 @pytest.mark.parametrize(

@@ -90,13 +90,13 @@ def test_unusual_ef(radius: float, unusual: bool) -> None:
     ed = Ventricle()
     es = replace(ed, radius_mm=radius)
     images = [still(plane.mask(MM), View.A4C, phase) for plane, phase in ((ed, Phase.ED), (es, Phase.ES))]
-    found = row(measure_study(images), Method.SINGLE_PLANE_A4C)
-    assert found.ef_pct is not None
-    assert (Flag.UNUSUAL_EF in found.quality) is unusual
+    result = row(measure_study(images), Method.SINGLE_PLANE_A4C)
+    assert result.ef_pct is not None
+    assert (Flag.UNUSUAL_EF in result.quality) is unusual
 
 
-def cine_of(sizes: list[float], **known: int) -> MaskedImage:
-    return cine(beating(sizes), **known)
+def cine_of(sizes: list[float], **listed: int) -> MaskedImage:
+    return cine(beating(sizes), **listed)
 
 
 def test_temporal_outlier_marks_the_frame_that_jumps() -> None:
@@ -134,8 +134,8 @@ def test_outliers_of_area_curves(areas: list[float], marked: list[int]) -> None:
 
 
 def test_a_clip_that_ends_before_es_says_so() -> None:
-    found = row(measure_study([cine_of([1.0, 0.97, 0.93, 0.9])]), Method.SINGLE_PLANE_A4C)
-    assert found.quality == (Flag.PHASES_FROM_AREA, Flag.CUT_BEAT)
+    result = row(measure_study([cine_of([1.0, 0.97, 0.93, 0.9])]), Method.SINGLE_PLANE_A4C)
+    assert result.quality == (Flag.PHASES_FROM_AREA, Flag.CUT_BEAT)
 
 
 def apical_pair(spacing: Spacing | None, *, size: float = 1.0, slim: float = 1.0) -> PatientRow:
@@ -164,9 +164,9 @@ def apical_pair(spacing: Spacing | None, *, size: float = 1.0, slim: float = 1.0
     ids=str,
 )
 def test_sizes_that_no_heart_has_are_flagged(wrong: Spacing) -> None:
-    found = apical_pair(wrong)
-    assert found.ef_pct is not None and found.edv_ml is not None
-    assert Flag.IMPLAUSIBLE_SIZE in found.quality
+    result = apical_pair(wrong)
+    assert result.ef_pct is not None and result.edv_ml is not None
+    assert Flag.IMPLAUSIBLE_SIZE in result.quality
 
 
 @pytest.mark.parametrize("size", [0.3, 0.45, 0.7, 1.0, 1.3, 1.55])

@@ -90,8 +90,8 @@ def test_the_views_of_an_examination_share_its_name() -> None:
 def test_the_only_stills_of_a_view_belong_together_where_ids_tell_nothing() -> None:
     (only,) = recordings([image("img001", ED_MASK, Phase.ED), image("img017", ES_MASK, Phase.ES)])
     assert [image.image_id for image in only.images] == ["img001", "img017"]
-    found = row(measure_study([image("img001", ED_MASK, Phase.ED), image("img017", ES_MASK, Phase.ES)]))
-    assert found.ef_pct is not None and found.quality == ()
+    result = row(measure_study([image("img001", ED_MASK, Phase.ED), image("img017", ES_MASK, Phase.ES)]))
+    assert result.ef_pct is not None and result.quality == ()
 
 
 @pytest.mark.parametrize("lost", ["v1_ED", "v1_ES"])
@@ -106,25 +106,25 @@ def test_a_recording_that_lacks_a_mask_lends_none_of_its_own(lost: str, order: t
     alone = row(measure_study(images[2:]))
     images = [replace(image, masks=image.masks * 0) if image.image_id == lost else image for image in images]
     study = measure_study([images[index] for index in order])
-    found = row(study)
-    assert (found.edv_ml, found.esv_ml, found.ef_pct) == (alone.edv_ml, alone.esv_ml, alone.ef_pct)
-    assert Flag.SEVERAL_RECORDINGS in found.quality
-    assert "v1_ED" in found.reason and "v1_ES" in found.reason
+    result = row(study)
+    assert (result.edv_ml, result.esv_ml, result.ef_pct) == (alone.edv_ml, alone.esv_ml, alone.ef_pct)
+    assert Flag.SEVERAL_RECORDINGS in result.quality
+    assert "v1_ED" in result.reason and "v1_ES" in result.reason
     assert {frame.image_id for frame in study.phase_frames.values()} == {"v2_ED", "v2_ES"}
 
 
 def test_ed_of_one_recording_and_es_of_another_give_no_ef_and_are_named() -> None:
     study = measure_study([image("v1_ED", ED_MASK, Phase.ED), image("v2_ES", ES_MASK, Phase.ES)])
-    found = row(study)
-    assert (found.edv_ml, found.esv_ml, found.ef_pct) == (None, None, None)
-    assert "v1_ED" in found.reason and "v2_ES" in found.reason
+    result = row(study)
+    assert (result.edv_ml, result.esv_ml, result.ef_pct) == (None, None, None)
+    assert "v1_ED" in result.reason and "v2_ES" in result.reason
     assert study.area_changes[0].fac_pct is None and study.phase_frames == {}
 
 
 def test_stills_that_nothing_pairs_are_not_guessed() -> None:
     images = [image(f"img{k}", ED_MASK, phase) for k, phase in enumerate((Phase.ED, Phase.ED, Phase.ES))]
-    found = row(measure_study(images))
-    assert found.ef_pct is None and all(f"img{k}" in found.reason for k in range(3))
+    result = row(measure_study(images))
+    assert result.ef_pct is None and all(f"img{k}" in result.reason for k in range(3))
 
 
 def test_of_complete_recordings_the_one_with_the_fewest_flags_counts_then_the_first() -> None:
@@ -148,9 +148,9 @@ def test_a_recording_without_any_mask_is_told_of() -> None:
     images = [image("a_ED", ED_MASK, Phase.ED), image("a_ES", ES_MASK, Phase.ES)]
     nothing = np.zeros((0, 0, 0), np.uint8)
     bare = [replace(image, image_id=f"b_{image.phase}", masks=nothing, problem="no mask") for image in images]
-    found = row(measure_study([*bare, *images]))
-    assert found.ef_pct == row(measure_study(images)).ef_pct
-    assert found.quality == (Flag.SEVERAL_RECORDINGS,) and "b_ED, b_ES (A4C ED: no mask" in found.reason
+    result = row(measure_study([*bare, *images]))
+    assert result.ef_pct == row(measure_study(images)).ef_pct
+    assert result.quality == (Flag.SEVERAL_RECORDINGS,) and "b_ED, b_ES (A4C ED: no mask" in result.reason
 
 
 def test_stills_of_one_phase_that_compete_within_a_recording_are_flagged() -> None:
@@ -159,9 +159,9 @@ def test_stills_of_one_phase_that_compete_within_a_recording_are_flagged() -> No
         image("p_f31_ED", LARGE_ED, Phase.ED),
         image("p_f12_ES", ES_MASK, Phase.ES),
     ]
-    found = row(measure_study(images))
-    assert found.edv_ml == row(measure_study([images[0], images[2]])).edv_ml
-    assert Flag.SEVERAL_RECORDINGS in found.quality
+    result = row(measure_study(images))
+    assert result.edv_ml == row(measure_study([images[0], images[2]])).edv_ml
+    assert Flag.SEVERAL_RECORDINGS in result.quality
 
 
 def test_of_several_cines_one_is_measured_and_their_beats_are_not_mixed() -> None:
@@ -169,11 +169,11 @@ def test_of_several_cines_one_is_measured_and_their_beats_are_not_mixed() -> Non
     whole = replace(cine(beating(wave)), image_id="clip_a")
     other = replace(cine(beating(0.9 * wave)), image_id="clip_b")
     study = measure_study([whole, other])
-    found = row(study)
-    assert found.edv_ml == row(measure_study([whole])).edv_ml
+    result = row(study)
+    assert result.edv_ml == row(measure_study([whole])).edv_ml
     other_ef = row(measure_study([other])).ef_pct
-    assert Flag.SEVERAL_RECORDINGS in found.quality
-    assert f"clip_b (single-plane EF {other_ef:.1f} %)" in found.reason
+    assert Flag.SEVERAL_RECORDINGS in result.quality
+    assert f"clip_b (single-plane EF {other_ef:.1f} %)" in result.reason
     assert set(study.beats) == {"clip_a", "clip_b"}
     assert len(study.cycles[View.A4C]) == 1
 
@@ -181,9 +181,9 @@ def test_of_several_cines_one_is_measured_and_their_beats_are_not_mixed() -> Non
 def test_a_still_beside_a_cine_of_another_name_is_flagged() -> None:
     stills = [image("p_4CH_ED", ED_MASK, Phase.ED), image("p_4CH_ES", ES_MASK, Phase.ES)]
     clip = replace(cine(beating([1.0, 0.95, 0.85, 0.8, 0.85, 0.95])), image_id="IM_0007")
-    found = row(measure_study([clip, *stills]))
-    assert found.edv_ml == row(measure_study(stills)).edv_ml
-    assert Flag.SEVERAL_RECORDINGS in found.quality
+    result = row(measure_study([clip, *stills]))
+    assert result.edv_ml == row(measure_study(stills)).edv_ml
+    assert Flag.SEVERAL_RECORDINGS in result.quality
     same = replace(clip, image_id="p_4CH_cine")
     assert row(measure_study([same, *stills])).quality == ()
 
@@ -192,8 +192,8 @@ def test_ed_and_es_on_different_grids_are_flagged() -> None:
     other = replace(image("p_ES", ES_MASK, Phase.ES), spacing=Spacing(0.9, 0.9))
     cropped = replace(image("p_ES", ES_MASK, Phase.ES), masks=image("p_ES", ES_MASK, Phase.ES).masks[:, 4:])
     for es in (other, cropped):
-        found = row(measure_study([image("p_ED", ED_MASK, Phase.ED), es]))
-        assert found.ef_pct is not None and found.quality == (Flag.DIFFERENT_GRIDS,)
+        result = row(measure_study([image("p_ED", ED_MASK, Phase.ED), es]))
+        assert result.ef_pct is not None and result.quality == (Flag.DIFFERENT_GRIDS,)
 
 
 def test_biplane_pairs_the_views_of_one_examination() -> None:
@@ -226,8 +226,8 @@ def test_biplane_pairs_the_views_of_one_examination() -> None:
     ],
 )
 def test_dates_versions_and_states_of_the_heart_part_recordings(ed: str, es: str) -> None:
-    found = row(measure_study([image(ed, ED_MASK, Phase.ED), image(es, ES_MASK, Phase.ES)]))
-    assert found.ef_pct is None and ed in found.reason and es in found.reason
+    result = row(measure_study([image(ed, ED_MASK, Phase.ED), image(es, ES_MASK, Phase.ES)]))
+    assert result.ef_pct is None and ed in result.reason and es in result.reason
 
 
 def test_views_of_two_examinations_are_flagged_where_they_are_combined() -> None:
@@ -256,5 +256,5 @@ def test_frames_without_a_mask_beside_ed_or_es_are_told(undrawn: tuple[int, ...]
     clip = cine(beating(list(wave)))
     masks = clip.masks.copy()
     masks[list(undrawn)] = 0
-    found = row(measure_study([replace(clip, masks=masks)]))
-    assert (Flag.UNDRAWN_FRAMES in found.quality) is is_flagged
+    result = row(measure_study([replace(clip, masks=masks)]))
+    assert (Flag.UNDRAWN_FRAMES in result.quality) is is_flagged

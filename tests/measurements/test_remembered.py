@@ -25,9 +25,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Area in pixels of every mask that is really measured."""
     seen: list[int] = []
 
-    def spy(mask: np.ndarray, *given: object, **named: object) -> object:
+    def spy(mask: np.ndarray, *values: object, **named: object) -> object:
         seen.append(int((mask == 1).sum()))
-        return measure_geometry(mask, *given, **named)  # type: ignore[arg-type]
+        return measure_geometry(mask, *values, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(remembered, "measure_geometry", spy)
     return seen

@@ -99,10 +99,10 @@ def test_slices_and_apical_views_of_one_patient_both_get_rows() -> None:
 def test_without_pixel_size_there_is_an_ef_but_no_volume() -> None:
     stacks = stack([20.0, 18.0], Phase.ED), stack([15.0, 12.0], Phase.ES)
     calibrated = row_of(*stacks)
-    found = row_of(*(replace(stack, spacing=None) for stack in stacks))
-    assert (found.edv_ml, found.esv_ml) == (None, None)
-    assert found.ef_pct == pytest.approx(calibrated.ef_pct)
-    assert Flag.UNCALIBRATED in found.quality and "pixel spacing" in found.reason
+    result = row_of(*(replace(stack, spacing=None) for stack in stacks))
+    assert (result.edv_ml, result.esv_ml) == (None, None)
+    assert result.ef_pct == pytest.approx(calibrated.ef_pct)
+    assert Flag.UNCALIBRATED in result.quality and "pixel spacing" in result.reason
 
 
 TAPER = [24.0, 25.0, 24.0, 22.0, 19.0, 15.0, 9.0]
@@ -160,11 +160,11 @@ def test_a_slice_without_cavity_between_others_has_no_volume(
 ) -> None:
     stacks = []
     for phase, radii in ((Phase.ED, TAPER), (Phase.ES, SMALLER)):
-        one = stack(radii, phase)
-        masks = one.masks.copy()
+        each = stack(radii, phase)
+        masks = each.masks.copy()
         if phase in phases:
             masks[lost] = 0
-        stacks.append(replace(one, masks=masks, spacing=spacing))
+        stacks.append(replace(each, masks=masks, spacing=spacing))
     study = measure_study(stacks)
     (row,) = study.rows
     assert row.ef_pct is None and Flag.SLICE_GAP in row.quality

@@ -57,9 +57,9 @@ NO_A4C, NO_A2C = (view_of(view, reason=f"no {view} image") for view in (View.A4C
 def rows(
     a4c: ViewCycles = A4C, a2c: ViewCycles = A2C
 ) -> tuple[dict[tuple[Method, Convention], PatientRow], list[BeatRow]]:
-    found, beats = apical_rows("p", a4c, a2c, LIMITS)
-    table = {(row.method, row.convention): row for row in found}
-    assert len(table) == len(found) == 8
+    result, beats = apical_rows("p", a4c, a2c, LIMITS)
+    table = {(row.method, row.convention): row for row in result}
+    assert len(table) == len(result) == 8
     return table, list(beats)
 
 

@@ -24,8 +24,8 @@ NOTHING = np.zeros((0, 0, 0), np.uint8)
 
 
 def row(study: Study, method: Method, convention: Convention = Convention.GUIDELINE) -> PatientRow:
-    (found,) = [r for r in study.rows if (r.method, r.convention) == (method, convention)]
-    return found
+    (result,) = [r for r in study.rows if (r.method, r.convention) == (method, convention)]
+    return result
 
 
 def values(row: PatientRow) -> list[object]:
@@ -73,9 +73,9 @@ def test_a_mask_without_a_cavity_is_a_reason_in_the_frame_and_in_the_rows(kind: 
     frame = next(frame for frame in study.frames if frame.phase is phase)
     assert (frame.lv_area_mm2, frame.lv_length_mm, frame.lv_volume_ml) == (None, None, None)
     assert reason in frame.reason
-    found = row(study, Method.SINGLE_PLANE_A4C)
-    assert reason in found.reason and str(phase) in found.reason
-    assert set(values(found)) == {None}
+    result = row(study, Method.SINGLE_PLANE_A4C)
+    assert reason in result.reason and str(phase) in result.reason
+    assert set(values(result)) == {None}
     (change,) = study.area_changes
     assert change.fac_pct is None and reason in change.reason
 
@@ -90,22 +90,22 @@ def test_an_all_cavity_frame_touches_the_border() -> None:
 def test_the_second_component_is_flagged_and_left_out() -> None:
     mask = ED.copy()
     mask[2:22, 2:22] = 1
-    one, two = (measure_study([still(m)]).frames[0] for m in (ED, mask))
-    assert Flag.FRAGMENTS in two.quality and Flag.FRAGMENTS not in one.quality
-    assert two.lv_volume_ml == pytest.approx(one.lv_volume_ml)
+    each, two = (measure_study([still(m)]).frames[0] for m in (ED, mask))
+    assert Flag.FRAGMENTS in two.quality and Flag.FRAGMENTS not in each.quality
+    assert two.lv_volume_ml == pytest.approx(each.lv_volume_ml)
 
 
 def test_a_ventricle_that_grows_from_ed_to_es() -> None:
     study = measure_study([still(ES, phase=Phase.ED), still(ED, phase=Phase.ES)])
-    found = row(study, Method.SINGLE_PLANE_A4C)
-    assert found.ef_pct is None and "not smaller than at ED" in found.reason
-    assert found.edv_ml is not None and found.esv_ml is not None
+    result = row(study, Method.SINGLE_PLANE_A4C)
+    assert result.ef_pct is None and "not smaller than at ED" in result.reason
+    assert result.edv_ml is not None and result.esv_ml is not None
     assert study.area_changes[0].fac_pct is None
     assert "area at ES is not smaller" in study.area_changes[0].reason
 
 
 def test_without_calibration_only_ratios_remain() -> None:
-    known = measure_study(Heart().images(MM))
+    listed = measure_study(Heart().images(MM))
     unknown = measure_study([replace(image, spacing=None) for image in Heart().images(MM)])
     for frame in unknown.frames:
         assert (frame.lv_area_mm2, frame.lv_length_mm, frame.lv_volume_ml) == (None, None, None)
@@ -113,12 +113,12 @@ def test_without_calibration_only_ratios_remain() -> None:
         assert frame.quality == (Flag.UNCALIBRATED,)
     for method in (Method.SINGLE_PLANE_A4C, Method.SINGLE_PLANE_A2C):
         for convention in Convention:
-            found = row(unknown, method, convention)
-            assert found.ef_pct == pytest.approx(row(known, method, convention).ef_pct)
-            assert [value for value in values(found) if value is not None] == [found.ef_pct]
-            assert "no pixel spacing" in found.reason and Flag.UNCALIBRATED in found.quality
+            result = row(unknown, method, convention)
+            assert result.ef_pct == pytest.approx(row(listed, method, convention).ef_pct)
+            assert [value for value in values(result) if value is not None] == [result.ef_pct]
+            assert "no pixel spacing" in result.reason and Flag.UNCALIBRATED in result.quality
     assert row(unknown, Method.BIPLANE).ef_pct is None and row(unknown, Method.BIPLANE).reason
-    changes = [[change.fac_pct for change in study.area_changes] for study in (known, unknown)]
+    changes = [[change.fac_pct for change in study.area_changes] for study in (listed, unknown)]
     assert changes[0] == pytest.approx(changes[1]) and None not in changes[1]
 
 
@@ -156,13 +156,13 @@ def test_an_unreadable_image_is_a_row_with_its_problem() -> None:
 
 
 def test_a_cine_of_one_frame() -> None:
-    found = row(measure_study([cine([ED])]), Method.SINGLE_PLANE_A4C)
-    assert found.ef_pct is None and "at least two frames" in found.reason
+    result = row(measure_study([cine([ED])]), Method.SINGLE_PLANE_A4C)
+    assert result.ef_pct is None and "at least two frames" in result.reason
 
 
 def test_a_cine_that_stands_still() -> None:
-    found = row(measure_study([cine([ED] * 8)]), Method.SINGLE_PLANE_A4C)
-    assert found.ef_pct is None and "less than 5 %" in found.reason
+    result = row(measure_study([cine([ED] * 8)]), Method.SINGLE_PLANE_A4C)
+    assert result.ef_pct is None and "less than 5 %" in result.reason
 
 
 def test_a_cine_with_lost_frames() -> None:
@@ -171,8 +171,8 @@ def test_a_cine_with_lost_frames() -> None:
         masks[lost][masks[lost] == 1] = 0
     study = measure_study([cine(masks, ed_frame=1, es_frame=4)])
     assert [frame.frame for frame in study.frames if frame.reason] == [0, 3]
-    found = row(study, Method.SINGLE_PLANE_A4C)
-    assert found.ef_pct is not None and Flag.PHASES_FROM_AREA in found.quality
+    result = row(study, Method.SINGLE_PLANE_A4C)
+    assert result.ef_pct is not None and Flag.PHASES_FROM_AREA in result.quality
     assert not {0, 3} & {frame for beat in study.beats["p_A4C_cine"] for frame in (beat.ed, beat.es)}
 
 
@@ -182,8 +182,8 @@ def test_named_frames_count_from_one() -> None:
     assert study.beats == {"p_A4C_cine": [Beat(ed=1, es=3)]}
     assert study.phase_frames[View.A4C, Phase.ES].frame == 3
     volumes = [frame.lv_volume_ml for frame in study.frames]
-    found = row(study, Method.SINGLE_PLANE_A4C)
-    assert (found.edv_ml, found.esv_ml) == (volumes[1], volumes[3])
+    result = row(study, Method.SINGLE_PLANE_A4C)
+    assert (result.edv_ml, result.esv_ml) == (volumes[1], volumes[3])
 
 
 @pytest.mark.parametrize("named", [(2, 60), (1, None), (None, None)])
@@ -213,9 +213,9 @@ def test_two_beats_are_two_and_their_mean() -> None:
         for b in study.beat_rows
         if (b.method, b.convention) == (Method.SINGLE_PLANE_A4C, Convention.GUIDELINE)
     ]
-    found = row(study, Method.SINGLE_PLANE_A4C)
+    result = row(study, Method.SINGLE_PLANE_A4C)
     assert [beat.beat for beat in beats] == [1, 2]
-    assert found.edv_ml == pytest.approx(np.mean([beat.edv_ml for beat in beats]))
+    assert result.edv_ml == pytest.approx(np.mean([beat.edv_ml for beat in beats]))
 
 
 def test_images_of_one_patient_only() -> None:
@@ -257,9 +257,9 @@ images = st.builds(
 @given(st.lists(images, min_size=1, max_size=5))
 def test_nothing_that_an_image_holds_raises(given_images: list[MaskedImage]) -> None:
     study = measure_study(given_images)
-    for found in study.rows:
-        assert found.ef_pct is not None or found.reason
-        for value in values(found):
+    for result in study.rows:
+        assert result.ef_pct is not None or result.reason
+        for value in values(result):
             assert value is None or (np.isfinite(value) and value != 0)
     for frame in study.frames:
         assert frame.lv_area_mm2 is not None or frame.reason
@@ -268,9 +268,9 @@ def test_nothing_that_an_image_holds_raises(given_images: list[MaskedImage]) -> 
 def test_ed_and_es_of_different_calibration_give_no_ef() -> None:
     images = [still(ED, spacing=None), still(ES, phase=Phase.ES)]
     study = measure_study(images)
-    found = row(study, Method.SINGLE_PLANE_A4C)
-    assert values(found) == [None] * len(values(found))
-    assert "pixel spacing" in found.reason
+    result = row(study, Method.SINGLE_PLANE_A4C)
+    assert values(result) == [None] * len(values(result))
+    assert "pixel spacing" in result.reason
     assert study.area_changes[0].fac_pct is None
 
 

@@ -24,13 +24,13 @@ HALF_ELLIPSOID = np.sqrt(1 - MIDDLES**2)
 def test_half_ellipsoids_at_any_scale(
     diameter: float, length: float, narrower: float, shorter: float, scale: float
 ) -> None:
-    found = traced_ef_pct(
+    result = traced_ef_pct(
         scale * diameter * HALF_ELLIPSOID,
         scale * diameter * narrower * HALF_ELLIPSOID,
         ed_length=scale * length,
         es_length=scale * length * shorter,
     )
-    assert found == pytest.approx(100 * (1 - narrower**2 * shorter), abs=1e-6)
+    assert result == pytest.approx(100 * (1 - narrower**2 * shorter), abs=1e-6)
 
 
 def test_each_phase_has_its_own_length() -> None:

@@ -37,8 +37,8 @@ def apical(
     expected: tuple[str, ...] = ("lv_cavity", "myocardium", "left_atrium"),
     limits: ValidityLimits | None = None,
 ) -> list[str]:
-    found = apical_findings(mask, labels=labels, spacing=spacing, expected=expected, limits=limits)
-    return [str(finding) for finding in found]
+    result = apical_findings(mask, labels=labels, spacing=spacing, expected=expected, limits=limits)
+    return [str(finding) for finding in result]
 
 
 @pytest.fixture
@@ -232,8 +232,8 @@ def stack(*, slices: int = 8, first_mm: float = 24.0, last_mm: float = 10.0) -> 
 
 
 def findings(masks: Mask, expected: tuple[str, ...] = EXPECTED, spacing: Spacing | None = MM) -> list[str]:
-    found = stack_findings(masks, labels=ACDC_LABELS, spacing=spacing, expected=expected)
-    return [str(finding) for finding in found]
+    result = stack_findings(masks, labels=ACDC_LABELS, spacing=spacing, expected=expected)
+    return [str(finding) for finding in result]
 
 
 def opened(masks: Mask, plane: int, rows: int = 12) -> Mask:

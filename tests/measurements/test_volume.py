@@ -21,14 +21,14 @@ def half_ellipsoid(radius_mm: float, discs: int = 20) -> np.ndarray:
 
 def test_biplane_of_two_discs_by_hand() -> None:
     # pi/4 * (40*30 + 20*10) mm² * 60 mm / 2 = 32 986.7 mm³
-    found = biplane_volume_ml(np.array([40.0, 20.0]), np.array([30.0, 10.0]), length_mm=60)
-    assert found == pytest.approx(32.98672, abs=1e-4)
+    result = biplane_volume_ml(np.array([40.0, 20.0]), np.array([30.0, 10.0]), length_mm=60)
+    assert result == pytest.approx(32.98672, abs=1e-4)
 
 
 def test_discs_of_a_half_ellipsoid() -> None:
     exact = 2 / 3 * math.pi * 24 * 22 * 85 / 1000
-    found = biplane_volume_ml(half_ellipsoid(24), half_ellipsoid(22), length_mm=85)
-    assert found == pytest.approx(exact, rel=1e-3)
+    result = biplane_volume_ml(half_ellipsoid(24), half_ellipsoid(22), length_mm=85)
+    assert result == pytest.approx(exact, rel=1e-3)
 
 
 def test_single_plane_is_biplane_of_the_same_plane_twice() -> None:
@@ -44,8 +44,8 @@ def test_area_length_is_exact_for_a_half_ellipsoid() -> None:
 
 
 def test_area_length_is_about_085_area_squared_by_length() -> None:
-    found = area_length_volume_ml(3000, 3000, length_mm=80)
-    assert found == pytest.approx(0.85 * 3000**2 / 80 / 1000, rel=2e-3)
+    result = area_length_volume_ml(3000, 3000, length_mm=80)
+    assert result == pytest.approx(0.85 * 3000**2 / 80 / 1000, rel=2e-3)
 
 
 def test_volumes_keep_their_fractions() -> None:

@@ -36,9 +36,9 @@ def test_every_weight_is_the_mean(tmp_path: Path) -> None:
     folders = [model(tmp_path / str(seed), seed=seed, version=f"{seed}.0") for seed in (1, 2)]
     card = average_models("tiny", folders, out=tmp_path / "mean", version="3.0")
     first, second = (load_model("tiny", folder)[0].state_dict() for folder in folders)
-    found, read = load_model("tiny", tmp_path / "mean")
+    result, read = load_model("tiny", tmp_path / "mean")
     assert read == card
-    for key, tensor in found.state_dict().items():
+    for key, tensor in result.state_dict().items():
         if tensor.is_floating_point():
             torch.testing.assert_close(tensor, (first[key] + second[key]) / 2, atol=1e-3, rtol=1e-3)
     assert (card.version, card.metrics) == ("3.0", {})

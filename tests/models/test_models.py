@@ -88,16 +88,16 @@ def test_weights_of_another_recipe_are_refused(folder: Path) -> None:
 @pytest.mark.parametrize("recipe", ["lv", "landmarks"])
 def test_weights_of_any_recipe_that_gives_the_structures_will_do(folder: Path, recipe: str) -> None:
     save_tiny_model(folder, name="echonet", recipe=recipe)
-    found = load("echonet", folder)
-    assert found.recipe.name == recipe and found.labels.values == SOURCES["echonet"].labels.values
+    result = load("echonet", folder)
+    assert result.recipe.name == recipe and result.labels.values == SOURCES["echonet"].labels.values
 
 
 def test_weights_are_read_once_however_many_ask(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    models, read, asked = of(folder, *ECHO), Predictor.load, []
-    monkeypatch.setattr(Predictor, "load", lambda name, where: asked.append(name) or read(name, where))
+    models, read, requested = of(folder, *ECHO), Predictor.load, []
+    monkeypatch.setattr(Predictor, "load", lambda name, where: requested.append(name) or read(name, where))
     with ThreadPoolExecutor(4) as pool:
-        found = set(pool.map(models.named, ECHO * 4))
-    assert asked == ["camus"] and len(found) == 2
+        result = set(pool.map(models.named, ECHO * 4))
+    assert requested == ["camus"] and len(result) == 2
 
 
 def test_a_reload_reads_what_is_loaded_and_fails_as_a_whole(folder: Path) -> None:
@@ -114,9 +114,9 @@ def test_a_reload_reads_what_is_loaded_and_fails_as_a_whole(folder: Path) -> Non
 
 def test_weights_of_its_own_come_before_those_that_it_shares(folder: Path) -> None:
     save_tiny_model(folder, name="echonet")
-    found = load("echonet", folder)
-    assert found.card.trained_on == "nothing" and SOURCES["echonet"].weights(folder) == "echonet"
-    assert tuple(found.labels.as_dict()) == ("lv_cavity",)
+    result = load("echonet", folder)
+    assert result.card.trained_on == "nothing" and SOURCES["echonet"].weights(folder) == "echonet"
+    assert tuple(result.labels.as_dict()) == ("lv_cavity",)
     save_tiny_model(folder, name="mine")
     assert load("mine", folder).card.name == "mine"
 
@@ -149,10 +149,10 @@ def test_a_version_that_cannot_be_read_changes_nothing(
     torn = versions.publish("camus", tmp_path, note={}).folder
     (torn / "camus.safetensors").write_bytes(b"torn")
     soon(lambda: models.named("camus") is before and "go on as they were" in caplog.text)
-    said = len(caplog.records)
+    text = len(caplog.records)
     for _ in range(5):
         assert models.named("camus") is before
-    assert len(caplog.records) == said
+    assert len(caplog.records) == text
     with pytest.raises(CorruptWeightsError, match="sha256"):
         models.reload()
     assert models.named("camus") is before

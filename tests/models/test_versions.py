@@ -55,7 +55,7 @@ def test_publishing_and_rolling_back(folder: Path, tmp_path: Path) -> None:
         new = versions.publish("tiny", made(tmp_path / version, version), note={"why": version})
         assert (new.number, new.note, new.served) == (number, {"why": version}, True)
         assert served(folder) == version
-    assert [(one.number, one.served) for one in versions.listed("tiny")] == [
+    assert [(each.number, each.served) for each in versions.listed("tiny")] == [
         (2, True),
         (1, False),
         (0, False),
@@ -128,15 +128,19 @@ def test_a_full_disk_changes_nothing(folder: Path, tmp_path: Path, monkeypatch: 
 def test_many_at_once_lose_none(folder: Path, tmp_path: Path) -> None:
     new = [made(tmp_path / f"n{number}", f"n{number}") for number in range(8)]
     threads = [
-        threading.Thread(target=lambda one=one: Versions(folder).publish("tiny", one, note={})) for one in new
+        threading.Thread(target=lambda each=each: Versions(folder).publish("tiny", each, note={}))
+        for each in new
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     listed = Versions(folder).listed("tiny")
-    assert [one.number for one in listed] == [8, 7, 6, 5, 4, 3, 2, 1, 0]
-    assert {one.card.version for one in listed if one.card} == {"1.0", *(f"n{number}" for number in range(8))}
+    assert [each.number for each in listed] == [8, 7, 6, 5, 4, 3, 2, 1, 0]
+    assert {each.card.version for each in listed if each.card} == {
+        "1.0",
+        *(f"n{number}" for number in range(8)),
+    }
 
 
 def _killed_at(folder: Path, new: Path, step: str) -> None:

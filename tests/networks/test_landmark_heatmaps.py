@@ -34,9 +34,9 @@ def test_a_second_peak_does_not_move_the_point() -> None:
 
 
 def test_a_peak_in_the_corner_stays_inside_the_image() -> None:
-    found = peak_points(heatmap(torch.tensor([[[0.0, SIDE - 1.0]]])))
-    assert (found >= 0).all() and (found <= SIDE - 1).all()
-    torch.testing.assert_close(found, torch.tensor([[[0.0, SIDE - 1.0]]]), atol=1.0, rtol=0)
+    result = peak_points(heatmap(torch.tensor([[[0.0, SIDE - 1.0]]])))
+    assert (result >= 0).all() and (result <= SIDE - 1).all()
+    torch.testing.assert_close(result, torch.tensor([[[0.0, SIDE - 1.0]]]), atol=1.0, rtol=0)
 
 
 def test_nan_heatmaps_give_nan_points() -> None:

@@ -23,10 +23,10 @@ def test_imagenet_weights_reach_the_matching_layers() -> None:
         ("_bn2.running_var", "bn3.running_var"),
     ):
         expected = [tensor for name, tensor in stored.items() if name.endswith(theirs)]
-        found = [tensor for name, tensor in own.items() if name.endswith(ours)]
-        assert len(found) >= 1
-        matched = expected[-len(found) :]
-        assert all(torch.equal(one, other) for one, other in zip(found, matched, strict=True))
+        result = [tensor for name, tensor in own.items() if name.endswith(ours)]
+        assert len(result) >= 1
+        matched = expected[-len(result) :]
+        assert all(torch.equal(each, other) for each, other in zip(result, matched, strict=True))
 
 
 def test_without_the_package_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,8 +45,8 @@ def test_the_parameter_count_is_the_documented_one(name: str) -> None:
 def test_logits_have_the_images_size_and_every_output_trains(name: str) -> None:
     torch.manual_seed(0)
     network = build(name, {"out_channels": 3, **SMALL[name]}).train()
-    found = network(torch.rand(2, 1, 64, 64))
-    outputs = found if isinstance(found, list) else [found]
+    result = network(torch.rand(2, 1, 64, 64))
+    outputs = result if isinstance(result, list) else [result]
     assert all(logits.shape == (2, 3, 64, 64) for logits in outputs)
     sum(logits.square().mean() for logits in outputs).backward()
     idle = [

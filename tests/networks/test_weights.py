@@ -20,7 +20,7 @@ ARGUMENTS = {"out_channels": 4, "widths": [4, 6, 8]}
 
 
 def card(**changes: Any) -> ModelCard:
-    known: dict[str, Any] = {
+    listed: dict[str, Any] = {
         "name": "tiny",
         "version": "0",
         "network": "unet",
@@ -29,7 +29,7 @@ def card(**changes: Any) -> ModelCard:
         "trained_on": "nothing",
         "licence": "none",
     }
-    return ModelCard(**{**known, **changes})
+    return ModelCard(**{**listed, **changes})
 
 
 @pytest.fixture
@@ -41,9 +41,9 @@ def folder(tmp_path: Path) -> Path:
 
 def edit_card(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path = folder / "tiny.json"
-    known = json.loads(path.read_text())
-    change(known)
-    path.write_text(json.dumps(known))
+    listed = json.loads(path.read_text())
+    change(listed)
+    path.write_text(json.dumps(listed))
 
 
 def replace_tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
@@ -52,7 +52,7 @@ def replace_tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], ob
     tensors = load(path.read_bytes())
     change(tensors)
     path.write_bytes(save(tensors))
-    edit_card(folder, lambda known: known.update(sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
+    edit_card(folder, lambda listed: listed.update(sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
 
 
 def test_loaded_weights_equal_the_saved_ones_in_half_precision(tmp_path: Path) -> None:
@@ -61,8 +61,8 @@ def test_loaded_weights_equal_the_saved_ones_in_half_precision(tmp_path: Path) -
     network(torch.rand(3, 1, 32, 32))  # moves the running statistics of the batch norms
     network.eval()
     saved = save_model(network, card(metrics={"dice": 0.9}), folder=tmp_path)
-    restored, found = load_model("tiny", tmp_path)
-    assert found == saved and found.metrics == {"dice": 0.9} and len(found.sha256) == 64
+    restored, result = load_model("tiny", tmp_path)
+    assert result == saved and result.metrics == {"dice": 0.9} and len(result.sha256) == 64
     assert not restored.training
     assert {p.dtype for p in restored.parameters()} == {torch.float32}
     frames = torch.rand(2, 1, 32, 32)
@@ -131,7 +131,7 @@ def test_an_invalid_card_is_refused(folder: Path, content: bytes) -> None:
     ids=str,
 )
 def test_a_card_of_another_network_is_refused(folder: Path, change: dict[str, Any]) -> None:
-    edit_card(folder, lambda known: known.update(change))
+    edit_card(folder, lambda listed: listed.update(change))
     with pytest.raises(CorruptWeightsError):
         load_model("tiny", folder)
 
@@ -158,7 +158,7 @@ def test_tensors_of_other_names_or_shapes_are_refused(folder: Path, kind: str) -
 def test_a_file_of_another_format_is_refused(folder: Path) -> None:
     content = b"not tensors at all"
     (folder / "tiny.safetensors").write_bytes(content)
-    edit_card(folder, lambda known: known.update(sha256=hashlib.sha256(content).hexdigest()))
+    edit_card(folder, lambda listed: listed.update(sha256=hashlib.sha256(content).hexdigest()))
     with pytest.raises(CorruptWeightsError, match="does not fit its card"):
         load_model("tiny", folder)
 
@@ -184,6 +184,6 @@ def test_the_registry_builds_what_it_names() -> None:
 
 
 def test_a_card_that_asks_for_terabytes_allocates_nothing(folder: Path) -> None:
-    edit_card(folder, lambda known: known.update(arguments={"out_channels": 10**11, "widths": [4, 6, 8]}))
+    edit_card(folder, lambda listed: listed.update(arguments={"out_channels": 10**11, "widths": [4, 6, 8]}))
     with pytest.raises(CorruptWeightsError, match="does not fit its card"):
         load_model("tiny", folder)

@@ -35,12 +35,12 @@ def folder(tmp_path: Path, phantom: PhantomStudy) -> Path:
     return tmp_path / "studies"
 
 
-def write_manifest(folder: Path, phantom: PhantomStudy, **known: object) -> None:
+def write_manifest(folder: Path, phantom: PhantomStudy, **listed: object) -> None:
     records = [
         Record(image.image_id, "p", image.view, image.phase, "phantom", folder / f"{image.image_id}.nii.gz")
         for image in phantom.images
     ]
-    manifest.write([replace(record, **known) for record in records], folder)  # type: ignore[arg-type]
+    manifest.write([replace(record, **listed) for record in records], folder)  # type: ignore[arg-type]
 
 
 def write_finals(folder: Path, phantom: PhantomStudy, *, but: str = "") -> None:
@@ -75,9 +75,9 @@ def numbers(text: str) -> list[str]:
 
 
 def ef(study: Study, convention: Convention) -> float:
-    found = next(row.ef_pct for row in study.rows if row.convention is convention)
-    assert found is not None
-    return found
+    result = next(row.ef_pct for row in study.rows if row.convention is convention)
+    assert result is not None
+    return result
 
 
 def true_study(phantom: PhantomStudy) -> Study:
@@ -110,10 +110,10 @@ def test_without_reference_masks_the_manifests_ef_is_compared_in_its_own_convent
     write_finals(folder, phantom, but="p_4CH_ES")  # no biplane EF can come of these
     study = predicted(phantom)
     ours = ef(study, Convention.CAMUS)
-    found = numbers(page_of(folder, phantom, tmp_path / "out"))
-    assert found[0] == f"{ef(study, Convention.GUIDELINE):.1f}" != f"{ours:.1f}"
-    assert found[3] == f"40.0<small>manifest, camus; predicted {ours:.1f}</small>"
-    assert found[4] == f"{ours - 40:+.1f}".replace("-", "−")
+    result = numbers(page_of(folder, phantom, tmp_path / "out"))
+    assert result[0] == f"{ef(study, Convention.GUIDELINE):.1f}" != f"{ours:.1f}"
+    assert result[3] == f"40.0<small>manifest, camus; predicted {ours:.1f}</small>"
+    assert result[4] == f"{ours - 40:+.1f}".replace("-", "−")
 
 
 def test_an_ef_of_an_unknown_convention_is_shown_and_not_compared(

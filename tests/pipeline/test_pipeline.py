@@ -64,7 +64,7 @@ def infer(
     html: bool = False,
 ) -> Summary:
     seen: list[tuple[int, int]] = []
-    found = infer_folder(
+    result = infer_folder(
         folder,
         predictor,
         out=out,
@@ -73,15 +73,15 @@ def infer(
         html=html,
         on_progress=lambda done, total: seen.append((done, total)),
     )
-    assert seen == [(done, found.images) for done in range(1, found.images + 1)]
-    return found
+    assert seen == [(done, result.images) for done in range(1, result.images + 1)]
+    return result
 
 
 def test_infer_writes_masks_on_the_images_grid_and_both_tables(
     folder: Path, predictor: Predictor, tmp_path: Path
 ) -> None:
-    found = infer(folder, predictor, tmp_path / "out")
-    assert found == Summary(images=4, patients=1, skipped=0, problems=())
+    result = infer(folder, predictor, tmp_path / "out")
+    assert result == Summary(images=4, patients=1, skipped=0, problems=())
     for name in IMAGES:
         mask = tmp_path / "out" / "labels" / f"{name}.nii.gz"
         image = nifti.read(folder / mask.name)
@@ -108,11 +108,11 @@ def test_resume_keeps_masks_that_are_there_and_a_fresh_run_does_not(
     infer(folder, predictor, out)
     complete = (out / "frames.csv").read_bytes()
     shutil.copy(tmp_path / "masks" / "p_4CH_ED.nii.gz", out / "labels" / "p_4CH_ED.nii.gz")
-    kept = (out / "labels" / "p_4CH_ED.nii.gz").read_bytes()
+    stored = (out / "labels" / "p_4CH_ED.nii.gz").read_bytes()
     (out / "labels" / "p_2CH_ES.nii.gz").unlink()
-    found = infer(folder, predictor, out, resume=True)
-    assert (found.skipped, found.problems) == (3, ())
-    assert (out / "labels" / "p_4CH_ED.nii.gz").read_bytes() == kept
+    result = infer(folder, predictor, out, resume=True)
+    assert (result.skipped, result.problems) == (3, ())
+    assert (out / "labels" / "p_4CH_ED.nii.gz").read_bytes() == stored
     area = float(rows(out / "frames.csv")[0]["lv_area_mm2"])
     pixels = int((nifti.read_mask(tmp_path / "masks" / "p_4CH_ED.nii.gz") == 1).sum())
     assert area == pytest.approx(pixels * SPACING.pixel_area_mm2, abs=1e-3)
@@ -124,8 +124,8 @@ def test_masks_say_which_model_made_them_and_are_not_mixed(
     folder: Path, predictor: Predictor, tmp_path: Path
 ) -> None:
     infer(folder, predictor, tmp_path / "out")
-    said = json.loads((tmp_path / "out" / "model.json").read_text())
-    assert said["sha256"] == predictor.card.sha256 and said["labels"] == predictor.labels.as_dict()
+    text = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert text["sha256"] == predictor.card.sha256 and text["labels"] == predictor.labels.as_dict()
     other = predictor.only(["lv_cavity"], name="other")
     with pytest.raises(DatasetError, match="begun with another model"):
         infer(folder, other, tmp_path / "out", resume=True)
@@ -196,12 +196,12 @@ def test_frames_of_stills_and_cines_share_batches_and_stay_in_order(
 
 def test_resume_makes_a_damaged_mask_anew(folder: Path, predictor: Predictor, tmp_path: Path) -> None:
     infer(folder, predictor, tmp_path / "out")
-    whole, again = (tmp_path / "out" / "labels" / f"p_{one}.nii.gz" for one in ("4CH_ED", "4CH_ES"))
+    whole, again = (tmp_path / "out" / "labels" / f"p_{each}.nii.gz" for each in ("4CH_ED", "4CH_ES"))
     before = nifti.read_mask(whole)
     whole.write_bytes(whole.read_bytes()[:60])
     modified = again.stat().st_mtime_ns
-    found = infer(folder, predictor, tmp_path / "out", resume=True)
-    assert (found.skipped, found.problems) == (3, ())
+    result = infer(folder, predictor, tmp_path / "out", resume=True)
+    assert (result.skipped, result.problems) == (3, ())
     assert np.array_equal(nifti.read_mask(whole), before) and again.stat().st_mtime_ns == modified
 
 
@@ -209,8 +209,8 @@ def test_a_corrupt_image_costs_its_own_row(folder: Path, predictor: Predictor, t
     out = tmp_path / "out"
     infer(folder, predictor, out)
     (folder / "p_2CH_ED.nii.gz").write_bytes(b"\x1f\x8b\x08torn")
-    found = infer(folder, predictor, out)
-    ((image_id, reason),) = found.problems
+    result = infer(folder, predictor, out)
+    ((image_id, reason),) = result.problems
     assert image_id == "p_2CH_ED" and "p_2CH_ED.nii.gz" in reason
     assert not (out / "labels" / "p_2CH_ED.nii.gz").exists()  # nor the mask of an earlier run
     frames = {row["image_id"]: row for row in rows(out / "frames.csv")}
@@ -224,8 +224,8 @@ def test_measure_reads_the_masks_it_is_told(folder: Path, tmp_path: Path, labels
     if labels != "DIR":
         shutil.copytree(tmp_path / "masks", folder / "labels" / labels)
     source = str(tmp_path / "masks") if labels == "DIR" else labels
-    found = measure_folder(folder, source, out=tmp_path / "out", on_progress=lambda *_: None)
-    assert found == Summary(images=4, patients=1, skipped=0, problems=())
+    result = measure_folder(folder, source, out=tmp_path / "out", on_progress=lambda *_: None)
+    assert result == Summary(images=4, patients=1, skipped=0, problems=())
     biplane = rows(tmp_path / "out" / "patients.csv")[0]
     truth = make_study("p", seed=5, shape=(140, 150), spacing=SPACING, cine=False).truth
     assert float(biplane["ef_pct"]) == pytest.approx(truth.ef_pct, abs=1.5)
@@ -234,8 +234,10 @@ def test_measure_reads_the_masks_it_is_told(folder: Path, tmp_path: Path, labels
 
 def test_measure_names_images_without_a_mask(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "masks" / "p_4CH_ES.nii.gz").unlink()
-    found = measure_folder(folder, str(tmp_path / "masks"), out=tmp_path / "out", on_progress=lambda *_: None)
-    assert [image_id for image_id, reason in found.problems if reason] == ["p_4CH_ES"]
+    result = measure_folder(
+        folder, str(tmp_path / "masks"), out=tmp_path / "out", on_progress=lambda *_: None
+    )
+    assert [image_id for image_id, reason in result.problems if reason] == ["p_4CH_ES"]
 
 
 def test_nothing_to_do_is_said(folder: Path, predictor: Predictor, tmp_path: Path) -> None:
@@ -251,8 +253,8 @@ def test_nothing_to_do_is_said(folder: Path, predictor: Predictor, tmp_path: Pat
 def test_stacks_are_inferred_and_summed(tmp_path: Path) -> None:
     save_ring_model(tmp_path / "model")
     studies, out = write_stacks(tmp_path / "studies"), tmp_path / "out"
-    found = infer(studies, load("acdc", tmp_path / "model"), out)
-    assert found == Summary(images=2, patients=1, skipped=0, problems=())
+    result = infer(studies, load("acdc", tmp_path / "model"), out)
+    assert result == Summary(images=2, patients=1, skipped=0, problems=())
     for name in STACKS:
         mask, image = nifti.read(out / "labels" / f"{name}.nii.gz"), nifti.read(studies / f"{name}.nii.gz")
         assert mask.grid.shape == image.grid.shape and np.allclose(mask.grid.affine, image.grid.affine)
@@ -266,9 +268,9 @@ def test_images_of_another_view_cost_their_own_rows(
     folder: Path, predictor: Predictor, tmp_path: Path
 ) -> None:
     manifest.write([*manifest.read(folder), *manifest.read(write_stacks(folder))], folder)
-    found = infer(folder, predictor, tmp_path / "out")
-    assert [image_id for image_id, _ in found.problems] == list(STACKS)
-    assert all("is of view SAX" in reason for _, reason in found.problems)
+    result = infer(folder, predictor, tmp_path / "out")
+    assert [image_id for image_id, _ in result.problems] == list(STACKS)
+    assert all("is of view SAX" in reason for _, reason in result.problems)
     with pytest.raises(DatasetError, match="no image can have a mask: model tiny is for"):
         infer(write_stacks(tmp_path / "stacks"), predictor, tmp_path / "none")
     assert not (tmp_path / "none").exists()
@@ -355,10 +357,10 @@ def test_an_image_that_is_lost_after_its_mask_was_made_costs_its_overlay_only(
     def lose(done: int, total: int) -> None:
         (folder / "p_4CH_ED.nii.gz").unlink(missing_ok=True)
 
-    found = infer_folder(
+    result = infer_folder(
         folder, predictor, out=tmp_path / "out", resume=False, on_progress=lose, overlays=True
     )
-    assert found.problems == () and len(names(tmp_path / "out" / "labels")) == len(IMAGES)
+    assert result.problems == () and len(names(tmp_path / "out" / "labels")) == len(IMAGES)
     assert "p_4CH_ED.png" not in names(tmp_path / "out" / "overlays")
     assert len(names(tmp_path / "out" / "overlays")) == len(IMAGES) - 1
 

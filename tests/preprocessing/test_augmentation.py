@@ -60,12 +60,12 @@ def test_the_same_seed_gives_the_same_batch() -> None:
     images, masks = batch()
     augment = Augmentation()
     torch.manual_seed(1)
-    one = augment(images, masks, generator=seeded(7))
+    each = augment(images, masks, generator=seeded(7))
     torch.manual_seed(2)
     again = augment(images, masks, generator=seeded(7))
     other = augment(images, masks, generator=seeded(8))
-    assert torch.equal(one[0], again[0]) and torch.equal(one[1], again[1])
-    assert not torch.equal(one[0], other[0])
+    assert torch.equal(each[0], again[0]) and torch.equal(each[1], again[1])
+    assert not torch.equal(each[0], other[0])
 
 
 def test_the_input_batch_stays_unchanged() -> None:

@@ -73,8 +73,8 @@ def test_a_mask_returns_to_its_place(shape: tuple[int, int], spacing: Spacing | 
 def test_upside_down_input_is_turned_for_the_network() -> None:
     shape, spacing = SIZES[0]
     upright, turned = (Clip(sector(shape, flipped=f)[None], spacing) for f in (False, True))
-    one, other = (CAMUS.frames(clip, CAMUS.placement(clip)) for clip in (upright, turned))
-    assert np.array_equal(one, other)
+    first, other = (CAMUS.frames(clip, CAMUS.placement(clip)) for clip in (upright, turned))
+    assert np.array_equal(first, other)
     masks = heart(shape)[None]
     as_seen = CAMUS.masks(np.flip(masks, 1).copy(), CAMUS.placement(turned))
     assert np.array_equal(as_seen, CAMUS.masks(masks, CAMUS.placement(upright)))
@@ -115,10 +115,10 @@ def test_grey_values_do_not_depend_on_offset_gain_or_type() -> None:
         frame.astype(np.float64) * 1e12,
     ]
     clips = [Clip(kind, spacing) for kind in kinds]
-    found = [CAMUS.frames(clip, CAMUS.placement(clip)) for clip in clips]
-    for other in found[1:]:
-        assert np.abs(other - found[0]).max() < 0.02
-    assert found[0].min() == 0 and 1 <= found[0].max() < 1.5
+    result = [CAMUS.frames(clip, CAMUS.placement(clip)) for clip in clips]
+    for other in result[1:]:
+        assert np.abs(other - result[0]).max() < 0.02
+    assert result[0].min() == 0 and 1 <= result[0].max() < 1.5
 
 
 def test_a_bright_annotation_does_not_darken_the_tissue() -> None:
@@ -128,8 +128,8 @@ def test_a_bright_annotation_does_not_darken_the_tissue() -> None:
     marked = frame.copy()
     marked[:10, :10] = 3000
     clip = Clip(marked[None], spacing)
-    one, other = (CAMUS.frames(c, CAMUS.placement(c))[0, 0] for c in (plain, clip))
-    assert np.abs(one[30:] - other[30:]).max() < 0.1
+    first, other = (CAMUS.frames(c, CAMUS.placement(c))[0, 0] for c in (plain, clip))
+    assert np.abs(first[30:] - other[30:]).max() < 0.1
 
 
 @pytest.mark.parametrize("value", [0, 7, -4.5])
@@ -158,8 +158,8 @@ def test_any_size_goes_in_and_comes_back(rows: int, cols: int, frames: int, spac
     rng = np.random.default_rng(rows * 100 + cols)
     clip = Clip(rng.integers(0, 255, size=(frames, rows, cols)).astype(np.uint8), spacing)
     place = CAMUS.placement(clip)
-    found = CAMUS.frames(clip, place)
-    assert found.shape == (frames, 1, 256, 256) and np.isfinite(found).all() and found.min() >= 0
+    result = CAMUS.frames(clip, place)
+    assert result.shape == (frames, 1, 256, 256) and np.isfinite(result).all() and result.min() >= 0
     assert max(place.inner_rows, place.inner_cols) == 256
     whole = slice(0, rows), slice(0, cols)
     assert CAMUS.restore(torch.zeros(frames, 4, 256, 256), place, whole).shape == (frames, 4, rows, cols)

@@ -42,10 +42,10 @@ def test_a_part_equals_that_part_of_the_whole_resampled_image(
         slice(first[0], first[0] + 1 + int(cut[2] * (rows - first[0] - 1))),
         slice(first[1], first[1] + 1 + int(cut[3] * (cols - first[1] - 1))),
     )
-    found = resample(
+    result = resample(
         planes,
         Axis.of(box[0], size=rows, inner=inner[0], at=at[0], side=side, reverse=reverse),
         Axis.of(box[1], size=cols, inner=inner[1], at=at[1], side=side, reverse=False),
     )
-    assert found.shape == whole[:, *box].shape
-    torch.testing.assert_close(found, whole[:, *box], atol=1e-5, rtol=1e-5)
+    assert result.shape == whole[:, *box].shape
+    torch.testing.assert_close(result, whole[:, *box], atol=1e-5, rtol=1e-5)

@@ -138,9 +138,9 @@ def test_a_label_that_could_be_of_two_images_is_that_of_neither_and_both_are_nam
     assert all(f"{ids(tmp_path)[name]} ({name})" in reason for name in (TANAKA, SATO))
     (tmp_path / leaves).unlink()
     assert masks(tmp_path) == {}  # nor that of the one that is left
-    (kept,) = ids(tmp_path).values()
-    (tmp_path / "labels/final/4CH_ED.nii.gz").rename(tmp_path / f"labels/final/{kept}.nii.gz")
-    assert list(masks(tmp_path).values()) == [f"{kept}.nii.gz"] and reported(tmp_path) == {}
+    (stored,) = ids(tmp_path).values()
+    (tmp_path / "labels/final/4CH_ED.nii.gz").rename(tmp_path / f"labels/final/{stored}.nii.gz")
+    assert list(masks(tmp_path).values()) == [f"{stored}.nii.gz"] and reported(tmp_path) == {}
 
 
 @pytest.mark.parametrize(
@@ -162,9 +162,9 @@ def test_labels_of_all_images_that_shared_an_earlier_id_stay_as_they_were(
     newcomer = "!" + names[0]  # sorts before all of them
     put(tmp_path, newcomer)
     (tmp_path / names[0]).unlink()
-    found = ids(tmp_path)
-    assert found.pop(newcomer) not in earlier.values()
-    assert found == {name: earlier[name] for name in names[1:]}
+    result = ids(tmp_path)
+    assert result.pop(newcomer) not in earlier.values()
+    assert result == {name: earlier[name] for name in names[1:]}
 
 
 @pytest.mark.parametrize("there", [(TANAKA, SATO), (TANAKA,), (SATO,)])
@@ -302,10 +302,10 @@ def test_labels_of_no_image_are_named_with_what_to_do(tmp_path: Path) -> None:
         "labels/final/notes.txt",
     )
     put(tmp_path, "p1.nii.gz", "labels/final/p1.nii.gz", "labels/final/.hidden.nii.gz", *files)
-    found = reported(tmp_path)
-    assert sorted(found) == sorted(files[:3])
-    assert "no image has this name or id" in found["labels/final/x.nii.gz"]
-    assert "move it to labels/final" in found["labels/final/deep/p1.nii.gz"]
+    result = reported(tmp_path)
+    assert sorted(result) == sorted(files[:3])
+    assert "no image has this name or id" in result["labels/final/x.nii.gz"]
+    assert "move it to labels/final" in result["labels/final/deep/p1.nii.gz"]
 
 
 def of(names: Iterable[str]) -> list[Path]:

@@ -35,9 +35,9 @@ def test_records_with_a_mask_are_kept_in_order(tmp_path: Path) -> None:
     records = [record("b", View.A4C), record("a", View.A2C), record("c", View.SAX), record("d", View.A4C)]
     for image_id in "abc":
         file_of(tmp_path, image_id).touch()
-    assert [kept.image_id for kept in labelled_records(records, tmp_path)] == ["b", "a", "c"]
+    assert [stored.image_id for stored in labelled_records(records, tmp_path)] == ["b", "a", "c"]
     apical = labelled_records(records, tmp_path, {View.A2C, View.A4C})
-    assert [kept.image_id for kept in apical] == ["b", "a"]
+    assert [stored.image_id for stored in apical] == ["b", "a"]
 
 
 def test_a_folder_among_the_masks_is_no_mask(tmp_path: Path) -> None:

@@ -235,8 +235,8 @@ def test_any_name_gives_an_id_that_the_manifest_takes(name: str) -> None:
 
 
 def test_two_names_that_differ_stay_two_patients() -> None:
-    one, other = named("Müller_4CH_ED.nii", "Möller_2CH_ED.nii")
-    assert one.patient != other.patient
+    first, other = named("Müller_4CH_ED.nii", "Möller_2CH_ED.nii")
+    assert first.patient != other.patient
 
 
 def test_a_scan_adds_what_the_manifest_does_not_name(tmp_path: Path) -> None:
@@ -245,9 +245,9 @@ def test_a_scan_adds_what_the_manifest_does_not_name(tmp_path: Path) -> None:
     (tmp_path / "labels" / "final").mkdir(parents=True)
     (tmp_path / "labels" / "final" / "b.nii.gz").touch()
     manifest.write([replace(record(tmp_path), view=View.A2C, patient="renamed")], tmp_path)
-    found = manifest.scan(tmp_path, strict=True)
-    assert [item.image_id for item in found] == ["p1_4CH_ED", "a", "b", "c"]
-    assert (found[0].patient, found[0].view) == ("renamed", View.A2C)
+    result = manifest.scan(tmp_path, strict=True)
+    assert [item.image_id for item in result] == ["p1_4CH_ED", "a", "b", "c"]
+    assert (result[0].patient, result[0].view) == ("renamed", View.A2C)
 
 
 @pytest.mark.parametrize(
@@ -266,8 +266,8 @@ def test_paths_may_be_written_as_on_windows(tmp_path: Path, cell: str, file: str
     (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / file).touch()
     written(tmp_path, f"{HEADER}\r\nx,P,A4C,ED,x,{cell}\r\n", encoding)
-    (found,) = manifest.scan(tmp_path, strict=True)
-    assert (found.image_id, found.path) == ("x", tmp_path / file)
+    (result,) = manifest.scan(tmp_path, strict=True)
+    assert (result.image_id, result.path) == ("x", tmp_path / file)
 
 
 @pytest.mark.parametrize(
@@ -338,10 +338,10 @@ def test_the_split_keeps_patients_whole(patients: set[str], holdout: int, seed: 
         ]
     )
     holdout = min(holdout, len(patients))
-    kept, aside = manifest.split_by_patient(records, holdout=holdout, seed=seed)
+    stored, aside = manifest.split_by_patient(records, holdout=holdout, seed=seed)
     assert len({item.patient for item in aside}) == holdout
-    assert not {item.patient for item in aside} & {item.patient for item in kept}
-    assert len(kept) + len(aside) == len(records)
+    assert not {item.patient for item in aside} & {item.patient for item in stored}
+    assert len(stored) + len(aside) == len(records)
     random.shuffle(records)
     again = manifest.split_by_patient(records, holdout=holdout, seed=seed)[1]
     assert {item.image_id for item in again} == {item.image_id for item in aside}
@@ -376,8 +376,8 @@ def test_more_patients_than_there_are(holdout: int) -> None:
 
 @pytest.mark.parametrize("cell", ["val", "Val", "VAL"])
 def test_a_split_is_known_in_any_case(tmp_path: Path, cell: str) -> None:
-    (found,) = manifest.read(written(tmp_path, f"{HEADER},split\na,p1,A4C,ED,camus,a.nii.gz,{cell}\n"))
-    assert found.split == "VAL"
+    (result,) = manifest.read(written(tmp_path, f"{HEADER},split\na,p1,A4C,ED,camus,a.nii.gz,{cell}\n"))
+    assert result.split == "VAL"
 
 
 def test_a_split_that_nobody_knows_is_refused(tmp_path: Path) -> None:

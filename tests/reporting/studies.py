@@ -32,7 +32,7 @@ def phantom(*, cine: bool) -> PhantomStudy:
 
 def measured(found: PhantomStudy, *, cine: bool, spacing: Spacing | None = SPACING) -> Reported:
     """The phantom's true masks, measured: its cines only, or its stills only."""
-    kept = [image for image in found.images if (image.phase is Phase.CINE) is cine]
+    stored = [image for image in found.images if (image.phase is Phase.CINE) is cine]
     images = [
         MaskedImage(
             image.image_id,
@@ -46,9 +46,9 @@ def measured(found: PhantomStudy, *, cine: bool, spacing: Spacing | None = SPACI
             es_frame=image.es_frame,
             frame_rate_hz=image.clip.frame_rate_hz,
         )
-        for image in kept
+        for image in stored
     ]
-    clips = {image.image_id: replace(image.clip, spacing=spacing) for image in kept}
+    clips = {image.image_id: replace(image.clip, spacing=spacing) for image in stored}
     return Reported(measure_study(images), clips, dict.fromkeys(clips, "final"))
 
 

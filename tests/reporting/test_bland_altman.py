@@ -34,15 +34,15 @@ def pairs(count: int, *, names: tuple[str, str] = ("anna", "ben"), sd: float = 5
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """Figures as they are saved."""
-    kept: list[Figure] = []
+    stored: list[Figure] = []
     saved = Figure.savefig
 
     def spy(self: Figure, *args: Any, **options: Any) -> None:
-        kept.append(self)
+        stored.append(self)
         saved(self, *args, **options)
 
     monkeypatch.setattr(Figure, "savefig", spy)
-    return kept
+    return stored
 
 
 def texts(axes: Axes) -> str:
@@ -59,16 +59,20 @@ def test_bias_and_limits_are_drawn_and_written(figures: list[Figure]) -> None:
     panel = pairs(20)
     draw(panel)
     (axes,) = figures[0].axes
-    found = agreement(panel.first, panel.second)
+    result = agreement(panel.first, panel.second)
     heights = {
         float(line.get_ydata()[0])
         for line in axes.lines
         if len(line.get_ydata()) == 2 and line.get_ydata()[0] == line.get_ydata()[1]
     }
-    assert heights == {0.0, found.bias, *found.limits}
-    said = texts(axes)
-    for name, value in (("+1.96 SD", found.limits[1]), ("bias", found.bias), ("−1.96 SD", found.limits[0])):
-        assert f"{name} {value:+.1f} EF points 95 % CI".replace(" -", " −") in said
+    assert heights == {0.0, result.bias, *result.limits}
+    text = texts(axes)
+    for name, value in (
+        ("+1.96 SD", result.limits[1]),
+        ("bias", result.bias),
+        ("−1.96 SD", result.limits[0]),
+    ):
+        assert f"{name} {value:+.1f} EF points 95 % CI".replace(" -", " −") in text
     assert "n = 20" in axes.get_xlabel() and "EF, biplane, guideline" in axes.get_xlabel()
     assert axes.get_ylabel() == "anna − ben, EF points"
     points = next(line for line in axes.lines if line.get_marker() == "o")
@@ -76,7 +80,7 @@ def test_bias_and_limits_are_drawn_and_written(figures: list[Figure]) -> None:
     assert points.get_ydata() == pytest.approx(panel.first - panel.second)
     low, high = axes.get_ylim()
     assert low < min(points.get_ydata()) and max(points.get_ydata()) < high
-    assert low < found.limits[0] and found.limits[1] < high
+    assert low < result.limits[0] and result.limits[1] < high
 
 
 @pytest.mark.parametrize("sd", [1e-6, 1.0, 60.0])

@@ -26,10 +26,10 @@ def picture(found: Reported) -> NDArray[np.float32]:
 @pytest.mark.parametrize("cine", [False, True], ids=["stills", "cines"])
 @pytest.mark.parametrize("calibrated", [True, False])
 def test_a_measured_patient(cine: bool, calibrated: bool) -> None:
-    found = measured(phantom(cine=cine), cine=cine)
+    result = measured(phantom(cine=cine), cine=cine)
     if not calibrated:
-        found = measured(phantom(cine=cine), cine=cine, spacing=None)
-    pixels = picture(found)
+        result = measured(phantom(cine=cine), cine=cine, spacing=None)
+    pixels = picture(result)
     assert pixels.shape == (720, 1200, 4)
     yellow = np.array([0xFF, 0xD2, 0x3F]) / 255
     drawn = np.abs(pixels[..., :3] - yellow).max(axis=-1) < 0.1
@@ -58,30 +58,30 @@ def test_a_name_is_text_and_not_a_formula(patient: str) -> None:
 
 
 def test_a_frame_whose_image_is_gone_is_said_to_be_missing() -> None:
-    found = measured(phantom(cine=False), cine=False)
-    assert picture(replace(found, clips={})).shape == (720, 1200, 4)
+    result = measured(phantom(cine=False), cine=False)
+    assert picture(replace(result, clips={})).shape == (720, 1200, 4)
 
 
 @pytest.fixture
 def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is written in the plots of figures saved from now on."""
-    found: list[str] = []
+    result: list[str] = []
     saved = Figure.savefig
 
     def spy(self: Figure, *args: object, **options: object) -> None:
-        found.extend(text.get_text() for axes in self.axes for text in axes.texts)
+        result.extend(text.get_text() for axes in self.axes for text in axes.texts)
         saved(self, *args, **options)
 
     monkeypatch.setattr(Figure, "savefig", spy)
-    return found
+    return result
 
 
 def test_an_ef_has_its_interval_where_one_is_known(texts: list[str]) -> None:
-    found = measured(phantom(cine=False), cine=False)
-    picture(found)
+    result = measured(phantom(cine=False), cine=False)
+    picture(result)
     assert "in brackets" not in max(texts, key=len)
-    rows = tuple(replace(row, ef_low_pct=31.4, ef_high_pct=57.2) for row in found.study.rows)
-    pixels = picture(replace(found, study=replace(found.study, rows=rows)))
+    rows = tuple(replace(row, ef_low_pct=31.4, ef_high_pct=57.2) for row in result.study.rows)
+    pixels = picture(replace(result, study=replace(result.study, rows=rows)))
     assert "% (31–57)  EDV" in max(texts, key=len)
     lit = pixels[..., :3].max(axis=-1) > 0.5
     assert not lit[-4:].any() and not lit[:, -4:].any()  # nothing runs off

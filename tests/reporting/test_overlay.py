@@ -54,8 +54,8 @@ def where(picture: NDArray[np.uint8], color: str) -> NDArray[np.intp]:
 
 def contour(picture: NDArray[np.uint8]) -> NDArray[np.intp]:
     """Points of the cavity's contour, without the legend below."""
-    found = where(picture, STRUCTURE_COLORS["lv_cavity"])
-    return found[found[:, 0] < picture.shape[0] - 60]
+    result = where(picture, STRUCTURE_COLORS["lv_cavity"])
+    return result[result[:, 0] < picture.shape[0] - 60]
 
 
 def test_a_contour_lies_where_its_mask_is_and_pixels_are_square_in_mm() -> None:

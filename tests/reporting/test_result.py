@@ -19,9 +19,9 @@ MODEL = {"name": "camus", "version": "1", "sha256": "0" * 64}
 
 def plain(study: Study) -> dict[str, Any]:
     """The result, after the strictest JSON there is."""
-    found = study_json(study, sources={}, model=MODEL)
-    decoded: dict[str, Any] = json.loads(json.dumps(found, allow_nan=False))
-    assert decoded == found
+    result = study_json(study, sources={}, model=MODEL)
+    decoded: dict[str, Any] = json.loads(json.dumps(result, allow_nan=False))
+    assert decoded == result
     return decoded
 
 
@@ -31,44 +31,44 @@ def cine() -> Study:
 
 
 def test_keys_are_the_contract(cine: Study) -> None:
-    found = plain(cine)
-    assert found.keys() >= {"schema", "frames", "patient", "model", "quality"}
-    assert (found["schema"], found["patient_id"], found["model"]) == (SCHEMA, "phantom", MODEL)
-    assert [tuple(row) for row in found["patient"]] == [PATIENT_COLUMNS] * len(cine.rows)
-    assert found["beats"] == {
+    result = plain(cine)
+    assert result.keys() >= {"schema", "frames", "patient", "model", "quality"}
+    assert (result["schema"], result["patient_id"], result["model"]) == (SCHEMA, "phantom", MODEL)
+    assert [tuple(row) for row in result["patient"]] == [PATIENT_COLUMNS] * len(cine.rows)
+    assert result["beats"] == {
         f"phantom_{view}_cine": [{"ed_index": 0, "es_index": cine.beats[f"phantom_{view}_cine"][0].es}]
         for view in ("4CH", "2CH")
     }
-    assert [change["view"] for change in found["area_change"]] == ["A4C", "A2C"]
-    assert all(0 < change["fac_pct"] < 100 for change in found["area_change"])
+    assert [change["view"] for change in result["area_change"]] == ["A4C", "A2C"]
+    assert all(0 < change["fac_pct"] < 100 for change in result["area_change"])
 
 
 def test_a_frame_carries_its_row_and_its_geometry(cine: Study) -> None:
     row = cine.frames[3]
-    found = frame_json(row, geometry=True)
-    assert tuple(found) == (*FRAME_COLUMNS, "contour", "annulus", "apex")
+    result = frame_json(row, geometry=True)
+    assert tuple(result) == (*FRAME_COLUMNS, "contour", "annulus", "apex")
     assert row.geometry is not None
-    contour = np.array(found["contour"])
+    contour = np.array(result["contour"])
     assert contour.shape[1] == 2 and 32 <= len(contour) <= 128
-    assert np.array(found["annulus"]) == pytest.approx(row.geometry.annulus_px, abs=0.006)
-    assert np.array(found["apex"]) == pytest.approx(row.geometry.apex_px, abs=0.006)
+    assert np.array(result["annulus"]) == pytest.approx(row.geometry.annulus_px, abs=0.006)
+    assert np.array(result["apex"]) == pytest.approx(row.geometry.apex_px, abs=0.006)
 
 
 def test_nothing_measured_is_still_json() -> None:
-    found = plain(nothing_measured())
-    assert all(row["ef_pct"] is None and row["reason"] for row in found["patient"])
+    result = plain(nothing_measured())
+    assert all(row["ef_pct"] is None and row["reason"] for row in result["patient"])
     assert all(
         frame["contour"] is frame["annulus"] is frame["apex"] is frame["lv_area_mm2"] is None
-        for frame in found["frames"]
+        for frame in result["frames"]
     )
-    assert {change["fac_pct"] for change in found["area_change"]} == {None}
+    assert {change["fac_pct"] for change in result["area_change"]} == {None}
 
 
 def test_without_calibration_it_is_json_with_its_flag() -> None:
     study = measured(phantom(cine=False), cine=False, spacing=None).study
-    found = plain(study)
-    assert found["quality"] == ["uncalibrated"]
-    assert found["frames"][0]["lv_area_mm2"] is None and found["frames"][0]["contour"]
+    result = plain(study)
+    assert result["quality"] == ["uncalibrated"]
+    assert result["frames"][0]["lv_area_mm2"] is None and result["frames"][0]["contour"]
 
 
 def test_without_a_model_there_is_none() -> None:

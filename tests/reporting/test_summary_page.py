@@ -77,7 +77,7 @@ def read(text: str) -> Reader:
 
 def test_the_page_says_what_was_run_and_on_what() -> None:
     text = " ".join(read(page(SUMMARY)).words)
-    for said in (
+    for message in (
         "heart",
         "4, of 1 patients",
         "camus 2.2.0",
@@ -85,20 +85,20 @@ def test_the_page_says_what_was_run_and_on_what() -> None:
         "torch cpu",
         "2026-05-04 03:02 UTC",
     ):
-        assert said in text
+        assert message in text
     assert "0123456789abc" not in text
 
 
 def test_nothing_of_a_file_becomes_markup() -> None:
     row = replace(ROW, patient=EVIL, reason=EVIL, ef_pct=None)
-    found = replace(
+    result = replace(
         SUMMARY,
         folder=EVIL,
         model=dict.fromkeys(MODEL, EVIL),
         problems=[(EVIL, EVIL)],
         patients=[PatientSummary(row, overlays=(EVIL,))],
     )
-    text = page(found)
+    text = page(result)
     reader = read(text)
     assert "<script" not in text
     assert {tag for tag, _ in reader.found} >= {"table", "img", "a"}
@@ -108,14 +108,14 @@ def test_nothing_of_a_file_becomes_markup() -> None:
 
 
 def test_nothing_is_fetched_but_pictures_beside_the_page() -> None:
-    one = PatientSummary(ROW, overlays=("a b#1%_ED",))
-    text = page(replace(SUMMARY, patients=[one], bland_altman_png=b"png"))
+    each = PatientSummary(ROW, overlays=("a b#1%_ED",))
+    text = page(replace(SUMMARY, patients=[each], bland_altman_png=b"png"))
     reader = read(text)
     used = [
         value for _, attributes in reader.found for name in ("src", "href") if (value := attributes.get(name))
     ]
     assert set(used) == {"overlays/a%20b%231%25_ED.png", "data:image/png;base64,cG5n"}
-    (picture,) = (found for tag, found in reader.found if tag == "img" and "overlays" in str(found["src"]))
+    (picture,) = (result for tag, result in reader.found if tag == "img" and "overlays" in str(result["src"]))
     assert picture["loading"] == "lazy" and picture["alt"] == "a b#1%_ED"
     assert "http" not in re.sub(r'http-equiv="[^"]*"', "", text)
     assert "url(" not in text and "@import" not in text
@@ -154,7 +154,7 @@ def test_references_say_where_they_are_from_and_differ_within_one_convention() -
         "o": Reference(Source.MANIFEST, 50.0, None, None),
         "p": None,
     }
-    patients = [PatientSummary(replace(ROW, patient=name), one) for name, one in references.items()]
+    patients = [PatientSummary(replace(ROW, patient=name), each) for name, each in references.items()]
     reader = read(page(replace(SUMMARY, patients=patients, bland_altman_png=b"png")))
     head, *lines = reader.rows
     assert head[-2:] == ["Reference EF, %", "Difference, points"]

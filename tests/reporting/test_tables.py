@@ -83,10 +83,10 @@ def test_flags_are_joined_by_semicolons_and_text_is_quoted() -> None:
         quality=(Flag.FRAGMENTS, Flag.UNUSUAL_EF),
         reason='says "no"',
     )
-    found = cells(row, PATIENT_COLUMNS)
-    assert tuple(found) == PATIENT_COLUMNS
-    assert (found["quality"], found["ef_pct"], found["edv_ml"]) == ("fragments;unusual_ef", 0.3333, None)
-    assert type(found["method"]) is str
+    result = cells(row, PATIENT_COLUMNS)
+    assert tuple(result) == PATIENT_COLUMNS
+    assert (result["quality"], result["ef_pct"], result["edv_ml"]) == ("fragments;unusual_ef", 0.3333, None)
+    assert type(result["method"]) is str
 
 
 def test_names_with_commas_and_quotes_come_back(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_parquet_holds_the_texts_values_with_types_and_units(tmp_path: Path) -> 
         text = table(tmp_path / f"{name}.csv")
         assert typed.column_names == list(text[0])
         assert [
-            {key: "" if one is None else str(one) for key, one in row.items()} for row in typed.to_pylist()
+            {key: "" if each is None else str(each) for key, each in row.items()} for row in typed.to_pylist()
         ] == text
         for field in typed.schema:
             unit = (field.metadata or {}).get(b"unit", b"").decode()
@@ -180,10 +180,10 @@ def test_row_groups_are_bounded_and_rows_do_not_pile_up(
         for patient in range(3):
             rows.writerows({"patient": str(patient), "frame": at, "ef_pct": None} for at in range(4))
         written = (tmp_path / "t.parquet").stat().st_size
-    found = parquet.ParquetFile(tmp_path / "t.parquet")
-    groups = [found.metadata.row_group(at).num_rows for at in range(found.num_row_groups)]
+    result = parquet.ParquetFile(tmp_path / "t.parquet")
+    groups = [result.metadata.row_group(at).num_rows for at in range(result.num_row_groups)]
     assert groups == [5, 5, 2] and written > 100  # two groups, not the mark alone
-    assert found.read()["frame"].to_pylist() == [0, 1, 2, 3] * 3
+    assert result.read()["frame"].to_pylist() == [0, 1, 2, 3] * 3
 
 
 def test_reporting_for_the_server_does_not_load_parquet() -> None:

@@ -54,7 +54,7 @@ class Walk:
         self.report, self.results, self.studies, self.out = report, results, studies, out
 
     def shown(self, mode: str) -> dict[str, dict[str, Any]]:
-        return {one["id"]: one for one in self.report[mode]}
+        return {each["id"]: each for each in self.report[mode]}
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +83,13 @@ def make_studies(home: Path) -> Path:
     write_sample(home / "sample", patients=2, seed=1)
     studies = home / "studies"
     stacks = manifest.read(write_stacks(studies))
-    echo = [one for one in manifest.read(home / "sample") if one.image_id in IMAGES]
+    echo = [each for each in manifest.read(home / "sample") if each.image_id in IMAGES]
     for record in echo:
         shutil.copy(record.path, studies)
     mirrored = nib.load(studies / f"{MIRRORED}.nii.gz")
     affine = mirrored.affine @ np.diag([-1.0, 1.0, 1.0, 1.0])
     nib.save(nib.Nifti1Image(np.asarray(mirrored.dataobj)[..., :6], affine), studies / f"{MIRRORED}.nii.gz")
-    records = [*stacks, *(replace(one, path=studies / one.path.name) for one in echo)]
+    records = [*stacks, *(replace(each, path=studies / each.path.name) for each in echo)]
     for record in records:
         if record.image_id not in IMAGES:
             record.path.unlink()
@@ -114,14 +114,14 @@ def labels_of(image_id: str) -> LabelSet:
 def test_every_image_opens_by_itself(walk: Walk, mode: str) -> None:
     shown = walk.shown(mode)
     assert sorted(shown) == sorted(IMAGES)
-    for image_id, one in shown.items():
-        assert one["dialogs"] == [], one["dialogs"]
-        assert one["volume"] == image_id
+    for image_id, each in shown.items():
+        assert each["dialogs"] == [], each["dialogs"]
+        assert each["volume"] == image_id
         image = nifti.read(walk.studies / f"{image_id}.nii.gz")
-        assert one["size"] == list(image.clip.shape[::-1])
-        assert one["mean"] == pytest.approx(image.clip.pixels.mean())
-        assert one["spacing"][:2] == pytest.approx([image.grid.spacing.col_mm, image.grid.spacing.row_mm])
-    assert len({one["name"] for one in shown.values()}) == len(IMAGES)
+        assert each["size"] == list(image.clip.shape[::-1])
+        assert each["mean"] == pytest.approx(image.clip.pixels.mean())
+        assert each["spacing"][:2] == pytest.approx([image.grid.spacing.col_mm, image.grid.spacing.row_mm])
+    assert len({each["name"] for each in shown.values()}) == len(IMAGES)
 
 
 @pytest.mark.parametrize("mode", ["remote", "local"])
@@ -130,8 +130,8 @@ def test_the_cavity_has_the_area_that_the_server_measures_whatever_model_was_ask
 ) -> None:
     """Remote: the stored prediction. Local: a prediction by the extension's first model, which is camus."""
     for image_id in PREDICTED if mode == "remote" else IMAGES:
-        one = walk.shown(mode)[image_id]
-        area_mm2 = one["voxels"]["lv_cavity"] * one["spacing"][0] * one["spacing"][1]
+        each = walk.shown(mode)[image_id]
+        area_mm2 = each["voxels"]["lv_cavity"] * each["spacing"][0] * each["spacing"][1]
         expected_mm2 = sum(frame["lv_area_mm2"] or 0 for frame in walk.results[image_id]["frames"])
         assert area_mm2 == pytest.approx(expected_mm2, rel=1e-3), image_id
         assert area_mm2 > 100
@@ -150,18 +150,18 @@ def test_every_structure_of_a_stored_prediction_has_its_own_name(walk: Walk) -> 
 
 def test_a_structure_has_one_colour_in_all_images(walk: Walk) -> None:
     colors: dict[str, set[tuple[float, ...]]] = {}
-    for one in (*walk.report["remote"], *walk.report["local"]):
-        for name, color in one["colors"].items():
+    for each in (*walk.report["remote"], *walk.report["local"]):
+        for name, color in each["colors"].items():
             colors.setdefault(name, set()).add(tuple(color))
     assert all(len(of_name) == 1 for of_name in colors.values()), colors
     assert len(set.union(*colors.values())) == len(colors) == 4
 
 
 def test_an_edit_is_undone_and_redone(walk: Walk) -> None:
-    for one in walk.report["local"]:
-        before, edited, undone, redone = one["edited"]
-        assert (edited, undone, redone) == (before - one["removed"], before, before - one["removed"])
-        assert one["removed"] > 0
+    for each in walk.report["local"]:
+        before, edited, undone, redone = each["edited"]
+        assert (edited, undone, redone) == (before - each["removed"], before, before - each["removed"])
+        assert each["removed"] > 0
 
 
 def test_what_was_drawn_is_what_is_stored(walk: Walk) -> None:
@@ -183,9 +183,9 @@ def test_what_was_drawn_is_what_is_stored(walk: Walk) -> None:
 
 def test_smoothing_in_three_dimensions_leaves_the_frames_of_a_cine_alone(walk: Walk) -> None:
     for image_id in (CINE, MIRRORED):
-        one = walk.shown("local")[image_id]
-        assert one["spacing"][2] >= 10
-        assert one["smoothed_across"] == 0
+        each = walk.shown("local")[image_id]
+        assert each["spacing"][2] >= 10
+        assert each["smoothed_across"] == 0
 
 
 @pytest.mark.parametrize("image_id", [STILL, STACK])

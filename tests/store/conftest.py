@@ -76,8 +76,8 @@ class Postgres:
 def postgres() -> Iterator[Postgres]:
     """A server that runs for all tests."""
     pytest.importorskip("psycopg", reason="needs cardiolabel[postgresql]")
-    found = sorted(path.parent for path in BINARIES.glob("*/bin/initdb"))
-    if not found:
+    result = sorted(path.parent for path in BINARIES.glob("*/bin/initdb"))
+    if not result:
         pytest.skip(f"needs PostgreSQL's binaries under {BINARIES}")
     user = None
     if os.geteuid() == 0:
@@ -89,7 +89,7 @@ def postgres() -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="cardiolabel-pg-", dir=MEMORY if in_memory else None))
     if user:
         os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-    server = Postgres(folder, found[-1], user)
+    server = Postgres(folder, result[-1], user)
     try:
         try:
             server.create()

@@ -86,9 +86,9 @@ class Folder:
     def records(self) -> Mapping[str, Record]:
         """As `cardiolabel.studies.studies.Studies.by_id`, without what reads pixels."""
         with self._lock:
-            found = {path.name.removesuffix(".nii.gz"): path for path in sorted(self.path.glob("*.nii.gz"))}
-            if found.keys() != self._known.keys():
-                self._known = {image_id: record(image_id, path) for image_id, path in found.items()}
+            result = {path.name.removesuffix(".nii.gz"): path for path in sorted(self.path.glob("*.nii.gz"))}
+            if result.keys() != self._known.keys():
+                self._known = {image_id: record(image_id, path) for image_id, path in result.items()}
             return self._known
 
     def open(

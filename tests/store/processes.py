@@ -33,9 +33,9 @@ class Worker:
 
     def ready(self) -> None:
         """Wait until its store is open."""
-        said = json.loads(self._lines.readline())
-        assert "pid" in said, said["error"]
-        self._pid = said["pid"]
+        text = json.loads(self._lines.readline())
+        assert "pid" in text, text["error"]
+        self._pid = text["pid"]
 
     def go(self) -> None:
         """Let it begin."""
@@ -49,10 +49,10 @@ class Worker:
         """Wait for its end; everything that it acknowledged."""
         with self._connection, self._lines:
             # One that is killed may leave half a line.
-            found = [json.loads(line) for line in self._lines if line.endswith(b"\n")]
-        for one in found:
-            assert "error" not in one, one["error"]
-        return found
+            result = [json.loads(line) for line in self._lines if line.endswith(b"\n")]
+        for each in result:
+            assert "error" not in each, each["error"]
+        return result
 
 
 class Workers:
@@ -92,23 +92,23 @@ def at_once(workers: Sequence[Worker]) -> list[dict[str, Any]]:
         worker.ready()
     for worker in workers:
         worker.go()
-    said = [worker.said() for worker in workers]
-    assert all(lines[-1] == {"done": True} for lines in said)
-    return [line for lines in said for line in lines[:-1]]
+    text = [worker.said() for worker in workers]
+    assert all(lines[-1] == {"done": True} for lines in text)
+    return [line for lines in text for line in lines[:-1]]
 
 
 def check(folder: Folder, store: Store, saved: Iterable[dict[str, Any]]) -> None:
     """Everything acknowledged is there, every file is whole, and records, counts and files agree."""
     acknowledged: dict[str, dict[int, dict[str, Any]]] = {}
-    for one in saved:
-        assert one["number"] not in acknowledged.setdefault(one["image"], {}), f"twice: {one}"
-        acknowledged[one["image"]][one["number"]] = one
+    for each in saved:
+        assert each["number"] not in acknowledged.setdefault(each["image"], {}), f"twice: {each}"
+        acknowledged[each["image"]][each["number"]] = each
     labelled, is_open = [], set(store.image_ids(is_open=True))
     for image_id in store.image_ids():
-        known = store.history(image_id, FINAL)
-        assert [version.number for version in known] == list(range(1, len(known) + 1))
-        assert len({(version.modified_ns, version.size) for version in known}) == len(known)
-        for version in known:
+        listed = store.history(image_id, FINAL)
+        assert [version.number for version in listed] == list(range(1, len(listed) + 1))
+        assert len({(version.modified_ns, version.size) for version in listed}) == len(listed)
+        for version in listed:
             text = text_of(store.version(image_id, FINAL, version.number)[1])
             assert version.info == {"text": text} and version.origin in {Origin.SAVED, Origin.CONFLICT}
             told = acknowledged.get(image_id, {}).pop(version.number, None)
@@ -119,9 +119,9 @@ def check(folder: Folder, store: Store, saved: Iterable[dict[str, Any]]) -> None
         current = store.label(image_id, FINAL)
         if current is not None:
             labelled.append(f"final/{image_id}.nii.gz")
-            assert current.number == max(one.number for one in known if one.origin is Origin.SAVED)
+            assert current.number == max(each.number for each in listed if each.origin is Origin.SAVED)
             assert text_of(folder.label(image_id)) == current.info["text"]
             assert folder.label(image_id).stat().st_mtime_ns == current.modified_ns
-        assert (current is None) == (image_id in is_open) == (not known)
+        assert (current is None) == (image_id in is_open) == (not listed)
     assert folder.visible() == labelled
     assert store.counted() == (len(store.image_ids()), {FINAL: len(labelled)} if labelled else {})

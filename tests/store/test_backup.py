@@ -74,10 +74,10 @@ def test_a_backup_beside_saves_is_of_one_moment(folder: Folder, tmp_path: Path) 
         thread.join()
     copy = restored(tmp_path / "backup.tar", tmp_path / "copy")
     store = copy.open()
-    found = texts(store, ONE)
-    assert least <= len(found) <= most
-    assert found == [f"text {number}" for number in range(1, len(found) + 1)]
-    assert text_of(copy.label(ONE)) == found[-1]
+    result = texts(store, ONE)
+    assert least <= len(result) <= most
+    assert result == [f"text {number}" for number in range(1, len(result) + 1)]
+    assert text_of(copy.label(ONE)) == result[-1]
     assert all(version.author == "ann" for version in store.history(ONE, FINAL))
     copy.close()
 

@@ -40,9 +40,9 @@ def opened(folder: Path) -> Store:
 
 def authors(folder: Path) -> list[str]:
     store = opened(folder)
-    found = [version.author for version in store.history(IMAGE, FINAL)]
+    result = [version.author for version in store.history(IMAGE, FINAL)]
     store.close()
-    return found
+    return result
 
 
 def test_a_lost_database_is_rebuilt(studies: Path) -> None:

@@ -69,10 +69,10 @@ def test_all_save_at_once_and_nothing_is_lost(many: Folder, workers: Workers) ->
 def test_no_image_is_handed_out_twice(folder: Folder, workers: Workers) -> None:
     folder.add(image_ids(60))
     running = [workers.start("drain", folder, author=f"a{at}", threads=THREADS) for at in range(PROCESSES)]
-    handed = [one for one in at_once(running) if "image" in one]
-    assert Counter(one["image"] for one in handed) == Counter(image_ids(60))
+    handed = [each for each in at_once(running) if "image" in each]
+    assert Counter(each["image"] for each in handed) == Counter(image_ids(60))
     leases = {lease.image_id: lease.annotator for lease in folder.open().leases()}
-    assert leases == {one["image"]: one["annotator"] for one in handed}
+    assert leases == {each["image"]: each["annotator"] for each in handed}
 
 
 def test_servers_that_start_at_once_on_a_new_folder(tmp_path: Path, url: str | None) -> None:
@@ -140,7 +140,7 @@ def test_of_several_who_opened_the_same_label_one_wins_and_all_are_kept(folder: 
     current = stores[0].label(ONE, "final")
     assert current is not None and current.author not in conflicts
     assert text_of(folder.label(ONE)) == current.author
-    assert [one.origin for one in stores[0].history(ONE, "final")].count("conflict") == 5
+    assert [each.origin for each in stores[0].history(ONE, "final")].count("conflict") == 5
     assert folder.hidden() == []
 
 
@@ -219,21 +219,21 @@ def test_everything_at_once(folder: Folder) -> None:
     folder.close()
     store = folder.open()
     assert store.image_ids() == ids
-    labels = {tag: [one for one in ids if folder.label(one, tag).exists()] for tag in set(tags)}
-    assert store.counted() == (8, {tag: len(found) for tag, found in sorted(labels.items()) if found})
+    labels = {tag: [each for each in ids if folder.label(each, tag).exists()] for tag in set(tags)}
+    assert store.counted() == (8, {tag: len(result) for tag, result in sorted(labels.items()) if result})
     assert store.image_ids(is_open=False) == labels["final"]
-    for tag, found in labels.items():
-        assert [label.image_id for label in store.all_labels(tag)] == found
+    for tag, outcome in labels.items():
+        assert [label.image_id for label in store.all_labels(tag)] == outcome
         for image_id in ids:
-            known = store.history(image_id, tag)
-            assert [one.number for one in known] == list(range(1, len(known) + 1))
-            for one in known:
-                if one.origin is not Origin.FOLDER:
-                    assert text_of(store.version(image_id, tag, one.number)[1])
+            listed = store.history(image_id, tag)
+            assert [each.number for each in listed] == list(range(1, len(listed) + 1))
+            for item in listed:
+                if item.origin is not Origin.FOLDER:
+                    assert text_of(store.version(image_id, tag, item.number)[1])
             current = store.label(image_id, tag)
             if current and current.origin is not Origin.FOLDER:
-                kept = store.version(image_id, tag, current.number)[1]
-                assert kept.read_bytes() == folder.label(image_id, tag).read_bytes()
+                stored = store.version(image_id, tag, current.number)[1]
+                assert stored.read_bytes() == folder.label(image_id, tag).read_bytes()
     assert folder.hidden() == []
 
 

@@ -72,7 +72,7 @@ def test_killed_again_and_again(on_disk: Folder, workers: Workers) -> None:
         for worker in running:  # the second goes on for a while
             time.sleep(rng.uniform(0.02, 0.4))
             worker.kill()
-        saved += [one for worker in running for one in worker.said()]
+        saved += [each for worker in running for each in worker.said()]
         check(on_disk, on_disk.open(watch=True), saved)
         on_disk.close()
     assert len(saved) > rounds
@@ -220,14 +220,14 @@ def test_what_is_on_the_disk_when_the_power_goes(
     monkeypatch.setattr("cardiolabel.io.files.os.fsync", note)
     event.listen(store.database._engine, "commit", lambda _: seen.append("commit"))
     save(store, ONE, "second", "ann")
-    label, (_, kept) = plain_folder.label(ONE), store.version(ONE, FINAL, 2)
+    label, (_, stored) = plain_folder.label(ONE), store.version(ONE, FINAL, 2)
     at = seen.index(label.stat().st_ino)  # the staged file's, which the rename kept
-    assert kept.parent.stat().st_ino in seen[:at]
+    assert stored.parent.stat().st_ino in seen[:at]
     assert seen[at + 1 :][:2] == ["commit", label.parent.stat().st_ino]
     seen.clear()
     save(store, OTHER, "first", "ann")
     before_the_record = seen[: seen.index(plain_folder.label(OTHER).stat().st_ino)]
-    assert kept.parents[1].stat().st_ino in before_the_record  # the name of this image's new folder
+    assert stored.parents[1].stat().st_ino in before_the_record  # the name of this image's new folder
     seen.clear()
     store.writer.remove_label(ONE, FINAL)
     assert label.parent.stat().st_ino in seen
@@ -272,7 +272,7 @@ def test_a_database_that_crashes_after_it_recorded_a_version(postgres: Postgres,
     folder.close()
     store = folder.open()
     assert texts(store, ONE) == ["first", "second"] and text_of(folder.label(ONE)) == "second"
-    assert [one.origin for one in store.history(ONE, FINAL)] == [Origin.SAVED] * 2
+    assert [each.origin for each in store.history(ONE, FINAL)] == [Origin.SAVED] * 2
     folder.close()
 
 

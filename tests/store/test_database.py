@@ -253,8 +253,8 @@ def test_a_folder_that_is_not_writable(tmp_path: Path, opened_before: bool) -> N
     ended = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": path}, cwd="/", capture_output=True, text=True, check=False
     )
-    for one in paths:
-        one.chmod(0o755 if one.is_dir() else 0o644)
+    for each in paths:
+        each.chmod(0o755 if each.is_dir() else 0o644)
     assert ended.stdout.startswith("StoreError:"), ended.stderr
     assert folder.open().counted() == (8, {"final": 1} if opened_before else {})
     folder.close()

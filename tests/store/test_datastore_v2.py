@@ -78,7 +78,7 @@ def test_notes_authors_and_times_are_taken_over(folder: Folder) -> None:
     assert version.info == {"client_id": "ann", "label_info": [{"name": "lv", "idx": 1}]}
     assert texts(store, ONE) == [f"{ONE} final"] and texts(store, OTHER) == [f"{OTHER} final"]
     assert store.image_ids(is_open=True) == image_ids(8)[2:]
-    assert [one.author for one, _ in store.readings()] == ["ann"]
+    assert [each.author for each, _ in store.readings()] == ["ann"]
 
 
 def test_only_once(folder: Folder) -> None:
@@ -112,7 +112,7 @@ def test_one_that_appears_later_changes_no_version_that_is_known(folder: Folder)
     )
     store = folder.open()
     assert store.history(ONE, "final") == [saved] and texts(store, ONE) == ["mine"]
-    assert [one.author for one in store.history(OTHER, "final")] == ["bob"]
+    assert [each.author for each in store.history(OTHER, "final")] == ["bob"]
 
 
 def test_what_is_not_there_is_left_out_and_counted(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
@@ -166,7 +166,7 @@ def test_what_cannot_be_understood_is_named_and_nothing_is_taken(plain_folder: F
         plain_folder.open()
     path.unlink()
     store = plain_folder.open()
-    assert [one.origin for one in store.history(ONE, "final")] == [Origin.FOLDER]
+    assert [each.origin for each in store.history(ONE, "final")] == [Origin.FOLDER]
 
 
 def test_what_monailabel_would_fill_in_may_be_missing(folder: Folder) -> None:
@@ -174,7 +174,7 @@ def test_what_monailabel_would_fill_in_may_be_missing(folder: Folder) -> None:
     minimal = {ONE: {"image": {}, "labels": {"final": {"ext": ".nii.gz"}}}, OTHER: {"image": {"info": None}}}
     write(folder, minimal)
     store = folder.open()
-    assert [one.origin for one in store.history(ONE, "final")] == [Origin.IMPORTED]
+    assert [each.origin for each in store.history(ONE, "final")] == [Origin.IMPORTED]
 
 
 @pytest.mark.parametrize(
@@ -212,9 +212,9 @@ def test_written_back_it_is_what_monailabel_reads(plain_folder: Folder) -> None:
     save(store, ONE, "mine", "ann", model={"name": "m"}, info={"client_id": "ann", "name": "not this"})
     save(store, ONE, "guess", tag="original")
     store.update_image_info(OTHER, {"quality": "poor"})
-    found = document(folder, store)
-    model = local.LocalDatastoreModel.model_validate_json(json.dumps(found))
-    assert model.model_dump(exclude={"base_path"}) == found
+    result = document(folder, store)
+    model = local.LocalDatastoreModel.model_validate_json(json.dumps(result))
+    assert model.model_dump(exclude={"base_path"}) == result
     assert list(model.objects) == image_ids(8)
     assert sorted(model.objects[ONE].labels) == ["final", "original"]
     written = model.objects[ONE].labels["final"].info
@@ -223,22 +223,22 @@ def test_written_back_it_is_what_monailabel_reads(plain_folder: Folder) -> None:
     assert model.objects[OTHER].image.info["quality"] == "poor"
     base = str(folder.path)
     model.base_path = base
-    for image_id, one in model.objects.items():
-        assert Path(model.image_path(), f"{image_id}{one.image.ext}").is_file()
-        for tag in one.labels:
-            assert Path(model.label_path(tag), f"{image_id}{one.labels[tag].ext}").is_file()
+    for image_id, each in model.objects.items():
+        assert Path(model.image_path(), f"{image_id}{each.image.ext}").is_file()
+        for tag in each.labels:
+            assert Path(model.label_path(tag), f"{image_id}{each.labels[tag].ext}").is_file()
 
 
 def test_written_back_and_taken_over_again_it_says_the_same(folder: Folder, tmp_path: Path) -> None:
     store = folder.open()
     save(store, ONE, "mine", "ann", info={"client_id": "ann", "n": [1]})
     store.update_image_info(OTHER, {"quality": "poor"})
-    found = document(folder, store)
+    result = document(folder, store)
     copy = Folder(tmp_path / "copy")
     copy.add(image_ids(8))
     copy.label(ONE).parent.mkdir(parents=True)
     copy.label(ONE).write_bytes(folder.label(ONE).read_bytes())
-    (copy.path / datastore_v2.NAME).write_text(json.dumps(found))
+    (copy.path / datastore_v2.NAME).write_text(json.dumps(result))
     taken = copy.open()
     (version,) = taken.history(ONE, "final")
     assert (version.author, version.info) == ("ann", {"client_id": "ann", "n": [1]})

@@ -217,7 +217,7 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     folder = Folder(small_disk / "studies")
     folder.add(image_ids(8))
     store = folder.open()
-    expected: dict[str, list[str]] = {one: [] for one in image_ids(8)[:3]}
+    expected: dict[str, list[str]] = {each: [] for each in image_ids(8)[:3]}
     save(store, ONE, "first")
     expected[ONE].append("first")
     folder.drop(OTHER, "dropped")
@@ -225,20 +225,20 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     expected[OTHER].append("dropped")
     outcomes = set()
     for pages in range(24):  # one more page of room each time, so that it runs out at every step in turn
-        for image_id, known in expected.items():
+        for image_id, listed in expected.items():
             fill(small_disk, leave=pages * 4096)
             text = f"{image_id} {pages}"
             try:
                 save(store, image_id, text, info={"note": "x" * 3000})
-                known.append(text)
+                listed.append(text)
                 outcomes.add("stored")
             except DiskFullError:
                 outcomes.add("full")
             (small_disk / "ballast").unlink()
-            assert texts(store, image_id) == known
+            assert texts(store, image_id) == listed
             assert folder.hidden() == []
-            if known:
-                assert text_of(folder.label(image_id)) == known[-1]
+            if listed:
+                assert text_of(folder.label(image_id)) == listed[-1]
     assert outcomes == {"stored", "full"}
     fill(small_disk, leave=0)
     with pytest.raises(DiskFullError):
@@ -247,8 +247,8 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     (small_disk / "ballast").unlink()
     folder.close()
     store = folder.open()
-    for image_id, known in expected.items():
-        assert texts(store, image_id) == known
+    for image_id, listed in expected.items():
+        assert texts(store, image_id) == listed
         save(store, image_id, "after all")
     assert store.counted() == (8, {"final": 3})
     folder.close()

@@ -49,10 +49,10 @@ def test_a_database_that_is_gone_is_not_available_and_comes_back(postgres: Postg
     postgres.stop()
     try:
         for act in (*acts(store), store.counted, folder.open):
-            begun = time.monotonic()
+            started = time.monotonic()
             with pytest.raises(StoreUnavailableError, match="does not answer"):
                 act()
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - started < 5
     finally:
         postgres.start()
     assert texts(store, ONE) == ["first"] and save(store, ONE, "second", "ann").number == 2

@@ -157,14 +157,14 @@ def test_labels_that_cannot_be_used_are_named_and_the_others_taken(
         store = stock.open()
     assert store.counted() == (3, {FINAL: 1})
     assert "1 labels of other programs cannot be read" in caplog.text and "q1" not in caplog.text
-    found = dict(left_out_labels(StudiesFolder(stock.folder), read=True))
-    assert sorted(found) == [
+    result = dict(left_out_labels(StudiesFolder(stock.folder), read=True))
+    assert sorted(result) == [
         "labels/final/nobody.nii.gz",
         "labels/final/q1_4CH_ED.nrrd",
         "labels/second reading/田中_2CH_ES.nii.gz",
     ]
-    assert "not a readable NRRD file" in found["labels/final/q1_4CH_ED.nrrd"]
-    assert "rename the folder" in found["labels/second reading/田中_2CH_ES.nii.gz"]
+    assert "not a readable NRRD file" in result["labels/final/q1_4CH_ED.nrrd"]
+    assert "rename the folder" in result["labels/second reading/田中_2CH_ES.nii.gz"]
 
 
 def test_an_id_of_the_product_s_own_comes_before_a_label_called_as_the_image(stock: Stock) -> None:

@@ -169,8 +169,8 @@ def test_of_many_threads_with_one_name_one_succeeds(images: Images, uploads: Pat
             return None
 
     with ThreadPoolExecutor(16) as pool:
-        given = [image_id for image_id in pool.map(add, range(16)) if image_id]
-    assert len(given) == 1 and images.names() == [f"{given[0]}.nii.gz"]
+        values = [image_id for image_id in pool.map(add, range(16)) if image_id]
+    assert len(values) == 1 and images.names() == [f"{values[0]}.nii.gz"]
 
 
 def _add_in_process(folder: Path, source: Path, start: object, results: object) -> None:
@@ -210,15 +210,15 @@ def test_replacing_keeps_the_old_file_and_the_final_label(images: Images, upload
     replaced = images.files.replace("p1_4CH_ED", new, checksum=sha256(old), author="ada")
     assert (replaced.version, replaced.checksum) == (1, sha256(new))
     assert sha256(images.folder / "p1_4CH_ED.nii.gz") == sha256(new)
-    kept = images.folder / ".cardiolabel" / "images" / "p1_4CH_ED"
-    assert sha256(kept / "1.nii.gz") == sha256(old)
-    note = json.loads((kept / "1.json").read_text())
+    stored = images.folder / ".cardiolabel" / "images" / "p1_4CH_ED"
+    assert sha256(stored / "1.nii.gz") == sha256(old)
+    note = json.loads((stored / "1.json").read_text())
     assert (note["replaced_by"], note["sha256"]) == ("ada", sha256(old))
     assert [label.tag for label in images.store.labels("p1_4CH_ED")] == ["final"]
     assert len(images.store.history("p1_4CH_ED", "original")) == 1
     again = images.files.replace("p1_4CH_ED", new, checksum=sha256(new), author="ada")
     assert again.version == 1
-    back = images.files.replace("p1_4CH_ED", kept / "1.nii.gz", checksum=sha256(new), author="ada")
+    back = images.files.replace("p1_4CH_ED", stored / "1.nii.gz", checksum=sha256(new), author="ada")
     assert back.version == 2 and sha256(images.folder / "p1_4CH_ED.nii.gz") == sha256(old)
 
 

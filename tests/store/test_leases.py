@@ -34,11 +34,11 @@ def taken(store: Store, image_id: str, annotator: str, *, now: float = NOW, seco
 
 def drained(store: Store, annotator: str, *, seed: object = None) -> list[str]:
     """All that an annotator without a name is handed."""
-    found = []
+    result = []
     while lease := store.hand_out(annotator, seed=seed):
-        found.append(lease.image_id)
-        assert len(found) < 1000
-    return found
+        result.append(lease.image_id)
+        assert len(result) < 1000
+    return result
 
 
 def test_in_the_folders_order_and_each_only_once(folder: Folder) -> None:
@@ -61,25 +61,25 @@ def test_a_lease_says_who_and_until_when(folder: Folder) -> None:
 
 def test_a_patient_stays_with_an_annotator(folder: Folder) -> None:
     store = folder.open()
-    found: dict[str, list[str]] = {"ann": [], "bob": []}
+    result: dict[str, list[str]] = {"ann": [], "bob": []}
     for _ in range(4):
-        for annotator in found:
+        for annotator in result:
             lease = store.hand_out(annotator)
             assert lease is not None
-            found[annotator].append(lease.image_id)
-    assert found == {"ann": FIRST_PATIENT, "bob": SECOND_PATIENT}
+            result[annotator].append(lease.image_id)
+    assert result == {"ann": FIRST_PATIENT, "bob": SECOND_PATIENT}
 
 
 def test_a_patient_stays_with_an_annotator_who_submits_in_between(folder: Folder) -> None:
     store = folder.open()
-    found = []
+    result = []
     for _ in range(4):
         lease = store.hand_out("ann")
         assert lease is not None
-        found.append(lease.image_id)
+        result.append(lease.image_id)
         save(store, lease.image_id, "mine", "ann")
         assert store.hand_out("bob") is not None  # starts the second patient, whatever ann does
-    assert found == FIRST_PATIENT
+    assert result == FIRST_PATIENT
 
 
 def test_somebody_elses_patient_only_where_no_other_is_left(folder: Folder) -> None:
@@ -102,8 +102,8 @@ def test_nobody_in_particular_gets_no_image_twice(folder: Folder) -> None:
 
 def test_a_lease_ends_by_itself(folder: Folder) -> None:
     store = folder.open()
-    for one in image_ids(8)[1:]:
-        taken(store, one, "bob", seconds=1e9)
+    for each in image_ids(8)[1:]:
+        taken(store, each, "bob", seconds=1e9)
     assert handed(store, "ann", seconds=60) == ONE
     assert handed(store, "cid", now=NOW + 59.9) is None
     assert handed(store, "cid", now=NOW + 60) == ONE  # not a moment longer
@@ -159,8 +159,8 @@ def test_a_removed_image_cannot_be_taken(folder: Folder) -> None:
 
 def test_labelled_images_are_handed_to_nobody(folder: Folder) -> None:
     store = folder.open()
-    for one in FIRST_PATIENT:
-        save(store, one, "mine")
+    for each in FIRST_PATIENT:
+        save(store, each, "mine")
     save(store, SECOND_PATIENT[0], "a guess", tag="original")
     assert drained(store, "") == SECOND_PATIENT
     assert [lease.image_id for lease in store.leases()] == SECOND_PATIENT
@@ -168,8 +168,8 @@ def test_labelled_images_are_handed_to_nobody(folder: Folder) -> None:
 
 def test_a_removed_label_opens_the_image_again_and_a_rollback_closes_it(folder: Folder) -> None:
     store = folder.open()
-    for one in image_ids(8):
-        save(store, one, "mine", "ann")
+    for each in image_ids(8):
+        save(store, each, "mine", "ann")
     assert store.hand_out("ann") is None
     store.writer.remove_label(OTHER, "final")
     assert store.hand_out("bob", seconds=0.01) is not None
@@ -180,8 +180,8 @@ def test_a_removed_label_opens_the_image_again_and_a_rollback_closes_it(folder: 
 
 def test_a_label_removed_while_its_lease_runs_goes_back_to_whom_it_was_handed(folder: Folder) -> None:
     store = folder.open()
-    for one in image_ids(8)[1:]:
-        save(store, one, "mine", "ann")
+    for each in image_ids(8)[1:]:
+        save(store, each, "mine", "ann")
     store.take(ONE, "ann")
     save(store, ONE, "mine", "ann")
     assert store.hand_out("ann") is None and store.leases() == []
@@ -220,13 +220,13 @@ def test_a_seed_has_one_order_and_another_seed_another(tmp_path: Path) -> None:
 
 def test_shuffling_keeps_patients_with_their_annotators(folder: Folder) -> None:
     store = folder.open()
-    found: dict[str, set[str]] = {"ann": set(), "bob": set()}
+    result: dict[str, set[str]] = {"ann": set(), "bob": set()}
     for _ in range(4):
-        for annotator in found:
+        for annotator in result:
             lease = store.hand_out(annotator, seed=annotator)
             assert lease is not None
-            found[annotator].add(lease.patient)
-    assert sorted(map(len, found.values())) == [1, 1] and found["ann"] != found["bob"]
+            result[annotator].add(lease.patient)
+    assert sorted(map(len, result.values())) == [1, 1] and result["ann"] != result["bob"]
 
 
 def test_a_shuffled_order_leaves_nothing_out(folder: Folder) -> None:

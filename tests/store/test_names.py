@@ -100,6 +100,6 @@ def test_the_longest_id_that_a_file_can_have_can_be_labelled(plain_folder: Folde
 def test_ids_that_differ_in_case_alone_are_two(plain_folder: Folder) -> None:
     plain_folder.add(["scan", "SCAN"])
     store = plain_folder.open()
-    for one in ("scan", "SCAN"):
-        save(store, one, one)
-    assert [text_of(plain_folder.label(one)) for one in ("scan", "SCAN")] == ["scan", "SCAN"]
+    for each in ("scan", "SCAN"):
+        save(store, each, each)
+    assert [text_of(plain_folder.label(each)) for each in ("scan", "SCAN")] == ["scan", "SCAN"]

@@ -32,18 +32,21 @@ def test_others_write_while_it_is_chosen(folder: Folder) -> None:
 
 def test_an_image_that_somebody_takes_meanwhile_is_theirs(folder: Folder) -> None:
     store = folder.open()
-    asked: list[str | None] = []
+    requested: list[str | None] = []
 
     def choose(offers: Offers) -> str | None:
-        asked.append(first_free(offers))
-        if len(asked) == 1:
-            assert asked[0] is not None
-            store.take(asked[0], "bob")
-        return asked[-1]
+        requested.append(first_free(offers))
+        if len(requested) == 1:
+            assert requested[0] is not None
+            store.take(requested[0], "bob")
+        return requested[-1]
 
     lease = store.offer("ann", choose)
-    assert lease is not None and lease.image_id == asked[1] != asked[0]
-    assert {lease.image_id: lease.annotator for lease in store.leases()} == {asked[0]: "bob", asked[1]: "ann"}
+    assert lease is not None and lease.image_id == requested[1] != requested[0]
+    assert {lease.image_id: lease.annotator for lease in store.leases()} == {
+        requested[0]: "bob",
+        requested[1]: "ann",
+    }
 
 
 def test_many_at_once_get_different_images(folder: Folder) -> None:

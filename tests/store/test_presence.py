@@ -29,14 +29,14 @@ def test_several_work_side_by_side(tmp_path: Path) -> None:
 
 
 def test_many_that_begin_at_once_all_do(tmp_path: Path) -> None:
-    begun: list[Presence] = []
-    threads = [threading.Thread(target=lambda: begun.append(Presence(tmp_path))) for _ in range(40)]
+    started: list[Presence] = []
+    threads = [threading.Thread(target=lambda: started.append(Presence(tmp_path))) for _ in range(40)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(begun) == 40
-    for presence in begun:
+    assert len(started) == 40
+    for presence in started:
         presence.close()
 
 

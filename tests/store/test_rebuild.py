@@ -52,7 +52,7 @@ def state(store: Store) -> dict[str, Any]:
             store.history(image_id, tag) for image_id in image_ids(4) for tag in (FINAL, "original")
         ],
         "studies": store.measurement(store.history(ONE, FINAL)[0]),
-        "readings": [(one.image_id, one.author, one.number) for one, _ in store.readings()],
+        "readings": [(each.image_id, each.author, each.number) for each, _ in store.readings()],
     }
 
 
@@ -83,8 +83,8 @@ def test_everything_that_was_recorded_of_labels_is_recorded_again(folder: Folder
     lose(folder)
     with pytest.raises(DamagedStoreError, match="cardiolabel store rebuild"):
         folder.open()
-    found = rebuilt(folder)
-    assert found.problems == [] and (found.labels, found.versions) == (4, 8)
+    result = rebuilt(folder)
+    assert result.problems == [] and (result.labels, result.versions) == (4, 8)
     store = folder.open()
     assert state(store) == before
     assert texts(store, ONE) == ["first", "beside", "third", "first"]
@@ -152,8 +152,8 @@ def test_versions_without_a_journal_are_named_and_kept(plain_folder: Folder) -> 
     lose(plain_folder)
     archive = plain_folder.path / ".cardiolabel" / "versions" / "final" / ONE
     (archive / "journal.jsonl").unlink()
-    found = rebuilt(plain_folder)
-    assert [name for name, _ in found.problems] == [
+    result = rebuilt(plain_folder)
+    assert [name for name, _ in result.problems] == [
         path.relative_to(plain_folder.path).as_posix()
         for path in sorted(archive.iterdir(), key=lambda path: path.stat().st_mtime_ns)
         if path.name.endswith(".nii.gz")
@@ -174,8 +174,8 @@ def test_a_line_that_cannot_be_understood_costs_itself(plain_folder: Folder, spo
         file.write(spoiled)
     save(store, ONE, "second", "bob")
     lose(plain_folder)
-    found = rebuilt(plain_folder)
-    assert [reason for _, reason in found.problems] == ["1 lines cannot be understood and are left out"]
+    result = rebuilt(plain_folder)
+    assert [reason for _, reason in result.problems] == ["1 lines cannot be understood and are left out"]
     history = plain_folder.open().history(ONE, FINAL)
     assert [version.author for version in history] == ["ann", "bob"]
 
@@ -226,8 +226,8 @@ def test_a_hostile_journal_reaches_no_other_file(plain_folder: Folder) -> None:
     lose(plain_folder)
     journal = plain_folder.path / ".cardiolabel" / "versions" / "final" / ONE / "journal.jsonl"
     journal.write_bytes(journal.read_bytes().replace(b'"key":"', b'"key":"../../'))
-    found = rebuilt(plain_folder)
-    assert any("cannot be understood" in reason for _, reason in found.problems)
+    result = rebuilt(plain_folder)
+    assert any("cannot be understood" in reason for _, reason in result.problems)
     assert texts(plain_folder.open(), ONE) == ["first"]
 
 

@@ -71,15 +71,15 @@ def test_the_cost_does_not_grow(sizes: dict[int, Store], act: str) -> None:
 
     for count in sizes:
         ACTS[act](sizes[count], image_ids(1)[0])  # statements are compiled once
-    found = []
+    result = []
     for at in range(ROUNDS):  # other work on this machine, and the watching of files just made, come and go
         time.sleep(0.2 * at)
         few, many = median_s(FEW), median_s(MANY)
-        found.append(many / few)
-        if found[-1] < RATIO:
+        result.append(many / few)
+        if result[-1] < RATIO:
             return
     raise AssertionError(
-        f"{act} takes {min(found):.1f} times as long or more for {MANY // FEW} times the images"
+        f"{act} takes {min(result):.1f} times as long or more for {MANY // FEW} times the images"
     )
 
 
@@ -104,7 +104,7 @@ def test_no_statement_reads_a_whole_table(sizes: dict[int, Store], act: str) -> 
             for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         }
     whole = [(step, statement) for statement, step in plans if step.startswith("SCAN")]
-    assert not [one for one in whole if one[0].split()[1] not in {"leases", "counts"}], whole
+    assert not [each for each in whole if each[0].split()[1] not in {"leases", "counts"}], whole
 
 
 def test_what_reads_everything_would_be_found(sizes: dict[int, Store]) -> None:
@@ -119,7 +119,7 @@ def test_opening_a_store_again_reads_no_label(
     """Comparing thousands of files takes a look at each, and a transaction for none."""
     store = sizes[MANY]
     reconciled = []
-    monkeypatch.setattr(store.sync, "reconcile_locked", lambda *found: reconciled.append(found))
+    monkeypatch.setattr(store.sync, "reconcile_locked", lambda *result: reconciled.append(result))
     start = time.perf_counter()
     store.sync.refresh()
     assert reconciled == [] and time.perf_counter() - start < 5

@@ -49,7 +49,7 @@ class Server:
         """Wait until what was done before has been noticed."""
         self.folder.drop(LAST, f"{time.monotonic()}")
         state = self.folder.label(LAST).stat().st_mtime_ns
-        self.notices(lambda store: any(one.modified_ns == state for one in store.history(LAST, "final")))
+        self.notices(lambda store: any(each.modified_ns == state for each in store.history(LAST, "final")))
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_label_overwritten_in_place_is_a_new_version_and_the_old_one_is_kept(s
     server.folder.drop(ONE, "edited")
     server.notices(lambda store: len(store.history(ONE, "final")) == 2)
     assert texts(server.store, ONE) == ["mine", "edited"]
-    assert [one.origin for one in server.store.history(ONE, "final")] == [Origin.SAVED, Origin.FOLDER]
+    assert [each.origin for each in server.store.history(ONE, "final")] == [Origin.SAVED, Origin.FOLDER]
     assert server.store.counted() == (8, {"final": 1})
 
 
@@ -118,7 +118,7 @@ def test_a_removed_image_takes_its_label_with_it_and_brings_it_back(server: Serv
     aside.rename(server.folder.image(ONE))
     server.notices(lambda store: store.counted() == (8, {"final": 1}))
     assert ONE not in server.store.image_ids(is_open=True)
-    assert [one.author for one in server.store.history(ONE, "final")] == ["ann"]
+    assert [each.author for each in server.store.history(ONE, "final")] == ["ann"]
     assert server.store.image_ids() == image_ids(8)
 
 
@@ -159,7 +159,7 @@ def test_what_is_no_label_is_left_alone(server: Server, tmp_path: Path) -> None:
     (labels / "final" / "dangling.nii.gz").symlink_to(tmp_path / "nowhere")
     server.settles()
     assert server.store.counted() == (8, {"final": 1})
-    assert [server.store.history(one, "final") for one in (ONE, OTHER, THIRD)] == [[], [], []]
+    assert [server.store.history(each, "final") for each in (ONE, OTHER, THIRD)] == [[], [], []]
     assert server.folder.label(ONE).is_dir()
 
 
@@ -175,22 +175,22 @@ def test_a_link_to_a_mask_is_a_label_and_is_replaced_not_followed(server: Server
 
 
 def test_a_whole_tag_folder_that_is_moved_away_and_back(server: Server, tmp_path: Path) -> None:
-    for one in (ONE, OTHER):
-        save(server.store, one, one, "ann")
+    for each in (ONE, OTHER):
+        save(server.store, each, each, "ann")
     final = server.folder.path / "labels" / "final"
     final.rename(tmp_path / "aside")
     server.notices(lambda store: store.counted() == (8, {}))
     assert server.store.image_ids(is_open=True) == image_ids(8)
     (tmp_path / "aside").rename(final)
     server.notices(lambda store: store.counted() == (8, {"final": 2}))
-    assert [len(server.store.history(one, "final")) for one in (ONE, OTHER)] == [1, 1]
+    assert [len(server.store.history(each, "final")) for each in (ONE, OTHER)] == [1, 1]
     server.folder.drop(THIRD, "later")
     server.notices(lambda store: store.counted() == (8, {"final": 3}))
 
 
 def test_all_labels_are_deleted_with_their_folder(server: Server) -> None:
-    for one in (ONE, OTHER):
-        save(server.store, one, one, "ann")
+    for each in (ONE, OTHER):
+        save(server.store, each, each, "ann")
     shutil.rmtree(server.folder.path / "labels")
     server.notices(lambda store: store.counted() == (8, {}))
     save(server.store, ONE, "again", "ann", base=0)
@@ -277,8 +277,8 @@ def test_asking_for_a_label_looks_at_its_file_whatever_watches(folder: Folder) -
 
 def test_what_changed_while_nothing_ran(folder: Folder) -> None:
     store = folder.open()
-    for one in (ONE, OTHER, THIRD):
-        save(store, one, one, "ann")
+    for each in (ONE, OTHER, THIRD):
+        save(store, each, each, "ann")
     folder.close()
     folder.label(ONE).unlink()
     folder.drop(OTHER, "edited")
@@ -288,12 +288,14 @@ def test_what_changed_while_nothing_ran(folder: Folder) -> None:
     store = folder.open()
     assert store.counted() == (7, {"final": 2, "original": 1})
     assert texts(store, OTHER) == [OTHER, "edited"] and texts(store, LAST) == ["dropped"]
-    assert store.image_ids(is_open=True) == [one for one in image_ids(8) if one not in {OTHER, THIRD, LAST}]
-    before = [store.history(one, "final") for one in image_ids(8)]
+    assert store.image_ids(is_open=True) == [
+        each for each in image_ids(8) if each not in {OTHER, THIRD, LAST}
+    ]
+    before = [store.history(each, "final") for each in image_ids(8)]
     folder.close()
     store = folder.open()
     store.sync.refresh()
-    assert [store.history(one, "final") for one in image_ids(8)] == before  # once is enough
+    assert [store.history(each, "final") for each in image_ids(8)] == before  # once is enough
 
 
 def test_the_label_folders_went_while_nothing_ran(folder: Folder) -> None:

@@ -69,11 +69,11 @@ def test_everything_survives_a_restart(folder: Folder) -> None:
     store.update_image_info(OTHER, {"quality": "poor"})
     store.update_label_info(ONE, "final", {"checked": True})
     store.take(OTHER, "ann")
-    known = store.history(ONE, "final"), store.leases(), store.counted(), store.all_image_info()
+    listed = store.history(ONE, "final"), store.leases(), store.counted(), store.all_image_info()
     folder.close()
     again = folder.open()
-    assert (again.history(ONE, "final"), again.leases(), again.counted(), again.all_image_info()) == known
-    assert again.label(ONE, "final") == known[0][1] and known[0][1].info == {"checked": True}
+    assert (again.history(ONE, "final"), again.leases(), again.counted(), again.all_image_info()) == listed
+    assert again.label(ONE, "final") == listed[0][1] and listed[0][1].info == {"checked": True}
     assert texts(again, ONE) == ["first", "second"]
 
 
@@ -125,8 +125,8 @@ def test_what_changed_since_it_was_opened_is_a_conflict_and_both_are_kept(folder
     assert (details["current"]["version"], details["current"]["author"]) == (1, "bob")
     assert (details["yours"]["version"], details["yours"]["origin"]) == (2, "conflict")
     assert text_of(folder.label(ONE)) == "bob's" and texts(store, ONE) == ["bob's", "ann's"]
-    kept = store.history(ONE, "final")[1]
-    assert (kept.origin, kept.author, kept.base, kept.info) == (Origin.CONFLICT, "ann", 0, {"n": 7})
+    stored = store.history(ONE, "final")[1]
+    assert (stored.origin, stored.author, stored.base, stored.info) == (Origin.CONFLICT, "ann", 0, {"n": 7})
     current = store.label(ONE, "final")
     assert current is not None and current.number == 1
     assert store.counted() == (8, {"final": 1}) and folder.hidden() == []
@@ -362,8 +362,8 @@ def test_readings_are_the_last_mask_of_each_named_author(folder: Folder) -> None
     save(store, ONE, "nobody's")
     save(store, ONE, "guess", "model", tag="original")
     folder.drop(OTHER, "dropped")
-    found = {(one.image_id, one.author): text_of(path) for one, path in store.readings()}
-    assert found == {(ONE, "ann"): "ann's second", (ONE, "bob"): "bob's", (ONE, "cid"): "cid's"}
+    result = {(each.image_id, each.author): text_of(path) for each, path in store.readings()}
+    assert result == {(ONE, "ann"): "ann's second", (ONE, "bob"): "bob's", (ONE, "cid"): "cid's"}
 
 
 def test_a_version_for_people_is_json_without_paths(folder: Folder) -> None:
@@ -390,9 +390,9 @@ def test_authors_of_any_name(folder: Folder) -> None:
         save(store, lease.image_id, "second", "bob")
         with pytest.raises(ConflictError):  # so it is known who opened it
             save(store, lease.image_id, "third", author)
-        known = store.history(lease.image_id, "final")
-        assert known[0].author == known[2].author == lease.annotator
-        json.dumps([one.as_json(current=True) for one in known]).encode("utf-8")
+        listed = store.history(lease.image_id, "final")
+        assert listed[0].author == listed[2].author == lease.annotator
+        json.dumps([each.as_json(current=True) for each in listed]).encode("utf-8")
 
 
 def test_a_base_greater_than_any_version(folder: Folder) -> None:

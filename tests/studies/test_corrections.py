@@ -72,15 +72,15 @@ def truth(folder: Path, image_id: str) -> NDArray[np.uint8]:
 
 def smaller(masks: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Without the left half of the cavity, as a correction might take it away."""
-    found = masks.copy()
+    result = masks.copy()
     cols = np.flatnonzero((masks == 1).any(axis=(0, 1)))
-    found[:, :, : int(cols.mean())] = 0
-    return found
+    result[:, :, : int(cols.mean())] = 0
+    return result
 
 
 def ef_pct(found: list[dict[str, Any]] | None) -> float | None:
     """EF of the guideline convention."""
-    return next((one["ef_pct"] for one in found or [] if one["convention"] == "guideline"), None)
+    return next((each["ef_pct"] for each in found or [] if each["convention"] == "guideline"), None)
 
 
 def save_all(corrections: Corrections, folder: Path, author: str = "ann") -> None:
@@ -94,17 +94,17 @@ def test_ef_before_and_after(corrections: Corrections, store: Store, folder: Pat
         assert saved.version.ef_before == [] and store.history(image_id, "final")[0].ef_after == []
     for image_id in IMAGES[1:]:
         saved = corrections.save(image_id, truth(folder, image_id), save=Save(author="ann"))
-    kept = store.history(IMAGES[-1], "final")[0]
+    stored = store.history(IMAGES[-1], "final")[0]
     (row,) = csv.DictReader((folder / "truth.csv").read_text().splitlines())
     # Before the last mask, one view alone was measured; with it, both.
-    assert kept.ef_before is not None and kept.ef_after is not None
-    assert {one["method"] for one in kept.ef_before} == {"single-plane-A4C"}
-    assert {one["method"] for one in kept.ef_after} == {"biplane"}
-    assert ef_pct(kept.ef_after) == pytest.approx(float(row["ef_pct"]), abs=4)
-    assert kept.model is None and kept.author == "ann"
+    assert stored.ef_before is not None and stored.ef_after is not None
+    assert {each["method"] for each in stored.ef_before} == {"single-plane-A4C"}
+    assert {each["method"] for each in stored.ef_after} == {"biplane"}
+    assert ef_pct(stored.ef_after) == pytest.approx(float(row["ef_pct"]), abs=4)
+    assert stored.model is None and stored.author == "ann"
     corrected = corrections.save(ONE, smaller(truth(folder, ONE)), save=Save(author="bob"))
     version = store.history(ONE, "final")[1]
-    assert corrected.version.number == 2 and version.ef_before == kept.ef_after
+    assert corrected.version.number == 2 and version.ef_before == stored.ef_after
     before, after = ef_pct(version.ef_before), ef_pct(version.ef_after)
     assert before is not None and after is not None and after > before + 5  # less is left at end-systole
     rows = [row for row in corrected.measurement["patient"] if row["method"] == "biplane"]
@@ -194,9 +194,9 @@ def test_other_tags_do_not_close_the_image(corrections: Corrections, store: Stor
 
 
 def test_the_model_that_was_served_goes_with_the_version(corrections: Corrections, folder: Path) -> None:
-    said = {"name": "another", "version": "2"}
-    saved = corrections.save(ONE, truth(folder, ONE), save=Save(model=said))
-    assert saved.version.model == said
+    text = {"name": "another", "version": "2"}
+    saved = corrections.save(ONE, truth(folder, ONE), save=Save(model=text))
+    assert saved.version.model == text
 
 
 def test_a_conflict_keeps_both_and_measures_what_is_current(

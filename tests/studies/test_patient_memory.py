@@ -53,10 +53,10 @@ def test_what_has_no_room_says_so_and_the_others_are_measured(
 
 
 def test_the_image_asked_for_comes_first(studies: Studies, limit: pytest.MonkeyPatch) -> None:
-    asked = studies.record(NAMES[-1])
-    limit.setattr(memory_budget.budget, "limit_bytes", image_cost(asked.path).passing + 1)
-    assert asked.image_id not in PatientMemory.of(studies.records(), first=asked.image_id).left_out
-    with studies.memory(asked) as memory_of_patient:
+    requested = studies.record(NAMES[-1])
+    limit.setattr(memory_budget.budget, "limit_bytes", image_cost(requested.path).passing + 1)
+    assert requested.image_id not in PatientMemory.of(studies.records(), first=requested.image_id).left_out
+    with studies.memory(requested) as memory_of_patient:
         assert memory_of_patient.needed == memory_budget.budget.limit_bytes
 
 

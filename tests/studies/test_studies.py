@@ -129,9 +129,9 @@ def test_final_before_original_before_model(folder: Path, predictor: Predictor) 
     label(folder, "p_2CH_ED").unlink()
     shrink(label(folder, "p_4CH_ED", "original"))
     studies = Studies(folder, models=Models.of(predictor))
-    found = studies.measure("p")
-    assert found.sources == dict(zip(IMAGES, ("final", "original", "model", "final"), strict=True))
-    areas = {frame.image_id: frame.lv_area_mm2 for frame in found.study.frames}
+    result = studies.measure("p")
+    assert result.sources == dict(zip(IMAGES, ("final", "original", "model", "final"), strict=True))
+    areas = {frame.image_id: frame.lv_area_mm2 for frame in result.study.frames}
     pixels = int((nifti.read_mask(label(folder, "p_4CH_ED")) == 1).sum())
     assert areas["p_4CH_ED"] == pytest.approx(pixels * SPACING.pixel_area_mm2)
     stored_only = studies.measure("p", predict=False)
@@ -162,8 +162,8 @@ def test_a_replaced_image_is_predicted_anew(folder: Path, predictor: Predictor) 
     clip = nifti.read(folder / "p_2CH_ES.nii.gz").clip
     nifti.write_clip(replace(clip, pixels=clip.pixels[:, :120, :90]), folder / "p_4CH_ED.nii.gz")
     assert studies.predict("p_4CH_ED").masks.shape == (1, 120, 90)
-    found = studies.measure("p", predict=False)  # the old label does not fit the new image
-    assert "the image has 1 frame of 120 x 90 pixels" in found.study.frames[0].reason
+    result = studies.measure("p", predict=False)  # the old label does not fit the new image
+    assert "the image has 1 frame of 120 x 90 pixels" in result.study.frames[0].reason
 
 
 def test_an_image_is_decoded_once_and_a_mask_measured_once(
@@ -172,13 +172,13 @@ def test_an_image_is_decoded_once_and_a_mask_measured_once(
     decoded: list[str] = []
     read_pixels, measured = nifti.read_pixels, list[int]()
 
-    def reading(path: Path, *given: object, **named: object) -> object:
+    def reading(path: Path, *values: object, **named: object) -> object:
         decoded.append(path.name)
-        return read_pixels(path, *given, **named)  # type: ignore[arg-type]
+        return read_pixels(path, *values, **named)  # type: ignore[arg-type]
 
-    def measuring(mask: np.ndarray, *given: object, **named: object) -> object:
+    def measuring(mask: np.ndarray, *values: object, **named: object) -> object:
         measured.append(1)
-        return measure_geometry(mask, *given, **named)  # type: ignore[arg-type]
+        return measure_geometry(mask, *values, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(nifti, "read_pixels", reading)
     monkeypatch.setattr(remembered, "measure_geometry", measuring)
@@ -202,12 +202,12 @@ def test_a_prediction_follows_its_images_manifest_row(folder: Path, predictor: P
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x1f\x8b\x08\x00torn"])
 def test_a_corrupt_image_costs_its_own_row(folder: Path, predictor: Predictor, content: bytes) -> None:
     (folder / "p_2CH_ED.nii.gz").write_bytes(content)
-    found = Studies(folder, models=Models.of(predictor)).measure("p")
-    assert found.sources["p_2CH_ED"] == "none"
-    bad = found.study.frames[2]
+    result = Studies(folder, models=Models.of(predictor)).measure("p")
+    assert result.sources["p_2CH_ED"] == "none"
+    bad = result.study.frames[2]
     assert bad.lv_area_mm2 is None and "p_2CH_ED.nii.gz" in bad.reason
-    assert "p_2CH_ED.nii.gz" in biplane(found).reason
-    single = [row for row in found.study.rows if row.method is Method.SINGLE_PLANE_A4C]
+    assert "p_2CH_ED.nii.gz" in biplane(result).reason
+    single = [row for row in result.study.rows if row.method is Method.SINGLE_PLANE_A4C]
     assert all(row.ef_pct is not None for row in single)
 
 
@@ -221,18 +221,18 @@ def test_a_corrupt_label_is_a_reason_too(folder: Path) -> None:
 
 def test_the_result_of_a_fresh_prediction(folder: Path, predictor: Predictor) -> None:
     studies = Studies(folder, models=Models.of(predictor))
-    found = studies.result_json(studies.predict("p_4CH_ED"))
-    json.dumps(found, allow_nan=False)
-    assert [frame["image_id"] for frame in found["frames"]] == ["p_4CH_ED"]
+    result = studies.result_json(studies.predict("p_4CH_ED"))
+    json.dumps(result, allow_nan=False)
+    assert [frame["image_id"] for frame in result["frames"]] == ["p_4CH_ED"]
     # The prediction, not the stored correction, is what the viewer shows.
-    assert found["sources"] == {**dict.fromkeys(IMAGES, "final"), "p_4CH_ED": "model"}
-    assert found["model"] == {
+    assert result["sources"] == {**dict.fromkeys(IMAGES, "final"), "p_4CH_ED": "model"}
+    assert result["model"] == {
         "name": "tiny",
         "version": "0",
         "sha256": predictor.card.sha256,
         "engine": predictor.engine.name,
     }
-    assert len(found["patient"]) == 8
+    assert len(result["patient"]) == 8
 
 
 def test_what_a_model_does_not_predict(folder: Path, predictor: Predictor) -> None:
@@ -340,22 +340,22 @@ def test_a_result_is_of_the_model_that_was_asked_for_alone(
     folder: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     studies = Studies(both_kinds(folder), models=served(weights, "camus", "echonet", "sunnybrook", "acdc"))
-    found = studies.result_json(studies.predict(STACKS[0], model="acdc"))
-    assert found["model"]["name"] == "acdc" and set(found["sources"].values()) == {"model"}
+    result = studies.result_json(studies.predict(STACKS[0], model="acdc"))
+    assert result["model"]["name"] == "acdc" and set(result["sources"].values()) == {"model"}
     # One file of weights, two models: what one predicted is not taken for the other's.
     assert studies.predict("p_4CH_ED").masks.max() > 1
     narrow = studies.predict("p_4CH_ED", model="echonet")
     assert set(np.unique(narrow.masks)) == {0, 1}
-    asked: list[str | None] = []
+    requested: list[str | None] = []
     predict = studies.predict
 
     def watched(image_id: str, *, model: str | None = None) -> Predicted:
-        asked.append(model)
+        requested.append(model)
         return predict(image_id, model=model)
 
     monkeypatch.setattr(studies, "predict", watched)
     assert studies.result_json(narrow)["model"]["name"] == "echonet"
-    assert len(asked) >= 3 and set(asked) == {"echonet"}
+    assert len(requested) >= 3 and set(requested) == {"echonet"}
 
 
 def test_missing_weights_are_a_reason_until_they_are_there(
@@ -367,9 +367,9 @@ def test_missing_weights_are_a_reason_until_they_are_there(
     with pytest.raises(MissingWeightsError, match="no weights for model sunnybrook"):
         studies.predict(STACKS[0])
     assert set(studies.measure("p").sources.values()) == {"model"}
-    found = studies.measure("s")
-    assert set(found.sources.values()) == {"none"}
-    assert "no weights for model sunnybrook" in found.study.rows[0].reason
+    result = studies.measure("s")
+    assert set(result.sources.values()) == {"none"}
+    assert "no weights for model sunnybrook" in result.study.rows[0].reason
     for end in (".safetensors", ".json"):
         shutil.copy(weights / f"sunnybrook{end}", tmp_path / "some")
     assert set(studies.measure("s").sources.values()) == {"model"}
@@ -390,9 +390,9 @@ def test_a_file_outside_any_folder(folder: Path, predictor: Predictor, tmp_path:
     loose = Path(shutil.copy(folder / "p_4CH_ED.nii.gz", tmp_path / "scan.nii.gz"))
     predicted = predict_file(loose, predictor)
     assert predicted.record.view is View.UNKNOWN
-    found = file_result_json(predicted)
-    json.dumps(found, allow_nan=False)
-    assert [frame["image_id"] for frame in found["frames"]] == ["scan"]
+    result = file_result_json(predicted)
+    json.dumps(result, allow_nan=False)
+    assert [frame["image_id"] for frame in result["frames"]] == ["scan"]
 
 
 def test_a_file_of_an_unknown_view_is_what_its_model_is_for(tmp_path: Path, weights: Path) -> None:

@@ -51,9 +51,9 @@ def test_what_does_not_fit_now_waits_for_those_before_it() -> None:
     budget = Budget(1000 * MB, patience_s=LONG_S)
     with held(budget, 900 * MB) as enough:
         threading.Timer(0.2, enough.set).start()
-        begun = time.monotonic()
+        started = time.monotonic()
         with budget.reserved("a", 900 * MB):
-            assert time.monotonic() - begun > 0.1
+            assert time.monotonic() - started > 0.1
 
 
 def test_nobody_waits_for_ever() -> None:
@@ -80,10 +80,10 @@ def _reserve(budget: Budget, needed: int) -> None:
 def test_only_a_few_wait_for_large_memory_so_that_threads_are_left() -> None:
     budget = Budget(1000 * MB, patience_s=1.0)
     with held(budget, 900 * MB), ThreadPoolExecutor(10) as pool:
-        begun = time.monotonic()
+        started = time.monotonic()
         work = [pool.submit(_reserve, budget, 900 * MB) for _ in range(10)]
-        at_once = [one for one in work if isinstance(one.exception(LONG_S), OverloadedError)]
-        assert len(at_once) == 10 and time.monotonic() - begun < 5
+        at_once = [each for each in work if isinstance(each.exception(LONG_S), OverloadedError)]
+        assert len(at_once) == 10 and time.monotonic() - started < 5
     assert budget._waiting == 0 and budget._used == 0
 
 

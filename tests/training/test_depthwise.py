@@ -24,12 +24,12 @@ def test_gradients_are_those_of_the_plain_convolution(kernel: int, stride: int, 
     images = torch.randn(3, 24, side, side)
     exact, quick = images.clone().requires_grad_(), images.clone().requires_grad_()
     expected = plain(exact)
-    wanted = torch.randn_like(expected)
-    (expected * wanted).sum().backward()
+    target = torch.randn_like(expected)
+    (expected * target).sum().backward()
     with torch.autocast("cpu", torch.bfloat16):
-        found = network(quick.bfloat16())
-    (found.float() * wanted).sum().backward()
-    assert _relative(found.float(), expected) < 0.01
+        result = network(quick.bfloat16())
+    (result.float() * target).sum().backward()
+    assert _relative(result.float(), expected) < 0.01
     assert _relative(quick.grad, exact.grad) < 0.01
     assert _relative(network[0].weight.grad, plain.weight.grad) < 0.01
 

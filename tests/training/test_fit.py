@@ -20,8 +20,8 @@ BATCH = 4
 
 
 def recipe(steps: int, **changes: object) -> TrainingRecipe:
-    known = {"name": "tiny", "source": "test", "input": "camus", "network": "unet", "learning_rate": 1e-2}
-    return TrainingRecipe(**{**known, "images": steps * BATCH, "batch": BATCH, **changes})  # type: ignore[arg-type]
+    listed = {"name": "tiny", "source": "test", "input": "camus", "network": "unet", "learning_rate": 1e-2}
+    return TrainingRecipe(**{**listed, "images": steps * BATCH, "batch": BATCH, **changes})  # type: ignore[arg-type]
 
 
 def discs(*centres: int) -> Samples:
@@ -69,8 +69,8 @@ def test_a_few_steps_lower_the_loss(tmp_path: Path) -> None:
     assert seen[-1].loss < 0.8 * seen[0].loss
     assert not network.training
     samples = discs(13, 15, 17, 19)
-    found, truth = network(samples.images.float()).argmax(1) == 1, samples.classes == 1
-    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.8
+    result, truth = network(samples.images.float()).argmax(1) == 1, samples.classes == 1
+    assert 2 * (result & truth).sum() / (result.sum() + truth.sum()) > 0.8
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_the_best_average_is_kept_and_not_the_last(tmp_path: Path) -> None:
     assert state.best_dice == max(dice)
     assert state.best_images == next(row[0] for row in reversed(state.curve) if row[2] == max(dice))
     saved = torch.load(tmp_path / "fit.pt", weights_only=True)
-    assert all(torch.equal(saved["best"][name], one) for name, one in network.state_dict().items())
+    assert all(torch.equal(saved["best"][name], each) for name, each in network.state_dict().items())
 
 
 class KilledError(Exception):
@@ -131,8 +131,8 @@ def test_a_finished_run_is_not_trained_further(tmp_path: Path) -> None:
 
 
 def test_the_seed_decides(tmp_path: Path) -> None:
-    one, other, third = (run(tmp_path / f"{seed}.pt", 3, seed=seed // 2)[0] for seed in range(3))
-    assert same(one, other) and not same(one, third)
+    first, other, third = (run(tmp_path / f"{seed}.pt", 3, seed=seed // 2)[0] for seed in range(3))
+    assert same(first, other) and not same(first, third)
 
 
 def test_deep_supervision_trains(tmp_path: Path) -> None:

@@ -50,13 +50,13 @@ def scaled(points: NDArray[np.float64], spacing: Spacing) -> NDArray[np.float64]
 @pytest.mark.parametrize("spacing", SPACINGS, ids=str)
 def test_landmarks_of_a_half_ellipse(spacing: Spacing, structures: bool) -> None:
     mask = half_ellipse(spacing, structures=structures)
-    found = landmarks_of_mask(mask, spacing)
-    away = np.abs(scaled(found.points_px, spacing) - expected_mm())
+    result = landmarks_of_mask(mask, spacing)
+    away = np.abs(scaled(result.points_px, spacing) - expected_mm())
     pixel_mm, apex = max(spacing.row_mm, spacing.col_mm), NAMES.index("apex")
     assert np.delete(away, apex, axis=0).max() < 2.1 * pixel_mm
     # A grid has several pixels in the row that is farthest from the base; any of them may be the apex.
     assert away[apex, 0] < pixel_mm and away[apex, 1] < 3
-    assert dice(found.mask(mask.shape), mask == 1) > 0.96
+    assert dice(result.mask(mask.shape), mask == 1) > 0.96
 
 
 def test_without_calibration_pixels_are_square() -> None:
@@ -70,16 +70,16 @@ def test_left_and_right_are_the_images_however_it_is_turned(spacing: Spacing) ->
     mask = half_ellipse(spacing, structures=True)
     mask = np.where(np.arange(mask.shape[1]) * spacing.col_mm < 45, mask * (mask != 1), mask)  # not symmetric
     rows, cols = mask.shape
-    found = landmarks_of_mask(mask, spacing).points_px
+    result = landmarks_of_mask(mask, spacing).points_px
     mirrored = landmarks_of_mask(mask[:, ::-1].copy(), spacing).points_px
     turned = landmarks_of_mask(mask[::-1].copy(), spacing).points_px
-    for points in (found, mirrored, turned):
+    for points in (result, mirrored, turned):
         assert points[0, 1] < points[-1, 1] and points[1, 1] < points[-2, 1]
     at_most = 3 * max(spacing.row_mm, spacing.col_mm)
     back = np.stack([mirrored[::-1, 0], cols - 1 - mirrored[::-1, 1]], 1)
-    assert np.linalg.norm(scaled(back - found, spacing), axis=1).max() < at_most
+    assert np.linalg.norm(scaled(back - result, spacing), axis=1).max() < at_most
     back = np.stack([rows - 1 - turned[:, 0], turned[:, 1]], 1)
-    assert np.linalg.norm(scaled(back - found, spacing), axis=1).max() < at_most
+    assert np.linalg.norm(scaled(back - result, spacing), axis=1).max() < at_most
 
 
 @pytest.mark.parametrize("seed", [1, 2])

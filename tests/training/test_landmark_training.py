@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stills(folder: Path) -> list[Record]:
-    return [one for one in manifest.scan(folder) if "cine" not in one.image_id]
+    return [each for each in manifest.scan(folder) if "cine" not in each.image_id]
 
 
 def load(folder: Path, cache: Path) -> samples.Samples:
@@ -59,9 +59,9 @@ def load(folder: Path, cache: Path) -> samples.Samples:
 
 
 def test_samples_hold_landmarks_on_the_networks_grid(folder: Path, tmp_path: Path) -> None:
-    found = load(folder, tmp_path)
-    assert found.points.shape == (len(found), 7, 2) and len(found) == 8
-    for record, points, classes in zip(stills(folder), found.points, found.classes, strict=True):
+    result = load(folder, tmp_path)
+    assert result.points.shape == (len(result), 7, 2) and len(result) == 8
+    for record, points, classes in zip(stills(folder), result.points, result.classes, strict=True):
         clip = nifti.read(record.path).clip
         mask = nifti.read_mask(folder / "truth" / record.path.name)[0]
         native = landmarks_of_mask(mask, clip.spacing).points_px
@@ -71,20 +71,20 @@ def test_samples_hold_landmarks_on_the_networks_grid(folder: Path, tmp_path: Pat
         assert classes[tuple(apex + torch.tensor([2, 0]))] == 1
         assert classes[tuple(annulus - torch.tensor([2, 0]))] == 1
     again = load(folder, tmp_path)
-    assert again.points.equal(found.points) and again.images.equal(found.images)
+    assert again.points.equal(result.points) and again.images.equal(result.images)
 
 
 def test_training_lowers_the_loss_and_finds_the_landmarks(folder: Path, tmp_path: Path) -> None:
-    found = load(folder, tmp_path)
+    result = load(folder, tmp_path)
     seen: list[FitProgress] = []
     torch.manual_seed(0)
     network = build("unet", {"out_channels": 7, "widths": (8, 16, 32, 32)})
-    before = away_px(network.eval(), found)
+    before = away_px(network.eval(), result)
     best, state = fit(
-        network, found, found, recipe=RECIPE, checkpoint=tmp_path / "fit.pt", on_progress=seen.append
+        network, result, result, recipe=RECIPE, checkpoint=tmp_path / "fit.pt", on_progress=seen.append
     )
     assert seen[-1].loss < 0.6 * seen[0].loss
-    assert away_px(best, found) < 2 < 5 < before
+    assert away_px(best, result) < 2 < 5 < before
     assert state.best_dice is not None and state.best_dice > 0.9
 
 
@@ -125,9 +125,9 @@ def test_a_mask_without_landmarks_costs_its_own_image(folder: Path, tmp_path: Pa
     speck = np.zeros(grid.frames_shape, np.uint8)
     speck[0, 5:7, 5:7] = 1
     nifti.write_mask_like(speck, labels / record.path.name, grid=grid)
-    found = samples.load(stills(folder), labels, recipe=RECIPE.form, cache=tmp_path)
-    assert len(found) == len(found.points) == 7
-    assert found.skipped == ((record.image_id, "frame 1 has no landmarks: the LV cavity has only 4 pixels"),)
+    result = samples.load(stills(folder), labels, recipe=RECIPE.form, cache=tmp_path)
+    assert len(result) == len(result.points) == 7
+    assert result.skipped == ((record.image_id, "frame 1 has no landmarks: the LV cavity has only 4 pixels"),)
 
 
 @pytest.mark.parametrize(("asked", "loss"), [("landmarks", "dice+ce"), ("camus", "dsnt")])

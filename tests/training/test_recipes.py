@@ -29,8 +29,8 @@ PUBLISHED = {
 
 def network_of(recipe: TrainingRecipe) -> torch.nn.Module:
     """As training builds it, but from random weights: nothing is downloaded or installed for a test."""
-    given = {"out_channels": recipe.form.channels, **recipe.arguments}
-    return build(recipe.network, {**given, "pretrained": False} if "pretrained" in given else given)
+    values = {"out_channels": recipe.form.channels, **recipe.arguments}
+    return build(recipe.network, {**values, "pretrained": False} if "pretrained" in values else values)
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
@@ -63,13 +63,13 @@ def test_a_recipe_takes_a_step(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     recipe = replace(training_recipe.read(name), images=BATCH, batch=BATCH, warmup=0)
     torch.manual_seed(0)
     network = network_of(recipe)
-    before = {name: one.detach().clone() for name, one in network.named_parameters()}
+    before = {name: each.detach().clone() for name, each in network.named_parameters()}
     samples = hearts(len(recipe.form.values) - 1)
     stepped, state = fitting.fit(network, samples, samples, recipe=recipe, checkpoint=tmp_path / "fit.pt")
     assert state.steps == 1 and 0 < state.loss < 100 and state.best_dice is not None
     after = dict(stepped.named_parameters())
-    assert all(one.isfinite().all() for one in after.values())
-    assert sum(not torch.equal(before[name], one.cpu()) for name, one in after.items()) > 0.9 * len(after)
+    assert all(each.isfinite().all() for each in after.values())
+    assert sum(not torch.equal(before[name], each.cpu()) for name, each in after.items()) > 0.9 * len(after)
 
 
 @pytest.mark.parametrize("name", training_recipe.names())

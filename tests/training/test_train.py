@@ -48,9 +48,9 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def records(folder: Path, held_back: str = "") -> list[Record]:
     """Stills only: the phantoms' cines are long."""
     return [
-        replace(one, split="VAL" if one.patient == held_back else None)
-        for one in manifest.scan(folder)
-        if "cine" not in one.image_id
+        replace(each, split="VAL" if each.patient == held_back else None)
+        for each in manifest.scan(folder)
+        if "cine" not in each.image_id
     ]
 
 
@@ -128,8 +128,8 @@ def test_a_run_may_begin_with_a_model(phantoms: Path, tmp_path: Path) -> None:
     assert again.card.settings["start"] == f"tiny 7, sha256 {first.card.sha256[:12]}"
     before, _ = load_model("tiny", tmp_path / "first")
     after, _ = load_model("tiny", tmp_path / "second")
-    for one, other in zip(before.parameters(), after.parameters(), strict=True):
-        torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
+    for each, other in zip(before.parameters(), after.parameters(), strict=True):
+        torch.testing.assert_close(each, other, atol=1e-3, rtol=1e-3)
     with pytest.raises(DatasetError, match="of other sizes"):
         begin(replace(still, arguments={"widths": [4, 8, 8]}), "third")
 
@@ -150,8 +150,8 @@ def test_of_a_cine_only_labelled_frames_are_taken_and_a_broken_mask_costs_itself
 ) -> None:
     labels = tmp_path / "labels"
     labels.mkdir()
-    cine = next(one for one in manifest.scan(phantoms) if "cine" in one.image_id)
-    still = next(one for one in manifest.scan(phantoms) if "cine" not in one.image_id)
+    cine = next(each for each in manifest.scan(phantoms) if "cine" in each.image_id)
+    still = next(each for each in manifest.scan(phantoms) if "cine" not in each.image_id)
     grid = nifti.read(cine.path).grid
     masks = np.zeros(grid.frames_shape, dtype=np.uint8)
     masks[[2, 5], 40:60, 40:60] = 1
@@ -159,13 +159,13 @@ def test_of_a_cine_only_labelled_frames_are_taken_and_a_broken_mask_costs_itself
     masks[7, 40:60, 40:60] = 1  # without its myocardium
     nifti.write_mask_like(masks, labels / f"{cine.image_id}.nii.gz", grid=grid)
     (labels / f"{still.image_id}.nii.gz").write_text("no mask")
-    found = samples.load([cine, still], labels, recipe=CAMUS, cache=tmp_path)
-    assert len(found) == 2
-    assert [image_id for image_id, _ in found.skipped] == [still.image_id]
-    kept = samples.load([cine, still], labels, recipe=CAMUS, cache=tmp_path)
-    assert kept.images.equal(found.images) and kept.skipped == found.skipped
+    result = samples.load([cine, still], labels, recipe=CAMUS, cache=tmp_path)
+    assert len(result) == 2
+    assert [image_id for image_id, _ in result.skipped] == [still.image_id]
+    stored = samples.load([cine, still], labels, recipe=CAMUS, cache=tmp_path)
+    assert stored.images.equal(result.images) and stored.skipped == result.skipped
     more = samples.load([cine, still], labels, recipe=CAMUS, cache=tmp_path, cavity_only=True)
-    assert len(more) == 3 and more.classes[:2].equal(found.classes)
+    assert len(more) == 3 and more.classes[:2].equal(result.classes)
     assert set(more.classes[2].unique().tolist()) == {1, samples.NOT + 1}
 
 

@@ -28,11 +28,11 @@ def test_coverage_on_patients_not_calibrated_by(shape: str) -> None:
             "heavy tails": rng.standard_t(3, 100) * whole(spreads),
             "unrelated to the spread": rng.normal(1, 5, 100),
         }[shape]
-        found = calibrate(errors[:50], spreads[:50])
+        result = calibrate(errors[:50], spreads[:50])
         held.append(
-            np.mean([abs(e) <= found.half_pct(s) for e, s in zip(errors[50:], spreads[50:], strict=True)])
+            np.mean([abs(e) <= result.half_pct(s) for e, s in zip(errors[50:], spreads[50:], strict=True)])
         )
-        flat.append(np.mean(abs(errors[50:]) <= found.half_pct(None)))
+        flat.append(np.mean(abs(errors[50:]) <= result.half_pct(None)))
     assert 0.88 < np.mean(held) < 0.94
     assert 0.88 < np.mean(flat) < 0.94
 
@@ -42,10 +42,10 @@ def whole(spreads: np.ndarray) -> np.ndarray:
 
 
 def test_the_more_is_drawn_by_persons_the_narrower() -> None:
-    found = Calibration(2.0, 10.0, 0.9, 50)
-    assert found.half_pct(3.0) == pytest.approx(2 * np.sqrt(9 + 4))
-    assert found.half_pct(3.0, open_share=0.25) == pytest.approx(2 * np.sqrt(9 + 1))
-    assert found.half_pct(None) == 10.0
+    result = Calibration(2.0, 10.0, 0.9, 50)
+    assert result.half_pct(3.0) == pytest.approx(2 * np.sqrt(9 + 4))
+    assert result.half_pct(3.0, open_share=0.25) == pytest.approx(2 * np.sqrt(9 + 1))
+    assert result.half_pct(None) == 10.0
 
 
 def test_too_few_patients_are_refused() -> None:
@@ -54,37 +54,37 @@ def test_too_few_patients_are_refused() -> None:
 
 
 def test_a_card_of_another_kind_is_refused() -> None:
-    said = Calibration(2.0, 10.0, 0.9, 50).as_dict()
-    assert Calibration.from_card({"biplane camus": said})["biplane camus"] == Calibration(2.0, 10.0, 0.9, 50)
+    text = Calibration(2.0, 10.0, 0.9, 50).as_dict()
+    assert Calibration.from_card({"biplane camus": text})["biplane camus"] == Calibration(2.0, 10.0, 0.9, 50)
     with pytest.raises(CorruptWeightsError, match="intervals of another kind"):
         Calibration.from_card({"biplane camus": {"width": 3}})
 
 
 def test_rows_carry_intervals_around_their_ef() -> None:
     measured = study()
-    known = {calibration_key(*GUIDELINE): Calibration(2.0, 10.0, 0.9, 50)}
-    rows = {(r.method, r.convention): r for r in with_intervals(measured, known, predicted=["A4C_ES"]).rows}
+    listed = {calibration_key(*GUIDELINE): Calibration(2.0, 10.0, 0.9, 50)}
+    rows = {(r.method, r.convention): r for r in with_intervals(measured, listed, predicted=["A4C_ES"]).rows}
     row = rows.pop(GUIDELINE)
     assert (row.ef_low_pct, row.ef_high_pct) == pytest.approx((row.ef_pct - 10, row.ef_pct + 10))
     assert all(other.ef_low_pct is None for other in rows.values())  # not calibrated
     (drawn,) = [
         r
-        for r in with_intervals(measured, known, predicted=["A4C_ES"], spreads_pct={GUIDELINE: 3.0}).rows
+        for r in with_intervals(measured, listed, predicted=["A4C_ES"], spreads_pct={GUIDELINE: 3.0}).rows
         if (r.method, r.convention) == GUIDELINE
     ]
     assert drawn.ef_high_pct - drawn.ef_pct == pytest.approx(2 * np.sqrt(9 + 4 / 4))
 
 
 def test_masks_of_persons_only_have_no_interval() -> None:
-    known = {calibration_key(*GUIDELINE): Calibration(2.0, 10.0, 0.9, 50)}
-    assert with_intervals(study(), known, predicted=[]).rows == study().rows
+    listed = {calibration_key(*GUIDELINE): Calibration(2.0, 10.0, 0.9, 50)}
+    assert with_intervals(study(), listed, predicted=[]).rows == study().rows
 
 
 def test_an_ef_stays_between_0_and_100() -> None:
-    known = {calibration_key(*GUIDELINE): Calibration(2.0, 300.0, 0.9, 50)}
+    listed = {calibration_key(*GUIDELINE): Calibration(2.0, 300.0, 0.9, 50)}
     measured = study()
-    found = [
-        r for r in with_intervals(measured, known, predicted=["A4C_ES"]).rows if r.ef_low_pct is not None
+    result = [
+        r for r in with_intervals(measured, listed, predicted=["A4C_ES"]).rows if r.ef_low_pct is not None
     ]
-    assert [(r.ef_low_pct, r.ef_high_pct) for r in found] == [(0.0, 100.0)]
-    assert replace(found[0], ef_low_pct=None, ef_high_pct=None) in measured.rows
+    assert [(r.ef_low_pct, r.ef_high_pct) for r in result] == [(0.0, 100.0)]
+    assert replace(result[0], ef_low_pct=None, ef_high_pct=None) in measured.rows

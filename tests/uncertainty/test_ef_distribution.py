@@ -51,7 +51,7 @@ def study() -> Study:
 
 def variants(width: float, *more: float) -> SampledGeometries:
     return SampledGeometries.of(
-        [measure_geometry(ventricle(one), PIXEL, labels=CAMUS_LABELS) for one in (width, *more)]
+        [measure_geometry(ventricle(each), PIXEL, labels=CAMUS_LABELS) for each in (width, *more)]
     )
 
 
@@ -64,18 +64,18 @@ def biplane(found: Study, convention: Convention = Convention.GUIDELINE) -> floa
 @pytest.mark.parametrize(
     ("method", "convention"),
     [
-        *((method, one) for method in (Method.BIPLANE, Method.SINGLE_PLANE_A4C) for one in Convention),
+        *((method, each) for method in (Method.BIPLANE, Method.SINGLE_PLANE_A4C) for each in Convention),
         (Method.AREA_LENGTH, Convention.GUIDELINE),
     ],
 )
 def test_masks_that_leave_nothing_open_give_the_measured_ef(method: Method, convention: Convention) -> None:
     measured = study()
-    found = ef_draws(measured, {}, method=method, convention=convention)
+    result = ef_draws(measured, {}, method=method, convention=convention)
     (row,) = [r for r in measured.rows if (r.method, r.convention) == (method, convention)]
-    assert found.ef_pct == pytest.approx(row.ef_pct)
-    assert found.edv_ml == pytest.approx(row.edv_ml)
-    assert found.spread_pct == pytest.approx(0)
-    assert found.share == {}
+    assert result.ef_pct == pytest.approx(row.ef_pct)
+    assert result.edv_ml == pytest.approx(row.edv_ml)
+    assert result.spread_pct == pytest.approx(0)
+    assert result.share == {}
 
 
 def test_every_combination_is_drawn() -> None:
@@ -85,7 +85,7 @@ def test_every_combination_is_drawn() -> None:
         (View.A4C, Phase.ES): (28, 24, 32),
         (View.A2C, Phase.ES): (32, 35),
     }
-    found = ef_draws(
+    result = ef_draws(
         measured,
         {(image_id(*key), 0): variants(*widths) for key, widths in opens.items()},
         method=Method.BIPLANE,
@@ -104,27 +104,27 @@ def test_every_combination_is_drawn() -> None:
                 )
             )
         )
-    assert sorted({round(one, 6) for one in found.ef_pct}) == pytest.approx(sorted(expected))
-    assert found.ef_pct.mean() == pytest.approx(np.mean(expected), abs=0.2)
-    assert found.spread_pct == pytest.approx(np.std(expected), rel=0.05)
+    assert sorted({round(each, 6) for each in result.ef_pct}) == pytest.approx(sorted(expected))
+    assert result.ef_pct.mean() == pytest.approx(np.mean(expected), abs=0.2)
+    assert result.spread_pct == pytest.approx(np.std(expected), rel=0.05)
 
 
 def test_the_image_that_is_most_open_has_the_largest_share() -> None:
-    found = ef_draws(
+    result = ef_draws(
         study(),
         {("A4C_ES", 0): variants(20, 36), ("A2C_ED", 0): variants(43, 45)},
         method=Method.BIPLANE,
         convention=Convention.GUIDELINE,
     )
-    assert sum(found.share.values()) == pytest.approx(1)
-    assert found.share["A4C_ES"] > 0.9
-    assert set(found.share) == {"A4C_ES", "A2C_ED"}
+    assert sum(result.share.values()) == pytest.approx(1)
+    assert result.share["A4C_ES"] > 0.9
+    assert set(result.share) == {"A4C_ES", "A2C_ED"}
 
 
 def test_a_seed_draws_the_same_again() -> None:
-    given = {("A4C_ES", 0): variants(20, 36), ("A2C_ED", 0): variants(43, 45)}
+    values = {("A4C_ES", 0): variants(20, 36), ("A2C_ED", 0): variants(43, 45)}
     first, again, other = (
-        ef_draws(study(), given, method=Method.BIPLANE, convention=Convention.GUIDELINE, seed=seed).ef_pct
+        ef_draws(study(), values, method=Method.BIPLANE, convention=Convention.GUIDELINE, seed=seed).ef_pct
         for seed in (1, 1, 2)
     )
     assert np.array_equal(first, again)
@@ -134,9 +134,9 @@ def test_a_seed_draws_the_same_again() -> None:
 def test_what_cannot_be_measured_says_why() -> None:
     with pytest.raises(MeasurementError, match="A4C_ES: most of the masks"):
         ef_draws(study(), {("A4C_ES", 0): None}, method=Method.BIPLANE, convention=Convention.CAMUS)
-    one = MaskedImage("x", "p", View.A4C, Phase.ED, ventricle(40)[None], PIXEL, CAMUS_LABELS)
+    each = MaskedImage("x", "p", View.A4C, Phase.ED, ventricle(40)[None], PIXEL, CAMUS_LABELS)
     with pytest.raises(MeasurementError, match="no beat"):
-        ef_draws(measure_study([one]), {}, method=Method.BIPLANE, convention=Convention.GUIDELINE)
+        ef_draws(measure_study([each]), {}, method=Method.BIPLANE, convention=Convention.GUIDELINE)
 
 
 def test_needed_frames_are_those_of_the_beats() -> None:
@@ -146,8 +146,8 @@ def test_needed_frames_are_those_of_the_beats() -> None:
 
 
 def test_short_axis_by_hand() -> None:
-    found = short_axis_draws(("ed", np.array([100.0, 110.0])), ("es", np.array([50.0])))
-    assert sorted(set(found.ef_pct.round(6))) == pytest.approx([50.0, 100 * 60 / 110])
-    assert found.share == {"ed": 1.0}
+    result = short_axis_draws(("ed", np.array([100.0, 110.0])), ("es", np.array([50.0])))
+    assert sorted(set(result.ef_pct.round(6))) == pytest.approx([50.0, 100 * 60 / 110])
+    assert result.share == {"ed": 1.0}
     with pytest.raises(MeasurementError, match="ed: some of the masks"):
         short_axis_draws(("ed", np.array([0.0, 110.0])), ("es", np.array([50.0])))

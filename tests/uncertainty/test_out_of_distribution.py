@@ -40,8 +40,8 @@ def pictures() -> ImageSubspace:
 
 def test_others_of_the_kind_are_not_flagged(pictures: ImageSubspace) -> None:
     rng = np.random.default_rng(7)
-    found = [flags(sector(rng), pictures) for _ in range(100)]
-    assert sum(map(bool, found)) <= 1
+    result = [flags(sector(rng), pictures) for _ in range(100)]
+    assert sum(map(bool, result)) <= 1
 
 
 @pytest.mark.parametrize("turned", ["upside down", "on its side", "noise", "gradient"])
@@ -68,8 +68,8 @@ def test_blank_saturated_and_phantom_need_no_model() -> None:
 def test_it_survives_its_card(pictures: ImageSubspace) -> None:
     again = ImageSubspace.from_card(pictures.as_dict())
     assert again is not None
-    one = kind(1, seed=3)["p0"][0]
-    assert again.distance(one) == pytest.approx(pictures.distance(one), abs=1e-3)
+    each = kind(1, seed=3)["p0"][0]
+    assert again.distance(each) == pytest.approx(pictures.distance(each), abs=1e-3)
     assert ImageSubspace.from_card({}) is None
     with pytest.raises(CorruptWeightsError, match="image subspace has another form"):
         ImageSubspace.from_card({"mean": "AAAA"})

@@ -32,18 +32,19 @@ def logits(softness: float, *, shift: float = 0.0) -> np.ndarray:
 
 def seen(softness: float, shifts: dict[int, float] | None = None) -> np.ndarray:
     """Logits as `augmented_logits` returns them: each variation moves and scales what there is to see."""
-    found = []
-    for number, one in enumerate(VARIATIONS):
+    result = []
+    for number, each in enumerate(VARIATIONS):
         plain = logits(softness, shift=(shifts or {}).get(number, 0.0))
         moved = (
-            type(one)("moves", one.rotation_deg, one.scale, one.mirror).apply(plain[:, None] + 60)[:, 0] - 60
+            type(each)("moves", each.rotation_deg, each.scale, each.mirror).apply(plain[:, None] + 60)[:, 0]
+            - 60
         )
-        found.append(moved)
-    return np.stack(found)
+        result.append(moved)
+    return np.stack(result)
 
 
 def test_a_sharp_edge_stays_and_a_soft_one_moves() -> None:
-    sharp, soft = (frame_uncertainty(seen(one), RECIPE, place=PLACE, spacing=PIXEL) for one in (0.05, 3.0))
+    sharp, soft = (frame_uncertainty(seen(each), RECIPE, place=PLACE, spacing=PIXEL) for each in (0.05, 3.0))
     assert sharp.geometries is not None
     assert soft.geometries is not None
     assert np.std(soft.geometries.area_mm2) > 5 * np.std(sharp.geometries.area_mm2)
@@ -52,21 +53,21 @@ def test_a_sharp_edge_stays_and_a_soft_one_moves() -> None:
 
 
 def test_a_lower_level_makes_the_cavity_smaller() -> None:
-    found = frame_uncertainty(seen(3.0), RECIPE, place=PLACE, spacing=PIXEL)
+    result = frame_uncertainty(seen(3.0), RECIPE, place=PLACE, spacing=PIXEL)
     lower, higher = (
-        [px for px, (_, by) in zip(found.cavity_px, LEVELS, strict=True) if np.sign(by) == sign]
+        [px for px, (_, by) in zip(result.cavity_px, LEVELS, strict=True) if np.sign(by) == sign]
         for sign in (-1, 1)
     )
     assert max(lower) < min(higher)
 
 
 def test_scaled_variations_measure_what_is_there() -> None:
-    found = frame_uncertainty(seen(0.05), RECIPE, place=PLACE, spacing=PIXEL)
-    assert found.geometries is not None
-    assert found.geometries.area_mm2 == pytest.approx(found.geometries.area_mm2.mean(), rel=0.03)
-    assert found.geometries.length_mm == pytest.approx(found.geometries.length_mm.mean(), rel=0.03)
+    result = frame_uncertainty(seen(0.05), RECIPE, place=PLACE, spacing=PIXEL)
+    assert result.geometries is not None
+    assert result.geometries.area_mm2 == pytest.approx(result.geometries.area_mm2.mean(), rel=0.03)
+    assert result.geometries.length_mm == pytest.approx(result.geometries.length_mm.mean(), rel=0.03)
     pixel_mm2 = (0.5 * 200 / 128) * (0.5 * 160 / 102)
-    assert found.cavity_px * pixel_mm2 == pytest.approx(found.geometries.area_mm2, rel=0.01)
+    assert result.cavity_px * pixel_mm2 == pytest.approx(result.geometries.area_mm2, rel=0.01)
 
 
 def test_predictions_that_differ_disagree() -> None:
@@ -78,6 +79,6 @@ def test_predictions_that_differ_disagree() -> None:
 def test_nothing_found_has_no_sizes() -> None:
     empty = np.full((len(VARIATIONS), 4, SIDE, SIDE), -9.0, dtype=np.float32)
     empty[:, 0] = 9
-    found = frame_uncertainty(empty, RECIPE, place=PLACE, spacing=PIXEL)
-    assert found.geometries is None
-    assert (found.entropy, found.cavity_px.sum()) == (0.0, 0.0)
+    result = frame_uncertainty(empty, RECIPE, place=PLACE, spacing=PIXEL)
+    assert result.geometries is None
+    assert (result.entropy, result.cavity_px.sum()) == (0.0, 0.0)

@@ -59,20 +59,20 @@ class Readers:
         images: Iterable[str] | None = None,
     ) -> list[Reading]:
         """The true masks of these images, changed the way this annotator draws; of all by default."""
-        wanted = set(images) if images is not None else self.studies.by_id().keys()
-        found = []
+        expected = set(images) if images is not None else self.studies.by_id().keys()
+        result = []
         for record in self.studies.records():
-            if record.image_id in wanted:
+            if record.image_id in expected:
                 masks = nifti.read_mask(self.studies.folder / "truth" / record.path.name)
                 path = self.folder / annotator / record.path.name
                 nifti.write_mask(change(record, masks), path, spacing=self.studies.image(record).clip.spacing)
-                found.append(Reading(record.image_id, annotator, path, saved_at=1.0))
-        return found
+                result.append(Reading(record.image_id, annotator, path, saved_at=1.0))
+        return result
 
     def json(self, *readings: list[Reading]) -> dict[str, Any]:
-        found = agreement_json([one for each in readings for one in each], self.studies)
-        json.dumps(found, allow_nan=False)
-        return found
+        result = agreement_json([item for each in readings for item in each], self.studies)
+        json.dumps(result, allow_nan=False)
+        return result
 
 
 @pytest.fixture
@@ -108,9 +108,9 @@ def image(pair: dict[str, Any], image_id: str) -> dict[str, Any]:
 
 
 def test_identical_readings_agree_fully(readers: Readers, studies: Studies) -> None:
-    found = readers.json(readers.read("anna"), readers.read("ben"))
-    assert found["schema"] == "cardiolabel-agreement-1"
-    (pair,) = found["pairs"]
+    result = readers.json(readers.read("anna"), readers.read("ben"))
+    assert result["schema"] == "cardiolabel-agreement-1"
+    (pair,) = result["pairs"]
     assert [row["image_id"] for row in pair["images"]] == [record.image_id for record in studies.records()]
     for row in pair["images"]:
         assert row["reason"] == "" and tuple(row["structures"]) == STRUCTURES
@@ -129,15 +129,15 @@ def test_identical_readings_agree_fully(readers: Readers, studies: Studies) -> N
 
 
 def test_numbers_are_those_of_the_products_own_measurement(readers: Readers, folder: Path) -> None:
-    found = readers.json(readers.read("anna"), readers.read("ben", tighter_at_es))
-    (pair,) = found["pairs"]
+    result = readers.json(readers.read("anna"), readers.read("ben", tighter_at_es))
+    (pair,) = result["pairs"]
     assert pair["annotators"] == ["anna", "ben"]
     values = []
     for patient in pair["patients"]:
         measured = {}
         for name in pair["annotators"]:
-            one = Studies(folder, label_folders={"final": readers.folder / name})
-            rows = one.measure(patient["patient"]).study.rows
+            each = Studies(folder, label_folders={"final": readers.folder / name})
+            rows = each.measure(patient["patient"]).study.rows
             measured[name] = next(row.ef_pct for row in rows if row.method == "biplane")
         row = ef(patient["ef"])
         assert row["ef_pct"] == pytest.approx(measured, abs=1e-4)
@@ -185,17 +185,17 @@ def test_a_cine_names_its_worst_frame(readers: Readers, studies: Studies) -> Non
     assert cavity["frames"] == cavity["shared_frames"] == studies.image(record).clip.shape[0]
     assert cavity["worst_frame"] == record.es_frame - 1
     assert cavity["hd_mm"] == pytest.approx(cavity["worst_hd_mm"] / cavity["frames"], abs=1e-3)
-    (cines_only,) = [one for one in pair["patients"] if one["patient"] == "phantom03"]
+    (cines_only,) = [each for each in pair["patients"] if each["patient"] == "phantom03"]
     assert ef(cines_only["ef"])["ef_difference_pct"] < -1
 
 
 def test_swapping_annotators_turns_the_sign_and_nothing_else(readers: Readers) -> None:
-    (one,) = readers.json(readers.read("anna"), readers.read("ben", tighter_at_es))["pairs"]
+    (only,) = readers.json(readers.read("anna"), readers.read("ben", tighter_at_es))["pairs"]
     (other,) = readers.json(readers.read("ben"), readers.read("anna", tighter_at_es))["pairs"]
-    for mine, theirs in zip(one["images"], other["images"], strict=True):
+    for mine, theirs in zip(only["images"], other["images"], strict=True):
         assert mine == theirs
-    assert one["structures"] == other["structures"]
-    for mine, theirs in zip(one["ef"], other["ef"], strict=True):
+    assert only["structures"] == other["structures"]
+    for mine, theirs in zip(only["ef"], other["ef"], strict=True):
         assert (mine["n"], mine["sd_pct"]) == (theirs["n"], theirs["sd_pct"])
         if mine["n"]:
             assert mine["bias_pct"] == -theirs["bias_pct"] < 0
@@ -223,21 +223,21 @@ def test_an_ef_is_measured_from_shared_images_only(readers: Readers) -> None:
 
 
 def test_three_annotators_and_one_who_shares_nothing(readers: Readers) -> None:
-    found = readers.json(
+    result = readers.json(
         readers.read("carla", images=STILLS),
         readers.read("anna", images=STILLS),
         readers.read("ben", images=STILLS[2:]),
         readers.read("dan", images=["phantom04_4CH_ED"]),
     )
-    assert found["annotators"] == [
+    assert result["annotators"] == [
         {"annotator": "anna", "images": 4, "shared_images": 4},
         {"annotator": "ben", "images": 2, "shared_images": 2},
         {"annotator": "carla", "images": 4, "shared_images": 4},
         {"annotator": "dan", "images": 1, "shared_images": 0},
     ]
-    shared = {tuple(pair["annotators"]): len(pair["images"]) for pair in found["pairs"]}
+    shared = {tuple(pair["annotators"]): len(pair["images"]) for pair in result["pairs"]}
     assert shared == {("anna", "ben"): 2, ("anna", "carla"): 4, ("ben", "carla"): 2}
-    both_views = {tuple(pair["annotators"]): ef(pair["patients"][0]["ef"]) for pair in found["pairs"]}
+    both_views = {tuple(pair["annotators"]): ef(pair["patients"][0]["ef"]) for pair in result["pairs"]}
     assert both_views["anna", "carla"]["ef_difference_pct"] == 0
     assert both_views["anna", "ben"]["ef_difference_pct"] is None
 
@@ -246,7 +246,7 @@ def test_the_last_of_several_readings_counts(readers: Readers) -> None:
     early = readers.read("ben", lambda _, masks: tighter(masks, 6), images=STILLS)
     aside = readers.folder / "early"
     (readers.folder / "ben").rename(aside)
-    early = [replace(one, masks_file=aside / one.masks_file.name, saved_at=0.5) for one in early]
+    early = [replace(each, masks_file=aside / each.masks_file.name, saved_at=0.5) for each in early]
     late = readers.read("ben", images=STILLS)
     (pair,) = readers.json(late, early, readers.read("anna", images=STILLS))["pairs"]
     assert len(pair["images"]) == 4
@@ -341,9 +341,9 @@ def test_without_pixel_size_there_is_an_ef_but_no_distance(tmp_path: Path, studi
 
 
 def test_nobody_has_read_anything(readers: Readers) -> None:
-    found = readers.json()
-    assert found == {"schema": "cardiolabel-agreement-1", "annotators": [], "pairs": []}
-    assert agreement_png(found).startswith(b"\x89PNG")
+    result = readers.json()
+    assert result == {"schema": "cardiolabel-agreement-1", "annotators": [], "pairs": []}
+    assert agreement_png(result).startswith(b"\x89PNG")
 
 
 def test_a_folder_that_is_gone_is_no_row(tmp_path: Path) -> None:
@@ -369,15 +369,15 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[PairedValues]:
 
 
 def test_the_picture_shows_the_biplane_ef(readers: Readers, drawn: list[PairedValues]) -> None:
-    found = readers.json(
+    result = readers.json(
         readers.read("anna"), readers.read("ben", tighter_at_es), readers.read("carla", images=STILLS)
     )
-    assert agreement_png(json.loads(json.dumps(found))) == b""
+    assert agreement_png(json.loads(json.dumps(result))) == b""
     assert [panel.names for panel in drawn] == [("anna", "ben"), ("anna", "carla"), ("ben", "carla")]
     panel = drawn[0]
     assert panel.quantity == "EF, biplane, guideline"
     assert panel.cases == ("phantom01", "phantom02", "phantom03", "phantom04")
-    differences = [ef(one["ef"])["ef_difference_pct"] for one in found["pairs"][0]["patients"]]
+    differences = [ef(each["ef"])["ef_difference_pct"] for each in result["pairs"][0]["patients"]]
     assert panel.first - panel.second == pytest.approx(differences, abs=1e-3)
     assert drawn[1].cases == ("phantom01",)
 
@@ -399,16 +399,16 @@ def test_no_ef_at_all_is_a_panel_without_cases(readers: Readers, drawn: list[Pai
 
 
 def test_the_picture_is_a_png(readers: Readers) -> None:
-    found = readers.json(readers.read("anna"), readers.read("ben", tighter_at_es))
-    assert agreement_png(found).startswith(b"\x89PNG")
+    result = readers.json(readers.read("anna"), readers.read("ben", tighter_at_es))
+    assert agreement_png(result).startswith(b"\x89PNG")
 
 
 def test_what_was_stored_last_counts_whatever_the_clock_said(readers: Readers) -> None:
-    late = [replace(one, sequence=2, saved_at=0.5) for one in readers.read("ben", images=STILLS)]
+    late = [replace(each, sequence=2, saved_at=0.5) for each in readers.read("ben", images=STILLS)]
     aside = readers.folder / "late"
     (readers.folder / "ben").rename(aside)
-    late = [replace(one, masks_file=aside / one.masks_file.name) for one in late]
+    late = [replace(each, masks_file=aside / each.masks_file.name) for each in late]
     early = readers.read("ben", lambda _, masks: tighter(masks, 6), images=STILLS)
-    early = [replace(one, sequence=1, saved_at=9.0) for one in early]
+    early = [replace(each, sequence=1, saved_at=9.0) for each in early]
     (pair,) = readers.json(early, late, readers.read("anna", images=STILLS))["pairs"]
     assert all(row["structures"]["lv_cavity"]["dice"] == 1 for row in pair["images"])

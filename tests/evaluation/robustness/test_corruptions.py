@@ -73,8 +73,8 @@ def test_speckle_multiplies_and_is_correlated_along_and_more_across() -> None:
     grains = after - after.mean()
 
     def correlation(rows: int, cols: int) -> float:
-        one, other = grains[rows:, cols:], grains[: len(grains) - rows, : 400 - cols]
-        return float((one * other).mean() / grains.var())
+        first, other = grains[rows:, cols:], grains[: len(grains) - rows, : 400 - cols]
+        return float((first * other).mean() / grains.var())
 
     # SD 2 rows (1.2 mm) along and 2.4 mm = 2.67 columns across: exp(-d² / 4 SD²)
     assert correlation(3, 0) == pytest.approx(np.exp(-9 / 16), abs=0.03)
@@ -83,24 +83,24 @@ def test_speckle_multiplies_and_is_correlated_along_and_more_across() -> None:
 
 @pytest.mark.parametrize(("factor", "expected"), [(0.5, 50), (0.3, 30), (2.0, 200), (3.0, 255)])
 def test_gain_factors_scale_round_and_saturate(factor: float, expected: int) -> None:
-    found = change.scaled(cone(100), factor=factor).pixels
-    assert found.dtype == np.uint8 and set(np.unique(found)) == {0, expected}
+    result = change.scaled(cone(100), factor=factor).pixels
+    assert result.dtype == np.uint8 and set(np.unique(result)) == {0, expected}
     assert set(np.unique(change.scaled(cone(101), factor=0.5).pixels)) == {0, 50}  # 50.5 is rounded
 
 
 def test_greys_of_more_than_8_bits_saturate_where_a_window_would_end() -> None:
     pixels = np.arange(1000, dtype=np.int16).reshape(1, 20, 50) - 100
-    found = change.scaled(Clip(pixels, None), factor=2.0).pixels
+    result = change.scaled(Clip(pixels, None), factor=2.0).pixels
     top = np.percentile(pixels, 99.5)
-    assert found.max() == round(top) and found.min() == -100
-    assert np.array_equal(found[pixels < 350], 2 * pixels[pixels < 350] + 100)
+    assert result.max() == round(top) and result.min() == -100
+    assert np.array_equal(result[pixels < 350], 2 * pixels[pixels < 350] + 100)
     assert change.scaled(Clip(pixels, None), factor=0.5).pixels.max() == 400  # 399.5
 
 
 @pytest.mark.parametrize(("gain_db", "expected"), [(-12, 49), (12, 151), (-30, 0), (60, 255)])
 def test_gain_in_db_moves_greys_of_the_sector(gain_db: float, expected: int) -> None:
-    found = change.gained(cone(100), gain_db=gain_db).pixels
-    assert set(np.unique(found)) == {0, expected}
+    result = change.gained(cone(100), gain_db=gain_db).pixels
+    assert set(np.unique(result)) == {0, expected}
 
 
 def test_attenuation_grows_with_depth_from_the_transducer() -> None:
@@ -129,11 +129,11 @@ def test_blur_is_as_wide_in_mm_both_ways_and_keeps_the_sum() -> None:
 @pytest.mark.parametrize("share", [0.1, 0.2])
 def test_a_narrowed_sector_loses_its_share_at_both_sides_and_keeps_the_masks(share: float) -> None:
     clip, masks = cone(), masks_of(cone())
-    after, kept = EVERY[f"sides_{share * 100:.0f}"].change(clip, masks, rng())
-    before_px, after_px = (np.count_nonzero(one.pixels[0], axis=1) for one in (clip, after))
+    after, stored = EVERY[f"sides_{share * 100:.0f}"].change(clip, masks, rng())
+    before_px, after_px = (np.count_nonzero(each.pixels[0], axis=1) for each in (clip, after))
     assert np.abs(after_px - (1 - 2 * share) * before_px).max() <= 1
     assert np.array_equal(after.pixels[:, :, ::-1], after.pixels)
-    assert np.array_equal(kept, masks)
+    assert np.array_equal(stored, masks)
 
 
 @pytest.mark.parametrize("move", [change.mirrored, change.upside_down])
@@ -199,12 +199,12 @@ def test_the_same_again_of_one_type_with_the_input_untouched(name: str, dtype: t
     clip = Clip((cone().pixels * rows + np.linspace(0, 9, 160)).astype(dtype), SPACING)
     before = clip.pixels.copy()
     masks = masks_of(clip)
-    one, other = (EVERY[name].change(clip, masks, rng()) for _ in range(2))
-    assert np.array_equal(one[0].pixels, other[0].pixels) and np.array_equal(one[1], other[1])
-    assert one[0].pixels.dtype == dtype and one[1].dtype == np.uint8
-    assert one[0].shape == one[1].shape
+    first, other = (EVERY[name].change(clip, masks, rng()) for _ in range(2))
+    assert np.array_equal(first[0].pixels, other[0].pixels) and np.array_equal(first[1], other[1])
+    assert first[0].pixels.dtype == dtype and first[1].dtype == np.uint8
+    assert first[0].shape == first[1].shape
     assert np.array_equal(clip.pixels, before) and np.array_equal(masks, masks_of(clip))
-    assert (name == "none") == np.array_equal(one[0].pixels, before)
+    assert (name == "none") == np.array_equal(first[0].pixels, before)
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -67,14 +67,14 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(studies: Path) -> Robustness:
+def result(studies: Path) -> Robustness:
     steps: list[tuple[int, int]] = []
-    found = measure_robustness(
+    result = measure_robustness(
         studies, ByHeart().learn(studies), on_progress=lambda *step: steps.append(step)
     )
-    total = 12 * len(found.conditions)  # three patients of VAL and TEST, four images each
+    total = 12 * len(result.conditions)  # three patients of VAL and TEST, four images each
     assert steps == [(done + 1, total) for done in range(total)]
-    return found
+    return result
 
 
 @pytest.fixture
@@ -118,9 +118,9 @@ def test_a_model_that_finds_nothing_loses_everything(found: Robustness) -> None:
 def test_every_condition_has_an_example(found: Robustness) -> None:
     assert found.example_image == "p3_2CH_ED"
     assert [example.corruption for example in found.examples] == [row.corruption for row in found.conditions]
-    for one in found.examples:
-        assert one.clip.shape == one.predicted.shape == one.reference.shape
-        assert len(one.reference) == 1 and one.reference.any()
+    for each in found.examples:
+        assert each.clip.shape == each.predicted.shape == each.reference.shape
+        assert len(each.reference) == 1 and each.reference.any()
 
 
 def test_patients_count_once_however_many_images_they_have() -> None:
@@ -161,18 +161,18 @@ def test_the_files(found: Robustness, tmp_path: Path) -> None:
 
 def test_cines_are_judged_at_their_labelled_frames(tmp_path: Path) -> None:
     folder = write_cines(tmp_path, spacing=SPACING)
-    found = measure_robustness(folder, ByHeart().learn(folder))
-    plain = found.conditions[0]
-    assert found.structures == ("lv_cavity",) and plain.dice["lv_cavity"] == 1
+    outcome = measure_robustness(folder, ByHeart().learn(folder))
+    plain = outcome.conditions[0]
+    assert outcome.structures == ("lv_cavity",) and plain.dice["lv_cavity"] == 1
     assert plain.ef_mae_points == 0 and len(plain.efs) == 3
-    assert found.selection == "all patients" and found.splits == ()
+    assert outcome.selection == "all patients" and outcome.splits == ()
 
 
 def test_short_axis_stacks(tmp_path: Path) -> None:
     folder = write_stacks(tmp_path, dataset="acdc", wall_at_es=True)
     model = ByHeart(ACDC_LABELS, frozenset({View.SAX})).learn(folder)
-    found = measure_robustness(folder, model)
-    plain, turned = found.conditions[0], found.conditions[-1]
+    outcome = measure_robustness(folder, model)
+    plain, turned = outcome.conditions[0], outcome.conditions[-1]
     assert plain.dice == {"myocardium": 1.0, "lv_cavity": 1.0, "epicardium": 1.0}
     assert plain.ef_mae_points == 0 and len(plain.efs) == 4
     assert turned.corruption.name == "turn_90" and turned.dice["lv_cavity"] == 0
@@ -182,13 +182,13 @@ def test_seed_and_limit(studies: Path, weights: Path) -> None:
     predictor = Predictor.load("tiny", weights)
 
     def dices(seed: int) -> list[Mapping[str, float]]:
-        found = measure_robustness(studies, predictor, limit=1, seed=seed)
-        assert (found.conditions[0].patients, found.example_image) == (1, "p3_2CH_ED")
-        return [row.dice for row in found.conditions]
+        outcome = measure_robustness(studies, predictor, limit=1, seed=seed)
+        assert (outcome.conditions[0].patients, outcome.example_image) == (1, "p3_2CH_ED")
+        return [row.dice for row in outcome.conditions]
 
-    one, other = dices(0), dices(1)
-    assert dices(0) == one
-    assert other != one and other[0] == one[0]  # without corruption nothing is drawn
+    first, other = dices(0), dices(1)
+    assert dices(0) == first
+    assert other != first and other[0] == first[0]  # without corruption nothing is drawn
 
 
 def test_the_command_says_what_it_found(studies: Path, weights: Path, tmp_path: Path) -> None:
@@ -201,8 +201,8 @@ def test_the_command_says_what_it_found(studies: Path, weights: Path, tmp_path: 
     assert "p9: no image of this patient" in done.stderr
     again = run(studies, *arguments, "--out", tmp_path / "again", "--quiet")
     assert again.exit_code == 0 and again.output == ""
-    one, other = (tmp_path / name / "robustness.csv" for name in ("out", "again"))
-    assert one.read_text() == other.read_text()
+    first, other = (tmp_path / name / "robustness.csv" for name in ("out", "again"))
+    assert first.read_text() == other.read_text()
 
 
 def test_what_is_refused(studies: Path, weights: Path, tmp_path: Path) -> None:
@@ -223,18 +223,18 @@ def test_patients_of_training_alone_are_refused_unless_chosen(tmp_path: Path) ->
     model = ByHeart().learn(folder)
     with pytest.raises(DatasetError, match="all patients are of split TRAIN, none is held back"):
         measure_robustness(folder, model)
-    found = measure_robustness(folder, model, splits=["TRAIN"], limit=1)
-    assert found.splits == ("TRAIN",) and found.conditions[0].drop["lv_cavity"].interval is None
+    outcome = measure_robustness(folder, model, splits=["TRAIN"], limit=1)
+    assert outcome.splits == ("TRAIN",) and outcome.conditions[0].drop["lv_cavity"].interval is None
 
 
 def test_images_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     folder = write_echo(tmp_path)
     model = ByHeart().learn(folder)
     (folder / "labels" / "final" / "p5_4CH_ES.nii.gz").write_bytes(b"nothing")
-    found = measure_robustness(folder, model, splits=["TEST"])
-    ((image_id, _),) = found.problems
-    assert image_id == "p5_4CH_ES" and found.conditions[0].images == 3
-    write_robustness(found, tmp_path / "out")
+    outcome = measure_robustness(folder, model, splits=["TEST"])
+    ((image_id, _),) = outcome.problems
+    assert image_id == "p5_4CH_ES" and outcome.conditions[0].images == 3
+    write_robustness(outcome, tmp_path / "out")
     assert "p5_4CH_ES" in (tmp_path / "out" / "robustness.md").read_text(encoding="utf-8")
     for record in manifest.read(folder):
         (folder / "labels" / "final" / record.path.name).write_bytes(b"nothing")

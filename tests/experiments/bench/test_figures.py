@@ -16,19 +16,19 @@ def test_a_target_is_kept_up_to_its_bound() -> None:
 
 
 def test_the_table_says_what_was_kept_and_what_was_missed() -> None:
-    found = [
+    result = [
         Found("http", "answer", 23.456, "ms"),
         Found("http", "rest", 12.0, "ms", Target(most=10)),
         Found("batch", "over stock", 8.1, "x", Target(least=8)),
     ]
-    assert table(found)[2:] == [
+    assert table(result)[2:] == [
         "| http | answer | 23.5 ms |  |  |",
         "| http | rest | 12.0 ms | ≤ 10 | missed |",
         "| batch | over stock | 8.10 x | ≥ 8 | kept |",
     ]
-    said = json.loads(json.dumps([one.as_dict() for one in found]))
-    assert [one["holds"] for one in said] == [None, False, True]
-    assert said[1]["target"] == {"most": 10, "least": None}
+    text = json.loads(json.dumps([each.as_dict() for each in result]))
+    assert [each["holds"] for each in text] == [None, False, True]
+    assert text[1]["target"] == {"most": 10, "least": None}
 
 
 @pytest.mark.parametrize(("value", "said"), [(0.5, "0.50"), (-20.04, "-20.0"), (999.6, "1000")])

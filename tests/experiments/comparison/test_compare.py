@@ -76,16 +76,16 @@ def table(out: Path) -> dict[str, Mapping[str, str]]:
 
 def run(studies: Path, out: Path, recipes: list[str], *more: object) -> str:
     arguments = ["compare", studies, "--out", out, "--recipes", ",".join(recipes), "--images", 120, *more]
-    found = CliRunner().invoke(app, [str(one) for one in (*arguments, "--repeats", 2)])
-    assert found.exit_code == 0, found.output
-    return found.stderr
+    result = CliRunner().invoke(app, [str(each) for each in (*arguments, "--repeats", 2)])
+    assert result.exit_code == 0, result.output
+    return result.stderr
 
 
 def test_two_recipes_and_a_broken_one_make_a_table(studies: Path, tmp_path: Path) -> None:
     recipes = [write_recipe(tmp_path, "small"), write_recipe(tmp_path, "broken", more="epochs = 3")]
     recipes += [write_recipe(tmp_path, "odd", size=62), write_recipe(tmp_path, "smaller", size=48)]
     out = tmp_path / "out"
-    said = run(studies, out, recipes)
+    text = run(studies, out, recipes)
     rows = table(out)
     assert list(rows) == ["small", "broken", "odd", "smaller"]
 
@@ -104,7 +104,7 @@ def test_two_recipes_and_a_broken_one_make_a_table(studies: Path, tmp_path: Path
         assert (out / name / "evaluation" / "report.md").is_file()
     assert float(rows["small"]["dice_lv_cavity_ED"]) > 0.3
 
-    assert "'epochs' is not known" in rows["broken"]["reason"] and "'epochs'" in said
+    assert "'epochs' is not known" in rows["broken"]["reason"] and "'epochs'" in text
     assert rows["odd"]["reason"] and rows["odd"]["dice_lv_cavity_ED"] == rows["odd"]["ms_per_frame"] == ""
     page = (out / "comparison.md").read_text()
     assert "same 3 patients" in page and "same 3 others" in page
@@ -120,16 +120,16 @@ def test_a_rerun_skips_what_is_done_and_shares_the_images(
     trained: list[str] = []
     train = comparing.train
 
-    def spy(recipe: object, *given: object, **named: object) -> object:
+    def spy(recipe: object, *values: object, **named: object) -> object:
         trained.append(recipe.name)  # type: ignore[attr-defined]
-        return train(recipe, *given, **named)  # type: ignore[arg-type]
+        return train(recipe, *values, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(comparing, "train", spy)
-    out, one, other = tmp_path / "out", write_recipe(tmp_path, "one"), write_recipe(tmp_path, "other")
+    out, each, other = tmp_path / "out", write_recipe(tmp_path, "one"), write_recipe(tmp_path, "other")
     seen: list[tuple[int, int]] = []
-    first = compare([one], studies, out=out, images=8, repeats=1)
+    first = compare([each], studies, out=out, images=8, repeats=1)
     both = compare(
-        [one, other],
+        [each, other],
         studies,
         out=out,
         images=8,
@@ -144,7 +144,7 @@ def test_a_rerun_skips_what_is_done_and_shares_the_images(
     assert seen == sorted(seen) and seen[-1] == (16, 16)
 
     with pytest.raises(DatasetError, match="recipe one was begun with other settings"):
-        compare([one, other], studies, out=out, images=16, repeats=1)
+        compare([each, other], studies, out=out, images=16, repeats=1)
     assert trained == ["one", "other"]
 
 
@@ -161,8 +161,8 @@ def test_an_interrupted_comparison_goes_on(
         with pytest.raises(OSError, match="No space left"):
             compare([recipe], studies, out=out, images=8, repeats=1)
     assert (out / "one" / "checkpoint.pt").exists()
-    found = compare([recipe], studies, out=out, images=8, repeats=1)
-    assert found.outcomes[0].reason == "" and found.outcomes[0].images == 8
+    result = compare([recipe], studies, out=out, images=8, repeats=1)
+    assert result.outcomes[0].reason == "" and result.outcomes[0].images == 8
 
 
 def test_large_inputs_can_be_shrunk_and_are_timed_as_they_are(studies: Path, tmp_path: Path) -> None:
@@ -184,11 +184,11 @@ def test_large_inputs_can_be_shrunk_and_are_timed_as_they_are(studies: Path, tmp
 def test_patients_to_judge_by_can_be_listed(unsplit: Path, tmp_path: Path) -> None:
     recipe, listed = write_recipe(tmp_path, "one"), tmp_path / "patients.txt"
     listed.write_text("p1, p4\n")
-    found = compare([recipe], unsplit, out=tmp_path / "out", images=8, patients=listed, repeats=1)
-    assert (found.trained, found.judged) == (4, 2)
+    result = compare([recipe], unsplit, out=tmp_path / "out", images=8, patients=listed, repeats=1)
+    assert (result.trained, result.judged) == (4, 2)
     masks = {path.name.split("_")[0] for path in (tmp_path / "out" / "one" / "labels").iterdir()}
     assert masks == {"p1", "p4"}
-    assert found.outcomes[0].ef_mae is None  # two patients are too few
+    assert result.outcomes[0].ef_mae is None  # two patients are too few
 
     listed.write_text("p1")
     with pytest.raises(DatasetError, match="begun on other patients"):
@@ -197,9 +197,9 @@ def test_patients_to_judge_by_can_be_listed(unsplit: Path, tmp_path: Path) -> No
 
 def test_nobody_to_judge_by_is_said(unsplit: Path, tmp_path: Path) -> None:
     arguments = ["compare", unsplit, "--out", tmp_path / "out", "--recipes", "camus", "--images", 8]
-    found = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert found.exit_code == 2
-    assert "no patient to judge by" in found.stderr and "--patients" in found.stderr
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 2
+    assert "no patient to judge by" in result.stderr and "--patients" in result.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -214,8 +214,8 @@ def test_recipes_are_named_once(studies: Path, tmp_path: Path) -> None:
 def test_nothing_but_broken_recipes_is_an_error(studies: Path, tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, "broken", more="epochs = 3")
     arguments = ["compare", studies, "--out", tmp_path / "out", "--recipes", recipe, "--images", 8]
-    found = CliRunner().invoke(app, [str(one) for one in (*arguments, "--repeats", 1)])
-    assert found.exit_code == 2 and "no recipe could be compared" in found.stderr
+    result = CliRunner().invoke(app, [str(each) for each in (*arguments, "--repeats", 1)])
+    assert result.exit_code == 2 and "no recipe could be compared" in result.stderr
     assert not (tmp_path / "out" / "comparison.csv").exists()
 
 
@@ -245,7 +245,7 @@ def test_the_ef_is_that_of_the_guideline_by_the_most_trusted_method() -> None:
         return {"group": group, "of": of, "metrics": {"dice": {"mean": mean}}}
 
     groups = [group("all", "", 0.9), group("phase", "ED", 0.8), group("phase", "ES", None)]
-    found = quality(
+    result = quality(
         {
             "structures": {"lv_cavity": groups},
             "agreement": [
@@ -257,7 +257,7 @@ def test_the_ef_is_that_of_the_guideline_by_the_most_trusted_method() -> None:
         }
     )
     ef = {"ef_method": "single-plane-A4C", "ef_n": 9, "ef_mae": 6.0, "ef_bias": 1.0}
-    assert found == {"dice": {"lv_cavity_ED": 0.8}, **ef}
+    assert result == {"dice": {"lv_cavity_ED": 0.8}, **ef}
 
 
 def test_many_equal_recipes_can_be_named() -> None:
@@ -268,14 +268,14 @@ def test_many_equal_recipes_can_be_named() -> None:
 
 def test_a_picture_without_recipes_says_so(tmp_path: Path) -> None:
     assert speed_figure([Outcome("one", reason="broken")]).startswith(b"\x89PNG")
-    found = comparing.Comparison((Outcome("one", reason="a | b"),), trained=1, judged=1, threads=1)
-    write_comparison(found, tmp_path)
+    result = comparing.Comparison((Outcome("one", reason="a | b"),), trained=1, judged=1, threads=1)
+    write_comparison(result, tmp_path)
     assert table(tmp_path)["one"]["reason"] == "a | b"
 
 
 def test_names_that_a_list_would_cut_are_refused_before_any_training(tmp_path: Path) -> None:
     studies = write_studies(tmp_path / "studies", held_back=2)
-    records = [replace(one, patient=one.patient.replace("p", "Doe, p")) for one in manifest.read(studies)]
+    records = [replace(each, patient=each.patient.replace("p", "Doe, p")) for each in manifest.read(studies)]
     manifest.write(records, studies)
     with pytest.raises(DatasetError, match="holds a blank, comma"):
         compare([write_recipe(tmp_path, "one")], studies, out=tmp_path / "out", images=8, repeats=1)

@@ -19,21 +19,21 @@ def outcome(strategy: str, seed: int, patients: int, dice: float, error: float) 
 
 
 def simulated() -> list[Outcome]:
-    found = []
+    result = []
     for seed in range(3):
         for patients, dice in ((10, 0.80), (20, 0.84), (40, 0.90)):
-            found.append(outcome("random", seed, patients, dice, 8 - patients / 10))
-            found.append(
+            result.append(outcome("random", seed, patients, dice, 8 - patients / 10))
+            result.append(
                 outcome("hybrid", seed, patients, dice + 0.02 * (patients > 10), 7.5 - patients / 10)
             )
-        found.append(outcome(FULL, seed, 400, 0.92, 3.4))
-    return found
+        result.append(outcome(FULL, seed, 400, 0.92, 3.4))
+    return result
 
 
 def test_area_gain_by_hand() -> None:
-    found = area_gain(simulated(), "hybrid", "random", lv_dice)
-    assert found is not None
-    gain, seeds = found
+    result = area_gain(simulated(), "hybrid", "random", lv_dice)
+    assert result is not None
+    gain, seeds = result
     # trapezoids of 0, 0.02, 0.02 at 10, 20, 40: (10 * 0.01 + 20 * 0.02) / 30
     assert gain.value == pytest.approx(0.5 / 30)
     assert seeds == pytest.approx([0.5 / 30] * 3)
@@ -48,9 +48,9 @@ def test_enough_takes_both_dice_and_ef() -> None:
 
 
 def test_mean_has_an_interval_over_patients() -> None:
-    found = mean([one for one in simulated() if one.strategy == FULL], lv_dice)
-    assert found.value == pytest.approx(0.92)
-    assert found.low < 0.92 < found.high
+    result = mean([each for each in simulated() if each.strategy == FULL], lv_dice)
+    assert result.value == pytest.approx(0.92)
+    assert result.low < 0.92 < result.high
 
 
 def test_files_say_what_was_found(tmp_path: Path) -> None:

@@ -64,27 +64,27 @@ def test_strategies_share_their_beginning_and_nobody_chooses_judges(
     trained = []
     real = module.train
 
-    def watched(recipe: TrainingRecipe, *given: Any, **more: Any) -> Any:
+    def watched(recipe: TrainingRecipe, *values: Any, **more: Any) -> Any:
         trained.append((recipe.images, more["start"]))
-        return real(recipe, *given, **more)
+        return real(recipe, *values, **more)
 
     monkeypatch.setattr(module, "train", watched)
-    found = simulate("camus", studies, out=tmp_path / "out", settings=ASKED)
-    assert [(one.strategy, one.patients) for one in found] == [
+    result = simulate("camus", studies, out=tmp_path / "out", settings=ASKED)
+    assert [(each.strategy, each.patients) for each in result] == [
         *((name, budget) for name in ASKED.strategies for budget in (2, 4)),
         (FULL, 6),
     ]
-    chosen = {(one.strategy, one.patients): set(one.chosen) for one in found}
+    chosen = {(each.strategy, each.patients): set(each.chosen) for each in result}
     assert len({frozenset(chosen[name, 2]) for name in ASKED.strategies}) == 1
     assert all(chosen[name, 2] < chosen[name, 4] for name in ASKED.strategies)
-    assert not any(one & {"phantom07", "phantom08"} for one in chosen.values())
-    assert all(set(one.lv_dice) == {"phantom07", "phantom08"} for one in found)
-    assert len(trained) == len({frozenset(one) for one in chosen.values()})
+    assert not any(each & {"phantom07", "phantom08"} for each in chosen.values())
+    assert all(set(each.lv_dice) == {"phantom07", "phantom08"} for each in result)
+    assert len(trained) == len({frozenset(each) for each in chosen.values()})
     first, *grown, everyone = trained
     assert first == (48, None) and everyone == (96, None)
     assert all(images == 48 and start is not None for images, start in grown)
     count = len(trained)
-    assert simulate("camus", studies, out=tmp_path / "out", settings=ASKED) == found
+    assert simulate("camus", studies, out=tmp_path / "out", settings=ASKED) == result
     assert len(trained) == count
     with pytest.raises(DatasetError, match="begun with other settings"):
         simulate("camus", studies, out=tmp_path / "out", settings=replace(ASKED, budgets=(2, 3)))
@@ -94,13 +94,13 @@ def test_strategies_may_choose_their_first_patients_and_see_some_of_the_others(
     studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module.training_recipe, "read", lambda name: RECIPE)
-    asked = Settings(("random", "hybrid"), (2, 3), (0,), images=48, size_px=64, scored=2, own_start=True)
-    found = simulate("camus", studies, out=tmp_path, settings=asked)
-    first = {one.strategy: set(one.chosen) for one in found if one.patients == 2}
+    requested = Settings(("random", "hybrid"), (2, 3), (0,), images=48, size_px=64, scored=2, own_start=True)
+    result = simulate("camus", studies, out=tmp_path, settings=requested)
+    first = {each.strategy: set(each.chosen) for each in result if each.patients == 2}
     assert first["random"] != first["hybrid"]
     seen = [json.loads(path.read_text()) for path in tmp_path.rglob("scores.json")]
     assert [len(scores) for scores in seen] == [2]
-    assert all(one["entropy"] > 0 for one in seen[0].values())
+    assert all(each["entropy"] > 0 for each in seen[0].values())
 
 
 def test_what_cannot_be_asked_for_is_refused(studies: Path, tmp_path: Path) -> None:

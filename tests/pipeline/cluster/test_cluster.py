@@ -211,25 +211,27 @@ def test_the_command_makes_the_files_of_one_process_and_leaves_nothing_running(
     assert not {"raylet", "gcs_server", *(name for name in left if name.startswith("ray::"))} & set(left)
 
 
+@pytest.mark.long
 def test_the_work_of_a_killed_worker_is_done_again(
     address: str, studies: Path, weights: Path, expected: Expected, tmp_path: Path
 ) -> None:
     seen: list[int] = []
     with killing(1) as killed:
-        found = infer(
+        result = infer(
             address, studies, weights, tmp_path / "out", on_progress=lambda done, total: seen.append(done)
         )
-    assert len(killed) == 1 and seen == sorted(seen) and seen[-1] == found.images
-    assert found == expected.summary and contents(tmp_path / "out") == expected.files
+    assert len(killed) == 1 and seen == sorted(seen) and seen[-1] == result.images
+    assert result == expected.summary and contents(tmp_path / "out") == expected.files
 
 
+@pytest.mark.long
 def test_patients_that_kill_every_worker_end_the_run(
     address: str, studies: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Of the tiny model's groups, one is too quick to be caught at work: one group of everything.
     monkeypatch.setattr(grouping, "_GROUP_STILLS", 10_000)
-    said = pytest.raises(ClusterError, match=r"3 workers died over the same .*: patient00, patient01")
-    with said, killing(99):
+    text = pytest.raises(ClusterError, match=r"3 workers died over the same .*: patient00, patient01")
+    with text, killing(99):
         infer(address, studies, weights, tmp_path / "out", workers=1)
     assert not (tmp_path / "out" / "frames.csv").exists()
     assert not list((tmp_path / "out").rglob(".partial-*"))
@@ -242,11 +244,12 @@ def test_resume_keeps_masks_of_an_earlier_run(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     (tmp_path / "labels" / "patient00_4CH_ED.nii.gz").unlink()
-    found = infer(address, studies, weights, tmp_path, workers=1, resume=True)
-    assert found.skipped == 79 and found.problems == expected.summary.problems
+    result = infer(address, studies, weights, tmp_path, workers=1, resume=True)
+    assert result.skipped == 79 and result.problems == expected.summary.problems
     assert contents(tmp_path) == expected.files
 
 
+@pytest.mark.long
 def test_a_worker_of_another_model_is_refused(
     address: str, studies: Path, weights: Path, tmp_path: Path
 ) -> None:
@@ -285,13 +288,13 @@ def _record(folder: Path) -> Record:
     [("nonsense", "expected local"), ("127.0.0.1:9", "refused"), ("ray://127.0.0.1:9", "refused")],
 )
 def test_no_cluster_at_that_address(where: str, said: str, weights: Path) -> None:
-    begun = time.monotonic()
+    started = time.monotonic()
     with (
         pytest.raises(ClusterError, match=said) as caught,
         cluster(where, model="tiny", weights=weights, workers=1),
     ):
         pytest.fail("there is none")
-    assert "\n" not in str(caught.value) and time.monotonic() - begun < 60
+    assert "\n" not in str(caught.value) and time.monotonic() - started < 60
 
 
 def test_ray_is_optional(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:

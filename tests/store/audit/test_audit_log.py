@@ -18,7 +18,7 @@ from cardiolabel.store.audit.rates import Rates
 
 def entries(path: Path) -> list[dict[str, Any]]:
     """Every line of a log and of its full files, the oldest first."""
-    numbered = sorted(path.parent.glob(f"{path.name}.[0-9]*"), key=lambda one: -int(one.suffix[1:]))
+    numbered = sorted(path.parent.glob(f"{path.name}.[0-9]*"), key=lambda each: -int(each.suffix[1:]))
     files = [*numbered, *([path] if path.exists() else [])]
     return [json.loads(line) for file in files for line in file.read_text(encoding="ascii").splitlines()]
 
@@ -62,7 +62,7 @@ def test_several_processes_write_one_log(tmp_path: Path) -> None:
         worker.join(60)
     written = entries(path)
     for who in range(3):
-        assert sorted(one["number"] for one in written if one["who"] == who) == list(range(200))
+        assert sorted(each["number"] for each in written if each["who"] == who) == list(range(200))
 
 
 def test_a_flood_is_counted_not_written(tmp_path: Path) -> None:
@@ -75,10 +75,10 @@ def test_a_flood_is_counted_not_written(tmp_path: Path) -> None:
     log.record({**refusal, "client": "203.0.113.8"}, per_minute=20)
     log.close()
     written = entries(log.path)
-    assert [one["client"] for one in written if one["event"] == "refused"] == 20 * ["203.0.113.7"] + [
+    assert [each["client"] for each in written if each["event"] == "refused"] == 20 * ["203.0.113.7"] + [
         "203.0.113.8"
     ]
-    (summary,) = (one for one in written if one["event"] == "events suppressed")
+    (summary,) = (each for each in written if each["event"] == "events suppressed")
     assert (summary["of"], summary["client"], summary["count"]) == ("refused", "203.0.113.7", 49_980)
 
 
@@ -88,9 +88,9 @@ def test_a_flood_from_many_addresses_is_bounded(tmp_path: Path) -> None:
         log.record({"event": "refused", "client": f"address {number}"}, per_minute=20)
     log.close()
     written = entries(log.path)
-    assert sum(one["event"] == "refused" for one in written) <= 220
-    suppressed = sum(one["count"] for one in written if one["event"] == "events suppressed")
-    assert suppressed + sum(one["event"] == "refused" for one in written) == 5000
+    assert sum(each["event"] == "refused" for each in written) <= 220
+    suppressed = sum(each["count"] for each in written if each["event"] == "events suppressed")
+    assert suppressed + sum(each["event"] == "refused" for each in written) == 5000
 
 
 def test_a_window_ends_and_what_it_suppressed_is_told_once() -> None:
@@ -113,7 +113,7 @@ def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
     log.record({"event": "label removed"})
     log.close()
     written = entries(log.path)
-    assert [one["event"] for one in written] == ["label removed", "events lost"]
+    assert [each["event"] for each in written] == ["label removed", "events lost"]
     assert written[1]["count"] == 3
 
 

@@ -71,8 +71,8 @@ def test_pseudonyms_need_the_key() -> None:
 
 
 def test_the_command_tells_the_pseudonym(studies: Path) -> None:
-    asked = CliRunner().invoke(app, ["audit", "pseudonym", str(studies), "patient0001"])
-    assert asked.exit_code == 2 and "no server wrote an audit log" in asked.stderr
+    requested = CliRunner().invoke(app, ["audit", "pseudonym", str(studies), "patient0001"])
+    assert requested.exit_code == 2 and "no server wrote an audit log" in requested.stderr
     key = secret_key(studies, audit_folder(studies))
     told = CliRunner().invoke(app, ["audit", "pseudonym", str(studies), "patient0001"])
     assert (told.exit_code, told.stdout.strip()) == (0, pseudonym("patient0001", key))

@@ -32,18 +32,18 @@ ERROR = np.linspace(1, 8, 20)
     ],
 )
 def test_who_is_published(dice: np.ndarray, error: np.ndarray, promoted: bool, said: str) -> None:
-    found = verdict(judged(DICE, ERROR), judged(dice, error))
-    assert found.promoted is promoted
-    assert re.search(said, found.reason)
-    assert found.patients == 20 and found.dice is not None
-    assert found.dice.difference == pytest.approx((dice - DICE).mean())
+    result = verdict(judged(DICE, ERROR), judged(dice, error))
+    assert result.promoted is promoted
+    assert re.search(said, result.reason)
+    assert result.patients == 20 and result.dice is not None
+    assert result.dice.difference == pytest.approx((dice - DICE).mean())
 
 
 def test_what_might_be_a_loss_is_refused() -> None:
     """Six patients of whom one is lost: better on average, but another six could say otherwise."""
-    found = verdict(judged([0.9] * 6), judged([0.93] * 5 + [0.76]))
-    assert found.dice is not None and found.dice.difference > 0 > found.dice.low
-    assert not found.promoted and "could be worse by" in found.reason
+    result = verdict(judged([0.9] * 6), judged([0.93] * 5 + [0.76]))
+    assert result.dice is not None and result.dice.difference > 0 > result.dice.low
+    assert not result.promoted and "could be worse by" in result.reason
     steady = verdict(judged([0.9] * 6, [4.0] * 6), judged([0.91] * 6, [0.5] * 5 + [19]))
     assert not steady.promoted and "EF error could be worse by" in steady.reason
 
@@ -61,10 +61,10 @@ def test_a_sure_gain_outweighs_what_may_be_chance(shift: float, promoted: bool) 
 
 def test_too_few_patients_are_said() -> None:
     few, enough = DICE[: LEAST_PATIENTS - 1], DICE[:LEAST_PATIENTS]
-    found = verdict(judged(few), judged(few))
-    assert not found.promoted and "too few to judge by" in found.reason
-    found = verdict(judged(enough, few), judged(enough, few))
-    assert found.promoted and "too few patients have an EF" in found.reason and found.ef_error_pct is None
+    result = verdict(judged(few), judged(few))
+    assert not result.promoted and "too few to judge by" in result.reason
+    result = verdict(judged(enough, few), judged(enough, few))
+    assert result.promoted and "too few patients have an EF" in result.reason and result.ef_error_pct is None
     # Only patients that both could be judged by count.
     assert not verdict(judged(enough), judged(few)).promoted
 
@@ -72,11 +72,11 @@ def test_too_few_patients_are_said() -> None:
 def test_each_image_quality_is_told_of() -> None:
     better = np.where(np.arange(20) < 6, 0.05, 0.001)
     quality = {f"p{number}": "Poor" if number < 6 else "Good" for number in range(16)}
-    found = verdict(judged(DICE), judged(DICE + better), quality=quality).dice_by_quality
-    assert {name: part.patients for name, part in found.items()} == {
+    result = verdict(judged(DICE), judged(DICE + better), quality=quality).dice_by_quality
+    assert {name: part.patients for name, part in result.items()} == {
         "Good": 10,
         "Poor": 6,
     }  # 4 unknown: too few
-    assert found["Poor"].difference == pytest.approx(0.05) and found["Good"].difference == pytest.approx(
+    assert result["Poor"].difference == pytest.approx(0.05) and result["Good"].difference == pytest.approx(
         0.001
     )

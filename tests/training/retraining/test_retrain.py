@@ -113,14 +113,14 @@ def _judged(studies: Path) -> set[str]:
 
 
 def test_better_is_published_and_worse_is_refused(studies: Path, weights: Path) -> None:
-    said: list[str] = []
-    found = go(studies, weights, on_progress=lambda status: said.append(status.state))
-    assert found.state == "published", found
-    assert list(dict.fromkeys(said)) == ["reading", "training", "judging", "calibrating", "published"]
-    assert (found.version, found.validation_patients, found.training_patients) == (1, 6, 24)
-    assert found.verdict is not None and found.verdict["dice"]["candidate"] > 0.5
-    assert found.epoch == 10 and found.curve and found.eta_s is None
-    assert read_status("camus", weights) == found
+    text: list[str] = []
+    result = go(studies, weights, on_progress=lambda status: text.append(status.state))
+    assert result.state == "published", result
+    assert list(dict.fromkeys(text)) == ["reading", "training", "judging", "calibrating", "published"]
+    assert (result.version, result.validation_patients, result.training_patients) == (1, 6, 24)
+    assert result.verdict is not None and result.verdict["dice"]["candidate"] > 0.5
+    assert result.epoch == 10 and result.curve and result.eta_s is None
+    assert read_status("camus", weights) == result
     (new, old) = Versions(weights).listed("camus")
     assert new.served and new.card and new.card.version.startswith("1.0+") and old.number == 0
     assert new.note["instead_of"] == 0 and new.note["training_patients"] == 24 and len(new.note["data"]) == 16
@@ -129,7 +129,8 @@ def test_better_is_published_and_worse_is_refused(studies: Path, weights: Path) 
     # Again, from the published one: judged by the same patients.
     again = go(studies, weights, Settings(epochs=2, learning_rate=1e-3))
     assert (
-        again.verdict is not None and again.verdict["dice"]["published"] == found.verdict["dice"]["candidate"]
+        again.verdict is not None
+        and again.verdict["dice"]["published"] == result.verdict["dice"]["candidate"]
     )
     assert (studies / HOME / "validation.json").read_bytes() == frozen
 
@@ -153,13 +154,13 @@ def test_what_the_published_model_learned_from_is_rehearsed(
     base = Path(shutil.copytree(studies, tmp_path / "base"))
     held = {"p00", "p01"}
     manifest.write(
-        (replace(one, split="TEST" if one.patient in held else None) for one in manifest.scan(base)), base
+        (replace(each, split="TEST" if each.patient in held else None) for each in manifest.scan(base)), base
     )
     for path in (studies / "labels" / "final").glob("p2*"):
         path.unlink()
     quick = Settings(epochs=2)
-    found = go(studies, weights, quick, base=base)
-    assert found.training_patients == 16 and found.total == 2 * 2 * 56  # images, half of them rehearsed
+    result = go(studies, weights, quick, base=base)
+    assert result.training_patients == 16 and result.total == 2 * 2 * 56  # images, half of them rehearsed
     out = next((weights / "retraining" / "camus").glob("*/camus.json"))
     assert "14 patients, 56 frames; rehearsed: 40 frames" in out.read_text()
     run = json.loads((weights / "retraining" / "camus" / "status.json").read_text())
@@ -195,8 +196,8 @@ def test_stills_single_frame_files_and_sparse_cines_are_learned_from_together(
         path = studies / f"{name}.nii.gz"
         records.append(Record(name, record.patient, View.A4C, Phase.CINE, "folder", path))
     manifest.write(records, studies)
-    found = go(studies, weights)
-    assert found.state == "published" and not found.skipped
+    result = go(studies, weights)
+    assert result.state == "published" and not result.skipped
     (card,) = [json.loads(path.read_text()) for path in (weights / "versions/camus/1").glob("camus.json")]
     patients, frames = re.findall(r"(\d+) patients, (\d+) frames", card["trained_on"])[0]
     assert int(frames) == (4 + 2) * int(patients)
@@ -212,16 +213,16 @@ def test_labels_of_the_cavity_alone_do_not_cost_the_rest(studies: Path, weights:
             nifti.write_mask((nifti.read_mask(path) == 1).astype(np.uint8), path, spacing=None)
     with pytest.raises(DatasetError, match="no image has a usable mask"):
         go(studies, weights)  # from scratch nothing tells where the myocardium is
-    found = go(studies, weights, Settings(epochs=6, learning_rate=2e-3))
-    assert not found.skipped and found.total and found.verdict is not None
-    assert found.verdict["dice"]["difference"] > -0.02, found.verdict
+    result = go(studies, weights, Settings(epochs=6, learning_rate=2e-3))
+    assert not result.skipped and result.total and result.verdict is not None
+    assert result.verdict["dice"]["difference"] > -0.02, result.verdict
 
 
 def test_too_few_patients_publish_nothing(studies: Path, weights: Path) -> None:
     for path in (studies / "labels" / "final").glob("p[12]*"):
         path.unlink()
-    found = go(studies, weights, Settings(epochs=1))
-    assert found.state == "refused" and "2 validation patients are too few" in found.reason
+    result = go(studies, weights, Settings(epochs=1))
+    assert result.state == "refused" and "2 validation patients are too few" in result.reason
     for path in (studies / "labels" / "final").glob("*"):
         path.unlink()
     with pytest.raises(DatasetError, match="correct and submit some first"):
@@ -241,9 +242,9 @@ def test_damaged_and_vanishing_labels_cost_themselves(studies: Path, weights: Pa
         if status.state == "training":
             (labels / f"{ids[-1]}.nii.gz").unlink(missing_ok=True)
 
-    found = go(studies, weights, on_progress=vanish)
-    assert found.state == "published"
-    assert {name for name, _ in found.skipped} <= {ids[0], ids[7]} and not (
+    result = go(studies, weights, on_progress=vanish)
+    assert result.state == "published"
+    assert {name for name, _ in result.skipped} <= {ids[0], ids[7]} and not (
         labels / f"{ids[-1]}.nii.gz"
     ).exists()
 

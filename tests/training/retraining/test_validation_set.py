@@ -23,33 +23,33 @@ def many(count: int, *, start: int = 0, **what: object) -> list[Record]:
 
 def test_a_fifth_of_every_stratum() -> None:
     records = [*many(40, quality="Poor"), *many(60, start=40, quality="Good")]
-    found = ValidationSet().extended(records)
-    assert len(found.validation) == 20 and len(found.training) == 80
-    assert sum(one < "p040" for one in found.validation) == 8
+    result = ValidationSet().extended(records)
+    assert len(result.validation) == 20 and len(result.training) == 80
+    assert sum(each < "p040" for each in result.validation) == 8
     # Not the first names, and the same ones in any order of records.
-    assert found.validation != tuple(sorted(record.patient for record in records)[:20])
-    assert ValidationSet().extended(records[::-1]) == found
+    assert result.validation != tuple(sorted(record.patient for record in records)[:20])
+    assert ValidationSet().extended(records[::-1]) == result
 
 
 def test_nobody_changes_side_as_labels_arrive() -> None:
-    found = ValidationSet()
+    result = ValidationSet()
     for count in range(1, 60, 3):
-        before, found = found, found.extended(many(count))
-        assert set(before.validation) <= set(found.validation)
-        assert set(before.training) <= set(found.training)
-        assert not set(found.validation) & set(found.training)
-        assert len(found.validation) == round(0.2 * count)
+        before, result = result, result.extended(many(count))
+        assert set(before.validation) <= set(result.validation)
+        assert set(before.training) <= set(result.training)
+        assert not set(result.validation) & set(result.training)
+        assert len(result.validation) == round(0.2 * count)
     # Labels may go again: whoever was trained on is not judged by later.
-    assert found.extended(many(5)) == found
+    assert result.extended(many(5)) == result
 
 
 def test_official_splits_are_kept() -> None:
     trained, aside = many(30, split="TRAIN"), many(10, start=30, split="VAL")
     free = many(10, start=40)
-    found = ValidationSet().extended([*trained, *aside, *free])
-    assert {one.patient for one in aside} <= set(found.validation)
-    assert {one.patient for one in trained} <= set(found.training)
-    assert len(found.validation) == 10 + 2
+    result = ValidationSet().extended([*trained, *aside, *free])
+    assert {each.patient for each in aside} <= set(result.validation)
+    assert {each.patient for each in trained} <= set(result.training)
+    assert len(result.validation) == 10 + 2
 
 
 def test_a_patient_is_on_one_side_with_all_images() -> None:
@@ -58,8 +58,8 @@ def test_a_patient_is_on_one_side_with_all_images() -> None:
         for number in range(20)
         for view in (View.A2C, View.A4C)
     ]
-    found = ValidationSet().extended(records)
-    assert len(found.validation) == 4 and len(found.training) == 16
+    result = ValidationSet().extended(records)
+    assert len(result.validation) == 4 and len(result.training) == 16
 
 
 def test_the_stored_set(tmp_path: Path) -> None:
