@@ -66,6 +66,30 @@ def test_imports_only_from_the_left(path: Path) -> None:
     assert not {other for other in others if other not in LEVEL or LEVEL[other] >= LEVEL[own]}
 
 
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_module_needs_itself_even_when_it_imports_late() -> None:
+    """Imports within functions and those for types alone count as well."""
+    modules = {name_of(path): path for path in MODULES}
+    needs = {
+        name: {
+            known
+            for module in imported(path)
+            for known in (module, module.rpartition(".")[0])
+            if known in modules and known != name
+        }
+        for name, path in modules.items()
+    }
+    left = dict(needs)
+    while ready := [name for name, others in left.items() if not others & left.keys()]:
+        for name in ready:
+            del left[name]
+    assert not left, f"these need each other: {sorted(left)}"
+
+
 def test_measuring_needs_no_deep_learning_and_no_file_format() -> None:
     measuring = [path for path in MODULES if own_room(path) == "measurements"]
     result = {module.split(".")[0] for path in measuring for module in imported(path)}

@@ -1,4 +1,4 @@
-"""The MONAI Label app for echo and short-axis MR: wiring only, the work is in ``lib`` and `cardiolabel`."""
+"""The MONAI Label app for echo and short-axis MR; it only wires ``lib`` and `cardiolabel` together."""
 
 from __future__ import annotations
 
@@ -90,29 +90,29 @@ class CardiacEchoApp(MONAILabelApp):
         )
 
     def init_datastore(self) -> Datastore:
-        """Return the studies folder, with every file checked before it is stored."""
+        """Return the datastore of the studies folder."""
         return StudiesDatastore(self.engine, read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY)
 
     def init_infers(self) -> dict[str, InferTask]:
-        """Return one task per model."""
+        """Return one inference task per model."""
         return {name: config.infer(self.engine) for name, config in self.configs.items()}
 
     def init_trainers(self) -> dict[str, TrainTask]:
-        """Return one task per model."""
+        """Return one training task per model."""
         return {
             name: config.trainer(self.engine, self._base(config.source.shares or name))
             for name, config in self.configs.items()
         }
 
     def _base(self, model: str) -> Path | None:
-        """Return what a model was trained on, where this server may read it."""
+        """Return the studies that a model was trained on, if this server may read them."""
         path = self.conf.get(f"base_{model}")
         if path and not Path(path).is_dir():
             raise refused(422, "bad_setting", f"base_{model}: no folder {path}")
         return Path(path) if path else None
 
     def init_strategies(self) -> dict[str, Strategy]:
-        """Ways to choose the next image; clients offer the first of them unless told otherwise."""
+        """Return the strategies; clients use the first one by default."""
         store, worklist, lease_s = self.engine.store, self.engine.worklist, self.lease_s
         return {
             **{name: Ranked(name, worklist, store, lease_s=lease_s) for name in DESCRIPTIONS},
@@ -121,17 +121,16 @@ class CardiacEchoApp(MONAILabelApp):
         }
 
     def _load_sessions(self, load: bool = False) -> UploadSessions | None:
-        """Return the uploads of sessions, which MONAI Label's own code loses its way in where one is
-        damaged.
-        """
+        """Return the sessions, in a form that survives damaged ones."""
         path, expiry = settings.MONAI_LABEL_SESSION_PATH, settings.MONAI_LABEL_SESSION_EXPIRY
         return UploadSessions(path, expiry) if load else None
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
-        """Predict one image by the model that is asked for or, if that is not for its view, by one that is.
+        """Predict one image with the requested model or, if that does not segment its view, with one that
+        does.
 
-        ``request["image"]`` is the id of an image of this datastore or, for an upload only, a `Path`:
-        no JSON can hold one, so that a client cannot have the server read a file of its own.
+        ``request["image"]`` is the id of an image of this datastore or, for an upload only, a `Path`: JSON
+        cannot hold one, so that no client can make the server read its own files.
         """
         if request.get("model") not in self._infers:
             raise refused(
@@ -160,21 +159,21 @@ class CardiacEchoApp(MONAILabelApp):
         return {"label": label, "tag": ORIGINAL, "file": file, "params": params}
 
     def infer_wsi(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
-        """Refused: there are no whole-slide models, and the stock method reads any path it is given."""
+        """Refuse: there are no whole-slide models, and the stock method reads any path."""
         raise refused(404, "unknown_model", "this app has no whole-slide models")
 
     def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
-        """Predict many images; one that cannot be read gets a reason and does not end the batch."""
+        """Predict many images; an unreadable one gets a reason and does not end the batch."""
         require(Role.ADMIN)
         return Batch(self.engine, self.datastore(), request)()
 
     def train(self, request: dict[str, Any]) -> Any:
-        """Retrain a model, mostly in a process of its own."""
+        """Retrain a model; requests run this in a process of its own."""
         require(Role.ADMIN)
         return super().train(request)
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Choose the next image to correct; without an ``id`` when nothing is left for this annotator.
+        """Choose the next image to correct; no ``id`` when nothing is left for this annotator.
 
         ``client_id`` in the request is the annotator.
         """
@@ -194,9 +193,7 @@ class CardiacEchoApp(MONAILabelApp):
         return {**self._opened_by_viewers(chosen["id"]), **chosen}
 
     def _opened_by_viewers(self, image_id: str) -> dict[str, Any]:
-        """Return what 3D Slicer needs to open an image: from ``path`` where it is there, else by a
-        download.
-        """
+        """Return 3D Slicer's data to open an image: from ``path`` if it is there, else by a download."""
         info = self.datastore().get_image_info(image_id)
         try:
             image = self.engine.viewer_images.get(self.engine.studies.record(image_id))
@@ -213,21 +210,21 @@ class CardiacEchoApp(MONAILabelApp):
         }
 
     def info(self) -> dict[str, Any]:
-        """As MONAI Label's; of the trainings the last one comes first."""
+        """Return MONAI Label's description, with the latest training first."""
         return {**super().info(), "train_stats": train_stats(self._trainers)}
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
-        """Return the patient as measured now, for whoever saved through MONAI Label's own code."""
+        """Return the patient's present measurements after MONAI Label's own code saved a label."""
         patient = self.engine.studies.record(image_id).patient
-        return {"measurement": self.engine.studies.patient_json(patient, geometry=False)}
+        return {"measurement": self.engine.patients.patient_json(patient, geometry=False)}
 
     def reload(self) -> None:
-        """Load the models and compare the studies folder with its records anew."""
+        """Reload the models, and compare the studies folder with its records."""
         require(Role.ADMIN)
         self.engine.reload()
 
     def on_init_complete(self) -> None:
-        """Once per server: the routes beside MONAI Label's own, a first prediction, and scores."""
+        """Install the routes, warm up the first model, and start scoring; once per server."""
         super().on_init_complete()
         clear_abandoned()
         install()
@@ -236,7 +233,7 @@ class CardiacEchoApp(MONAILabelApp):
 
 
 def _settle() -> None:
-    """Set what this app needs where neither the environment nor ``.env`` says otherwise."""
+    """Set this app's defaults where neither the environment nor ``.env`` does."""
     be_discreet()
     apply_limits()
     for name, value in SETTINGS.items():
@@ -246,9 +243,7 @@ def _settle() -> None:
 
 
 def _served_models(conf: dict[str, str], weights: Path) -> list[str]:
-    """Return the names that the setting ``models`` lists, else all of them: a model that nobody uses costs
-    nothing.
-    """
+    """Return the names in the setting ``models``, else all of them: an unused model costs nothing."""
     if "models" not in conf:
         return [
             name

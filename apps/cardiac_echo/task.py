@@ -1,4 +1,4 @@
-"""What a process beside the server runs: one training, or one prediction of many images.
+"""Entry point of a child process: one training, or one prediction of many images.
 
 ``python -I task.py SOURCE METHOD``: the request is JSON on standard input, as `child_process` sends it.
 """

@@ -1,4 +1,4 @@
-"""A MONAI Label app of MONAI Label's and MONAI's own parts: the yardstick of `cardiolabel bench`."""
+"""A MONAI Label app of MONAI Label's and MONAI's own parts: the baseline of `cardiolabel bench`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from monailabel.transform.post import Restored  # noqa: E402
 
 
 class StockSegmentation(BasicInferTask):
-    """Pre-transforms, inferer, post-transforms and writer as MONAI Label's samples have them."""
+    """Pre-transforms, inferer, post-transforms and writer as in MONAI Label's samples."""
 
     def __init__(self, network: torch.nn.Module, labels: dict[str, int], size_px: int) -> None:
         super().__init__(
@@ -45,7 +45,7 @@ class StockSegmentation(BasicInferTask):
         self._size = (size_px, size_px)
 
     def pre_transforms(self, data: Any = None) -> Sequence[Callable[..., Any]]:
-        """MONAI reads NIfTI as (W, H)."""
+        """Return the transforms of the input; MONAI reads NIfTI as (W, H)."""
         return [
             LoadImaged(keys="image"),
             EnsureChannelFirstd(keys="image"),
@@ -55,11 +55,11 @@ class StockSegmentation(BasicInferTask):
         ]
 
     def inferer(self, data: Any = None) -> Inferer:
-        """Return the whole image at once."""
+        """Return the inferer of the whole image at once."""
         return SimpleInferer()
 
     def post_transforms(self, data: Any = None) -> Sequence[Callable[..., Any]]:
-        """Return the classes on the image's own grid."""
+        """Return the transforms to classes on the image's own grid."""
         return [
             Activationsd(keys="pred", softmax=True),
             AsDiscreted(keys="pred", argmax=True),

@@ -21,6 +21,8 @@ from cardiolabel.io import nifti
 from cardiolabel.measurements.records import Study
 from cardiolabel.models.models import SOURCES, Models
 from cardiolabel.store.store import Store
+from cardiolabel.studies.patient_reports import PatientReports
+from cardiolabel.studies.score_reader import ScoreReader
 from cardiolabel.studies.studies import Studies
 from cardiolabel.uncertainty.swapped_views import ViewDirection
 
@@ -60,7 +62,8 @@ def opened(original: Path, models: Models, tmp_path: Path) -> Iterator[tuple[Stu
     shutil.copytree(original, folder)  # keeps modification times
     studies = Studies(folder, models=models)
     store = Store(folder, records=studies.by_id, watch=False)
-    yield studies, store, Worklist(studies, store)
+    reader = ScoreReader(store)
+    yield studies, store, Worklist(PatientReports(studies, reader), store, reader)
     store.close()
 
 
@@ -80,7 +83,7 @@ def spread(store: Store, patient: str) -> float:
 
 
 def test_ef_is_that_of_the_masks_and_its_interval_holds_it(opened: tuple[Studies, Store, Worklist]) -> None:
-    studies, _, worklist = opened
+    studies, store, _ = opened
     for patient in studies.by_patient():
         (row,) = [r for r in studies.measure(patient).study.rows if (r.method, r.convention) == WAY]
         seen = [ScoringImage(record, studies.image(record)) for record in studies.of_patient(patient)]
@@ -90,22 +93,21 @@ def test_ef_is_that_of_the_masks_and_its_interval_holds_it(opened: tuple[Studies
         assert best[0].ef_pct == pytest.approx(row.ef_pct, abs=0.5)
         assert 0.3 < best[1].spread_pct < 15
         assert sum(best[1].share.values()) == pytest.approx(1)
-        listed = worklist.spreads_pct(patient)
-        assert listed is not None
-        assert listed[0] == studies.state(patient)
-        assert listed[1][WAY] == pytest.approx(best[1].spread_pct, abs=0.01)
+        spreads = ScoreReader(store).spreads_pct(patient, state=studies.state(patient))
+        assert ScoreReader(store).spreads_pct(patient, state="other") == {}
+        assert spreads[WAY] == pytest.approx(best[1].spread_pct, abs=0.01)
 
 
 def test_intervals_are_of_the_spread_while_it_is_known(opened: tuple[Studies, Store, Worklist]) -> None:
-    plain, _, worklist = opened
-    studies = Studies(plain.folder, models=plain.models, spreads_pct=worklist.spreads_pct)
-    flat, drawn = (width(study.measure("phantom01").study) for study in (plain, studies))
+    studies, store, _ = opened
+    plain, scored = PatientReports(studies), PatientReports(studies, ScoreReader(store))
+    flat, drawn = (width(reports.measure("phantom01").study) for reports in (plain, scored))
     assert flat == pytest.approx(
-        2 * plain.models.named("camus").card.intervals["biplane guideline"]["flat_pct"]
+        2 * studies.models.named("camus").card.intervals["biplane guideline"]["flat_pct"]
     )
     assert drawn != pytest.approx(flat)
     submit(studies, "phantom01_4CH_ED")
-    assert width(studies.measure("phantom01").study) == pytest.approx(flat)  # the spread was of other masks
+    assert width(scored.measure("phantom01").study) == pytest.approx(flat)  # the spread was of other masks
 
 
 def width(study: Study) -> float:

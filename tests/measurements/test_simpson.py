@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from cardiolabel.domain import Convention, Method, Phase, View
-from cardiolabel.measurements.cycles import Cycle, ViewCycles
+from cardiolabel.measurements.cycles import ViewCycles
 from cardiolabel.measurements.geometry import LVGeometry
 from cardiolabel.measurements.quality import Flag, QualityLimits
-from cardiolabel.measurements.records import BeatRow, FrameRow, PatientRow
+from cardiolabel.measurements.records import BeatRow, Cycle, FrameRow, PatientRow
 from cardiolabel.measurements.simpson import apical_rows
 
 LIMITS = QualityLimits()

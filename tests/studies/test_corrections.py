@@ -30,7 +30,8 @@ from cardiolabel.store.store import Store
 from cardiolabel.store.versions import Origin
 from cardiolabel.store.writer import Save
 from cardiolabel.studies.corrections import Corrections
-from cardiolabel.studies.studies import Studies
+from cardiolabel.studies.patient_reports import PatientReports
+from cardiolabel.studies.studies import Measured, Studies
 
 IMAGES = ("phantom01_4CH_ED", "phantom01_4CH_ES", "phantom01_2CH_ED", "phantom01_2CH_ES")
 ONE = IMAGES[1]
@@ -63,7 +64,7 @@ def store(folder: Path, studies: Studies) -> Iterator[Store]:
 
 @pytest.fixture
 def corrections(studies: Studies, store: Store) -> Corrections:
-    return Corrections(studies, store)
+    return Corrections(PatientReports(studies), store)
 
 
 def truth(folder: Path, image_id: str) -> NDArray[np.uint8]:
@@ -110,6 +111,25 @@ def test_ef_before_and_after(corrections: Corrections, store: Store, folder: Pat
     rows = [row for row in corrected.measurement["patient"] if row["method"] == "biplane"]
     assert {row["convention"]: round(row["ef_pct"], 1) for row in rows}["guideline"] == after
     json.dumps(corrected.measurement, allow_nan=False)
+
+
+def test_a_patient_is_measured_once_before_a_save_and_once_after(
+    studies: Studies, store: Store, folder: Path
+) -> None:
+    measured: list[str] = []
+
+    class Counting(PatientReports):
+        def measure(self, patient: str, *, predict: bool = True) -> Measured:
+            measured.append(patient)
+            return super().measure(patient, predict=predict)
+
+    corrections = Corrections(Counting(studies), store)
+    corrections.save(ONE, truth(folder, ONE), save=Save(author="ann"))
+    assert measured == ["phantom01"] * 2
+    corrections.save(ONE, truth(folder, ONE), tag="original", save=Save(author="ann"), measure=False)
+    assert measured == ["phantom01"] * 2
+    corrections.roll_back(ONE, 1, save=Save(author="ann"))
+    assert measured == ["phantom01"] * 4
 
 
 def test_rolling_back_brings_the_ef_back(corrections: Corrections, store: Store, folder: Path) -> None:
@@ -203,10 +223,10 @@ def test_a_conflict_keeps_both_and_measures_what_is_current(
     corrections: Corrections, store: Store, studies: Studies, folder: Path
 ) -> None:
     save_all(corrections, folder, author="bob")
-    before = studies.patient_json("phantom01")
+    before = PatientReports(studies).patient_json("phantom01")
     with pytest.raises(ConflictError):
         corrections.save(ONE, smaller(truth(folder, ONE)), save=Save(author="ann", base=0))
-    assert studies.patient_json("phantom01") == before
+    assert PatientReports(studies).patient_json("phantom01") == before
     version, file = store.version(ONE, "final", 2)
     assert version.origin is Origin.CONFLICT and version.ef_after is None
     assert np.array_equal(nifti.read_mask(file), smaller(truth(folder, ONE)))

@@ -29,6 +29,7 @@ from cardiolabel.measurements.geometry import measure_geometry
 from cardiolabel.measurements.records import PatientRow
 from cardiolabel.models.models import SOURCES, Models
 from cardiolabel.records import manifest
+from cardiolabel.studies.patient_reports import PatientReports
 from cardiolabel.studies.predicted import Predicted, file_result_json, predict_file
 from cardiolabel.studies.studies import Measured, Studies
 
@@ -100,7 +101,7 @@ def test_unknown_images_and_patients(folder: Path) -> None:
     with pytest.raises(UnknownPatientError, match="no patient 'nobody'"):
         studies.measure("nobody")
     with pytest.raises(UnknownPatientError):
-        studies.figure_png("nobody")
+        PatientReports(studies).figure_png("nobody")
 
 
 def test_no_folder_and_a_bad_manifest(folder: Path) -> None:
@@ -185,8 +186,8 @@ def test_an_image_is_decoded_once_and_a_mask_measured_once(
     shutil.rmtree(folder / "labels")
     studies = Studies(folder, models=Models.of(predictor))
     for image_id in (*IMAGES, IMAGES[0]):
-        studies.result(image_id)
-    studies.figure_png("p")
+        PatientReports(studies).result(image_id)
+    PatientReports(studies).figure_png("p")
     assert sorted(decoded) == sorted(f"{image_id}.nii.gz" for image_id in IMAGES)
     assert 0 < len(measured) <= len(IMAGES)
 
@@ -196,7 +197,7 @@ def test_a_prediction_follows_its_images_manifest_row(folder: Path, predictor: P
     assert studies.predict("p_4CH_ED").record.patient == "p"
     manifest.write([replace(r, patient="renamed") for r in manifest.read(folder)], folder)
     assert studies.predict("p_4CH_ED").record.patient == "renamed"
-    assert studies.result_json(studies.predict("p_4CH_ED"))["patient_id"] == "renamed"
+    assert PatientReports(studies).result_json(studies.predict("p_4CH_ED"))["patient_id"] == "renamed"
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x1f\x8b\x08\x00torn"])
@@ -215,13 +216,13 @@ def test_a_corrupt_label_is_a_reason_too(folder: Path) -> None:
     label(folder, "p_4CH_ED").write_bytes(b"torn")
     studies = Studies(folder)
     assert "p_4CH_ED.nii.gz" in studies.measure("p").study.frames[0].reason
-    assert studies.figure_png("p").startswith(b"\x89PNG")
-    json.dumps(studies.patient_json("p"), allow_nan=False)
+    assert PatientReports(studies).figure_png("p").startswith(b"\x89PNG")
+    json.dumps(PatientReports(studies).patient_json("p"), allow_nan=False)
 
 
 def test_the_result_of_a_fresh_prediction(folder: Path, predictor: Predictor) -> None:
     studies = Studies(folder, models=Models.of(predictor))
-    result = studies.result_json(studies.predict("p_4CH_ED"))
+    result = PatientReports(studies).result_json(studies.predict("p_4CH_ED"))
     json.dumps(result, allow_nan=False)
     assert [frame["image_id"] for frame in result["frames"]] == ["p_4CH_ED"]
     # The prediction, not the stored correction, is what the viewer shows.
@@ -252,7 +253,7 @@ def test_what_a_model_does_not_predict(folder: Path, predictor: Predictor) -> No
 
 def test_the_summary_tells_what_is_stored_and_predicts_nothing(folder: Path, predictor: Predictor) -> None:
     studies = Studies(folder, models=Models.of(predictor))
-    (row,) = studies.summary()
+    (row,) = PatientReports(studies).summary()
     assert (row["patient"], row["views"], row["images"], row["final"]) == ("p", ["A2C", "A4C"], 4, 4)
     assert [(ef["method"], ef["convention"]) for ef in row["ef"]] == [
         ("biplane", "guideline"),
@@ -260,7 +261,7 @@ def test_the_summary_tells_what_is_stored_and_predicts_nothing(folder: Path, pre
     ]
     json.dumps(row, allow_nan=False)
     shutil.rmtree(folder / "labels")
-    (row,) = studies.summary()
+    (row,) = PatientReports(studies).summary()
     assert row["ef"] == [] and row["final"] == 0 and set(row["sources"].values()) == {"none"}
 
 
@@ -274,10 +275,10 @@ def test_the_summary_shows_an_ef_once_everything_was_predicted(
         path.unlink()
     monkeypatch.setattr(predictor, "predict", lambda clip: truth[clip.pixels.tobytes()])
     studies = Studies(folder, models=Models.of(predictor))
-    assert studies.summary()[0]["ef"] == []
+    assert PatientReports(studies).summary()[0]["ef"] == []
     measured = biplane(studies.measure("p"))
     assert measured.ef_pct is not None
-    assert studies.summary()[0]["ef"][0]["ef_pct"] == round(measured.ef_pct, 1)
+    assert PatientReports(studies).summary()[0]["ef"][0]["ef_pct"] == round(measured.ef_pct, 1)
 
 
 def test_short_axis_stacks_use_the_files_slice_distance(tmp_path: Path) -> None:
@@ -320,7 +321,7 @@ def both_kinds(folder: Path) -> Path:
 def test_each_view_has_its_model_and_its_labels(folder: Path, weights: Path) -> None:
     models = served(weights, "camus", "sunnybrook", "acdc")
     studies = Studies(both_kinds(folder), models=models)
-    assert studies.summary()[1]["ef"] == [] and not models.is_loaded("sunnybrook")
+    assert PatientReports(studies).summary()[1]["ef"] == [] and not models.is_loaded("sunnybrook")
     measured = studies.measure("s")
     assert set(measured.sources.values()) == {"model"}
     (row,) = measured.study.rows
@@ -328,9 +329,9 @@ def test_each_view_has_its_model_and_its_labels(folder: Path, weights: Path) -> 
     assert row.method is Method.SLICE_SUMMATION
     assert row.edv_ml == pytest.approx(edv, rel=0.05)
     assert row.ef_pct == pytest.approx(100 * (edv - esv) / edv, abs=3)
-    assert studies.patient_json("s")["model"]["name"] == "sunnybrook"
-    assert studies.patient_json("p")["model"]["name"] == "camus"
-    assert studies.summary()[1]["ef"][0]["method"] == "slice-summation"
+    assert PatientReports(studies).patient_json("s")["model"]["name"] == "sunnybrook"
+    assert PatientReports(studies).patient_json("p")["model"]["name"] == "camus"
+    assert PatientReports(studies).summary()[1]["ef"][0]["method"] == "slice-summation"
     assert studies.predict(STACKS[0]).labels.as_dict() == {"myocardium": 2, "lv_cavity": 3}
     assert studies.predict("p_4CH_ED").labels.as_dict() == CAMUS_LABELS.as_dict()
     assert not models.is_loaded("acdc")
@@ -340,7 +341,7 @@ def test_a_result_is_of_the_model_that_was_asked_for_alone(
     folder: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     studies = Studies(both_kinds(folder), models=served(weights, "camus", "echonet", "sunnybrook", "acdc"))
-    result = studies.result_json(studies.predict(STACKS[0], model="acdc"))
+    result = PatientReports(studies).result_json(studies.predict(STACKS[0], model="acdc"))
     assert result["model"]["name"] == "acdc" and set(result["sources"].values()) == {"model"}
     # One file of weights, two models: what one predicted is not taken for the other's.
     assert studies.predict("p_4CH_ED").masks.max() > 1
@@ -354,7 +355,7 @@ def test_a_result_is_of_the_model_that_was_asked_for_alone(
         return predict(image_id, model=model)
 
     monkeypatch.setattr(studies, "predict", watched)
-    assert studies.result_json(narrow)["model"]["name"] == "echonet"
+    assert PatientReports(studies).result_json(narrow)["model"]["name"] == "echonet"
     assert len(requested) >= 3 and set(requested) == {"echonet"}
 
 

@@ -62,7 +62,7 @@ def test_a_card_of_another_kind_is_refused() -> None:
 
 def test_rows_carry_intervals_around_their_ef() -> None:
     measured = study()
-    listed = {calibration_key(*GUIDELINE): Calibration(2.0, 10.0, 0.9, 50)}
+    listed = {calibration_key(*GUIDELINE): Calibration(2.0, 10.0, 0.9, 50).as_dict()}
     rows = {(r.method, r.convention): r for r in with_intervals(measured, listed, predicted=["A4C_ES"]).rows}
     row = rows.pop(GUIDELINE)
     assert (row.ef_low_pct, row.ef_high_pct) == pytest.approx((row.ef_pct - 10, row.ef_pct + 10))
@@ -76,12 +76,12 @@ def test_rows_carry_intervals_around_their_ef() -> None:
 
 
 def test_masks_of_persons_only_have_no_interval() -> None:
-    listed = {calibration_key(*GUIDELINE): Calibration(2.0, 10.0, 0.9, 50)}
+    listed = {calibration_key(*GUIDELINE): Calibration(2.0, 10.0, 0.9, 50).as_dict()}
     assert with_intervals(study(), listed, predicted=[]).rows == study().rows
 
 
 def test_an_ef_stays_between_0_and_100() -> None:
-    listed = {calibration_key(*GUIDELINE): Calibration(2.0, 300.0, 0.9, 50)}
+    listed = {calibration_key(*GUIDELINE): Calibration(2.0, 300.0, 0.9, 50).as_dict()}
     measured = study()
     result = [
         r for r in with_intervals(measured, listed, predicted=["A4C_ES"]).rows if r.ef_low_pct is not None

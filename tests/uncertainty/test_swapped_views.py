@@ -71,5 +71,5 @@ def test_a_card_keeps_them() -> None:
     assert again is not None and again.limit == views.limit
     assert again.margin(each) == pytest.approx(views.margin(each), rel=0.01)
     assert ViewDirection.from_card({}) is None
-    with pytest.raises(CorruptWeightsError, match="views"):
+    with pytest.raises(CorruptWeightsError, match="view direction"):
         ViewDirection.from_card({"direction": "AAA", "limit": 0})

@@ -1,1 +1,1 @@
-"""Adapters between MONAI Label and `cardiolabel`; every number is computed there."""
+"""Adapters between MONAI Label and `cardiolabel`, which computes every number."""

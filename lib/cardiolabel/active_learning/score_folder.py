@@ -15,7 +15,6 @@ from cardiolabel.inference.predictor import Predictor
 from cardiolabel.preprocessing.recipes import Output
 from cardiolabel.store.store import Store
 from cardiolabel.studies.studies import Studies
-from cardiolabel.uncertainty.calibration import Calibration
 
 _THREADS = 3
 """One thread runs the network on all cores, the others read and measure meanwhile."""
@@ -106,8 +105,7 @@ def _score(studies: Studies, patient: str) -> dict[str, Any]:
                 problems[record.image_id] = str(error)
     if not seen:
         return unscorable_json("; ".join(problems.values()), predictor.used)
-    calibrations = Calibration.from_card(predictor.card.intervals)
-    score = score_json(score_patient(seen, predictor), predictor.used, calibrations)
+    score = score_json(score_patient(seen, predictor), predictor.used, predictor.card.intervals)
     for image_id in problems:
         score["images"][image_id] = unreadable_json()
     return score

@@ -9,17 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.active_learning.patient_score import ImageScore, PatientScore
-from cardiolabel.domain import Convention, Method
 from cardiolabel.inference.predictor import UsedModel
-from cardiolabel.uncertainty.calibration import Calibration
-from cardiolabel.uncertainty.ef_distribution import MethodKey
 from cardiolabel.uncertainty.ef_intervals import with_intervals
 from cardiolabel.uncertainty.half_precision_text import packed, unpacked
 
 Score = dict[str, Any]
 
 
-def score_json(score: PatientScore, used: UsedModel, calibrations: Mapping[str, Calibration]) -> Score:
+def score_json(score: PatientScore, used: UsedModel, intervals: Mapping[str, Mapping[str, Any]]) -> Score:
     """Return a patient's scores as JSON-safe values.
 
     ``ef`` has rows of method, convention, EF, interval and spread, the most trusted method first; ``shares``
@@ -29,7 +26,7 @@ def score_json(score: PatientScore, used: UsedModel, calibrations: Mapping[str, 
     best = score.best()
     predicted = [image.image_id for image in score.images if image.entropy is not None]
     spreads = {way: draws.spread_pct for way, draws in score.draws.items()}
-    study = with_intervals(score.study, calibrations, predicted=predicted, spreads_pct=spreads)
+    study = with_intervals(score.study, intervals, predicted=predicted, spreads_pct=spreads)
     rows = {(row.method, row.convention): row for row in study.rows}
     return {
         "model": used.as_dict(),
@@ -66,11 +63,6 @@ def unscorable_json(reason: str, used: UsedModel) -> Score:
 def unreadable_json() -> dict[str, Any]:
     """Return the scores of an image that cannot be read."""
     return {"entropy": None, "disagreement": None, "expected_dice": None, "flags": ["unreadable"]}
-
-
-def spreads_of(score: Score) -> dict[MethodKey, float]:
-    """Return EF's spread in points by method and convention."""
-    return {(Method(row["method"]), Convention(row["convention"])): row["spread_pct"] for row in score["ef"]}
 
 
 def entropy_of(score: Score) -> float | None:

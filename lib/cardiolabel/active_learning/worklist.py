@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cardiolabel.active_learning.score_json import Score, embedding_of, entropy_of, spreads_of
+from cardiolabel.active_learning.score_json import Score, embedding_of, entropy_of
 from cardiolabel.active_learning.selection import Candidate, Choice, rank, stratum_of
 from cardiolabel.domain import Convention
 from cardiolabel.store.leases import Lease, Offers
 from cardiolabel.store.scores import Scored
 from cardiolabel.store.store import Store
-from cardiolabel.studies.studies import Studies
+from cardiolabel.studies.patient_reports import PatientReports
+from cardiolabel.studies.score_reader import ScoreReader, spreads_of
 from cardiolabel.uncertainty.ef_distribution import MethodKey
 
 BY_EF = frozenset({"ef_uncertainty", "hybrid"})
@@ -44,32 +44,28 @@ class Next:
 
 
 class Worklist:
-    """Scores of a studies folder, read as they are written; safe to use from several threads.
+    """The images of a studies folder with their scores; safe to use from several threads.
 
     Parameters
     ----------
-    studies : Studies
+    reports : PatientReports
     store : Store
+    reader : ScoreReader
+        Scores in that store.
     """
 
-    def __init__(self, studies: Studies, store: Store) -> None:
-        self._studies, self._store = studies, store
-        self._known: dict[str, Scored] = {}
+    def __init__(self, reports: PatientReports, store: Store, reader: ScoreReader) -> None:
+        self._reports, self._studies = reports, reports.studies
+        self._store, self._reader = store, reader
         self._candidates: dict[str, tuple[object, Candidate]] = {}
         self._ranked: dict[str, tuple[object, list[Choice]]] = {}
-        self._until, self._read_at = 0, -math.inf
-        self._lock, self._choosing = threading.Lock(), threading.Lock()
+        self._choosing = threading.Lock()
 
     def warm_up(self) -> None:
         """Read all scores, so that no annotator waits for them."""
-        self._scores()
+        self._reader.scores()
         for patient in self._studies.by_patient():
             self._candidate(patient)
-
-    def spreads_pct(self, patient: str) -> tuple[str, Mapping[MethodKey, float]] | None:
-        """As `Studies` takes it; at most a second old."""
-        scored = self._scores(at_most_s=1.0).get(patient)
-        return (scored.state, spreads_of(scored.score)) if scored else None
 
     def hand_out(self, strategy: str, annotator: str, *, seed: int, seconds: float) -> Next | None:
         """Lease the next image of a strategy to an annotator; None where nothing is left.
@@ -98,8 +94,8 @@ class Worklist:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one JSON-safe row per image, the largest EF uncertainty first."""
-        scores = self._scores()  # first, for the intervals of the summary to be of the same scores
-        summary = self._studies.summary()
+        scores = self._reader.scores()  # first, for the intervals of the summary to be of the same scores
+        summary = self._reports.summary()
         leases = {lease.image_id: lease for lease in self._store.leases()}
         rows = []
         for patient in summary:
@@ -133,7 +129,7 @@ class Worklist:
         return sorted(rows, key=lambda row: (row["ef_spread_pct"] is None, -(row["ef_spread_pct"] or 0)))
 
     def _choice(self, strategy: str, offers: Offers, seed: int) -> tuple[str, str] | None:
-        scores = self._scores()
+        scores = self._reader.scores()
         for patient in sorted(offers.mine & offers.free.keys()):
             image, open_pct = self._image(scores.get(patient), offers.free[patient])
             if strategy not in BY_EF or open_pct is None:
@@ -165,7 +161,7 @@ class Worklist:
         everyone = {patient: self._candidate(patient) for patient in by_patient}
         waiting = [candidate for patient, candidate in everyone.items() if patient in offers.free]
         done = [candidate for patient, candidate in everyone.items() if patient not in offers.free]
-        key = (seed, self._until, tuple(candidate.patient for candidate in waiting), len(done))
+        key = (seed, self._reader.sequence, tuple(candidate.patient for candidate in waiting), len(done))
         cached = self._ranked.get(strategy)
         if cached is None or cached[0] != key:
             cached = (key, rank(strategy, waiting, labelled=done, seed=seed))
@@ -173,7 +169,7 @@ class Worklist:
         return cached[1]
 
     def _candidate(self, patient: str) -> Candidate:
-        scored = self._known.get(patient)
+        scored = self._reader.scores(at_most_s=1.0).get(patient)
         records = self._studies.of_patient(patient)
         key = (scored and scored.sequence, tuple(map(id, records)))
         cached = self._candidates.get(patient)
@@ -181,16 +177,6 @@ class Worklist:
             cached = (key, _candidate(patient, stratum_of(records), scored))
             self._candidates[patient] = cached
         return cached[1]
-
-    def _scores(self, *, at_most_s: float = 0.0) -> dict[str, Scored]:
-        with self._lock:
-            if time.monotonic() - self._read_at < at_most_s:
-                return self._known
-            self._read_at = time.monotonic()
-            for score in self._store.scores_since(self._until):
-                self._known[score.patient] = score
-                self._until = score.sequence
-            return self._known
 
 
 def _candidate(patient: str, stratum: str, scored: Scored | None) -> Candidate:

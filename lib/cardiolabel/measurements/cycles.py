@@ -10,7 +10,6 @@ import numpy as np
 from cardiolabel.domain import Phase, View
 from cardiolabel.errors import MeasurementError
 from cardiolabel.measurements.function import ejection_fraction_pct
-from cardiolabel.measurements.geometry import LVGeometry
 from cardiolabel.measurements.phases import Beat, find_beats, is_cut
 from cardiolabel.measurements.quality import Flag
 from cardiolabel.measurements.recordings import (
@@ -20,37 +19,11 @@ from cardiolabel.measurements.recordings import (
     recordings,
     share_grid,
 )
-from cardiolabel.measurements.records import FrameRow, MaskedImage
+from cardiolabel.measurements.records import Cycle, FrameRow, MaskedImage
 from cardiolabel.measurements.volume import single_plane_volume_ml
 
 _MOST_NAMED = 5
 _BEYOND = 1.03
-
-
-@dataclass(frozen=True)
-class Cycle:
-    """ED and ES of one beat of one view; both frames have a geometry."""
-
-    ed: FrameRow
-    es: FrameRow
-
-    def __post_init__(self) -> None:
-        if self.ed.geometry is None or self.es.geometry is None:
-            raise ValueError("a cycle needs a measured frame at ED and at ES")
-
-    @property
-    def ed_geometry(self) -> LVGeometry:
-        """Geometry at end-diastole."""
-        return _geometry(self.ed)
-
-    @property
-    def es_geometry(self) -> LVGeometry:
-        """Geometry at end-systole."""
-        return _geometry(self.es)
-
-    def at(self, phase: Phase) -> LVGeometry:
-        """Return the geometry at ED or ES."""
-        return self.ed_geometry if phase is Phase.ED else self.es_geometry
 
 
 @dataclass(frozen=True)
@@ -253,8 +226,8 @@ def _is_more_extreme(rows: list[FrameRow], beats: list[Beat]) -> bool:
     left_out = [
         row.geometry.area_mm2 for row in rows if row.geometry and Flag.TEMPORAL_OUTLIER in row.quality
     ]
-    largest = max(_geometry(rows[beat.ed]).area_mm2 for beat in beats)
-    smallest = min(_geometry(rows[beat.es]).area_mm2 for beat in beats)
+    largest = max(rows[beat.ed].measured_geometry.area_mm2 for beat in beats)
+    smallest = min(rows[beat.es].measured_geometry.area_mm2 for beat in beats)
     return any(area > _BEYOND * largest or area * _BEYOND < smallest for area in left_out)
 
 
@@ -296,9 +269,3 @@ def _single_plane_ef(cycles: Sequence[Cycle]) -> str:
 
 def _first_measured(rows: list[FrameRow]) -> FrameRow:
     return next((row for row in rows if row.geometry), rows[0])
-
-
-def _geometry(row: FrameRow) -> LVGeometry:
-    if row.geometry is None:
-        raise ValueError(f"{row.image_id} frame {row.frame} has no geometry")
-    return row.geometry

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,6 @@ from cardiolabel.errors import ImageContentError
 from cardiolabel.measurements.geometry import LVGeometry
 from cardiolabel.measurements.phases import Beat
 from cardiolabel.measurements.quality import Flag
-
-if TYPE_CHECKING:
-    from cardiolabel.measurements.cycles import Cycle
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +78,39 @@ class FrameRow:
     quality: tuple[Flag, ...]
     reason: str
     geometry: LVGeometry | None
+
+    @property
+    def measured_geometry(self) -> LVGeometry:
+        """Geometry of a measured frame; raises ValueError for a frame without one."""
+        if self.geometry is None:
+            raise ValueError(f"{self.image_id} frame {self.frame} has no geometry")
+        return self.geometry
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """ED and ES of one beat of one view; both frames have a geometry."""
+
+    ed: FrameRow
+    es: FrameRow
+
+    def __post_init__(self) -> None:
+        if self.ed.geometry is None or self.es.geometry is None:
+            raise ValueError("a cycle needs a measured frame at ED and at ES")
+
+    @property
+    def ed_geometry(self) -> LVGeometry:
+        """Geometry at end-diastole."""
+        return self.ed.measured_geometry
+
+    @property
+    def es_geometry(self) -> LVGeometry:
+        """Geometry at end-systole."""
+        return self.es.measured_geometry
+
+    def at(self, phase: Phase) -> LVGeometry:
+        """Return the geometry at ED or ES."""
+        return self.ed_geometry if phase is Phase.ED else self.es_geometry
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import numpy as np
 
 from cardiolabel.domain import Convention, Method, Phase, View
 from cardiolabel.errors import MeasurementError
-from cardiolabel.measurements.cycles import Cycle, ViewCycles
+from cardiolabel.measurements.cycles import ViewCycles
 from cardiolabel.measurements.function import ejection_fraction_pct
 from cardiolabel.measurements.quality import Flag, QualityLimits, is_foreshortened, is_plausible_volume
-from cardiolabel.measurements.records import BeatRow, PatientRow, Study
+from cardiolabel.measurements.records import BeatRow, Cycle, PatientRow, Study
 from cardiolabel.measurements.volume import (
     area_length_volume_ml,
     biplane_volume_ml,

@@ -29,7 +29,6 @@ from cardiolabel.pipeline.overlays import Overlays, overlay_file
 from cardiolabel.pipeline.workers import Done, Options
 from cardiolabel.records.layout import StudiesLayout, file_of
 from cardiolabel.studies.predicted import masked_image, without_masks
-from cardiolabel.uncertainty.calibration import Calibration
 from cardiolabel.uncertainty.ef_intervals import with_intervals
 
 logger = logging.getLogger(__name__)
@@ -90,7 +89,6 @@ class _Run:
     def __init__(self, predictor: Predictor, options: Options) -> None:
         self._predictor, self._out, self._resume = predictor, options.out, options.resume
         self._pictures = Overlays(options.out, draw=options.overlays)
-        self._calibrations = Calibration.from_card(predictor.card.intervals)
 
     def images(
         self, patients: Iterable[Sequence[Record]], on_image: Callable[[int], None]
@@ -143,7 +141,9 @@ class _Run:
         """Measure one patient from all its images."""
         masked = [image for _, image in images]
         study = with_intervals(
-            measure_study(masked), self._calibrations, predicted=[image.image_id for image in masked]
+            measure_study(masked),
+            self._predictor.card.intervals,
+            predicted=[image.image_id for image in masked],
         )
         self._pictures.write(study, [(image, item.record.path) for item, image in images])
         resumed = sum(item.earlier_masks is not None for item, _ in images)

@@ -18,8 +18,8 @@ from cardiolabel.reporting.result import best_ef
 from cardiolabel.store.store import Store
 from cardiolabel.store.versions import Version
 from cardiolabel.store.writer import Save
+from cardiolabel.studies.patient_reports import PatientReports, measured_json
 from cardiolabel.studies.reading import Reading
-from cardiolabel.studies.studies import Studies
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +37,14 @@ class Corrections:
 
     Parameters
     ----------
-    studies : Studies
-        Reads and measures the folder.
+    reports : PatientReports
+        Measures the folder's patients.
     store : Store
         Keeps its records.
     """
 
-    def __init__(self, studies: Studies, store: Store) -> None:
-        self._studies, self._store = studies, store
+    def __init__(self, reports: PatientReports, store: Store) -> None:
+        self._reports, self._studies, self._store = reports, reports.studies, store
 
     def save(
         self,
@@ -134,7 +134,7 @@ class Corrections:
         stored.
         """
         try:
-            return best_ef(self._studies.measure(patient).study)
+            return best_ef(self._reports.measure(patient).study)
         except CardiolabelError:
             return None
         except Exception as error:  # whatever it is, the label comes first
@@ -144,10 +144,10 @@ class Corrections:
 
     def _measured(self, version: Version, patient: str) -> Correction:
         try:
-            measurement = self._studies.patient_json(patient, geometry=False)
+            measured = self._reports.measure(patient)
+            measurement = measured_json(measured, geometry=False)
             if version.tag == FINAL:
-                ef_after = best_ef(self._studies.measure(patient).study)
-                self._store.note_measured(version, ef_after, measurement)
+                self._store.note_measured(version, best_ef(measured.study), measurement)
             return Correction(version, measurement)
         except CardiolabelError as error:
             return Correction(version, {"reason": str(error)})

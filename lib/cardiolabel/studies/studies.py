@@ -6,17 +6,15 @@ The best mask of an image is the annotator's (``labels/final``), else a stored p
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cardiolabel.domain import Phase, Record
 from cardiolabel.errors import ImageContentError, InputError, ModelError
-from cardiolabel.inference.image_cost import FRAME_BYTES, image_cost
-from cardiolabel.inference.predictor import UsedModel
+from cardiolabel.inference.image_cost import image_cost
+from cardiolabel.inference.predictor import Predictor, UsedModel
 from cardiolabel.io.image_file import ImageFile
 from cardiolabel.io.images import read_image
 from cardiolabel.io.mask_files import read_mask_on
@@ -24,17 +22,13 @@ from cardiolabel.measurements.records import MaskedImage, Study
 from cardiolabel.measurements.remembered import RememberedGeometry
 from cardiolabel.measurements.study import measure_study
 from cardiolabel.models.models import Models
-from cardiolabel.records.layout import FINAL, ORIGINAL, TAGS, StudiesLayout, file_of
+from cardiolabel.records.layout import ORIGINAL, TAGS, StudiesLayout, file_of
 from cardiolabel.records.studies_folder import StudiesFolder, state_of
-from cardiolabel.reporting.figure import study_figure
-from cardiolabel.reporting.result import best_ef, study_json
-from cardiolabel.studies.intervals import SeenImage, patient_state, with_model_intervals
 from cardiolabel.studies.patient_memory import PatientMemory, is_predicted_together
+from cardiolabel.studies.patient_state import SeenImage, patient_state
 from cardiolabel.studies.predicted import Predicted, Predictions, masked_image, without_masks
 from cardiolabel.system.file_cache import BoundedCache, FileState
 from cardiolabel.system.memory_budget import budget
-from cardiolabel.uncertainty.ef_distribution import MethodKey
-from cardiolabel.uncertainty.ef_intervals import NO_SPREADS
 
 _PREDICTED = ("model", ORIGINAL)
 """Sources of masks that are predictions."""
@@ -65,8 +59,6 @@ class Studies(StudiesFolder):
     label_folders : mapping of str to Path, optional
         Names and folders of masks of any format, best first; by default ``labels/final``, then
         ``labels/original``, which hold ``.nii.gz`` only.
-    spreads_pct : callable, optional
-        Gives what is known of the spread of a patient's EF, and of which `state` of it.
     """
 
     def __init__(
@@ -75,11 +67,9 @@ class Studies(StudiesFolder):
         *,
         models: Models | None = None,
         label_folders: Mapping[str, Path] | None = None,
-        spreads_pct: Callable[[str], tuple[str, Mapping[MethodKey, float]] | None] = lambda patient: None,
     ) -> None:
         super().__init__(folder)
         self.models = models or Models()
-        self._spreads_pct = spreads_pct
         self._any_format = label_folders is not None
         self._labels = dict(label_folders or {tag: StudiesLayout(folder).tagged(tag) for tag in TAGS})
         self._unlabelled = (None,) * len(self._labels)
@@ -123,7 +113,7 @@ class Studies(StudiesFolder):
 
     def drawn(self, record: Record) -> MaskedImage | None:
         """Return a person's mask of an image, from ``labels/final``; None without one. Errors as `masked`."""
-        tag, path = self._stored(record)
+        tag, path = self.stored(record)
         if path is None or tag in _PREDICTED:
             return None
         return self.masked(record, path)
@@ -147,25 +137,6 @@ class Studies(StudiesFolder):
         record = self.record(image_id)
         with self.memory(record):
             return self._predictions.get(record, self.models.for_record(record, model))
-
-    def result(self, image_id: str, *, model: str | None = None) -> tuple[Predicted, dict[str, Any]]:
-        """Predict one image as `predict`, and measure its patient as `result_json`.
-
-        The patient's stills without a mask are predicted in the same batch.
-        """
-        record = self.record(image_id)
-        predictor = self.models.for_record(record, model)
-        with self.memory(record) as memory:
-            stills = [
-                other
-                for other in self.of_patient(record.patient)
-                if is_predicted_together(other)
-                and other.image_id not in memory.left_out
-                and (other == record or self._stored(other)[1] is None)
-            ]
-            self._predictions.fill(stills, predictor)
-            predicted = self._predictions.get(record, predictor)
-            return predicted, self.result_json(predicted)
 
     def model_json(self, record: Record) -> dict[str, str] | None:
         """Return the model that predicts a record's view as JSON-safe values, if one is loaded."""
@@ -196,43 +167,37 @@ class Studies(StudiesFolder):
             )
             for record in records
         )
-        measured = self._studies.get(key, lambda: self._measure(records, may_predict=lambda _: predict))
-        return self._with_intervals(measured, records)
+        return self._studies.get(key, lambda: self._measure(records, may_predict=lambda _: predict))
 
-    def patient_json(self, patient: str, *, geometry: bool = True) -> dict[str, Any]:
-        """Return a patient's study as JSON-safe values, with or without contours; errors as `measure`."""
-        return self._json(self.measure(patient), geometry=geometry)
+    def measure_with(self, predicted: Predicted) -> Measured:
+        """Measure a patient with a fresh prediction in place of any stored mask of the same image.
 
-    def result_json(self, predicted: Predicted) -> dict[str, Any]:
-        """Return a patient's study after a prediction, with the frames of the predicted image only.
-
-        The prediction replaces any stored mask of the image, so that the numbers belong to the mask that the
-        viewer is about to show. The patient's other stills without a mask are predicted by the same model, so
-        that no EF mixes models; cines only if they are predicted already, as they take long.
+        The patient's other stills without a mask are predicted by the same model, so that no EF mixes models;
+        cines only if they are predicted already, as they take long.
 
         Parameters
         ----------
         predicted : Predicted
-            As `predict` gave it.
+            As `predict` returned it.
         """
         image_id = predicted.record.image_id
         records = self.of_patient(predicted.record.patient)
         allowed = {
             record.image_id: record.phase is not Phase.CINE
             or record.image_id == image_id
-            or self._was_predicted(record, predicted.model.name)
+            or self.is_predicted(record, predicted.model.name)
             for record in records
         }
 
-        def seen(record: Record) -> Hashable:
+        def key_of(record: Record) -> Hashable:
             """Return the cache key of an image and its mask."""
             if record.image_id == image_id:
                 return record, predicted.state, self._unlabelled, True
             states = self._label_states(record)
             return record, state_of(record.path), states, allowed[record.image_id]
 
-        measured = self._studies.get(
-            (predicted.model, *map(seen, records)),
+        return self._studies.get(
+            (predicted.model, *map(key_of, records)),
             lambda: self._measure(
                 records,
                 may_predict=lambda record: allowed[record.image_id],
@@ -240,7 +205,28 @@ class Studies(StudiesFolder):
                 fresh=predicted,
             ),
         )
-        return self._json(self._with_intervals(measured, records), only=image_id)
+
+    def predict_with_stills(
+        self, record: Record, predictor: Predictor, *, left_out: Container[str]
+    ) -> Predicted:
+        """Predict an image in one batch with its patient's stills without a mask.
+
+        Parameters
+        ----------
+        record : Record
+        predictor : Predictor
+        left_out : container of str
+            Images for which the memory does not suffice.
+        """
+        stills = [
+            other
+            for other in self.of_patient(record.patient)
+            if is_predicted_together(other)
+            and other.image_id not in left_out
+            and (other == record or self.stored(other)[1] is None)
+        ]
+        self._predictions.fill(stills, predictor)
+        return self._predictions.get(record, predictor)
 
     def state(self, patient: str) -> str:
         """Return a token that changes whenever the patient's images, labels or models do; errors as
@@ -255,75 +241,14 @@ class Studies(StudiesFolder):
             ]
         )
 
-    def _with_intervals(self, measured: Measured, records: list[Record]) -> Measured:
-        """Add intervals to EFs that predictions went into; stored predictions get those of the served
-        model.
-        """
-        predicted: dict[str, list[str]] = defaultdict(list)
-        for record in records:
-            if measured.sources[record.image_id] in _PREDICTED and (name := self._model_of(record, measured)):
-                predicted[name].append(record.image_id)
-        if not predicted:
-            return measured
-        patient = measured.study.patient
-        spreads = self._spreads_pct(patient)
-        study = with_model_intervals(
-            measured.study,
-            predicted,
-            {name: self.models.named(name).card.intervals for name in predicted},
-            spreads_pct=spreads[1] if spreads and spreads[0] == self.state(patient) else NO_SPREADS,
-        )
-        return replace(measured, study=study)
-
-    def _model_of(self, record: Record, measured: Measured) -> str | None:
-        if used := measured.models.get(record.image_id):
-            return used.name
-        loaded = self.models.loaded_for(record)
-        return loaded.used.name if loaded else None
-
-    def summary(self) -> list[dict[str, Any]]:
-        """Return one JSON-safe row per patient: images, labels, and the EF by the best method.
-
-        Nothing is predicted: ``ef`` stays empty until every image has a stored or cached mask.
-        """
-        rows = []
-        for patient, records in self.by_patient().items():
-            sources = {record.image_id: self._stored(record)[0] for record in records}
-            labelled = any(source != "none" for source in sources.values())
-            predicted = all(
-                sources[record.image_id] != "none" or self._was_predicted(record) for record in records
-            )
-            rows.append(
-                {
-                    "patient": patient,
-                    "views": sorted({str(record.view) for record in records}),
-                    "images": len(records),
-                    "final": sum(source == FINAL for source in sources.values()),
-                    "sources": sources,
-                    "ef": best_ef(self.measure(patient, predict=predicted).study)
-                    if labelled or predicted
-                    else [],
-                }
-            )
-        return rows
-
-    def figure_png(self, patient: str) -> bytes:
-        """Draw the patient's figure as PNG; errors as `measure`."""
-        measured = self.measure(patient)
-        shown = [self.record(row.image_id) for row in measured.study.phase_frames.values()]
-        costs = {record.image_id: image_cost(record.path) for record in shown}
-        most = max((cost.passing for cost in costs.values()), default=0)
-        with budget.reserved(patient, most + sum(cost.pixels for cost in costs.values()) + _FIGURE_BYTES):
-            clips = {record.image_id: self.image(record).clip for record in shown}
-            return study_figure(measured.study, clips, sources=measured.sources)
-
-    def _was_predicted(self, record: Record, model: str | None = None) -> bool:
+    def is_predicted(self, record: Record, model: str | None = None) -> bool:
+        """Return whether a cached prediction exists, by default of the first model for the view."""
         predictor = self.models.loaded_for(record, model)
         return predictor is not None and self._predictions.has(record, predictor)
 
     def _filled_by(self, record: Record) -> Hashable:
         """Return a key of the model that predicts a missing mask, or of the reason why none does."""
-        if self._stored(record)[1] is not None:
+        if self.stored(record)[1] is not None:
             return None
         try:
             return self.models.for_record(record).used
@@ -338,7 +263,8 @@ class Studies(StudiesFolder):
             return [(tag, self.label_file(folder, record)) for tag, folder in self._labels.items()]
         return [(tag, file_of(folder, record.image_id)) for tag, folder in self._labels.items()]
 
-    def _stored(self, record: Record) -> tuple[str, Path | None]:
+    def stored(self, record: Record) -> tuple[str, Path | None]:
+        """Return the source and the file of an image's best stored mask; ``"none"`` and None without one."""
         for tag, path in self._label_paths(record):
             if path.is_file():
                 return tag, path
@@ -375,7 +301,7 @@ class Studies(StudiesFolder):
         self, record: Record, fresh: Predicted | None, model: str | None, *, may_predict: bool
     ) -> tuple[MaskedImage, str, UsedModel | None]:
         """Return an image's best mask, its source, and the model of a prediction."""
-        tag, path = self._stored(record)
+        tag, path = self.stored(record)
         try:
             if path is not None and fresh is None:
                 return self.masked(record, path), tag, None
@@ -396,13 +322,6 @@ class Studies(StudiesFolder):
             return self.predict(record.image_id, model=model)
         self.image(record)
         raise ImageContentError("no mask is stored, and none was predicted")
-
-    def _json(self, measured: Measured, *, geometry: bool = True, only: str | None = None) -> dict[str, Any]:
-        used = next(iter(measured.models.values()), None)
-        model = used.as_dict() if used else None
-        study = measured.study
-        with budget.reserved(study.patient, len(study.frames) * FRAME_BYTES):
-            return study_json(study, sources=measured.sources, model=model, geometry=geometry, only=only)
 
 
 def _study_bytes(measured: Measured) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 from cardiolabel.domain import Convention, Method
 from cardiolabel.measurements.records import PatientRow, Study
@@ -16,7 +17,7 @@ NO_SPREADS: Mapping[MethodKey, float] = {}
 
 def with_intervals(
     study: Study,
-    calibrations: Mapping[str, Calibration],
+    intervals: Mapping[str, Mapping[str, Any]],
     *,
     predicted: Collection[str],
     spreads_pct: Mapping[MethodKey, float] = NO_SPREADS,
@@ -28,13 +29,19 @@ def with_intervals(
     Parameters
     ----------
     study : Study
-    calibrations : mapping
-        Of the model, by `calibration_key`.
+    intervals : mapping
+        Of the model's card: calibrations by `calibration_key`; empty for a model without any.
     predicted : collection of str
         Images whose masks are that model's.
     spreads_pct : mapping
         By method and convention, as `EfDraws.spread_pct`; without one all intervals are of the same width.
+
+    Raises
+    ------
+    CorruptWeightsError
+        The card's intervals have another form.
     """
+    calibrations = Calibration.from_card(intervals)
     return replace(
         study, rows=tuple(_row(row, study, calibrations, set(predicted), spreads_pct) for row in study.rows)
     )

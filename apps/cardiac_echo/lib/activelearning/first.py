@@ -1,4 +1,4 @@
-"""Images in the folder's order, patient by patient."""
+"""Strategy `first`: images in the folder's order, patient by patient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cardiolabel.store.store import Store
 
 
 class First(Strategy):
-    """The first image without a final label that nobody works on; a patient's images follow one another.
+    """Hands out images without a final label in the folder's order; a patient's images follow one another.
 
     Parameters
     ----------
@@ -32,7 +32,9 @@ class First(Strategy):
         return None
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
-        """``{"id": image_id, "lease": …}``, or ``{"reason": …}`` when nothing is left for this annotator."""
+        """Return ``{"id": image_id, "lease": …}``, or ``{"reason": …}`` when nothing is left for this
+        annotator.
+        """
         annotator = str(request.get("client_id") or "")
         lease = self._store.hand_out(annotator, seed=self.seed(request), seconds=self._lease_s)
         if lease:
@@ -40,12 +42,12 @@ class First(Strategy):
         return {"reason": left(self._store)}
 
     def why(self, request: dict[str, Any]) -> str:
-        """Return what this image was chosen by."""
+        """Return the reason for this image."""
         return "the next one in the folder's order"
 
 
 def left(store: Store) -> str:
-    """Why there is nothing to hand out."""
+    """Return the reason why there is nothing to hand out."""
     total, tags = store.counted()
     others = len(store.leases())
     done = f"{tags.get('final', 0)} of {total} images have a final label"

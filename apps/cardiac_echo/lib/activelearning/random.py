@@ -1,4 +1,4 @@
-"""Patients in an arbitrary order that a seed repeats."""
+"""Strategy `random`: patients in an arbitrary order that a seed repeats."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from lib.activelearning.first import First
 
 
 class Random(First):
-    """As `First`, with the patients in the order of their hashes, beginning where ``seed`` says (else 0).
+    """Hands out patients in the order of their hashes, from the place of ``seed`` (else 0) on.
 
-    The order of the patients does not depend on which are done, so that a batch of new studies reshuffles
-    nothing.
+    The order does not depend on which patients are done, so that new studies reshuffle nothing.
     """
 
     def __init__(self, store: Store, *, lease_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Images by what their correction is worth."""
+"""Strategies that rank patients by scores."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ DESCRIPTIONS = {
     "ef_uncertainty": "The EF that masks leave most open first, and of it the image that does so",
     "hybrid": "Diversity for the first ten patients, then who stands for most of what is open in EF",
 }
-"""By the names of `cardiolabel.active_learning.selection.STRATEGIES`."""
+"""Descriptions by the names of `cardiolabel.active_learning.selection.STRATEGIES`."""
 
 
 class Ranked(Strategy):
-    """One of the strategies of `cardiolabel.active_learning.selection`.
+    """A strategy of `cardiolabel.active_learning.selection`.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Ranked(Strategy):
         self._name, self._worklist, self._store, self._lease_s = name, worklist, store, lease_s
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
-        """``{"id", "lease", "why"}``, or ``{"reason": …}`` when nothing is left for this annotator."""
+        """Return ``{"id", "lease", "why"}``, or ``{"reason": …}`` when nothing is left for this annotator."""
         annotator = str(request.get("client_id") or "")
         choice = self._worklist.hand_out(
             self._name, annotator, seed=_seed(request.get("seed")), seconds=self._lease_s
@@ -51,7 +51,7 @@ class Ranked(Strategy):
 
 
 def _seed(value: object) -> int:
-    """Return a whole number; 0 where none is given."""
+    """Return the seed as a whole number; 0 without one."""
     try:
         number = int(str(value or 0))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Scores kept up to date beside the server, in a process that leaves the cores to whoever waits."""
+"""Background scoring of patients, in a process of low priority."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AFTER_FAILURE_S = 60.0
 
 
 class Scoring:
-    """Starts ``cardiolabel score`` where something changed, one at a time.
+    """Starts ``cardiolabel score`` after changes, one process at a time.
 
     Parameters
     ----------
@@ -38,12 +38,12 @@ class Scoring:
         self._failed = False
 
     def status(self) -> dict[str, Any]:
-        """Return whether it is wanted, runs now, and failed last time."""
+        """Return whether scoring is on, running, and failed last time."""
         running = self._process is not None and self._process.poll() is None
         return {"wanted": self._wanted, "running": running, "failed": self._failed}
 
     def start(self) -> None:
-        """Look for changes from now on, until this process ends."""
+        """Watch for changes from now on, until this process ends."""
         if self._wanted != "off":
             threading.Thread(target=self._watch, name="scoring", daemon=True).start()
 
@@ -64,13 +64,13 @@ class Scoring:
             pause.wait(_AFTER_FAILURE_S if self._failed else _LOOKED_EVERY_S)
 
     def _revision(self) -> Hashable:
-        """Another one whenever labels or models are others."""
+        """Return a token that changes whenever labels or models do."""
         models = self._engine.models
         used = tuple(models.named(name).used for name in models.names if models.is_loaded(name))
         return self._engine.store.revision(), used
 
     def _run(self) -> int:
-        """Score what changed; ends with this process."""
+        """Score changed patients; ends with this process."""
         models = self._engine.models
         command = module_command(
             "cardiolabel",

@@ -1,5 +1,5 @@
 """HTTP routes of this app, one subject per module.
 
-The endpoints are plain functions, so that they run in the thread pool and a prediction does not keep
-``/info`` waiting.
+Endpoints are plain functions, so that they run in the thread pool and a prediction does not keep ``/info``
+waiting.
 """

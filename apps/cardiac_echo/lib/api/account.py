@@ -1,4 +1,4 @@
-"""Whether there is login, and whether a token is good."""
+"""Login settings, and the check of a token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/auth", tags=["Auth"])
 
 @router.get("/", summary="Whether there is login")
 def login() -> dict[str, Any]:
-    """As MONAI Label's endpoint, for anybody."""
+    """Return whether there is login, as MONAI Label's endpoint does, without a token."""
     return {
         "enabled": settings.MONAI_LABEL_AUTH_ENABLE,
         "client_id": settings.MONAI_LABEL_AUTH_CLIENT_ID,
@@ -25,6 +25,6 @@ def login() -> dict[str, Any]:
 
 @router.get("/token/valid", summary="Whom a token names, and their roles")
 def valid(user: Annotated[User, needs(Role.USER)]) -> dict[str, Any]:
-    """As MONAI Label's endpoint."""
+    """Return the user of a token, as MONAI Label's endpoint does."""
     fields: dict[str, Any] = user.model_dump()
     return fields

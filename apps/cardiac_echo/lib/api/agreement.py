@@ -1,4 +1,4 @@
-"""Agreement between annotators who read the same images."""
+"""Agreement between annotators of the same images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ router = APIRouter(dependencies=[needs(Role.USER)])
 
 @router.get("/cardiac/agreement", tags=["Cardiac"], summary="How well annotators agree, in mm and EF points")
 def agreement() -> dict[str, Any]:
-    """Return every two annotators compared on the images that both read."""
+    """Compare every two annotators on the images that both segmented."""
     table: dict[str, Any] = app_instance().engine.agreement()
     return table
 
@@ -24,5 +24,5 @@ def agreement() -> dict[str, Any]:
     "/cardiac/agreement/figure.png", tags=["Cardiac"], summary="Bland-Altman plot of the annotators' EF"
 )
 def figure() -> Response:
-    """The figure that goes with `agreement`."""
+    """Draw the figure of `agreement`."""
     return Response(agreement_png(agreement()), media_type="image/png")

@@ -1,4 +1,4 @@
-"""Everything that was labelled, in one file."""
+"""Download of all labelled images in one file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PIECE = 262_144
     response_class=StreamingResponse,
 )
 def dataset(limit_cases: Annotated[int | None, Query(ge=1)] = None) -> StreamingResponse:
-    """As MONAI Label's endpoint."""
+    """Download images with final labels, as MONAI Label's endpoint does."""
     path = Path(app_instance().datastore().get_dataset_archive(limit_cases))
     file = path.open("rb")
     # Without a name it goes when it is closed, whatever becomes of the client.

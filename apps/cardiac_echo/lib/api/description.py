@@ -1,4 +1,4 @@
-"""The description of this API, which anybody may read: made once, as making it costs more than sending it."""
+"""OpenAPI description, public and cached."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ router = APIRouter()
 
 @router.get("/openapi.json", include_in_schema=False)
 async def description(request: Request) -> Response:
-    """Return the OpenAPI, with the address that the server is under where a proxy gave it one."""
+    """Return the OpenAPI description, with the server's address behind a proxy."""
     root_path = str(request.scope.get("root_path", "")).rstrip("/")
     return Response(_text(request.app, root_path), media_type="application/json")
 

@@ -52,10 +52,10 @@ def add(
     replace: Replace = False,
     if_match: Annotated[str | None, Header()] = None,
 ) -> dict[str, Any]:
-    """As MONAI Label's endpoint; without ``image`` the file keeps its name, which tells the id.
+    """Add an image, as MONAI Label's endpoint does; without ``image`` the file's name becomes the id.
 
-    The same file again is no error. Another one under a name that is taken, or could be taken for one that
-    is, is answered with 409.
+    Adding the same file again is no error. Another file under a name that is taken, or could be confused with
+    one, is answered with 409.
     """
     notes = received.json_object(params)
     if replace:
@@ -72,14 +72,18 @@ def add(
 @router.delete("/datastore/", include_in_schema=False)
 @router.delete("/datastore/image", summary="Remove an image and its labels")
 def remove(id: str, user: Administrator) -> dict[str, Any]:
-    """As MONAI Label's endpoint; the labels' versions are kept, and the id for the very same file only."""
+    """Remove an image, as MONAI Label's endpoint does; its labels' versions are kept, and the id is reserved
+    for the same file.
+    """
     app_instance().datastore().remove_image(id, author=author(user))
     return {"image": id, "kept": ["versions of its labels", "checksum of its file"]}
 
 
 @router.head("/datastore/image", summary="Whether an image is there", dependencies=[Reader])
 def check(image: str, check_sum: str | None = None, stored: Stored = False) -> Response:
-    """As MONAI Label's endpoint; ``check_sum`` is ``SHA256:…``, ``SHA512:…`` or ``MD5:…`` of a download."""
+    """Compare a download's checksum ``SHA256:…``, ``SHA512:…`` or ``MD5:…``, as MONAI Label's endpoint
+    does.
+    """
     path = _download(image, stored)
     if check_sum:
         match = _CHECKSUM.fullmatch(check_sum)
@@ -93,9 +97,7 @@ def check(image: str, check_sum: str | None = None, stored: Stored = False) -> R
 
 @router.get("/datastore/image", summary="Download an image", dependencies=[Reader])
 def download(image: str, stored: Stored = False) -> FileResponse:
-    """Return the image as viewers open it right: its file, or of a cine a copy whose frames are further
-    apart.
-    """
+    """Return the image as viewers show it: its file, or for a cine a copy with frames further apart."""
     path = _download(image, stored)
     name = readable_text(_path(image).name)
     headers = _etag(path, stored)
@@ -104,25 +106,25 @@ def download(image: str, stored: Stored = False) -> FileResponse:
 
 @router.get("/datastore/image/info", summary="What is known of an image", dependencies=[Reader])
 def info(image: str) -> Any:
-    """As MONAI Label's endpoint."""
+    """Return an image's data, as MONAI Label's endpoint does."""
     return app_instance().datastore().get_image_info(image)
 
 
 @router.put("/datastore/image/info", summary="Note something of an image")
 def note(image: str, user: Annotator, info: NotesText = "{}") -> None:
-    """As MONAI Label's endpoint."""
+    """Store notes on an image, as MONAI Label's endpoint does."""
     app_instance().datastore().update_image_info(image, _notes(info, user))
 
 
 @router.put("/datastore/label/info", summary="Note something of a label")
 def note_label(label: str, tag: str, user: Annotator, info: NotesText = "{}") -> None:
-    """As MONAI Label's endpoint."""
+    """Store notes on a label, as MONAI Label's endpoint does."""
     app_instance().datastore().update_label_info(label, tag, _notes(info, user))
 
 
 @router.put("/datastore/updatelabelinfo", include_in_schema=False)
 def note_label_params(label: str, tag: str, user: Annotator, params: NotesText = "{}") -> None:
-    """As MONAI Label's endpoint, for clients of its older versions."""
+    """Store notes on a label, as older versions of MONAI Label do."""
     app_instance().datastore().update_label_info(label, tag, _notes(params, user))
 
 
@@ -134,7 +136,7 @@ def _path(image: str) -> Path:
 
 
 def _download(image: str, stored: bool) -> Path:
-    """Return what a client gets for an image."""
+    """Return the file that a client downloads for an image."""
     path, engine = _path(image), app_instance().engine
     record = engine.studies.record(image)
     if stored or engine.viewer_images.opens_itself(record):
@@ -158,7 +160,7 @@ def _replace(image: str, path: Path, if_match: str | None, user: User) -> dict[s
 
 
 def _etag(path: Path, stored: bool) -> dict[str, str]:
-    """Return the checksum of an image's own file, which replacing it asks for."""
+    """Return the checksum of an image's own file, which replacing it requires."""
     return {"ETag": f'"SHA256:{sha256(path)}"'} if stored else {}
 
 

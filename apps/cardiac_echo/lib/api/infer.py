@@ -1,4 +1,4 @@
-"""Inference."""
+"""Inference on one image."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def infer(
     file: Annotated[UploadFile | None, File()] = None,
     output: ResultType | None = None,
 ) -> Any:
-    """As MONAI Label's endpoint, for an image id, an uploaded file or a session.
+    """Predict an image id, an uploaded file or a session, as MONAI Label's endpoint does.
 
-    ``save_label``, for annotators, stores the mask of an image as its label of tag ``original``.
+    ``save_label``, for annotators, stores the mask as the image's label of tag ``original``.
     """
     if output is ResultType.dicom_seg:
         raise refused(422, "unsupported_output", "output=dicom_seg: expected image, json or all")

@@ -1,4 +1,4 @@
-"""Adds this app's routes, error answers and doors to MONAI Label's API."""
+"""Installs this app's routes, error answers and middleware in MONAI Label's API."""
 
 from __future__ import annotations
 
@@ -55,23 +55,22 @@ ROUTERS = (
     *(patients.router, agreement.router, images.router, labels.router, samples.router),
     worklist.router,
 )
-"""In the order in which they are asked."""
+"""Routers in order of precedence."""
 
 STOCK = frozenset({"/", "/docs", "/favicon.ico"})
-"""What stays of MONAI Label's own routes: pages that anybody may see. Any other that it has, now or in
-another version, is not served."""
+"""MONAI Label's own routes that stay: public pages. No other route of any version is served."""
 
 PUBLIC = frozenset({"/auth/", "/auth/token", "/openapi.json"})
-"""Addresses of this app that need no role."""
+"""Routes of this app that need no role."""
 
 
 def routers() -> tuple[APIRouter, ...]:
-    """Return those that are served: with login those of login as well."""
+    """Return the routers that are served; with login those of login as well."""
     return (login.router, account.router, *ROUTERS) if settings.MONAI_LABEL_AUTH_ENABLE else ROUTERS
 
 
 def install() -> None:
-    """Add routes, error answers and the guard to MONAI Label's API, once per process."""
+    """Install routes, error answers and middleware in MONAI Label's API, once per process."""
     from monailabel.app import app as api  # the server has it; the processes that train must not make another
 
     if not getattr(api.state, "cardiolabel", False):
@@ -119,6 +118,6 @@ def _cors() -> list[Middleware]:
 
 
 def _words(paths: dict[str, Any]) -> Iterator[str]:
-    """Return the parts of addresses that are no names."""
+    """Return the fixed parts of routes."""
     for path in paths:
         yield from (part for part in path.split("/") if not re.fullmatch(r"\{.*\}", part))

@@ -1,4 +1,4 @@
-"""Corrected masks: saving them, their history, and back to an earlier one."""
+"""Corrected masks: saving, history, and rolling back."""
 
 from __future__ import annotations
 
@@ -42,11 +42,12 @@ def save_label(
     tag: TagName = FINAL,
     if_match: Annotated[str | None, Header()] = None,
 ) -> dict[str, Any]:
-    """As MONAI Label's endpoint; the answer carries the new version and the patient's new measurement.
+    """Save a mask, as MONAI Label's endpoint does; the answer has the new version and the patient's new
+    measurements.
 
-    Answers 409 where the label changed since it was opened: since ``base_version`` in the params or the
-    version in ``If-Match``, else since the annotator was handed the image. Both masks are kept then.
-    ``allow_empty`` in the params takes a mask without labelled pixels.
+    If the label changed since it was opened, saving returns 409 Conflict and keeps both masks. What was
+    opened is ``base_version`` in the params or ``If-Match``, else the version when the image was handed out.
+    ``allow_empty`` in the params accepts a mask without labelled pixels.
     """
     info = received.params(LabelParams, params).model_dump(mode="json", exclude_unset=True)
     with temporary.folder() as folder:
@@ -62,10 +63,9 @@ def label_file(
     user: Reader,
     stored: Annotated[bool, Query(description="The file as it is in the studies folder.")] = False,
 ) -> Response:
-    """As MONAI Label's endpoint; ``ETag`` is the version, to be sent back as ``If-Match`` when saving.
+    """Download a mask, as MONAI Label's endpoint does; ``ETag`` is the version, for ``If-Match`` when saving.
 
-    The mask lies on the image as viewers open it: it has three axes, and in a cine its frames are as far
-    apart as there.
+    The mask lies on the image as viewers show it: with three axes, and a cine's frames as far apart as there.
     """
     engine = app_instance().engine
     store = engine.store
@@ -85,7 +85,7 @@ def label_file(
 
 @router.head("/datastore/label", tags=["Datastore"], summary="Whether there is a mask")
 def check(image: str, tag: TagName, user: Reader) -> Response:
-    """As MONAI Label's endpoint."""
+    """Return whether there is a label, as MONAI Label's endpoint does."""
     current = app_instance().engine.store.label(image, tag)
     if current is None:
         raise refused(404, "unknown_label", f"{image[:80]}: there is no label {tag[:80]!r}")
@@ -94,20 +94,20 @@ def check(image: str, tag: TagName, user: Reader) -> Response:
 
 @router.delete("/datastore/label", tags=["Datastore"], summary="Remove a mask; its versions are kept")
 def remove(id: str, tag: TagName, user: Administrator) -> dict[str, str]:
-    """As MONAI Label's endpoint."""
+    """Remove a label, as MONAI Label's endpoint does."""
     app_instance().datastore().remove_label(id, tag)
     return {}
 
 
 @router.get("/datastore/label/info", tags=["Datastore"], summary="What is known of a mask")
 def info(label: str, tag: TagName, user: Reader) -> Any:
-    """As MONAI Label's endpoint; also the patient as measured with it."""
+    """Return a label's data, as MONAI Label's endpoint does, and the patient's measurements with it."""
     return app_instance().datastore().get_label_info(label, tag)
 
 
 @router.get("/cardiac/labels/{image}/versions", summary="Every version of a label")
 def versions(image: str, user: Reader, tag: TagName = FINAL) -> list[dict[str, Any]]:
-    """Return the oldest first: author, time, how it came to be, model, EF before and after."""
+    """Return the versions, oldest first: author, time, origin, model, EF before and after."""
     engine = app_instance().engine
     engine.studies.record(image)
     current = engine.store.label(image, tag)
@@ -119,7 +119,7 @@ def versions(image: str, user: Reader, tag: TagName = FINAL) -> list[dict[str, A
 def version_file(
     image: str, version: Annotated[int, PathParameter(ge=1, le=2**31 - 1)], user: Reader, tag: TagName = FINAL
 ) -> FileResponse:
-    """Return the mask as it was."""
+    """Return the mask of a version."""
     _, path = app_instance().engine.store.version(image, tag, version)
     name = f"{image}.{tag}.{version}{SUFFIX}"
     return FileResponse(path, media_type="application/gzip", filename=name)
@@ -129,12 +129,12 @@ def version_file(
 def roll_back(
     image: str, version: Number, user: Annotator, response: Response, tag: TagName = FINAL
 ) -> dict[str, Any]:
-    """As a new version, so that nothing is lost; the answer is that of saving."""
+    """Make an earlier version current, as a new version; the answer is that of saving."""
     return _answer(app_instance().datastore().roll_back(image, version, tag), response)
 
 
 def author(user: User) -> str:
-    """Who sends a request: the login's name; without login nobody is known by name."""
+    """Return the login's name of the sender; empty without login."""
     return str(user.username) if settings.MONAI_LABEL_AUTH_ENABLE else ""
 
 
@@ -151,7 +151,7 @@ def _answer(saved: Correction, response: Response) -> dict[str, Any]:
 
 
 def _as_shown(engine: Engine, image_id: str, path: Path) -> bytes | None:
-    """Return a label's file in the geometry that viewers show its image in; None where its own is that."""
+    """Return a label's file in the geometry that viewers show its image in; None if its own is that."""
     record = engine.studies.record(image_id)
     try:
         flat = len(read_image_grid(record.path).shape) == 2

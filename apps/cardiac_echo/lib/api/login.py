@@ -21,10 +21,10 @@ from lib.server.errors import refused
 router = APIRouter()
 
 MAX_NAME, MAX_PASSWORD = 256, 1024
-"""Longest user name and password, in letters."""
+"""Largest lengths of user name and password."""
 
 _AT_ONCE, _WAITING = 8, 200
-"""Passwords that are checked at a time, so that many guesses at once count one after the other."""
+"""Passwords checked at once, and waiting, so that simultaneous guesses are counted one by one."""
 
 _attempts = Attempts()
 _places = CapacityLimiter(_AT_ONCE)
@@ -32,7 +32,9 @@ _places = CapacityLimiter(_AT_ONCE)
 
 @router.post("/auth/token", tags=["Auth"], summary="A token for a user name and a password")
 async def token(request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> dict[str, Any]:
-    """As MONAI Label's endpoint; the realm checks the password, which may not be guessed often."""
+    """Exchange a password for a token, as MONAI Label's endpoint does; the realm checks it, and guesses are
+    limited.
+    """
     if len(form.username) > MAX_NAME or len(form.password) > MAX_PASSWORD:
         message = (
             f"expected a user name of at most {MAX_NAME} and a password of at most {MAX_PASSWORD} letters"
@@ -53,7 +55,7 @@ async def token(request: Request, form: Annotated[OAuth2PasswordRequestForm, Dep
 
 @asynccontextmanager
 async def _place() -> AsyncIterator[None]:
-    """Wait for one of the places, though no longer than for the realm itself."""
+    """Wait for a free place, no longer than for the realm itself."""
     if _places.statistics().tasks_waiting >= _WAITING:
         raise unavailable()
     try:

@@ -1,4 +1,4 @@
-"""The server's log, and its GPU, for administrators."""
+"""Log and GPU state of the server, for administrators."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GPU_S = 20
 
 @router.get("/", summary="The end of the log", response_class=PlainTextResponse)
 def log(lines: Annotated[int, Query(ge=1, le=10_000)] = 300) -> PlainTextResponse:
-    """Plain text."""
+    """Return the end of the log as plain text."""
     path = _log_file()
     if path is None or not path.is_file():
         raise refused(404, "no_log", "there is no log file; the server was started with its own log settings")
@@ -37,7 +37,7 @@ def log(lines: Annotated[int, Query(ge=1, le=10_000)] = 300) -> PlainTextRespons
 
 
 def _log_file() -> Path | None:
-    """Give the file that the root logger writes to."""
+    """Return the file of the root logger."""
     handlers = (
         handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)
     )
@@ -46,7 +46,7 @@ def _log_file() -> Path | None:
 
 @router.get("/gpu", summary="The GPU's state (nvidia-smi)", response_class=PlainTextResponse)
 def gpu() -> PlainTextResponse:
-    """As ``nvidia-smi`` prints it."""
+    """Return the output of ``nvidia-smi``."""
     program = shutil.which("nvidia-smi")
     if program is None:
         raise refused(404, "no_gpu", "there is no nvidia-smi on the server; it predicts on its CPU")

@@ -1,4 +1,4 @@
-"""Models: a weights file and its card, always together."""
+"""Models: weights files with their cards."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _CARD_TEXTS = ("name", "version", "network", "recipe", "sha256")
 
 @served.get("/cardiac/models", summary="Every model that is served, with its card")
 def listed() -> list[dict[str, Any]]:
-    """Return the preferred first; ``card`` is null, and ``reason`` says why, where a model has no usable
+    """List the models, preferred first; ``card`` is null with a ``reason`` where a model has no usable
     weights.
     """
     return [_listed(name, task) for name, task in app_instance()._infers.items()]
@@ -57,7 +57,7 @@ def listed() -> list[dict[str, Any]]:
 
 @router.get("/info/{model}", summary="A model's card")
 def info(model: str) -> dict[str, Any]:
-    """Return the checksum and time of the weights file, as MONAI Label's endpoint, and the card."""
+    """Return checksum and time of the weights file, as MONAI Label's endpoint does, and the card."""
     weights, _ = _files(model)
     card = read_card(weights.stem, weights.parent)
     modified_s = file_state(weights)[1] // 10**9
@@ -77,7 +77,7 @@ def download(model: str) -> Response:
 
 @router.put("/{model}", summary="Replace a served model")
 def replace(model: str, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
-    """Takes what downloading gives, as a new version; the one that was served is kept.
+    """Publish an uploaded model as a new version; the previous one is kept.
 
     Nothing changes unless the new one can be loaded. A model that shared another's weights has its own then.
     """
@@ -93,7 +93,7 @@ def replace(model: str, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
 
 @router.delete("/{model}", summary="Delete a model that is not served")
 def delete(model: str) -> dict[str, Any]:
-    """Return all published versions. Files in the app's own folder of models are not touched."""
+    """Remove all published versions of a model; shipped files stay."""
     tasks = app_instance()._infers
     users = [name for name, task in tasks.items() if model in (name, task.source.weights(_folders()))]
     if users:
@@ -112,7 +112,7 @@ def delete(model: str) -> dict[str, Any]:
 def roll_back(
     model: str, version: Annotated[int | None, Query(ge=0, description="By default the one before.")] = None
 ) -> dict[str, Any]:
-    """Return the model as listed; nothing changes unless that version can be loaded."""
+    """Serve another version, and return the model as listed; nothing changes unless it can be loaded."""
     tasks = app_instance()._infers
     if model not in tasks:
         raise refused(404, "unknown_model", f"no model {model[:80]!r}; there are: {', '.join(tasks)}")
@@ -141,7 +141,7 @@ def _listed(name: str, task: Segmentation) -> dict[str, Any]:
 
 
 def _changed_versions() -> Versions:
-    """Return the versions of the models, for those who may change them."""
+    """Return the versions of the models, for users who may change them."""
     require(Role.ADMIN)
     return Versions(_folders())
 
@@ -156,7 +156,7 @@ def _folders() -> ModelFolders:
 
 
 def _files(model: str) -> tuple[Path, Path]:
-    """Weights and card of a model, which may be those of another."""
+    """Return weights and card of a model, which may be those of another."""
     task = app_instance()._infers.get(model)
     name = task.source.weights(_folders()) if task else model
     folder = Versions(_folders()).folder(name) if _NAME.fullmatch(name) else _folders().shipped
@@ -167,7 +167,7 @@ def _files(model: str) -> tuple[Path, Path]:
 
 
 def _checked(archive: Path, folder: Path, model: str) -> ModelCard:
-    """Unpack an uploaded model and load it once.
+    """Unpack an uploaded model and test that it loads.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the server is and holds: its models and strategies, and the datastore's records."""
+"""Overview of the server: models, strategies, and the datastore's records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ router = APIRouter(dependencies=[needs(Role.USER)])
 
 @router.get("/info/", tags=["App"], summary="Models, trainers, strategies and how many images there are")
 async def info() -> dict[str, Any]:
-    """As MONAI Label's endpoint; answered in threads of its own, however many predictions wait for theirs."""
+    """Describe the server, as MONAI Label's endpoint does; never blocked by predictions."""
     return await to_thread.run_sync(app_instance().info, limiter=_own_threads())
 
 
@@ -29,7 +29,9 @@ def _own_threads() -> CapacityLimiter:
 
 @router.get("/datastore/", tags=["Datastore"], summary="Images and labels: counts, or every record")
 def datastore(request: Request, output: ResultType | None = None) -> Any:
-    """As MONAI Label's endpoint; ``train`` names the files' paths to the server's own machine only."""
+    """Return counts or records, as MONAI Label's endpoint does; ``train`` names paths to the server's own
+    machine only.
+    """
     records = app_instance().datastore()
     if output is ResultType.all:
         return records.json()

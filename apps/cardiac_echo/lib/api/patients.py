@@ -1,4 +1,4 @@
-"""Patients: their volumes, EF and picture."""
+"""Patients: volumes, EF and figure."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ router = APIRouter(dependencies=[needs(Role.USER)])
 )
 def patients() -> list[dict[str, Any]]:
     """Return the rows of the patient table."""
-    rows: list[dict[str, Any]] = app_instance().engine.studies.summary()
+    rows: list[dict[str, Any]] = app_instance().engine.patients.summary()
     return rows
 
 
 @router.get("/cardiac/patients/{patient}", tags=["Cardiac"], summary="One patient's volumes and EF")
 def patient(patient: str) -> JSONResponse:
-    """Measured from each image's best mask: final label, else original, else the model's."""
+    """Measure a patient from each image's best mask: final label, else original, else prediction."""
     with budget.reserved(patient, 0):
         # Written here, in a thread: FastAPI would look through every point of it first.
-        return JSONResponse(app_instance().engine.studies.patient_json(patient))
+        return JSONResponse(app_instance().engine.patients.patient_json(patient))
 
 
 @router.get("/cardiac/patients/{patient}/figure.png", tags=["Cardiac"], summary="One patient's report figure")
 def figure(patient: str) -> Response:
-    """The figure that goes with `patient`."""
-    return Response(app_instance().engine.studies.figure_png(patient), media_type="image/png")
+    """Draw the figure of a patient."""
+    return Response(app_instance().engine.patients.figure_png(patient), media_type="image/png")

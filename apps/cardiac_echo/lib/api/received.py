@@ -1,4 +1,4 @@
-"""Parts of a request, checked: JSON parameters and uploaded files."""
+"""Validation of JSON parameters and uploaded files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Schema = TypeVar("Schema", bound=BaseModel)
 
 
 def params(schema: type[Schema], text: str, *, what: str = "params") -> Schema:
-    """Return a form's field, as the JSON of a schema.
+    """Parse a form's field as the JSON of a schema.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def params(schema: type[Schema], text: str, *, what: str = "params") -> Schema:
 
 
 def json_object(params: str, *, what: str = "params") -> dict[str, Any]:
-    """Return a form's field, which is a JSON object or nothing; names in it that are paths are refused."""
+    """Parse a form's field as a JSON object or nothing; names in it that are paths are refused."""
     value = strict_json(params, what=what)
     if not isinstance(value, dict):
         raise refused(422, "bad_params", f"{what}: expected a JSON object, got {type(value).__name__}")
@@ -49,10 +49,10 @@ def json_object(params: str, *, what: str = "params") -> dict[str, Any]:
 
 
 def file_name(file: UploadFile) -> str:
-    """Return an uploaded file's own name: it tells patient, view and phase, and messages repeat it.
+    """Return an uploaded file's own name, which tells patient, view and phase.
 
-    MONAI Label's client sends the path that the file has on its machine, of which the last part is taken.
-    What a terminal cannot show becomes ``_``.
+    MONAI Label's client sends the file's path on its machine, of which the last part is taken. Unprintable
+    characters become ``_``.
 
     Raises
     ------

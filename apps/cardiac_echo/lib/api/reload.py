@@ -1,4 +1,4 @@
-"""Loading everything anew."""
+"""Reloading of models and the studies folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ router = APIRouter(dependencies=[needs(Role.ADMIN)])
 
 @router.post("/reload", tags=["Others"], summary="Read the models and the studies folder anew")
 def reload() -> dict[str, str]:
-    """In the app that runs; MONAI Label's endpoint makes a second one beside it."""
+    """Reload within the running app; MONAI Label's endpoint would make a second app."""
     app_instance().reload()
     return {}

@@ -1,4 +1,4 @@
-"""The next image to correct, and who works on which."""
+"""Next samples, and leases."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Annotator = Annotated[User, needs(Role.ANNOTATOR)]
 def next_sample(
     strategy: str, user: Annotator, request: Request, params: SampleParams | None = None
 ) -> dict[str, Any]:
-    """As MONAI Label's endpoint: nobody else is handed the image while its lease lasts.
+    """Hand out the next image, as MONAI Label's endpoint does, with a lease.
 
-    The annotator is the login's name, without login ``client_id`` of the params. ``path`` is for programs
-    on the server's own machine; others download the image.
+    The annotator is the login's name, without login ``client_id`` of the params. ``path`` is for programs on
+    the server's own machine; others download the image.
     """
     requested = params or SampleParams()
     annotator = author(user) or requested.client_id or ""
@@ -38,18 +38,18 @@ def next_sample(
 
 @router.get("/cardiac/leases", tags=["Leases"], summary="Who works on which image until when")
 def leases(user: Reader) -> list[dict[str, Any]]:
-    """Return the oldest first; images that have a final label by now are left out."""
+    """Return the leases, oldest first, of images without a final label."""
     return [lease.as_json() for lease in app_instance().engine.store.leases()]
 
 
 @router.put("/cardiac/leases/{image}", tags=["Leases"], summary="Take an image, or keep it longer")
 def take(image: str, user: Annotator, client_id: ClientId = "") -> dict[str, Any]:
-    """409 where somebody else has it, or this annotator has enough."""
+    """Lease an image; 409 where somebody else has it, or this annotator has enough."""
     lease: dict[str, Any] = app_instance().leases.take(image, author(user) or client_id).as_json()
     return lease
 
 
 @router.delete("/cardiac/leases/{image}", tags=["Leases"], summary="Give an image back")
 def release(image: str, user: Annotator, client_id: ClientId = "") -> dict[str, Any]:
-    """Only an administrator ends somebody else's lease."""
+    """End a lease; only an administrator ends somebody else's."""
     return {"released": app_instance().leases.release(image, author(user) or client_id)}

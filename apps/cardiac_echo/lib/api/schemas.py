@@ -1,6 +1,6 @@
-"""What each route takes. Anything else is refused by name, but for what viewers send in vain.
+"""Schemas of requests; unknown keys are refused by name, except useless ones that viewers send.
 
-MONAI Label hands every key of a request on to its tasks; here those get nothing that is not named.
+MONAI Label hands every key of a request on to its tasks; here tasks get only the schema's fields.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _true_or_false(value: Any) -> bool:
 
 
 Device = Annotated[str, BeforeValidator(_first)]
-"""A device's name; of a list, as clients send that were offered one, the first."""
+"""A device's name; of a list, as clients send it that were offered one, the first."""
 
 Switch = Annotated[bool, BeforeValidator(_true_or_false)]
 
@@ -37,7 +37,7 @@ ClientId = Annotated[str, Query(max_length=200, description="The annotator, wher
 
 
 class Params(BaseModel):
-    """Fields that a route takes; ``ignored`` ones are dropped, as viewers send them whatever is asked for."""
+    """Fields of a request; ``ignored`` ones, which viewers always send, are dropped."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,7 +52,7 @@ class Params(BaseModel):
 
 
 class InferParams(Params):
-    """Of an inference; the image and the model stand in the address."""
+    """Fields of an inference; image and model are in the address."""
 
     ignored: ClassVar[frozenset[str]] = frozenset(
         {
@@ -70,7 +70,7 @@ class InferParams(Params):
 
 
 class BatchParams(Params):
-    """Of a prediction of many images."""
+    """Fields of a prediction of many images."""
 
     ignored: ClassVar[frozenset[str]] = frozenset(
         {"client_id", "multi_gpu", "logging", "max_workers", "labels", "save_label"}
@@ -84,7 +84,7 @@ class BatchParams(Params):
 
 
 class TrainParams(Params):
-    """Of a training; ranges are those of `cardiolabel.training.retraining.settings.Settings`."""
+    """Fields of a training; ranges are those of `cardiolabel.training.retraining.settings.Settings`."""
 
     epochs: int | None = None
     learning_rate: float | None = None
@@ -93,25 +93,25 @@ class TrainParams(Params):
 
 
 class TrainAllParams(Params):
-    """Of a training of every model: `TrainParams` by model."""
+    """Fields of a training of every model: `TrainParams` by model."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, TrainParams] = Field(init=False)
 
 
 class ScoreParams(Params):
-    """Of a scoring, which has nothing to choose."""
+    """Fields of a scoring, which has no options."""
 
 
 class ScoreAllParams(Params):
-    """Of a scoring by every method: `ScoreParams` by method."""
+    """Fields of a scoring by every method: `ScoreParams` by method."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, ScoreParams] = Field(init=False)
 
 
 class SampleParams(Params):
-    """Of a next sample."""
+    """Fields of a next sample."""
 
     ignored: ClassVar[frozenset[str]] = frozenset()
 
@@ -128,7 +128,7 @@ class SampleParams(Params):
 
 
 class Notes(BaseModel):
-    """Whatever a client notes: any JSON object, within the limits of `lib.datastore.notes`."""
+    """Notes of a client: any JSON object within the limits of `lib.datastore.notes`."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"x-bytes": notes.MAX_BYTES})
 
@@ -143,7 +143,7 @@ class Segment(BaseModel):
 
 
 class LabelParams(Notes):
-    """Of a label that is saved, and notes on it."""
+    """Fields of a saved label, and notes on it."""
 
     client_id: str | None = Field(default=None, max_length=200)
     allow_empty: Switch = False
@@ -152,7 +152,7 @@ class LabelParams(Notes):
 
 
 def json_text(schema: type[BaseModel]) -> Any:
-    """Return a form's field that holds JSON of a schema; `lib.api.received.params` reads it."""
+    """Declare a form's field as JSON of a schema; `lib.api.received.params` parses it."""
     return Form(
         json_schema_extra={
             "contentMediaType": "application/json",

@@ -27,7 +27,7 @@ router = APIRouter(tags=["Session"], dependencies=[needs(Role.USER)])
 def create(
     files: Annotated[list[UploadFile], File()], uncompress: bool = False, expiry: int = 0
 ) -> dict[str, Any]:
-    """As MONAI Label's endpoint: one NIfTI image, or with ``uncompress`` one archive with one in it."""
+    """Store one NIfTI image, or with ``uncompress`` an archive with one, as MONAI Label's endpoint does."""
     with temporary.folder() as folder:
         image = _image(files, folder, uncompress)
         check_upload(image)
@@ -37,7 +37,7 @@ def create(
 
 @router.get("/session/{session_id}", summary="A session, or its image")
 def session(session_id: str, update_ts: bool = False, image: bool = False) -> Any:
-    """As MONAI Label's endpoint; where the image is on the server stays out."""
+    """Return a session, as MONAI Label's endpoint does, without the image's path."""
     info = session_info(session_id, update=update_ts)
     if image:
         path = Path(info.image)
@@ -47,7 +47,7 @@ def session(session_id: str, update_ts: bool = False, image: bool = False) -> An
 
 @router.delete("/session/{session_id}", summary="Remove a session and its image")
 def remove(session_id: str) -> dict[str, Any]:
-    """As MONAI Label's endpoint."""
+    """Remove a session, as MONAI Label's endpoint does."""
     info = session_info(session_id)
     sessions().remove_session(session_id)
     return _shown(info)

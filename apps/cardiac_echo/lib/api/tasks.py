@@ -1,4 +1,4 @@
-"""Long work in processes of its own: prediction of many images, training, scoring."""
+"""Long tasks in processes of their own: batch prediction, training, scoring."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ router = APIRouter()
 Reader, Annotator, Admin = needs(Role.USER), needs(Role.ANNOTATOR), needs(Role.ADMIN)
 
 KEPT = 50
-"""Ended tasks that are remembered."""
+"""Number of ended tasks that stay listed."""
 
 REFUSED = "REFUSED"
-"""Status of a training that ended well, with a model that is not better than the one that is served."""
+"""Status of a completed training whose model is not better than the served one."""
 
 _STARTED_WITHIN_S = 60
 _starting = threading.Lock()
 
 
 class Kind(StrEnum):
-    """What MONAI Label calls them."""
+    """Kinds of tasks by MONAI Label's names."""
 
     BATCH = "batch_infer"
     TRAIN = "train"
@@ -46,7 +46,7 @@ class Kind(StrEnum):
 
 
 ROLES = {Kind.BATCH: Role.ADMIN, Kind.TRAIN: Role.ADMIN, Kind.SCORING: Role.ANNOTATOR}
-"""Who may start and stop them."""
+"""Roles that may start and stop tasks."""
 
 _running_here: set[Kind] = set()
 
@@ -55,7 +55,7 @@ _running_here: set[Kind] = set()
     "/batch/infer", tags=["Infer"], summary="The last prediction of many images", dependencies=[Reader]
 )
 def batch_status(all: bool = False, check_if_running: bool = False) -> Any:
-    """As MONAI Label's endpoint, without what the process printed."""
+    """Return the status of a batch, as MONAI Label's endpoint does, without the process's output."""
     return _status(Kind.BATCH, all, check_if_running)
 
 
@@ -66,7 +66,7 @@ def batch_infer(
     params: BatchParams | None = None,
     run_sync: bool = False,
 ) -> Any:
-    """As MONAI Label's endpoint; one at a time."""
+    """Predict many images, as MONAI Label's endpoint does; one batch at a time."""
     _check_known(model, app_instance()._infers, "model")
     batch = params or BatchParams()
     check_device(batch.device)
@@ -87,20 +87,20 @@ def stop_batch() -> Any:
 
 @router.get("/train/", tags=["Train"], summary="The last training", dependencies=[Reader])
 def train_status(all: bool = False, check_if_running: bool = False) -> Any:
-    """As MONAI Label's endpoint, without what the process printed."""
+    """Return the status of a training, as MONAI Label's endpoint does, without the process's output."""
     return _status(Kind.TRAIN, all, check_if_running)
 
 
 @router.post("/train/", include_in_schema=False, dependencies=[Admin])
 def train_all(params: TrainAllParams | None = None, run_sync: bool = False) -> dict[str, Any]:
-    """Return every model, one after the other, those that share weights once; nothing where there is none."""
+    """Train every model in turn, those that share weights once; empty where there is none."""
     once = {task.model: name for name, task in reversed(app_instance()._trainers.items())}
     return _start_all(Kind.TRAIN, "model", list(reversed(once.values())), params, run_sync)
 
 
 @router.post("/train/{model}", tags=["Train"], summary="Train a model", dependencies=[Admin])
 def train(model: str, params: TrainParams | None = None, run_sync: bool = False) -> Any:
-    """As MONAI Label's endpoint; one at a time."""
+    """Train a model, as MONAI Label's endpoint does; one at a time."""
     _check_known(model, app_instance()._trainers, "model")
     return _start(Kind.TRAIN, [_request("model", model, params)], run_sync)[0]
 
@@ -113,19 +113,19 @@ def stop_train() -> Any:
 
 @router.get("/scoring/", tags=["Scoring"], summary="The last scoring", dependencies=[Reader])
 def scoring_status(all: bool = False, check_if_running: bool = False) -> Any:
-    """As MONAI Label's endpoint, without what the process printed."""
+    """Return the status of a scoring, as MONAI Label's endpoint does, without the process's output."""
     return _status(Kind.SCORING, all, check_if_running)
 
 
 @router.post("/scoring/", include_in_schema=False, dependencies=[Annotator])
 def score_all(params: ScoreAllParams | None = None, run_sync: bool = False) -> dict[str, Any]:
-    """By every method, one after the other; nothing where there is none."""
+    """Score by every method in turn; empty where there is none."""
     return _start_all(Kind.SCORING, "method", list(app_instance()._scoring_methods), params, run_sync)
 
 
 @router.post("/scoring/{method}", tags=["Scoring"], summary="Score labels", dependencies=[Annotator])
 def score(method: str, params: ScoreParams | None = None, run_sync: bool = False) -> Any:
-    """As MONAI Label's endpoint; one at a time."""
+    """Score by one method, as MONAI Label's endpoint does; one at a time."""
     _check_known(method, app_instance()._scoring_methods, "method")
     return _start(Kind.SCORING, [_request("method", method, params)], run_sync)[0]
 
@@ -144,7 +144,7 @@ def _check_known(name: str, names: dict[str, Any], what: str) -> None:
 
 
 def _request(key: str, name: str, params: TrainParams | ScoreParams | None) -> dict[str, Any]:
-    """Return what a task gets of a request: the fields that are known, as far as they were given."""
+    """Return a task's request: the given fields of the schema."""
     request = params.model_dump(mode="json", exclude_none=True) if params else {}
     return {**request, key: name}
 
@@ -152,7 +152,7 @@ def _request(key: str, name: str, params: TrainParams | ScoreParams | None) -> d
 def _start_all(
     kind: Kind, key: str, names: list[str], params: TrainAllParams | ScoreAllParams | None, run_sync: bool
 ) -> dict[str, Any]:
-    """Start a task for each name, with the params that stand under it."""
+    """Start a task for each name, with its own params."""
     by_name: dict[str, Any] = params.model_extra or {} if params else {}
     unknown = [name for name in by_name if name not in _listed(kind)]
     if unknown:
@@ -164,14 +164,14 @@ def _start_all(
 
 
 def _listed(kind: Kind) -> Iterable[str]:
-    """Return the models, or methods, that clients are told of."""
+    """Return the models, or methods, that clients see."""
     app = app_instance()
     names: Iterable[str] = app._trainers if kind is Kind.TRAIN else app._scoring_methods
     return names
 
 
 def _start(kind: Kind, requests: list[dict[str, Any]], run_sync: bool) -> list[Any]:
-    """Start tasks, which run one after the other, unless some of their kind do already."""
+    """Start tasks, one after the other, unless one of their kind runs already."""
     require(ROLES[kind])
     if kind is Kind.TRAIN:
         for request in requests:
@@ -194,7 +194,7 @@ def _run(kind: Kind, request: dict[str, Any], *, force_sync: bool = False) -> An
 
 
 def _is_busy(kind: Kind) -> bool:
-    """Return whether a task runs, or was submitted and may still start."""
+    """Return whether a task runs or waits to start."""
     return (
         kind in _running_here
         or bool(processes(kind))
@@ -203,9 +203,7 @@ def _is_busy(kind: Kind) -> bool:
 
 
 def _age_s(task: dict[str, Any]) -> float:
-    """Return how far from now a task began; one that a clock took later than now is as old as one from
-    before.
-    """
+    """Return the time since a task began in seconds, in absolute value, as clocks are set back."""
     return abs(time.time() - datetime.strptime(task["start_ts"], "%Y-%m-%d %H:%M:%S").timestamp())
 
 
@@ -235,7 +233,7 @@ def _stop(kind: Kind) -> Any:
 
 
 def _shown(task: dict[str, Any], kind: Kind) -> dict[str, Any]:
-    """Without the lines of the process, which may name files of the server; the log has them."""
+    """Return a task without its process's output, which may name files; the log has it."""
     shown = {key: value for key, value in task.items() if key != "details"}
     if kind is Kind.TRAIN:
         return {**shown, **_training(task)}
@@ -244,9 +242,9 @@ def _shown(task: dict[str, Any], kind: Kind) -> dict[str, Any]:
 
 
 def _training(task: dict[str, Any]) -> dict[str, Any]:
-    """Return how a training stands; only the last one of a model has a record of that.
+    """Return the status of a training; only a model's last one has a record.
 
-    3D Slicer shows ``status``, and takes the last line of ``details`` for the result of one that it stops.
+    3D Slicer shows ``status``, and takes the last line of ``details`` for the result of a stopped one.
     """
     trainers = app_instance()._trainers
     trainer = trainers[task["request"]["model"]]

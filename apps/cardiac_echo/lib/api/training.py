@@ -1,4 +1,4 @@
-"""How retraining stands."""
+"""Status of retraining."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ router = APIRouter(tags=["Train"], dependencies=[needs(Role.USER)])
 
 @router.get("/cardiac/training", summary="The last retraining of each model")
 def training() -> list[dict[str, Any]]:
-    """Return the state, epoch, seconds left, loss and Dice curve; at the end whether it was published, and
-    why.
-    """
+    """Return state, epoch, seconds left, curve of loss and Dice, and finally the verdict with its reason."""
     statuses = {trainer.model: trainer.status() for trainer in app_instance()._trainers.values()}
     return [asdict(status) for status in statuses.values() if status]
 
 
 @router.get("/cardiac/training/{model}/curve.png", summary="Loss and Dice of a model's last retraining")
 def curve(model: str) -> Response:
-    """Return the Dice is that of patients who are not learned from."""
+    """Draw the training curve; Dice is on patients that are not trained on."""
     trainer = app_instance()._trainers.get(model)
     status = trainer.status() if trainer else None
     if status is None:

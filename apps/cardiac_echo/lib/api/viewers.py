@@ -1,4 +1,4 @@
-"""The OHIF viewer, and what MONAI Label offers to servers of other kinds than this one."""
+"""The OHIF viewer, and refusals of MONAI Label's other kinds of servers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OHIF = Path(monailabel.endpoints.__file__).parent / "static" / "ohif"
 
 @router.get("/ohif/{path:path}", include_in_schema=False)
 def ohif(path: str) -> FileResponse:
-    """Return a file of the viewer; its own addresses all lead to its first page."""
+    """Return a file of the viewer; its client-side routes all return its first page."""
     file = (OHIF / path).resolve()
     if not (file.is_file() and file.is_relative_to(OHIF)):
         file = OHIF / "index.html"
@@ -30,12 +30,12 @@ def ohif(path: str) -> FileResponse:
 @router.get("/proxy/dicom/{path:path}", include_in_schema=False)
 @router.post("/proxy/dicom/{path:path}", include_in_schema=False)
 def dicom(path: str) -> None:
-    """Refused: MONAI Label would ask a DICOMweb server."""
+    """Refuse DICOM routes: MONAI Label would ask a DICOMweb server."""
     raise refused(404, "no_dicomweb", "the studies are a folder; no DICOMweb server stands behind this one")
 
 
 @router.post("/infer/wsi/{model}", include_in_schema=False)
 @router.post("/infer/wsi_v2/{model}", include_in_schema=False)
 def whole_slide(model: str) -> None:
-    """Refused: MONAI Label's endpoints read any path that they are given."""
+    """Refuse whole-slide routes: MONAI Label's endpoints read any path that they are given."""
     raise refused(404, "unknown_model", "this server has no whole-slide models")

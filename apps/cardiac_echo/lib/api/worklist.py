@@ -1,4 +1,4 @@
-"""What is open about every image, and whether that is up to date."""
+"""The worklist of images with their scores."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def worklist(
     descending: bool = True,
     limit: Annotated[int | None, Query(ge=1)] = None,
 ) -> dict[str, Any]:
-    """Return the images with values first; those flagged, whose scores mean nothing, last."""
+    """Return images with scores first, flagged ones last."""
     app = app_instance()
     rows = app.engine.worklist.rows()
     measured = [row for row in rows if row[sort] is not None]

@@ -1,1 +1,1 @@
-"""What each model is served with."""
+"""Configuration of the served models."""

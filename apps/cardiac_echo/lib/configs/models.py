@@ -72,4 +72,4 @@ CONFIGS = {
         ),
     )
 }
-"""By name, in the order that viewers list; an image gets the first model for its view."""
+"""Models by name, in the order that viewers list; an image gets the first model for its view."""

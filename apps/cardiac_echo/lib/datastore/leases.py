@@ -1,4 +1,4 @@
-"""Who works on which image: handed out to annotators only, and to each a few at a time."""
+"""Leases of annotators: a few images each at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TURNS = 64
 
 
 class Leases:
-    """Leases of one studies folder, for those who may have them.
+    """Leases of one studies folder, with their rules.
 
     Parameters
     ----------
@@ -34,15 +34,15 @@ class Leases:
         self._turns = tuple(threading.Lock() for _ in range(_TURNS))
 
     def turn(self, annotator: str) -> AbstractContextManager[object]:
-        """Lets an annotator who asks several times at once lease one image after the other.
+        """Serialise an annotator's requests, so that each counts the leases of the others.
 
-        Else each request would count what another gives back. One without a name needs no turn.
+        A request without a name needs no turn.
         """
         name = storable(annotator)
         return self._turns[hash(name) % _TURNS] if name else nullcontext()
 
     def instead_of(self, image_id: str, annotator: str) -> Lease | None:
-        """Return what an annotator who has enough keeps, rather than an image that was just leased to them.
+        """Return the lease that an annotator with enough images keeps, instead of one just taken.
 
         Returns
         -------
@@ -78,7 +78,7 @@ class Leases:
         )
 
     def release(self, image_id: str, annotator: str) -> bool:
-        """Give an image back; whether it was leased.
+        """End a lease; returns whether there was one.
 
         Raises
         ------
@@ -96,6 +96,6 @@ class Leases:
         return bool(held)
 
     def of(self, annotator: str) -> list[Lease]:
-        """Return the leases of an annotator, the oldest first; none of somebody without a name."""
+        """Return an annotator's leases, oldest first; none without a name."""
         name = storable(annotator)
         return [lease for lease in self._store.leases() if name and lease.annotator == name]

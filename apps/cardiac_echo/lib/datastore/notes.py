@@ -1,4 +1,4 @@
-"""What clients note of images and labels: free, but bounded, and never what the server itself says."""
+"""Notes of clients on images and labels: free, but bounded, and never the server's own fields."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ LABEL_FIELDS = frozenset(
         *("saved_at", "model", "ef_before", "ef_after", "measurement", "current", "rolled_back_to"),
     }
 )
-"""What the server says of an image and of a label. Clients that send back what they were told lose these."""
+"""The server's own fields of an image and of a label, which are dropped from clients' notes."""
 
 _NUL = json.dumps("\0")[1:-1]
 
 MAX_BYTES, MAX_VALUES, MAX_DEPTH = 65_536, 2_000, 12
-"""Of all notes on one image or label, as JSON."""
+"""Limits of all notes on one image or label, as JSON."""
 
 
 class Tag(StrEnum):
-    """Labels that are written; any others of a folder are read only."""
+    """Tags that labels are written under; others of a folder are only read."""
 
     FINAL = FINAL
     ORIGINAL = ORIGINAL
 
 
 def writable_tag(tag: str) -> str:
-    """Return a tag that a label may be written under, as given.
+    """Return a tag unchanged if labels may be written under it.
 
     Raises
     ------
@@ -59,8 +59,7 @@ def writable_tag(tag: str) -> str:
 def checked_notes(
     notes: Mapping[str, Any], owned: frozenset[str], *, beside: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the notes as they are stored: without fields of the server, and in the name of whoever logged
-    in.
+    """Return the notes to store: without the server's own fields, and with the login's name.
 
     Parameters
     ----------
@@ -97,7 +96,7 @@ def _check(notes: Mapping[str, Any]) -> None:
 
 
 def _depths(value: Any) -> Iterator[int]:
-    """Return how deep each value lies."""
+    """Yield the depth of each value."""
     waiting = [(value, 0)]
     while waiting:
         inner, depth = waiting.pop()

@@ -1,4 +1,4 @@
-"""MONAI Label's datastore, kept by `cardiolabel.store`."""
+"""MONAI Label's datastore interface over `cardiolabel.store`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from lib.server.errors import refused
 
 
 class StudiesDatastore(Datastore):
-    """A studies folder: plain files, with records in a database.
+    """Datastore of a studies folder: plain files, with records in a database.
 
     Parameters
     ----------
@@ -58,19 +58,19 @@ class StudiesDatastore(Datastore):
         return self._studies.folder.name
 
     def set_name(self, name: str) -> None:
-        """Refused: the folder has its name."""
+        """Refuse: the folder has its name."""
         raise refused(422, "unsupported", "the datastore has its folder's name; rename the folder")
 
     def description(self) -> str:
-        """Return what this datastore is."""
+        """Return a description of this datastore."""
         return "Cardiac studies"
 
     def set_description(self, description: str) -> None:
-        """Refused, as nothing shows it."""
+        """Refuse, as nothing shows it."""
         raise refused(422, "unsupported", "the datastore has no description of its own")
 
     def datalist(self) -> list[dict[str, Any]]:
-        """``image`` and ``label`` paths of every image with a final label."""
+        """Return ``image`` and ``label`` paths of every image with a final label."""
         records = self._studies.by_id()
         return [
             {
@@ -82,7 +82,7 @@ class StudiesDatastore(Datastore):
         ]
 
     def relative_datalist(self) -> list[dict[str, str]]:
-        """As `datalist`, with paths within the studies folder."""
+        """Return `datalist` with paths relative to the studies folder."""
         folder = self._studies.folder
         return [
             {kind: Path(path).relative_to(folder).as_posix() for kind, path in case.items()}
@@ -116,14 +116,12 @@ class StudiesDatastore(Datastore):
         return str(self._store.label_path(label_id, label_tag)) if current else ""
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """Return what is known of an image and what clients noted."""
+        """Return an image's data and its notes."""
         record = self._studies.record(image_id)
         return {**self._store.image_info(image_id), **datastore_v2.image_info(record)}
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
-        """Return the author, time and version of a label, its patient as measured with it, and what clients
-        noted.
-        """
+        """Return author, time and version of a label, the patient's measurements with it, and its notes."""
         current = self._store.label(label_id, label_tag)
         if current is None:
             raise UnknownLabelError(f"{label_id}: there is no label {label_tag!r}")
@@ -193,7 +191,7 @@ class StudiesDatastore(Datastore):
         return record.image_id
 
     def replace_image(self, image_id: str, file: Path, *, checksum: str, author: str) -> Replaced:
-        """Replace an image's pixels, and keep the file that was there; errors as `ImageFiles.replace`."""
+        """Replace an image's pixels, and archive the old file; errors as `ImageFiles.replace`."""
         self._allow_change(Role.ADMIN)
         check_upload(file)
         replaced = self._images.replace(image_id, file, checksum=checksum, author=author)
@@ -209,7 +207,9 @@ class StudiesDatastore(Datastore):
     def save_label(
         self, image_id: str, label_filename: str | Path, label_tag: str, label_info: dict[str, Any]
     ) -> str:
-        """As `save`, with what MONAI Label passes; returns the label's id, which is the image's."""
+        """Save a label with MONAI Label's arguments, as `save`; returns the label's id, which is the
+        image's.
+        """
         self.save(image_id, Path(label_filename), label_tag, info=label_info or {})
         return image_id
 
@@ -263,7 +263,7 @@ class StudiesDatastore(Datastore):
             return corrections.save(image_id, frames, tag=tag, save=save, allow_empty=allow_empty)
 
     def save_prediction(self, image_id: str, frames: NDArray[np.uint8], *, model: dict[str, Any]) -> None:
-        """Store masks ``(T, H, W)`` that a model gave, beside any final label.
+        """Store predicted masks ``(T, H, W)``, beside any final label.
 
         Raises
         ------
@@ -316,7 +316,7 @@ class StudiesDatastore(Datastore):
         return document
 
     def _allow_change(self, role: Role) -> None:
-        """Refuse whoever has not this role, and everybody where the folder is only read."""
+        """Refuse senders without this role, and all changes of a read-only folder."""
         require(role)
         if self._read_only:
             raise refused(403, "read_only", "this server only reads its studies folder")
@@ -340,9 +340,7 @@ def _with_names(info: dict[str, Any], record: Record | None) -> dict[str, Any]:
 
 
 def _segments(label_info: object) -> dict[int, str]:
-    """Return the names of a file's values by Slicer's ``label_info``, a list of ``{"name", "idx"}``, if there
-    is one.
-    """
+    """Return the segment names of Slicer's ``label_info``, a list of ``{"name", "idx"}``, if given."""
     if label_info is None:
         return {}
     names: dict[int, str] = {}

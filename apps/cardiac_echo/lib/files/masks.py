@@ -1,4 +1,4 @@
-"""Mask files as viewers want them: NIfTI in the image's own shape, NRRD for 3D Slicer."""
+"""Mask files for viewers: NIfTI in the image's own shape, NRRD for 3D Slicer."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from cardiolabel.io.grid import Grid
 from lib.files import temporary
 
 SUFFIXES = (*nifti.SUFFIXES, nrrd.SUFFIX)
-"""Mask files that are read and written; ``.nii.gz`` before ``.nii``."""
+"""Endings of mask files that are read and written; ``.nii.gz`` before ``.nii``."""
 
 
 def suffix(name: str) -> str | None:
-    """Return which of `SUFFIXES` a file name ends in.
+    """Return the member of `SUFFIXES` that a file name ends in.
 
     >>> suffix("patient0001_4CH_ED.nii.gz")
     '.nii.gz'

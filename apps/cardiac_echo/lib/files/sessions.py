@@ -1,4 +1,4 @@
-"""Images that clients uploaded for a while, each in a folder of its own."""
+"""Uploaded images of sessions, each in a folder of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_session_id(text: str) -> bool:
-    """Return whether a text is a UUID as this server writes them.
+    """Return whether a text is a UUID in this server's form.
 
     Examples
     --------
@@ -31,12 +31,12 @@ def is_session_id(text: str) -> bool:
 
 
 class UploadSessions(Sessions):
-    """MONAI Label's sessions, which survive damaged folders and touch no others."""
+    """MONAI Label's sessions, robust against damaged and foreign folders."""
 
     def get_session(
         self, session_id: str, update_ts: bool = True, fetch_cache: bool = True
     ) -> SessionInfo | None:
-        """As stock; None for what is no session id, or no whole session."""
+        """Return a session; None for an invalid id or an incomplete session."""
         if not is_session_id(session_id):
             return None
         try:
@@ -47,7 +47,7 @@ class UploadSessions(Sessions):
             return None
 
     def add(self, image: Path, expiry: int) -> tuple[str, SessionInfo]:
-        """Keep an image; on failure nothing of it stays.
+        """Store an image; on failure nothing of it stays.
 
         Parameters
         ----------
@@ -89,7 +89,7 @@ class UploadSessions(Sessions):
         return total
 
     def remove_expired(self) -> int:
-        """As stock, for folders of sessions only, and where one cannot be read as well."""
+        """Remove expired sessions, unreadable ones included, and no other folder."""
         store = Path(self.store_path)
         folders = [path.name for path in store.iterdir() if path.is_dir()] if store.is_dir() else []
         now, removed = time.time(), 0

@@ -1,4 +1,4 @@
-"""Files that outlive no request: in one folder of this process, which is made again where it was removed."""
+"""Temporary files of requests, in one folder of this process, which is made again if it was removed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 PREFIX = "cardiolabel-server-"
-"""Of the folders of processes, in the temporary folder."""
+"""Prefix of the processes' folders in the temporary folder."""
 
 
 @dataclass(frozen=True)
 class _Home:
-    """A folder that belongs to whoever has it locked: this process, until it ends in whatever way."""
+    """A locked folder of a process, released when the process ends in whatever way."""
 
     path: Path
     handle: int
@@ -37,10 +37,10 @@ _lock = threading.Lock()
 
 
 def home() -> Path:
-    """Return the folder of this process, which exists; its content goes when the process ends.
+    """Return this process's folder, which is removed when the process ends.
 
-    MONAI Label's client saves a result under the server's file name in the temporary folder. Were that the
-    same file, as on one machine it would be, the server's clean-up would delete what the client saved.
+    MONAI Label's client saves a result under the server's file name in the temporary folder. On one machine
+    that would be the same file, which the server would delete.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def folder() -> Iterator[Path]:
 
 
 def clear_abandoned() -> None:
-    """Remove the folders of processes that were killed: those that nobody has locked, of this user only."""
+    """Remove the folders of killed processes: unlocked ones of this user."""
     for path in _parent().glob(f"{PREFIX}*"):
         with suppress(OSError):
             handle = _opened(path)
@@ -89,7 +89,7 @@ def _new_home() -> _Home:
 
 
 def _parent() -> Path:
-    """Return the system's temporary folder, which some clean-ups remove as well."""
+    """Return the system's temporary folder, made again if it was removed."""
     parent = Path(tempfile.gettempdir())
     parent.mkdir(parents=True, exist_ok=True)
     return parent

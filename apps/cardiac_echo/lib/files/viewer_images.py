@@ -1,4 +1,4 @@
-"""Images as 3D Slicer opens each of them by itself."""
+"""Images in the form in which 3D Slicer opens them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from lib.files import masks
 logger = logging.getLogger(__name__)
 
 _IMAGES = 10_000
-"""Images whose checksums are remembered."""
+"""Number of images whose checksums are remembered."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +50,12 @@ class ViewerImage:
 
 
 class ViewerImages:
-    """Files that viewers open, one folder for each image, made when first asked for.
+    """Files that viewers open, one folder per image, made on demand.
 
-    3D Slicer reads all files of a folder whose names differ in numbers only as one volume, and a viewer on
-    another machine uses a download again whose name it has had before. The name of each file here is made of
-    letters, which depend on the image's id and content. Mostly it is a link to the image; where viewers would
-    show that in another geometry than `cardiolabel.io.shown_grid` says, a copy.
+    3D Slicer reads all files of a folder whose names differ only in numbers as one volume, and a viewer on
+    another machine reuses a download of the same name. File names here are letters that depend on the image's
+    id and content. Mostly a file is a link to the image; where viewers would show that in another geometry
+    than `cardiolabel.io.shown_grid`, it is a copy.
 
     Parameters
     ----------
@@ -69,14 +69,12 @@ class ViewerImages:
         self._images: BoundedCache[ViewerImage] = BoundedCache(_IMAGES, size_of=lambda _: 1)
 
     def grid(self, record: Record) -> Grid:
-        """Return the geometry in which viewers show an image; errors as
-        `cardiolabel.io.images.read_image_grid`.
-        """
+        """Return the geometry in which viewers show an image; errors as `read_image_grid`."""
         grid = read_image_grid(record.path)
         return shown_grid(grid, cine=is_cine(record, grid))
 
     def opens_itself(self, record: Record) -> bool:
-        """Return whether viewers are given the image's own file, not a copy in another geometry."""
+        """Return whether viewers open the image's own file, not a copy in another geometry."""
         try:
             grid = read_image_grid(record.path)
         except (InputError, OSError):
@@ -86,7 +84,7 @@ class ViewerImages:
         return opens_as_shown(grid, cine=is_cine(record, grid))
 
     def get(self, record: Record) -> ViewerImage:
-        """Return the file that a viewer opens for an image, as the image is now.
+        """Return the file that a viewer opens for the present image.
 
         Raises
         ------
@@ -99,7 +97,7 @@ class ViewerImages:
         return image if image.path.is_file() else self._make(record, state)
 
     def remove(self, image_id: str) -> None:
-        """Remove what viewers opened of an image that was removed."""
+        """Remove the viewers' files of a removed image."""
         for home in self._homes:
             shutil.rmtree(home / image_id, ignore_errors=True)
 
@@ -118,7 +116,7 @@ class ViewerImages:
 
     @cached_property
     def _homes(self) -> tuple[Path, ...]:
-        """Where files for viewers may lie, the preferred first."""
+        """Return possible folders of viewers' files, the preferred first."""
         studies = self._studies.folder.resolve()
         viewer = cache_folder() / "viewer"
         with suppress(OSError):
@@ -166,7 +164,7 @@ class ViewerImages:
 
 
 def _name(image_id: str, digest: str, suffix: str) -> str:
-    """Return a file name without digits that tells images and their contents apart.
+    """Return a file name without digits that identifies an image and its content.
 
     >>> _name("patient0001_4CH_ED", "0f", ".nii.gz")
     'patient_CH_ED_fhpwrzkutkngnbox.nii.gz'
@@ -178,7 +176,7 @@ def _name(image_id: str, digest: str, suffix: str) -> str:
 
 
 def _remove_others(path: Path) -> None:
-    """Return what earlier contents of an image left in its folder."""
+    """Remove the files of an image's earlier contents."""
     for file in path.parent.iterdir():
         if file != path and not file.name.startswith("."):
             with suppress(OSError):

@@ -1,1 +1,1 @@
-"""Inference tasks; one module per model."""
+"""Inference tasks."""

@@ -1,4 +1,4 @@
-"""Prediction of many images, by the stages of the command line; each mask is stored as a label."""
+"""Prediction of many images by the pipeline of the command line; each mask is stored as a label."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _PROGRESS = "predicted {} of {} images"
 
 @dataclass(eq=False)
 class _Image:
-    """An image on its way, and why it has no mask."""
+    """An image in the pipeline, and the reason if it has no mask."""
 
     image_id: str
     reason: str = ""
 
 
 class Batch:
-    """One run over images of a studies folder.
+    """A run over images of a studies folder.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Batch:
         self._sender = copy_context()
 
     def __call__(self) -> dict[str, dict[str, Any]]:
-        """Return which images have a label now, and why others have none."""
+        """Predict, and return the labelled images and the reasons of the others."""
         chosen = sorted(BatchInferTask().get_images(self._request, self._datastore))
         chosen = chosen[: self._request.get("max_batch_size") or None]
         ready = predict_all(
@@ -89,7 +89,7 @@ class Batch:
 
 
 def progress(lines: Iterable[str]) -> dict[str, int] | None:
-    """Return the images done and in all, by what the process of a run printed last; None before the first.
+    """Return images done and in all, from the process's last output; None before the first.
 
     >>> progress(["[INFO] predicted 3 of 40 images", "something else"])
     {'done': 3, 'total': 40}

@@ -1,4 +1,4 @@
-"""Which model predicts an image: the one that was asked for, or the one for the image's view."""
+"""Choice of the model for an image: the requested one, or the one for the image's view."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _alternatives(words: Iterable[str]) -> str:
 
 
 STRICT = "strict"
-"""Parameter of a request: nothing but the model that it asks for."""
+"""Parameter of a request that refuses any other model than the requested one."""
 
 _NAMED_VIEWS = {view: description for view, description in VIEWS.items() if description.file_names}
 _ENDINGS = _alternatives(description.file_names[0].upper() for description in _NAMED_VIEWS.values())
@@ -33,10 +33,10 @@ _UPLOAD_ADVICE = f"let its file name end in {_ENDINGS}, or ask for a model of it
 def choose_model(
     request: Mapping[str, Any], sources: Mapping[str, ModelSource], engine: Engine
 ) -> tuple[str, str]:
-    """Name the model for a request's image.
+    """Return the name of the model for a request's image.
 
-    A viewer asks for the first model that has a structure in common with what it shows, whatever the image
-    is. So the model that was asked for is a wish: an image of another view gets the first model for its own.
+    Viewers request the first model with a structure in common with their display, whatever the image. So the
+    requested model is only a preference: an image of another view gets the first model for its own.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def choose_model(
 
 
 def _view(image: object, engine: Engine) -> tuple[View, str]:
-    """Return an image's view, and what messages call it."""
+    """Return an image's view, and its name in messages."""
     if isinstance(image, Path):
         return record_from_name(image).view, "the image"
     record = engine.studies.record(str(image))

@@ -1,4 +1,4 @@
-"""Inference on one image: a mask file and what is measured on it."""
+"""Inference on one image: a mask file and its measurements."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lib.server.errors import refused
 
 
 class Segmentation(InferTask):
-    """Predicts with `cardiolabel`, which owns reading, the network and the measurements.
+    """Inference task that delegates reading, prediction and measuring to `cardiolabel`.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Segmentation(InferTask):
         self.source = source
 
     def info(self) -> dict[str, Any]:
-        """As MONAI Label's, the views that the model is for, and what computes it once it was asked for."""
+        """Return MONAI Label's description, with the model's views and, once loaded, its engine."""
         return {
             **super().info(),
             "views": [str(view) for view in self.source.views],
@@ -55,7 +55,7 @@ class Segmentation(InferTask):
         }
 
     def is_valid(self) -> bool:
-        """Always listed: without weights a request is answered with how to get them."""
+        """Return True: without weights a request is answered with how to get them."""
         return True
 
     def __call__(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -77,7 +77,7 @@ class Segmentation(InferTask):
                 predicted = predict_file(image, self._engine.models.named(self.source.name))
                 params = file_result_json(predicted)
             else:
-                predicted, params = self._engine.studies.result(image, model=self.source.name)
+                predicted, params = self._engine.patients.result(image, model=self.source.name)
             inferred = time.monotonic()
             file = self._write(predicted, extension, path, stored=not isinstance(image, Path))
             written = time.monotonic()
@@ -91,13 +91,13 @@ class Segmentation(InferTask):
         return str(file), params
 
     def _memory(self, image: str | Path) -> AbstractContextManager[object]:
-        """From the image to its answer."""
+        """Reserve the memory from the image to its answer."""
         if isinstance(image, Path):
             return budget.reserved(image.name, image_cost(image).passing)
         return self._engine.studies.memory(self._engine.studies.record(image))
 
     def _write(self, predicted: Predicted, extension: str, path: Path, *, stored: bool) -> Path:
-        """Write NRRD in the geometry that viewers show a stored image in, anything else in the file's own."""
+        """Write NRRD in the viewers' geometry of a stored image, other formats in the file's own."""
         viewers, record = self._engine.viewer_images, predicted.record
         if extension == nrrd.SUFFIX and stored and not viewers.opens_itself(record):
             return masks.write(predicted.masks, viewers.grid(record), extension)

@@ -1,1 +1,1 @@
-"""Who may ask for what, and how much: refused before it reaches an endpoint."""
+"""Access control and limits, applied before a request reaches an endpoint."""

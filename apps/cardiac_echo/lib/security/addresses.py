@@ -1,4 +1,4 @@
-"""Addresses of this server that are pages, and how an address is read."""
+"""Paths of requests, and which of them are pages."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ START, REFERENCE, OHIF = "/", "/docs", "/ohif/"
 
 
 def path_of(scope: Scope) -> str:
-    """Return the path that routes are looked up by."""
+    """Return the path by which routes are looked up."""
     path = str(scope["path"])
     root = str(scope.get("root_path", ""))
     return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
 
 
 def is_page(path: str) -> bool:
-    """Return whether a link may lead to an address from anywhere: it only shows something.
+    """Return whether any site may link to a path, as it only shows something.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What every answer tells a browser: who may use it, what may run in it, and that it is kept nowhere."""
+"""Security headers of every answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADERS = {
 _WITHIN = "base-uri 'self'; object-src 'none'; frame-ancestors 'self'; form-action 'self'"
 
 DATA = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-"""JSON, images, files: nothing in them runs or loads."""
+"""Policy for JSON, images and files: nothing in them runs or loads."""
 
 API_PAGE = (
     "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; worker-src blob:;"
@@ -27,18 +27,18 @@ API_PAGE = (
     " font-src https://fonts.gstatic.com; connect-src 'self';"
     " img-src 'self' data: https://fastapi.tiangolo.com https://cdn.redoc.ly; " + _WITHIN
 )
-"""The start page and the reference, whose user interfaces come from a public server."""
+"""Policy for the start page and the reference, whose user interfaces come from a public server."""
 
 VIEWER = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:;"
     " style-src 'self' 'unsafe-inline' https://fonts.googleapis.com; connect-src 'self' blob: data:;"
     " font-src 'self' data: https://fonts.gstatic.com; img-src 'self' data: blob:; " + _WITHIN
 )
-"""OHIF, which compiles its decoders in the browser."""
+"""Policy for OHIF, which compiles its decoders in the browser."""
 
 
 class AnswerHeaders:
-    """ASGI middleware that adds them to every answer, refusals too."""
+    """ASGI middleware that adds the headers to every answer, refusals included."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -58,7 +58,7 @@ class AnswerHeaders:
 
 
 def content_policy(path: str) -> str:
-    """Return what may run and load in the answer at an address.
+    """Return the content security policy of the answer at a path.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Files out of zip and tar archives that anybody may have made."""
+"""Safe unpacking of untrusted zip and tar archives."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _unpack(
 
 
 def _copy(member: _Member, target: Path) -> None:
-    """Write one file, of exactly the size that it declares."""
+    """Write one file of exactly its declared size."""
     left = member.size
     with member.open() as source, target.open("wb") as file:
         while piece := source.read(min(left, _PIECE)):
@@ -109,7 +109,7 @@ def _copy(member: _Member, target: Path) -> None:
 
 
 def _check_directory(file: BinaryIO) -> None:
-    """Look at the end of a zip file first: Python reads its directory into memory, however long that is."""
+    """Check the end of a zip file first, as Python reads its whole directory into memory."""
     length = file.seek(0, io.SEEK_END)
     file.seek(max(0, length - 66_000))
     tail = file.read()
@@ -156,9 +156,9 @@ def _no_file() -> Exception:
 
 
 class _Forward:
-    """A stream for tarfile that only goes forward, and hands out no more than was allowed.
+    """Forward-only stream for tarfile that returns no more than allowed.
 
-    tarfile believes the lengths that an archive states, and reads long names and the like into memory.
+    tarfile trusts the lengths in an archive, and reads long names and the like into memory.
     """
 
     def __init__(self, source: IO[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""How often a password may be guessed: after some failures, later and later."""
+"""Limits on guessing passwords: longer waits after more failures."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from lib.server.errors import refused
 
 FORGOTTEN_S = 900.0
-"""How long a failure counts."""
+"""Seconds for which a failure counts."""
 
 _LARGEST = 20_000
-"""Names and addresses that are remembered."""
+"""Number of names and addresses that are remembered."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How many failures cost nothing, and how long the wait after more of them becomes at most."""
+    """Number of failures without a wait, and the longest wait after more."""
 
     free: int
     longest_s: float
 
     def wait_s(self, failures: int) -> float:
-        """Return how long to wait after so many failures.
+        """Return the wait after this many failures, in seconds.
 
         Examples
         --------
@@ -39,14 +39,14 @@ class Patience:
 
 ONE_USER_FROM_ONE_ADDRESS = Patience(free=5, longest_s=300)
 ONE_USER = Patience(free=20, longest_s=30)
-"""From many addresses; short, as it keeps the user out as well."""
+"""Limit per user over all addresses; short, as it keeps the user out as well."""
 
 ONE_ADDRESS = Patience(free=100, longest_s=30)
-"""Many users may share an address, such as a proxy's that names no clients."""
+"""Limit per address, which many users may share behind a proxy."""
 
 
 class Attempts:
-    """Failed logins of a while, by user, by address and by both."""
+    """Recent failed logins by user, by address, and by both."""
 
     def __init__(self) -> None:
         self._failures: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
@@ -70,7 +70,7 @@ class Attempts:
             )
 
     def fail(self, username: str, address: str) -> None:
-        """Remember that a password was wrong."""
+        """Record a wrong password."""
         now = time.monotonic()
         for key in _keys(username, address):
             count, last = self._failures.pop(key, (0, now))

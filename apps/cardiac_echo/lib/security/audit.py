@@ -1,7 +1,7 @@
 """Events of the server for the audit log: who did what, from where, with which result.
 
-Patients and images are told by pseudonyms, addresses by their routes. Tokens, bodies, names of files and
-messages are never written.
+Patients and images are logged by pseudonyms, addresses by their routes. Tokens, bodies, file names and
+messages are never logged.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ EVENTS: Mapping[tuple[str, str], str] = {
     ("GET", "/logs/"): "log read",
     ("POST", "/auth/token"): "logged in",
 }
-"""What a request that succeeds has done, by its method and route."""
+"""Events of successful requests, by method and route."""
 
 REFUSALS = {401: "login failed", 403: "refused", 409: "conflict", 413: "too large", 429: "too many"}
-"""What a request that does not succeed is called; others that fail are no events."""
+"""Events of refused requests by status; other failures are no events."""
 
 REFUSED_CODES = {"bad_name": "refused"}
-"""Likewise, by the code of the answer: names that are paths."""
+"""Events of refused requests by the code of the answer."""
 
 _PER_MINUTE_READ, _PER_MINUTE_REFUSED = 1000, 20
 _NAMES = ("image", "id", "label", "image_id", "patient")
@@ -84,7 +84,7 @@ _seen_roles: SeenRoles | None = None
 
 
 def open_log(studies: Path, *, read_only: bool) -> AuditLog | None:
-    """Return the audit log of a studies folder, as the settings have it; None where it is off.
+    """Open the audit log of a studies folder by the settings; None where it is off.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def open_log(studies: Path, *, read_only: bool) -> AuditLog | None:
 
 
 def begin(studies: Path, *, read_only: bool) -> None:
-    """Write that the server started, with its settings, and at its end that it stopped."""
+    """Log the server's start with its settings, and register the log of its end."""
     log = open_log(studies, read_only=read_only)
     if log is None:
         return
@@ -124,7 +124,7 @@ def begin(studies: Path, *, read_only: bool) -> None:
 
 
 def record_promotion(studies: Path, model: str) -> None:
-    """Write that a retrained model is served from now on; in the process that trained it."""
+    """Log the promotion of a retrained model, in the process that trained it."""
     is_server = _log is not None
     try:
         log = open_log(studies, read_only=False)
@@ -138,7 +138,7 @@ def record_promotion(studies: Path, model: str) -> None:
 
 
 class Audit:
-    """ASGI middleware that writes the event of each request, and where it is wanted a line for access."""
+    """ASGI middleware that logs the event of each request and, on request, an access line."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -168,7 +168,7 @@ class Audit:
 
 
 class _Answer:
-    """Status of an answer, and its body where that is short JSON."""
+    """Status of an answer, and its body if that is short JSON."""
 
     def __init__(self) -> None:
         self.status, self.body, self._is_json = 500, b"", False
@@ -241,7 +241,7 @@ def _role() -> str:
 
 
 def _route(scope: Scope) -> str:
-    """Return the route's address with its parameters' names; nothing of an address that there is not."""
+    """Return the route's template; nothing for an unknown address."""
     if route := getattr(scope.get("route"), "path", ""):
         return str(route)
     # It was refused before it came to its route.
@@ -254,7 +254,7 @@ def _route(scope: Scope) -> str:
 
 @cache
 def _described(api: FastAPI) -> tuple[tuple[re.Pattern[str], frozenset[str], str], ...]:
-    """Pattern, methods and address of every route that is described; those without parameters first."""
+    """Return pattern, methods and template of every documented route; those without parameters first."""
     paths = sorted(api.openapi()["paths"].items(), key=lambda item: "{" in item[0])
     return tuple((compile_path(path)[0], frozenset(methods), path) for path, methods in paths)
 

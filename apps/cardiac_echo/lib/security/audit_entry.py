@@ -1,4 +1,4 @@
-"""What a request turns out to be, noted while it is answered, for the audit log."""
+"""Data of one request for the audit log, collected while it is answered."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ _LONGEST = 80
 
 @dataclass
 class AuditEntry:
-    """Notes on one request.
+    """Data of one request.
 
-    ``login`` is who a valid token names, whatever their roles; ``claimed`` what a client calls its user,
-    which nobody checked. ``event`` is what was done, where the route alone does not tell, and ``image`` what
-    it was done to.
+    ``login`` is the user of a valid token, whatever their roles; ``claimed`` the user that a client states,
+    unchecked. ``event`` is the action, where the route alone does not tell, and ``image`` its subject.
     """
 
     login: str = ""
@@ -27,26 +26,26 @@ _entry: ContextVar[AuditEntry | None] = ContextVar("audit_entry", default=None)
 
 
 def begin_entry() -> AuditEntry:
-    """Return the notes on the request that begins in this task."""
+    """Return the entry of the request that begins in this task."""
     entry = AuditEntry()
     _entry.set(entry)
     return entry
 
 
 def note_event(event: str, image: str = "") -> None:
-    """Note what was done, where the route alone does not tell; nothing outside of a request."""
+    """Record the action, where the route alone does not tell; nothing outside of a request."""
     if entry := _entry.get():
         entry.event, entry.image = event, image or entry.image
 
 
 def note_login(name: str) -> None:
-    """Note who the request's token names."""
+    """Record the user of the request's token."""
     if entry := _entry.get():
         entry.login = name
 
 
 def note_claim(value: object) -> None:
-    """Note the ``client_id`` of a request's parameters, if there is one."""
+    """Record the ``client_id`` of a request's parameters, if any."""
     entry = _entry.get()
     client_id = value.get("client_id") if isinstance(value, dict) else None
     if entry and isinstance(client_id, str) and client_id:

@@ -1,4 +1,4 @@
-"""What all requests together may occupy of the memory and of the disk while they arrive and are answered."""
+"""Limits on memory and disk of all requests together."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from lib.server.errors import refused
 RETRY_S = 5
 
 _SMALL_PART = 64
-"""A share of less than this part of a budget is small, and has a quarter of the budget to itself."""
+"""Share of a budget below which a request is small; small requests have a quarter of it reserved."""
 
 
 class Share:
-    """What one request occupies of a `Budget`."""
+    """Part of a `Budget` that one request occupies."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget, self._taken_bytes = budget, 0
 
     def grow_to(self, total_bytes: int) -> None:
-        """Occupy so much from now on, if that is more than before.
+        """Occupy this much from now on, if that is more than before.
 
         Raises
         ------
@@ -35,13 +35,13 @@ class Share:
             self._taken_bytes = total_bytes
 
     def end(self) -> None:
-        """Occupy nothing any more."""
+        """Release the share."""
         self._budget.taken_bytes -= self._taken_bytes
         self._taken_bytes = 0
 
 
 class Budget:
-    """So many bytes for all requests at a time; used on the event loop only.
+    """Bytes for all requests at a time; used on the event loop only.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Budget:
             share.end()
 
     def take(self, more_bytes: int, total_bytes: int) -> None:
-        """Occupy some more for a share of so much in all; 503 where that is too much.
+        """Occupy more for a share of this total; 503 if that exceeds the budget.
 
         A few large shares leave room for small ones.
         """

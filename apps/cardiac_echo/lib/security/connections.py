@@ -1,8 +1,8 @@
-"""Connections to this server: how many there may be, and how long each may keep it waiting.
+"""Limits on connections: their number, and how long each may keep the server waiting.
 
-A connection waits for a request's head, then for its body, then for its answer to be taken. Whatever takes
-longer than a working client on a slow line is closed; where there are too many connections, those that have
-kept the server waiting longest make room.
+A connection waits for a request's head, then for its body, then for the client to take the answer.
+Connections slower than a working client on a slow line are closed; when there are too many, those that have
+waited longest are closed first.
 """
 
 from __future__ import annotations
@@ -18,57 +18,55 @@ from lib.security.shared_addresses import is_shared
 logger = logging.getLogger(__name__)
 
 HEAD_S = 10.0
-"""How long the head of a request may take, from the first byte or from the connection."""
+"""Most seconds for the head of a request, from the first byte or from the connection."""
 
 SLOWEST_BYTES_S = 16 * 1024
-"""How fast a body must arrive, and an answer be taken, on average over each `WINDOW_S` seconds."""
+"""Least bytes per second of a body or an answer, on average over `WINDOW_S` seconds."""
 
 WINDOW_S = 20.0
 LINGER_S = 5.0
-"""How long a client that was answered early may go on sending: most read an answer only afterwards."""
+"""Seconds for which a refused client may go on sending, as most read an answer only afterwards."""
 
 YOUNG_S = 1.0
-"""A connection younger than this makes no room for another, unless there are twice too many."""
+"""Age in seconds up to which a connection is not closed for another, unless there are twice too many."""
 
 SWEEP_S, REPORT_S = 1.0, 10.0
 
 
 class Connection(Protocol):
-    """What `Connections` asks of a connection."""
+    """Interface of a connection to `Connections`."""
 
     address: str | None
-    """The client's; None where it has none, as on a socket of this machine."""
+    """The client's address; None on a socket of this machine."""
 
     def body_bytes(self) -> int:
-        """Return how much of the body has arrived."""
+        """Return the bytes of the body received so far."""
 
     def is_held_back(self) -> bool:
-        """Return whether this server is not reading now, so that the client is not to blame for a slow
-        body.
-        """
+        """Return whether this server is not reading, so that a slow body is not the client's fault."""
 
     def unsent_bytes(self) -> int:
-        """Return how much of the answer waits to be taken."""
+        """Return the bytes of the answer that the client has not taken."""
 
     def refuse(self, status: int, code: str, message: str) -> None:
-        """Answer, and take in nothing more."""
+        """Send an answer, and read no more."""
 
     def abort(self) -> None:
-        """Close now."""
+        """Close the connection now."""
 
 
 _Waiting = TypeVar("_Waiting")
 
 
 class _Progress:
-    """How a body or an answer gets on, looked at every `SWEEP_S` seconds."""
+    """Progress of a body or an answer, checked every `SWEEP_S` seconds."""
 
     def __init__(self, position: int) -> None:
         self.since = _now()
         self._position, self._waited_s = position, 0.0
 
     def is_too_slow(self, position: int) -> bool:
-        """Return whether too little came in a whole window; the next window begins at its end."""
+        """Return whether too few bytes came in a whole window; the next window begins at its end."""
         self._waited_s += SWEEP_S
         if self._waited_s < WINDOW_S:
             return False
@@ -78,7 +76,7 @@ class _Progress:
 
 
 class Connections:
-    """Every open connection, by what the server waits for.
+    """All open connections, by what the server waits for.
 
     Parameters
     ----------
@@ -104,7 +102,7 @@ class Connections:
         self._reported_at = 0.0
 
     def add(self, connection: Connection) -> None:
-        """Take a connection in, or refuse it where none can make room."""
+        """Accept a connection, or refuse it if none can make room."""
         if not self._is_sweeping:
             self._is_sweeping = True
             asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
@@ -123,7 +121,7 @@ class Connections:
             self._heads[connection] = _now()
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection that is closed."""
+        """Forget a closed connection."""
         if connection not in self.open:
             return
         self.open.discard(connection)
@@ -136,28 +134,28 @@ class Connections:
                 del self._by_address[address]
 
     def wait_for_head(self, connection: Connection) -> None:
-        """A request begins, or an earlier one has ended."""
+        """Start waiting for a request's head."""
         self._wait(connection, self._heads, _now())
 
     def wait_for_body(self, connection: Connection) -> None:
-        """The head has arrived whole."""
+        """Start waiting for a request's body."""
         self._wait(connection, self._bodies, _Progress(connection.body_bytes()))
 
     def wait_for_rest(self, connection: Connection) -> None:
-        """The request was answered before it had arrived whole."""
+        """Start waiting for the rest of a request that was answered early."""
         self._wait(connection, self._answered, _now())
 
     def wait_until_sent(self, connection: Connection) -> None:
-        """The client does not take its answer as fast as it is made."""
+        """Start waiting for the client to take its answer."""
         if connection in self.open:
             self._answers[connection] = _Progress(connection.unsent_bytes())
 
     def sent(self, connection: Connection) -> None:
-        """The client has taken enough of it."""
+        """Stop waiting for the client to take its answer."""
         self._answers.pop(connection, None)
 
     def wait_for_nothing(self, connection: Connection) -> None:
-        """The request has arrived whole."""
+        """Stop waiting, as the request has arrived."""
         self._heads.pop(connection, None)
         self._bodies.pop(connection, None)
         self._answered.pop(connection, None)
@@ -183,12 +181,12 @@ class Connections:
         return None if address is None or is_shared(address, self.proxies) else address
 
     def _least_needed(self) -> Iterator[Connection]:
-        """Connections that the server waits for, those that are least likely to be of use first."""
+        """Return the waiting connections, the least likely to be useful first."""
         for waiting in (self._answered, self._heads, self._answers, self._bodies):
             yield from waiting
 
     def _make_room(self, candidates: Iterator[Connection]) -> bool:
-        """Close the first connection that may go; for a moment there may be more than the limit."""
+        """Close the first connection that may be closed; the limit may be exceeded briefly."""
         connection = next(candidates, None)
         if connection is None:
             return False
@@ -208,7 +206,7 @@ class Connections:
         connection.abort()
 
     def _sweep(self) -> None:
-        """Close what keeps the server waiting; every second while there is a connection."""
+        """Close slow connections; every second while there are any."""
         now = _now()
         for connection in [held for held, since in self._answered.items() if now - since > LINGER_S]:
             self.remove(connection)
@@ -229,7 +227,7 @@ class Connections:
             asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
 
     def _report(self, now: float) -> None:
-        """Log how many connections were closed: one line, however many there were."""
+        """Log the number of closed connections in one line."""
         if self._closed and now - self._reported_at > REPORT_S:
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self._closed.items()))
             logger.warning("connections closed by their limits: %s", reasons)

@@ -16,7 +16,7 @@ MB = 1024**2
 
 
 class Environment(BaseSettings):
-    """What an administrator may set; `docs/reference/settings.md` explains each."""
+    """Settings of an administrator; `docs/reference/settings.md` explains each."""
 
     open: bool = False
     hosts: str = ""
@@ -39,7 +39,7 @@ class Environment(BaseSettings):
 
     @property
     def host_names(self) -> frozenset[str]:
-        """Names that a request may give this server, lower case, besides this machine's own."""
+        """Accepted names of this server in lower case, besides this machine's own."""
         return frozenset(name.strip().lower() for name in self.hosts.split(",") if name.strip())
 
 
@@ -56,7 +56,7 @@ def environment() -> Environment:
 
 
 def apply_limits() -> None:
-    """Give the library its limits; once per process."""
+    """Pass the limits to the library, once per process."""
     set_image_limit(environment().max_image_mb * MB)
     set_limit(environment().max_request_mb * MB)
     # For the child processes.

@@ -1,7 +1,7 @@
-"""The server's front: uvicorn with bounds, however the server was started.
+"""Limits of uvicorn, however the server was started.
 
-MONAI Label hands on few of uvicorn's settings, and starts it before this app is loaded; its connections are
-opened afterwards. So this app sets what is left to set on the server that loads it.
+MONAI Label passes on few of uvicorn's settings, and starts it before this app is loaded; connections are
+accepted afterwards. So this app changes the running server's settings.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from lib.security.protocol import BoundedHttp
 logger = logging.getLogger(__name__)
 
 _OWN_FILES = 256
-"""Descriptors for everything but connections: models, databases, logs, pipes of tasks."""
+"""File descriptors for everything but connections: models, databases, logs, pipes of tasks."""
 
 _FILES_PER_CONNECTION = 3
-"""The connection, and the files of what it uploads; a moment's excess of connections is within."""
+"""Descriptors per connection, with the files of its uploads and a brief excess."""
 
 
 def bound_connections() -> None:
-    """Have every uvicorn server of this process take requests by `BoundedHttp` only."""
+    """Make every uvicorn server of this process use `BoundedHttp`."""
     configs = [item for item in gc.get_objects() if type(item) is Config]
     if not configs:
         logger.warning("this server is not uvicorn: its connections and heads of requests have no limits")
@@ -47,7 +47,7 @@ def bound_connections() -> None:
 
 
 def affordable_connections(requested: int) -> int:
-    """As many connections as there are descriptors for; the process's limit is raised as far as it may be."""
+    """Return the number of connections with enough descriptors, after raising the process's limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = requested * _FILES_PER_CONNECTION + _OWN_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:

@@ -1,4 +1,4 @@
-"""What never reaches an endpoint: strangers, names that are paths, pages of other sites."""
+"""Refuses strangers, names that are paths, and requests of other sites."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Guard:
 
 
 def _check_caller(scope: Scope) -> None:
-    """Without login only programs of this machine are answered."""
+    """Refuse other machines' programs where there is no login."""
     if settings.MONAI_LABEL_AUTH_ENABLE or environment().open:
         return
     headers = Headers(scope=scope)
@@ -53,9 +53,9 @@ def _check_caller(scope: Scope) -> None:
 
 
 def _check_host(scope: Scope) -> None:
-    """Return a page cannot rename this server: where its names are known, a request gives one of them.
+    """Refuse unknown names of this server in ``Host``, against DNS rebinding.
 
-    They are known where an administrator lists them, and where there is no login and only this machine is
+    Names are known where an administrator lists them, and where there is no login and only this machine is
     answered.
     """
     names = environment().host_names
@@ -73,7 +73,7 @@ def _check_host(scope: Scope) -> None:
 
 
 def _addresses(scope: Scope, headers: Headers) -> list[str]:
-    """Return the client, and whoever a proxy says that it speaks for, should uvicorn not have believed it."""
+    """Return the client's address, and those that a proxy states, should uvicorn not have believed it."""
     client = scope.get("client")
     values = [headers.get(name, "") for name in ("x-forwarded-for", "x-real-ip", "forwarded")]
     named = [part.strip() for part in ",".join(values).split(",") if part.strip()]

@@ -1,4 +1,4 @@
-"""Whether a request comes from a program on the server's own machine, which can open the server's files."""
+"""Whether a request comes from the server's own machine, whose programs can open its files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ PROXY_HEADERS = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-
 
 
 def shows_paths(scope: Scope) -> bool:
-    """Return whether an answer may say where a file lies: on this machine, or by ``CARDIOLABEL_SHOW_PATHS``.
+    """Return whether an answer may name paths: on this machine, or with ``CARDIOLABEL_SHOW_PATHS``.
 
-    A proxy on this machine gives itself away by its headers, or by the name that it passes on.
+    A proxy on this machine is recognised by its headers, or by the name that it passes on.
     """
     return environment().show_paths or is_local(scope)
 
 
 def is_local(scope: Scope) -> bool:
-    """Return whether a request was sent from this machine, to a name of this machine, by no proxy."""
+    """Return whether a request was sent from this machine, to a name of this machine, without a proxy."""
     headers = Headers(scope=scope)
     if any(name in headers for name in PROXY_HEADERS):
         return False
@@ -33,7 +33,7 @@ def is_local(scope: Scope) -> bool:
 
 
 def without_port(host: str) -> str:
-    """Return the name in a ``Host`` header, lower case.
+    """Return the name in a ``Host`` header in lower case.
 
     >>> without_port("Localhost:8000"), without_port("[::1]:8000"), without_port("[::1]")
     ('localhost', '[::1]', '[::1]')

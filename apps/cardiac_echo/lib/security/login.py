@@ -1,4 +1,4 @@
-"""Who sends a request: bearer tokens of an OpenID Connect realm, and the roles within them.
+"""Login by bearer tokens of an OpenID Connect realm, and their roles.
 
 Replaces MONAI Label's check, which refuses every signed token as it names no algorithm.
 """
@@ -25,17 +25,17 @@ from lib.server.errors import refused
 ALGORITHMS = ["RS256", "RS384", "RS512"]
 MAX_TOKEN = 16 * 1024
 LEEWAY_S = 30
-"""How far the clocks of this server and of the realm may differ."""
+"""Largest difference between the clocks of this server and of the realm, in seconds."""
 
 PUBLIC = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico", "/auth"})
 PUBLIC_FOLDERS = ("/auth/",)
-"""What is answered without a token; anything else, known or not, is not."""
+"""Paths that are answered without a token; all others need one."""
 
 
 class Login:
-    """ASGI middleware that lets nobody without a valid token and a role near an endpoint.
+    """ASGI middleware that requires a valid token and a role.
 
-    It reads no body: whoever is not logged in cannot have the server store an upload.
+    It reads no body, so that nobody without login can make the server store an upload.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -59,7 +59,7 @@ class Login:
 
 
 def token_user(token: str) -> User:
-    """Whom `Login` found in this request; to be used instead of MONAI Label's ``from_token``.
+    """Return the user that `Login` identified, instead of MONAI Label's ``from_token``.
 
     MONAI Label asks again for each of a route's dependencies.
     """
@@ -78,7 +78,7 @@ def realm() -> Realm:
 
 
 async def user_of(token: str) -> User:
-    """Return the user that a token names, with every role that theirs includes."""
+    """Return the user of a token, with every role that theirs includes."""
     claims = await _claims(token)
     issuer = environment().auth_issuer or settings.MONAI_LABEL_AUTH_REALM_URI
     if "iss" in claims and str(claims["iss"]).rstrip("/") != issuer.rstrip("/"):

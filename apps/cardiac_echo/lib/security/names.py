@@ -1,4 +1,4 @@
-"""Which names may reach a file system, wherever in a request they are given."""
+"""Names that may reach a file system, anywhere in a request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = frozenset(
         *("session_id", "session", "model", "strategy", "method", "patient", "version"),
     }
 )
-"""Parameters, of a query or in JSON, that end up as part of a file's path."""
+"""Parameters, in a query or in JSON, that become part of a file's path."""
 
 _LONGEST = 255
 _DEPTH = 50
@@ -27,10 +27,9 @@ _MAX_FIELDS = 1000
 
 
 def is_path(name: str) -> bool:
-    r"""Return whether a name could lead out of its folder, or could not be a file's name at all.
+    r"""Return whether a name could leave its folder, or is invalid for a file.
 
-    Percent signs are decoded as often as there is something to decode, as whoever stands between the client
-    and this server may have.
+    Percent signs are decoded repeatedly, as programs between client and server may do.
 
     Examples
     --------
@@ -52,7 +51,7 @@ def _leads_out(name: str) -> bool:
 
 
 def harmless(name: str) -> str:
-    """Return a file's name with nothing but ASCII letters, digits and ``._-``, as messages repeat it.
+    """Return a file's name reduced to ASCII letters, digits and ``._-``, for messages.
 
     Examples
     --------
@@ -70,10 +69,10 @@ def check_name(key: str, name: str) -> None:
 
 
 def strict_json(text: str | bytes, *, what: str) -> Any:
-    """Parse JSON as the standard has it, and refuse names in it that are paths.
+    """Parse standard JSON, and refuse names in it that are paths.
 
-    NaN and Infinity, text that is no Unicode and endless nesting parse in Python, but cannot be answered or
-    stored. Commas and brackets are counted before: so many values can the text hold at most.
+    Python accepts NaN, Infinity, invalid Unicode and endless nesting, which cannot be answered or stored.
+    Commas and brackets are counted first, as an upper bound of the values.
 
     Parameters
     ----------
@@ -103,7 +102,7 @@ def _most_values(text: str | bytes) -> int:
 
 
 def _texts(value: Any, what: str) -> Iterator[tuple[str, str]]:
-    """Return every key and text with the key that it stands under, however deep."""
+    """Yield every key and text with its own key, at any depth."""
     waiting = [("", value, 0)]
     while waiting:
         key, text, depth = waiting.pop()

@@ -1,4 +1,4 @@
-"""How many parts a multipart body has, counted while it arrives and before it is taken apart."""
+"""Limit on the parts of a multipart body, counted while it arrives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from lib.server.errors import refused
 
 MAX_PARTS = 32
-"""Files and fields of one form; a client sends one file and a few fields."""
+"""Most files and fields of one form; a client sends one file and a few fields."""
 
 
 class Parts:
@@ -29,7 +29,7 @@ class Parts:
         self.count = 0
 
     def add(self, piece: bytes) -> None:
-        """Count what arrived.
+        """Count the parts in received bytes.
 
         Raises
         ------

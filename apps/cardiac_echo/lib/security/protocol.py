@@ -1,6 +1,6 @@
-"""HTTP as uvicorn reads it, with bounds on what a request's head may be and how long anything may take.
+"""uvicorn's HTTP protocol with limits on the head of a request and on all waiting.
 
-uvicorn's fast parser (httptools) has no limits of its own: a head without an end would fill the memory.
+uvicorn's fast parser (httptools) has no limits of its own: an endless head would fill the memory.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ MAX_ADDRESS_BYTES = 8 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 100
 MAX_PIPELINED = 16
-"""Requests that may be sent before an earlier one is answered."""
+"""Most requests sent before an earlier one is answered."""
 
 _MAX_PIECES, _SMALL_PIECE_BYTES = 4096, 32
-"""A body in more chunks than this, each smaller than that, costs more than it says."""
+"""Most chunks of a body that are smaller than this, as each costs more than its size."""
 
 _DISCARDED_BYTES = 1024**2
-"""How much a refused client may still send, so that it comes to read why."""
+"""Most bytes that a refused client may still send before it reads the answer."""
 
 _TOO_LARGE = (431, "too_large", f"the request's head is too large; expected at most {MAX_HEADERS} headers")
 
 
 class _RefusedError(Exception):
-    """Ends the parsing of a request; the connection keeps what to answer."""
+    """Ends the parsing of a request; the connection keeps the answer."""
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """One connection, of which `watch` knows how long it has kept the server waiting."""
+    """One connection, whose waiting times `watch` limits."""
 
     watch: Connections
-    """Every connection of this server; set before the first one."""
+    """All connections of this server; set before the first one."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -57,7 +57,7 @@ class BoundedHttp(HttpToolsProtocol):
     # What `Connections` asks.
 
     def body_bytes(self) -> int:
-        """How much of the body has arrived."""
+        """Bytes of the body received so far."""
         return self._body_bytes
 
     def is_held_back(self) -> bool:
@@ -65,11 +65,11 @@ class BoundedHttp(HttpToolsProtocol):
         return self.flow.read_paused
 
     def unsent_bytes(self) -> int:
-        """How much of the answer waits to be taken."""
+        """Bytes of the answer that the client has not taken."""
         return int(self.transport.get_write_buffer_size())
 
     def refuse(self, status: int, code: str, message: str) -> None:
-        """Answer in place of the app, and take in nothing more."""
+        """Answer in place of the app, and read no more."""
         self._refusal = (status, code, message)
         self._unset_keepalive_if_required()
         if self._answers_other_requests():
@@ -89,12 +89,12 @@ class BoundedHttp(HttpToolsProtocol):
         self._disconnect()
 
     def abort(self) -> None:
-        """Close now."""
+        """Close the connection now."""
         self._disconnect()
         self.transport.abort()
 
     def _answers_other_requests(self) -> bool:
-        """Whether what is written now would be read as the answer to an earlier request, or within one."""
+        """Return whether bytes written now would belong to the answer of an earlier request."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
             return False
@@ -102,7 +102,7 @@ class BoundedHttp(HttpToolsProtocol):
         return cycle.response_started or not is_own
 
     def _disconnect(self) -> None:
-        """Have the app see that nobody waits for its answer any more."""
+        """Tell the app that the client has gone."""
         self.pipeline.clear()
         for cycle in (self.cycle, self._answering):
             if cycle is not None and not cycle.response_complete:
@@ -116,19 +116,19 @@ class BoundedHttp(HttpToolsProtocol):
     # What the event loop says.
 
     def connection_made(self, transport: Any) -> None:
-        """A client connected."""
+        """Register a new connection."""
         super().connection_made(transport)
         self.address = self.client[0] if self.client else None
         self.watch.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
+        """Forget a closed connection."""
         self.watch.remove(self)
         self._disconnect()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived, unless this client was refused already."""
+        """Parse received bytes, unless the client was refused already."""
         if self._refusal is not None:
             self._discard(len(data))
             return
@@ -156,12 +156,12 @@ class BoundedHttp(HttpToolsProtocol):
             self.abort()
 
     def pause_writing(self) -> None:
-        """More of the answer waits than should."""
+        """Start waiting for the client to take its answer."""
         super().pause_writing()
         self.watch.wait_until_sent(self)
 
     def resume_writing(self) -> None:
-        """The client has taken most of it."""
+        """Stop waiting for the client to take its answer."""
         super().resume_writing()
         self.watch.sent(self)
         if self.cycle is not None and self.cycle.response_complete:
@@ -170,20 +170,20 @@ class BoundedHttp(HttpToolsProtocol):
     # What the parser says.
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Handle the start of a request."""
         super().on_message_begin()
         self._begin_request()
         if self.cycle is None or self.cycle.response_complete:
             self.watch.wait_for_head(self)
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the address."""
+        """Handle a part of the address."""
         if len(self.url) + len(url) > MAX_ADDRESS_BYTES:
             self._refuse_parsing(414, "too_large", f"the address is longer than {MAX_ADDRESS_BYTES} bytes")
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or behind a body in chunks a trailer, of which nobody here makes use."""
+        """Handle a header, or a trailer of a chunked body, which is ignored."""
         self._header_count += 1
         self._head_bytes += len(name) + len(value)
         if self._header_count > MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
@@ -192,7 +192,7 @@ class BoundedHttp(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head has arrived whole."""
+        """Handle the end of a request's head."""
         if len(self.pipeline) >= MAX_PIPELINED:
             self._refuse_parsing(400, "bad_request", "too many requests at once on one connection")
         self._is_head_whole = True
@@ -200,7 +200,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """Handle a part of the body."""
         self._body_bytes += len(body)
         self._piece_count += 1
         if self._piece_count > _MAX_PIECES and self._body_bytes < self._piece_count * _SMALL_PIECE_BYTES:
@@ -208,7 +208,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request has arrived whole."""
+        """Handle the end of a request."""
         self._is_request_whole = True
         self.watch.wait_for_nothing(self)
         super().on_message_complete()
@@ -216,7 +216,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._wait_for_next()
 
     def on_response_complete(self) -> None:
-        """The app has answered."""
+        """Handle the end of the app's answer."""
         super().on_response_complete()
         if not self.flow.write_paused and (self.cycle is None or self.cycle.response_complete):
             self._wait_for_next()

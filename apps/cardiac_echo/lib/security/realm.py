@@ -1,7 +1,7 @@
 """The login server: its signing keys, and tokens for passwords.
 
-Keys are asked for beside the requests that need them, never twice at once, and those that are kept serve on
-while the login server does not answer.
+Keys are fetched in the background, never twice at once, and kept ones serve while the login server does not
+answer.
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ from lib.security import realm_answers
 from lib.server.errors import refused
 
 KEPT_S, AGAIN_S, FAILED_S = 600, 30, 5
-"""How long keys are kept, how soon they are fetched again for a token that does not fit, and how soon
-after a failure."""
+"""Seconds for which keys are kept, and until they are fetched again for an unknown key or after a failure."""
 
 LONGEST_KEPT_S = 24 * 3600
-"""How long keys serve while the realm does not answer; its tokens end much earlier."""
+"""Seconds for which keys serve while the realm does not answer; its tokens end much earlier."""
 
 _THREADS_FOR_KEYS, _THREADS_FOR_LOGINS = 4, 16
-"""Kept apart from those that answer requests, should the realm hang."""
+"""Threads apart from those that answer requests, in case the realm hangs."""
 
 
 class Realm:
-    """An OpenID Connect realm, found by its discovery document; Keycloak's own address serves as well.
+    """An OpenID Connect realm, found by its discovery document or at Keycloak's own address.
 
     Parameters
     ----------
@@ -50,7 +49,7 @@ class Realm:
         self._for_logins = CapacityLimiter(_THREADS_FOR_LOGINS)
 
     async def key(self, kid: str | None, *, again: bool = False) -> Any:
-        """Return the public key that a token names; None where the realm has no such key.
+        """Return the public key of a token; None where the realm has no such key.
 
         Parameters
         ----------
@@ -82,7 +81,7 @@ class Realm:
         return self._kept(kid)
 
     async def log_in(self, username: str, password: str) -> dict[str, Any]:
-        """Return a token for a password.
+        """Exchange a password for a token.
 
         Raises
         ------
@@ -106,7 +105,7 @@ class Realm:
         return time.monotonic() - self._failed_at >= FAILED_S
 
     def _fetch(self) -> asyncio.Task[None]:
-        """Ask for the keys, unless somebody does already."""
+        """Fetch the keys, unless that is under way."""
         if self._fetching is None:
             self._fetching = asyncio.get_running_loop().create_task(self._fetch_keys())
         return self._fetching
@@ -146,7 +145,7 @@ class Realm:
 
 
 def unavailable() -> HTTPException:
-    """Return what is answered while the login server does not answer."""
+    """Return the error for a login server that does not answer."""
     return refused(
         503,
         "login_unavailable",

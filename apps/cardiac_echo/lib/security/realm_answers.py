@@ -1,4 +1,4 @@
-"""What an OpenID Connect realm publishes, as it is asked over HTTP; every answer is short or an error."""
+"""Requests to an OpenID Connect realm; answers are short or an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DISCOVERY = "/.well-known/openid-configuration"
 def keys(uri: str) -> dict[str | None, Any]:
     """Return a realm's public keys by their ids.
 
-    They are looked for where its discovery document says, as Auth0, Dex, Entra and Keycloak have it, else at
+    They are taken from the place in the discovery document, as for Auth0, Dex, Entra and Keycloak, else from
     the realm's own address, where Keycloak has one without an id.
 
     Raises
@@ -40,7 +40,7 @@ def keys(uri: str) -> dict[str | None, Any]:
 
 
 def token_endpoint(uri: str) -> str:
-    """Return where a realm gives tokens for passwords.
+    """Return the address at which a realm exchanges passwords for tokens.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def token_endpoint(uri: str) -> str:
 
 
 def post(address: str, data: dict[str, str]) -> tuple[int, dict[str, Any]]:
-    """Send a form, never to where a redirect leads; the status and the JSON of the answer."""
+    """Send a form without following redirects; returns status and JSON of the answer."""
     return _answer("POST", address, data=data, allow_redirects=False)
 
 
@@ -79,7 +79,7 @@ def _answer(method: str, address: str, **options: Any) -> tuple[int, dict[str, A
 
 
 def _usable(published: object) -> dict[str | None, Any]:
-    """RSA keys for signatures; others are left out, as is one that cannot be read."""
+    """Return readable RSA keys for signatures; others are left out."""
     usable: dict[str | None, Any] = {}
     for key in published if isinstance(published, list) else []:
         if isinstance(key, dict) and key.get("kty") == "RSA" and key.get("use", "sig") == "sig":

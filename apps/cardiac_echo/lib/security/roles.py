@@ -1,7 +1,7 @@
-"""Who may do what: asked by each route before anything, and again where something is done.
+"""Roles: checked by each route, and again where something is changed.
 
-A route says the role that it needs with `needs`. What changes or costs something says so once more, with
-`require`, so that no other way to it needs less.
+A route declares its role with `needs`. Code that changes or costs something checks it again with `require`,
+so that no other way to it needs less.
 """
 
 from __future__ import annotations
@@ -30,33 +30,32 @@ class Role(StrEnum):
 
     @property
     def claim(self) -> str:
-        """What tokens call the role."""
+        """Name of the role in tokens."""
         return str(getattr(settings, f"MONAI_LABEL_AUTH_ROLE_{self.value}"))
 
 
 STRANGER = User(username="", roles=[])
-"""Whoever is not logged in, where login is on."""
+"""A sender without login, where login is on."""
 
 _sender: ContextVar[User] = ContextVar("sender", default=STRANGER)
 _serving = False
 
 
 def begin_serving() -> None:
-    """From now on this process answers requests, and what nobody with a role asked for is refused."""
+    """From now on refuse actions in this process that no request with a role asked for."""
     global _serving
     _serving = True
 
 
 def note_sender(user: User) -> None:
-    """Remember who sent the request that is being answered."""
+    """Record the sender of the request that is being answered."""
     _sender.set(user)
 
 
 def sender() -> User:
-    """Who sent the request that is being answered.
+    """Return the sender of the request that is being answered.
 
-    Everybody has every role where there is no login, and in processes beside the server, which are started
-    only for those who may.
+    Everybody has every role without login, and in child processes, which are started only for those who may.
     """
     if settings.MONAI_LABEL_AUTH_ENABLE and _serving:
         return _sender.get()
@@ -64,12 +63,12 @@ def sender() -> User:
 
 
 def sender_name() -> str:
-    """Return the login's name; empty without login, where nobody is known by name."""
+    """Return the login's name; empty without login."""
     return str(sender().username) if settings.MONAI_LABEL_AUTH_ENABLE and _serving else ""
 
 
 def require(role: Role) -> None:
-    """Refuse what the sender of the request may not do.
+    """Refuse a sender without this role.
 
     Raises
     ------
@@ -86,18 +85,18 @@ def has(role: Role) -> bool:
 
 
 def needs(role: Role) -> Any:
-    """Let a route answer only those who have a role: one of its, or its router's, dependencies."""
+    """Make a dependency of a route or router that requires a role."""
     return Depends(RBAC(role.claim))
 
 
 def declared_role(route: APIRoute) -> Role | None:
-    """Return the highest role that a route says it needs; None where it says nothing."""
+    """Return the highest role that a route declares; None where it declares none."""
     claims = {check.roles for check in _checks([route.dependant]) if isinstance(check.roles, str)}
     return next((role for role in reversed(Role) if role.claim in claims), None)
 
 
 def check_declared(router: APIRouter, *, public: Collection[str]) -> None:
-    """Refuse to serve a route that does not say which role it needs.
+    """Refuse to serve a route that declares no role.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which roles each user had when last seen, so that a change is noticed."""
+"""Roles of each user when last seen, to notice changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_USERS = 10_000
 
 
 class SeenRoles:
-    """Roles by login name, kept in a file over restarts; users seen longest ago are forgotten first.
+    """Roles by login name in a file; users seen longest ago are forgotten first.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class SeenRoles:
             logger.warning("the list of users' roles is damaged and begun anew")
 
     def change(self, who: str, roles: list[str]) -> list[str] | None:
-        """Note a user's roles; those before where they differ, none of somebody new, else None."""
+        """Record a user's roles; returns the former ones if they differ, none for a new user, else None."""
         if self._roles.get(who) == roles:
             return None
         with self._lock:

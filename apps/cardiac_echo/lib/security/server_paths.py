@@ -1,4 +1,4 @@
-"""Paths of the server, which no client is told."""
+"""Paths of the server, which are kept from clients."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from cardiolabel.system.user_folders import CACHE_VARIABLE, STATE_VARIABLE
 
 _REPOSITORY = Path(__file__).resolve().parents[4]
 _ENDS = r"\s'\"`:;,()\[\]{}<>|"
-"""What no word of a path is taken to have; folders that do are among the `_folders`."""
+"""Characters that end a path in a text, unless they are in one of the `_folders`."""
 
 
 def without_paths(text: str) -> str:
-    """Return a message in which every path of the server is only the name of its file.
+    """Replace every path of the server in a message by its file's name.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def without_paths(text: str) -> str:
 
 
 def json_without_paths(value: Any) -> Any:
-    """As `without_paths`, for every text in JSON-safe values."""
+    """Replace paths as `without_paths`, in every text of JSON-safe values."""
     if isinstance(value, str):
         return without_paths(value)
     if isinstance(value, dict):
@@ -50,14 +50,14 @@ def json_without_paths(value: Any) -> Any:
 
 @cache
 def _absolute() -> re.Pattern[str]:
-    """Return a path that begins with a folder that this machine has; addresses of this server do not."""
+    """Return whether a path begins with a folder of this machine; addresses of this server do not."""
     names = "|".join(re.escape(path.name) for path in Path("/").iterdir())
     return re.compile(rf"(?<![\w.~/-])/(?:{names})(?:/[^{_ENDS}]*)?(?![^{_ENDS}])")
 
 
 @cache
 def _folders() -> tuple[str, ...]:
-    """Return the folders of this server, whatever letters are in their names; those within others first."""
+    """Return the folders of this server; nested ones first."""
     folders = {path for folder in _places() for path in (folder.absolute(), folder.resolve())}
     names = (str(folder) for folder in folders if len(folder.parts) > 1)
     return tuple(sorted(names, key=len, reverse=True))

@@ -1,4 +1,4 @@
-"""Which addresses speak for many clients: this machine's own, and those of proxies."""
+"""Addresses that many clients share: this machine's own, and those of proxies."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import ipaddress
 
 
 def is_shared(address: str, proxies: str) -> bool:
-    """Return whether many clients may come from an address, so that a limit per address would punish them
-    all.
+    """Return whether many clients may come from an address, so that a limit would hit them all.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Requests that a browser sends for a page of somewhere else: they may open a page here, and nothing more.
+"""Requests from other sites' pages: they may open a page here, and nothing more.
 
-A GET may cost much (a figure, the whole data set) or lease an image, and needs no preflight: so browsers are
-asked who sends it (``Sec-Fetch-Site``; ``Origin`` and ``Referer`` where they do not say).
+A GET may cost much (a figure, the whole data set) or lease an image, and needs no preflight: so the browser's
+``Sec-Fetch-Site`` is checked, or ``Origin`` and ``Referer`` where it is missing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lib.server.errors import refused
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN_SITES = frozenset({"same-origin", "none"})
-"""This server's own page, and what a person typed or opened from a bookmark."""
+"""Values for this server's own pages, and for addresses that a person typed or bookmarked."""
 
 
 def allowed_origins() -> list[str]:
@@ -27,7 +27,7 @@ def allowed_origins() -> list[str]:
 
 
 def check_site(scope: Scope) -> None:
-    """Refuse what a foreign page sends.
+    """Refuse requests of other sites' pages.
 
     Raises
     ------

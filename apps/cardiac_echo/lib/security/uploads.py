@@ -1,4 +1,4 @@
-"""Bodies of requests: bounded as they arrive, singly and together, and JSON is what the standard says."""
+"""Limits on bodies of requests, singly and together, and strict JSON."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from lib.security.parts import Parts
 from lib.server.errors import refused
 
 UPLOADS = ("/infer/", "/datastore/", "/session/", "/model/")
-"""Addresses that take files, which are kept on the disk while they arrive."""
+"""Routes that take files, which are kept on the disk while they arrive."""
 
 MAX_PLAIN_BYTES = 2 * MB
-"""For everything else: the ids of some ten thousand images, as JSON."""
+"""Limit of other bodies: the ids of some ten thousand images as JSON."""
 
 MAX_FORM_FIELDS = 200
 
@@ -31,17 +31,17 @@ JSON_FIELDS = frozenset({"params", "info", "wsi"})
 """Fields of forms that hold JSON."""
 
 _MEMORY_BYTES = 256 * MB
-"""What all bodies may occupy of the memory; of a form's part up to `_PART_BYTES` stay in it."""
+"""Memory for all bodies; of a form's part up to `_PART_BYTES` stay in it."""
 
 _PART_BYTES = MB
 _SHORT_BYTES = 16 * 1024
-"""Bodies up to this are read where they arrive; longer ones in a thread, one at a time."""
+"""Length of bodies that are parsed on the event loop; longer ones in a thread, one at a time."""
 
 _DRAINED_BYTES, _DRAINED_S = 64 * MB, 10
 
 
 class Uploads:
-    """ASGI middleware that counts what arrives, and reads JSON before an endpoint does."""
+    """ASGI middleware that counts received bytes, and checks JSON before an endpoint reads it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -76,7 +76,7 @@ class Uploads:
             await self.app(scope, bounded, send)
 
     async def _checked(self, receive: Receive, kind: str) -> Receive:
-        """Read a body that is short, look into it, and hand it on."""
+        """Read a short body, check it, and pass it on."""
         pieces, more = [], True
         while more:
             message = await receive()
@@ -127,7 +127,7 @@ def _bounded(receive: Receive, limit: int, parts: Parts | None, memory: Share, d
 
 
 async def _drain(receive: Receive) -> None:
-    """Take in some of the rest, as clients read an answer only after they have sent everything."""
+    """Read some of the rest, as clients read an answer only after they have sent everything."""
     left = _DRAINED_BYTES
     try:
         async with asyncio.timeout(_DRAINED_S):

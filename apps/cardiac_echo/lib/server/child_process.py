@@ -1,8 +1,8 @@
-"""Processes beside the server, started with nothing that a request could choose.
+"""Child processes, started with nothing that a request could choose.
 
 MONAI Label puts a path of the request on a process's ``PYTHONPATH`` (``bundle_path``), and Python then runs
-the ``sitecustomize.py`` of whatever lies there. Here the command and its environment are the server's own:
-Python runs isolated (``-I``), the variables are listed, and the request goes through standard input.
+the ``sitecustomize.py`` in it. Here command and environment are fixed: Python runs isolated (``-I``), the
+variables are listed, and the request goes through standard input.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ VARIABLES = frozenset(
         *("LD_LIBRARY_PATH", "SYSTEMROOT", "XDG_CACHE_HOME", "XDG_STATE_HOME"),
     }
 )
-"""What such a process needs of the system."""
+"""Environment variables of the system that child processes get."""
 
 PREFIXES = (
     *("LC_", "MONAI_LABEL_", "CARDIOLABEL_"),
     *("CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "KMP_", "PG"),
 )
-"""Beginnings of further ones: settings of the server, of its libraries' threads and GPUs, of PostgreSQL."""
+"""Prefixes of further variables: settings of the server, of threads and GPUs, of PostgreSQL."""
 
 SILENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "RAY_USAGE_STATS_ENABLED": "0"}
-"""No library reports its use from here; MLflow, which MONAI Label's trainers import, would."""
+"""Variables that switch off usage reports; MLflow, which MONAI Label's trainers import, would send them."""
 
 _SOURCE = Path(next(iter(cardiolabel.__path__))).parent
 _TASK = Path(__file__).parents[2] / "task.py"
@@ -56,7 +56,7 @@ _SHOWN_LINES = 20
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return those variables of the server that a process beside it gets.
+    """Return the environment of a child process.
 
     Examples
     --------
@@ -71,14 +71,14 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
-    """Run a module isolated, with `cardiolabel` from where the server has it."""
+    """Return the command that runs a module isolated, with the server's own `cardiolabel`."""
     return [*_python(), "-c", _MODULE, str(_SOURCE), module, *arguments]
 
 
 def run_task(
     task: dict[str, Any], method: str, callback: Callable[[dict[str, Any]], None] | None = None
 ) -> None:
-    """Run a task to its end; to be used instead of MONAI Label's ``_task_func``, which this is told by.
+    """Run a task to its end, in place of MONAI Label's ``_task_func``.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def _started(method: str, request: Mapping[str, Any]) -> subprocess.Popen[str]:
 
 
 def _chosen(method: str, request: Mapping[str, Any]) -> dict[str, str]:
-    """Return the variables that depend on a task: the GPUs, which are nothing but numbers."""
+    """Return the variables that depend on a task: its GPUs, which must be numbers."""
     gpus = str(request.get("gpus") or "all")
     if gpus != "all" and not _GPUS.fullmatch(gpus):
         raise refused(422, "bad_params", "gpus: expected all, or numbers with commas between them")
@@ -138,5 +138,5 @@ def _chosen(method: str, request: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _python() -> list[str]:
-    """Python without its variables, the current folder and the user's own packages; names are UTF-8."""
+    """Return the command of an isolated Python in UTF-8 mode."""
     return [sys.executable, "-I", "-X", "utf8"]

@@ -1,4 +1,4 @@
-"""What this server computes on."""
+"""Devices of this server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def devices() -> tuple[str, ...]:
 
 
 def check_device(device: object) -> None:
-    """Refuse a device that is not there.
+    """Refuse an unknown device.
 
     Parameters
     ----------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +18,22 @@ from cardiolabel.models.models import Models
 from cardiolabel.store.store import Store
 from cardiolabel.studies.corrections import Corrections
 from cardiolabel.studies.patient_memory import PatientMemory
+from cardiolabel.studies.patient_reports import PatientReports
 from cardiolabel.studies.reading import Reading
+from cardiolabel.studies.score_reader import ScoreReader
 from cardiolabel.studies.studies import Studies
 from cardiolabel.system.file_cache import BoundedCache
 from cardiolabel.system.memory_budget import budget
-from cardiolabel.uncertainty.ef_distribution import MethodKey
 from lib.files.viewer_images import ViewerImages
 
 logger = logging.getLogger(__name__)
 
 
 class Engine:
-    """One studies folder with its records, and the models once their weights are there.
+    """One studies folder with its records, and the models once their weights are present.
 
-    Without weights the studies are still listed and measured from their labels; each request for a model
-    looks for its weights again, so that putting them back needs no new start.
+    Without weights the studies are still listed and measured from their labels. Each request for a model
+    looks for its weights again, so that restoring them needs no restart.
 
     Parameters
     ----------
@@ -53,15 +53,17 @@ class Engine:
         self, folder: Path, *, models: Models, database_url: str | None, watch: bool, read_only: bool = False
     ) -> None:
         self.models = models
-        self.studies = Studies(folder, models=models, spreads_pct=self._spreads_pct)
+        self.studies = Studies(folder, models=models)
         self.viewer_images = ViewerImages(self.studies, read_only=read_only)
         self.store = Store(folder, records=self.studies.by_id, url=database_url, watch=watch)
-        self.worklist = Worklist(self.studies, self.store)
-        self.corrections = Corrections(self.studies, self.store)
+        scores = ScoreReader(self.store)
+        self.patients = PatientReports(self.studies, scores)
+        self.worklist = Worklist(self.patients, self.store, scores)
+        self.corrections = Corrections(self.patients, self.store)
         self._agreement: BoundedCache[dict[str, Any]] = BoundedCache(1, size_of=lambda _: 1)
 
     def reload(self) -> None:
-        """Read the weights of the loaded models anew, and compare every file of the folder with its record.
+        """Reload the weights of the loaded models, and compare every file of the folder with its record.
 
         Raises
         ------
@@ -72,9 +74,9 @@ class Engine:
         self.store.sync.refresh()
 
     def warm_up(self) -> None:
-        """Let the first model predict an empty frame, so that no request waits for libraries.
+        """Predict an empty frame with the first model, so that no request waits for libraries.
 
-        From then on this process is for predictions: training has its own.
+        From then on this process is for predictions: training runs in its own.
         """
         try:
             empty = Clip(np.zeros((1, 64, 64), dtype=np.uint8), Spacing(row_mm=1, col_mm=1))
@@ -88,11 +90,8 @@ class Engine:
         gc.collect()
         gc.freeze()
 
-    def _spreads_pct(self, patient: str) -> tuple[str, Mapping[MethodKey, float]] | None:
-        return self.worklist.spreads_pct(patient)
-
     def agreement(self) -> dict[str, Any]:
-        """Return how well annotators agree, compared anew where somebody has saved since."""
+        """Compare annotators, again after each save."""
         readings = self.corrections.readings()
 
         def compared() -> dict[str, Any]:

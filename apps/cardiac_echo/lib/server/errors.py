@@ -1,4 +1,4 @@
-"""Failures as answers: JSON ``{"code", "message"}``, for MONAI Label's endpoints and this app's alike."""
+"""Errors as answers: JSON ``{"code", "message"}``, for MONAI Label's endpoints and this app's alike."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ STATUS: tuple[tuple[type[errors.CardiolabelError], int, str], ...] = (
     (errors.StoreError, 500, "store"),
     (errors.CardiolabelError, 500, "internal"),
 )
-"""The first class that fits says the status and the code."""
+"""Status and code by class of error; the first match counts."""
 
 HTTP_CODES = {
     400: "bad_request",
@@ -74,25 +74,25 @@ RETRY_AFTER_S = 5
 STORE_MESSAGES = {"disk_full": DISK_FULL, "not_writable": NOT_WRITABLE, "store_unavailable": UNAVAILABLE}
 
 _SHOWN_PROBLEMS = 10
-"""Of a request that breaks its schema; it may in as many places as it has values."""
+"""Most schema violations in an answer."""
 
 
 def refused(
     status: int, code: str, message: str, *, headers: dict[str, str] | None = None, **more: Any
 ) -> HTTPException:
-    """Return an exception that is answered with this status, code and message."""
+    """Make an exception that is answered with this status, code and message."""
     detail: Any = {"code": code, "message": message, **more}
     return HTTPException(status, detail=detail, headers=headers)
 
 
 def answer(status: int, code: str, message: str, **more: Any) -> JSONResponse:
-    """Return the one shape of a failure; it names no path of the server."""
+    """Make the answer of an error; it names no path of the server."""
     content = json_without_paths({**more, "code": code, "message": message})
     return JSONResponse(content, status_code=status)
 
 
 def answer_to(error: Exception) -> JSONResponse:
-    """Return what a client is told of an exception; those that are no client's fault are logged."""
+    """Make the answer to an exception; server errors are logged."""
     if isinstance(error, HTTPException):
         # FastAPI says "bad request" where it could not put an upload on the disk.
         cause = error.__cause__ if error.status_code == 400 else None
@@ -120,7 +120,7 @@ def answer_to(error: Exception) -> JSONResponse:
 
 
 def install(api: FastAPI) -> None:
-    """Add the handlers to MONAI Label's API; what they do not know, `Failures` catches."""
+    """Add the handlers to MONAI Label's API; `Failures` catches all other exceptions."""
     handled = (HTTPException, RequestValidationError, errors.CardiolabelError, MONAILabelException)
     for kind in (*handled, json.JSONDecodeError, OSError):
         api.add_exception_handler(kind, _handle)
@@ -131,7 +131,7 @@ def _handle(_: Request, error: Exception) -> JSONResponse:
 
 
 class Failures:
-    """ASGI middleware that answers whatever was raised within it, before a server would print it."""
+    """ASGI middleware that answers any exception before a server would print it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

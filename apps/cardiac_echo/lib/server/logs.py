@@ -1,7 +1,7 @@
-"""What is written to the log: nothing that tells one patient from another, unless DEBUG was asked for.
+"""Logging without patient data, unless at DEBUG.
 
-MONAI Label logs ids and whole requests, Python the messages of exceptions, uvicorn the addresses that were
-asked for. At DEBUG (``--verbose DEBUG``) all of it stays.
+MONAI Label logs ids and whole requests, Python the messages of exceptions, uvicorn the requested addresses.
+At DEBUG (``--verbose DEBUG``) all of it stays.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import SimpleITK as sitk
 logger = logging.getLogger(__name__)
 
 FOREIGN = ("monailabel", "__main__")
-"""Loggers of MONAI Label; the second is its module that a process of a task starts with."""
+"""Loggers of MONAI Label; the second is the module that starts its task processes."""
 
 PRINTED = ("", "uvicorn", "uvicorn.error", "uvicorn.access", "task_train", "task_batch_infer", "task_scoring")
-"""Loggers that have handlers of their own in MONAI Label's logging.json."""
+"""Loggers with handlers of their own in MONAI Label's logging.json."""
 
 
 def debugging() -> bool:
@@ -30,7 +30,7 @@ def debugging() -> bool:
 
 
 def be_discreet() -> None:
-    """Keep patients out of this process's log; once its handlers are there."""
+    """Filter patient data out of this process's log; call it once handlers are installed."""
     if debugging():
         return
     # ITK prints file names to the terminal by itself.
@@ -45,7 +45,7 @@ def be_discreet() -> None:
 
 
 def show_routes_only(words: Iterable[str]) -> None:
-    """Have uvicorn's access log tell routes instead of addresses.
+    """Make uvicorn's access log show routes instead of addresses.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ def show_routes_only(words: Iterable[str]) -> None:
 
 
 def report(error: BaseException) -> None:
-    """Log where an exception was raised, and at DEBUG all of it."""
+    """Log the place of an exception, and at DEBUG its message and traceback."""
     logger.error("%s", places(error))
     logger.debug("in full:", exc_info=error)
 
 
 def places(error: BaseException) -> str:
-    """Return the type of an exception and of its causes, and where in the code they were raised.
+    """Return the type of an exception and of its causes, and the places in the code.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def _report_thread(ended: threading.ExceptHookArgs) -> None:
 
 
 class _Discreet(logging.Filter):
-    """Takes messages of exceptions, and whatever MONAI Label says, out of records."""
+    """Filter that removes messages of exceptions, and all of MONAI Label's."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno <= logging.DEBUG:

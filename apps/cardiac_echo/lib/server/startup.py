@@ -1,4 +1,4 @@
-"""Why the server cannot start, in one line."""
+"""Errors at the start of the server, in one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PREFIX = Environment.model_config["env_prefix"]
 
 @contextmanager
 def clear_start() -> Iterator[None]:
-    """Say what is wrong with a setting or the studies folder; `logs` keeps the traceback to itself."""
+    """Turn a wrong setting or studies folder into one line; `logs` hides the traceback."""
     try:
         yield
     except (CardiolabelError, HTTPException, ValidationError, OSError) as error:

@@ -1,1 +1,1 @@
-"""Training of the models that are served."""
+"""Training tasks."""

@@ -1,4 +1,4 @@
-"""Where the training of each model stands, by its task and what its process wrote."""
+"""Progress of each model's training, from its task and its process's status."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from monailabel.utils.async_tasks.utils import tasks
 from lib.trainers.retraining import Retraining
 
 TRAIN = "train"
-"""What MONAI Label calls tasks that train."""
+"""MONAI Label's name of training tasks."""
 
 _ACTIVE = ("SUBMITTED", "RUNNING")
 
 
 def train_stats(trainers: Mapping[str, Retraining]) -> dict[str, dict[str, Any]]:
-    """Return where the last training of each model stands; first the one that runs, or ran last.
+    """Return the progress of each model's last training, the current or latest one first.
 
-    3D Slicer shows the first one, whichever model was asked for.
+    3D Slicer shows the first one, whichever model was requested.
     """
     stats = {name: model_stats(trainer, trainers) for name, trainer in trainers.items()}
     return dict(sorted(stats.items(), key=lambda item: _recent(item[1]), reverse=True))
 
 
 def model_stats(trainer: Retraining, trainers: Mapping[str, Retraining]) -> dict[str, Any]:
-    """Return where the last training of a model stands; empty where there was none, or it ended before it
-    began.
+    """Return the progress of a model's last training; empty without one.
 
-    Before the process of a new training has begun, that is ``starting``, not what an earlier one ended with.
+    Until a new process has written its status it is ``starting``, not the end of an earlier one.
     """
     stats, task = trainer.stats(), last_task(trainer, trainers)
     if task is None or _has_begun(stats, task):
@@ -54,7 +53,7 @@ def last_task(trainer: Retraining, trainers: Mapping[str, Retraining]) -> dict[s
 
 
 def _has_begun(stats: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
-    """Return whether what a process wrote is of this task."""
+    """Return whether a status was written by this task."""
     if not stats:
         return False
     started = datetime.strptime(task["start_ts"], "%Y-%m-%d %H:%M:%S").astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Retraining of one model on the final labels, by the code of the command line."""
+"""Retraining of one model on the final labels, with the code of the command line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DEFAULTS = Settings()
 
 
 class Retraining(TrainTask):
-    """Trains on corrections; what comes of it is served only where it is no worse.
+    """Training task; the result is served only if it is no worse.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Retraining(TrainTask):
         return self._source.weights(self._weights)
 
     def config(self) -> dict[str, Any]:
-        """Return what a client may set, with defaults; a list offers its members."""
+        """Return the options of a client with defaults; a list offers its members."""
         return {
             "epochs": _DEFAULTS.epochs,
             "learning_rate": _DEFAULTS.learning_rate,
@@ -64,14 +64,14 @@ class Retraining(TrainTask):
         }
 
     def stats(self) -> dict[str, Any]:
-        """Return where the last run stands, with what 3D Slicer reads of it; empty where there was none."""
+        """Return the status of the last run in 3D Slicer's form; empty without one."""
         status = self.status()
         if status is None:
             return {}
         return {**asdict(status), "total_epochs": status.total_epochs, "best_metric": status.best_metric}
 
     def status(self) -> Status | None:
-        """Return where the last run stands; None where there was none."""
+        """Return the status of the last run; None without one."""
         status = read_status(self.model, self._weights)
         if status is None:
             return None
@@ -80,7 +80,7 @@ class Retraining(TrainTask):
         return replace(status, reason=without_paths(status.reason), skipped=skipped)
 
     def settings(self, request: Mapping[str, Any]) -> Settings:
-        """Return what a request asks for.
+        """Return the settings of a request.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class Retraining(TrainTask):
             ) from None
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
-        """Retrain; the status that it ended with."""
+        """Retrain, and return the final status."""
         result = retrain(
             self.model,
             self._studies,
@@ -122,13 +122,13 @@ def _switch(value: object) -> bool:
 
 
 def _device(value: object) -> str:
-    """Clients that were offered a list may send all of it."""
+    """Return one device; clients that were offered a list may send all of it."""
     first = next(iter(value), "") if isinstance(value, list) else value
     return str(first or "")
 
 
 def _log(status: Status) -> None:
-    """Without the reason, which may name an image."""
+    """Log the state without the reason, which may name an image."""
     loss = f", loss {status.loss}" if status.loss is not None else ""
     left = f", {status.eta_s:.0f} s left" if status.eta_s is not None else ""
     done = f"{status.done} of {status.total}"
