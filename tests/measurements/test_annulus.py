@@ -213,7 +213,7 @@ def measured(drawing: Drawing) -> tuple[list[LVGeometry], list[float], float]:
     """Geometries at ED and ES, their single-plane volumes, and the true EF."""
     drawn = drawing.masks()
     geometries = [measure_geometry(mask, drawing.spacing, labels=CAMUS_LABELS) for mask, _ in drawn]
-    volumes = [single_plane_volume_ml(g.diameters_mm, length_mm=g.length_mm) for g in geometries]
+    volumes = [single_plane_volume_ml(g.diameters, length_mm=g.length) for g in geometries]
     return geometries, volumes, ef_pct([volume for _, volume in drawn])
 
 
@@ -253,7 +253,7 @@ def test_a_cavity_alone_that_the_picture_cuts_keeps_its_flat_base(side: str) -> 
     for mask, volume_ml in drawing.masks():
         result = measure_geometry(mask, HALF_MM, labels=CAVITY_ONLY)
         assert result.annulus_from_shape
-        assert single_plane_volume_ml(result.diameters_mm, length_mm=result.length_mm) == pytest.approx(
+        assert single_plane_volume_ml(result.diameters, length_mm=result.length) == pytest.approx(
             volume_ml, rel=0.02
         )
 

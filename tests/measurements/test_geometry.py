@@ -25,7 +25,7 @@ KINDS = pytest.mark.parametrize(
 
 
 def volume_ml(geometry: LVGeometry) -> float:
-    return single_plane_volume_ml(geometry.diameters_mm, length_mm=geometry.length_mm)
+    return single_plane_volume_ml(geometry.diameters, length_mm=geometry.length)
 
 
 def by_column(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -51,7 +51,7 @@ def test_hinges_and_apex_lie_where_the_shape_puts_them(
     apex = np.array(plane.point_px(-plane.semi_axis_mm, 0, spacing))
     # The tip is round: a pixel of height is several of width.
     assert np.linalg.norm((result.apex_px - apex) * scale) < 6 * max(scale)
-    assert result.length_mm == pytest.approx(plane.length_mm, abs=max(scale))
+    assert result.length == pytest.approx(plane.length_mm, abs=max(scale))
     assert result.annulus_tilt_deg < 4
     assert result.annulus_from_shape is not neighbours
 
@@ -65,8 +65,8 @@ def test_spacing_scales_lengths_areas_and_volumes(
     mask = plane.mask(spacing, neighbours=neighbours)
     each = measure_geometry(mask, spacing, labels=labels)
     other = measure_geometry(mask, Spacing(spacing.row_mm * factor, spacing.col_mm * factor), labels=labels)
-    assert other.length_mm == pytest.approx(each.length_mm * factor)
-    assert other.area_mm2 == pytest.approx(each.area_mm2 * factor**2)
+    assert other.length == pytest.approx(each.length * factor)
+    assert other.area == pytest.approx(each.area * factor**2)
     assert volume_ml(other) == pytest.approx(volume_ml(each) * factor**3)
     assert np.allclose(other.annulus_px, each.annulus_px)
 
@@ -94,8 +94,8 @@ def test_flips_and_quarter_turns_change_no_number(
     other = measure_geometry(turned, new_spacing, labels=labels)
     # Mirrored apex points tie; from shape alone the contour is sampled from another start besides.
     tolerance = 2e-3 if neighbours else 0.012
-    assert other.area_mm2 == pytest.approx(each.area_mm2)
-    assert other.length_mm == pytest.approx(each.length_mm, rel=tolerance)
+    assert other.area == pytest.approx(each.area)
+    assert other.length == pytest.approx(each.length, rel=tolerance)
     assert volume_ml(other) == pytest.approx(volume_ml(each), rel=tolerance)
 
 
@@ -105,7 +105,7 @@ def test_the_neighbours_and_the_shape_agree_on_the_base(plane: Ventricle, spacin
     from_wall = measure_geometry(plane.mask(spacing), spacing, labels=CAMUS_LABELS)
     from_shape = measure_geometry(plane.mask(spacing), spacing, labels=CAVITY_ONLY)
     assert from_shape.annulus_from_shape
-    assert from_shape.length_mm == pytest.approx(from_wall.length_mm, rel=0.02)
+    assert from_shape.length == pytest.approx(from_wall.length, rel=0.02)
     assert volume_ml(from_shape) == pytest.approx(volume_ml(from_wall), rel=0.03)
 
 
@@ -113,15 +113,13 @@ def test_the_neighbours_and_the_shape_agree_on_the_base(plane: Ventricle, spacin
 def test_discs_add_up_to_the_area(labels: LabelSet, neighbours: bool) -> None:
     mask = Ventricle(rotation_deg=14).mask(HALF_MM, neighbours=neighbours)
     result = measure_geometry(mask, HALF_MM, labels=labels)
-    assert result.diameters_mm.shape == (DISC_COUNT,)
+    assert result.diameters.shape == (DISC_COUNT,)
     assert result.discs_px.shape == (DISC_COUNT, 2, 2)
-    assert result.diameters_mm.sum() * result.length_mm / DISC_COUNT == pytest.approx(
-        result.area_mm2, rel=0.01
-    )
+    assert result.diameters.sum() * result.length / DISC_COUNT == pytest.approx(result.area, rel=0.01)
     chords_mm = np.linalg.norm(np.diff(result.discs_px, axis=1)[:, 0] * 0.5, axis=1)
     # A disc's mean width lies below its middle chord only in the apical discs.
-    assert chords_mm[:-1] == pytest.approx(result.diameters_mm[:-1], rel=0.02)
-    assert (np.diff(result.diameters_mm) < 0.5).all()  # from the base to the apex
+    assert chords_mm[:-1] == pytest.approx(result.diameters[:-1], rel=0.02)
+    assert (np.diff(result.diameters) < 0.5).all()  # from the base to the apex
 
 
 def test_discs_of_an_ellipse_are_its_chords() -> None:
@@ -129,7 +127,7 @@ def test_discs_of_an_ellipse_are_its_chords() -> None:
     spacing = Spacing(row_mm=0.2, col_mm=0.2)
     result = measure_geometry(plane.mask(spacing), spacing, labels=CAMUS_LABELS)
     middles = (np.arange(DISC_COUNT) + 0.5) / DISC_COUNT
-    assert result.diameters_mm[:-1] == pytest.approx(48 * np.sqrt(1 - middles[:-1] ** 2), abs=0.6)
+    assert result.diameters[:-1] == pytest.approx(48 * np.sqrt(1 - middles[:-1] ** 2), abs=0.6)
 
 
 def test_a_slanted_base_is_told_as_tilt() -> None:
@@ -149,10 +147,10 @@ def test_holes_belong_to_the_cavity_and_fragments_do_not() -> None:
     holed[70:75, 68:73] = 2  # a papillary muscle
     holed[5:9, 5:9] = 1
     result = measure_geometry(holed, MM, labels=CAMUS_LABELS)
-    assert result.area_mm2 == whole.area_mm2
+    assert result.area == whole.area
     assert volume_ml(result) == pytest.approx(volume_ml(whole))
     assert result.fragment_count == 1
-    assert result.fragment_share == pytest.approx(16 / (16 + whole.area_mm2 - 25))
+    assert result.fragment_share == pytest.approx(16 / (16 + whole.area - 25))
     assert whole.fragment_count == 0 and whole.fragment_share == 0
 
 
@@ -160,7 +158,7 @@ def test_without_spacing_shape_is_measured_in_pixels() -> None:
     mask = Ventricle().mask(MM)
     result, listed = (measure_geometry(mask, spacing, labels=CAMUS_LABELS) for spacing in (None, MM))
     assert not result.calibrated and listed.calibrated
-    assert (result.area_mm2, result.length_mm) == (listed.area_mm2, listed.length_mm)
+    assert (result.area, result.length) == (listed.area, listed.length)
 
 
 def test_the_result_does_not_depend_on_where_the_heart_lies() -> None:
@@ -212,9 +210,9 @@ def test_any_mask_is_measured_or_refused(seed: int, rows: int, cols: int, share:
         except MeasurementError as error:
             assert str(error)
             continue
-        numbers = (result.area_mm2, result.length_mm, result.annulus_tilt_deg, volume_ml(result))
-        assert np.isfinite(numbers).all() and result.area_mm2 > 0 and result.length_mm > 0
-        assert np.isfinite(result.diameters_mm).all() and (result.diameters_mm >= 0).all()
+        numbers = (result.area, result.length, result.annulus_tilt_deg, volume_ml(result))
+        assert np.isfinite(numbers).all() and result.area > 0 and result.length > 0
+        assert np.isfinite(result.diameters).all() and (result.diameters >= 0).all()
 
 
 @settings(max_examples=15)

@@ -45,8 +45,8 @@ def test_a_sound_frame_raises_none(sound: LVGeometry) -> None:
         (Flag.BORDER_CONTACT, {"touches_border": True}, {"touches_border": False}),
         (Flag.FRAGMENTS, {"fragment_share": 0.011}, {"fragment_share": 0.01}),
         (Flag.UNCALIBRATED, {"calibrated": False}, {"calibrated": True}),
-        (Flag.IMPLAUSIBLE_SIZE, {"length_mm": 146.0}, {"length_mm": 145.0}),
-        (Flag.IMPLAUSIBLE_SIZE, {"area_mm2": 59.0}, {"area_mm2": 61.0}),
+        (Flag.IMPLAUSIBLE_SIZE, {"length": 146.0}, {"length": 145.0}),
+        (Flag.IMPLAUSIBLE_SIZE, {"area": 59.0}, {"area": 61.0}),
     ],
 )
 def test_flags_of_one_frame(

@@ -41,16 +41,16 @@ def test_what_did_not_change_is_not_measured_again(measured: list[int]) -> None:
     again = [remember(mask.copy(), SPACING, labels=CAMUS_LABELS) for mask in cine]
     assert measured == [1250, 1500, 1375, 1550]
     assert again[0] is first[0] and again[2] is first[2]
-    assert again[1].area_mm2 == measure_geometry(cine[1], SPACING, labels=CAMUS_LABELS).area_mm2
+    assert again[1].area == measure_geometry(cine[1], SPACING, labels=CAMUS_LABELS).area
 
 
 def test_the_same_pixels_of_another_size_or_meaning_are_measured(measured: list[int]) -> None:
     remember, mask = RememberedGeometry(10**6), rectangle(50)
     areas = [
-        remember(mask, SPACING, labels=CAMUS_LABELS).area_mm2,
-        remember(mask, Spacing(1.0, 1.0), labels=CAMUS_LABELS).area_mm2,
-        remember(mask, None, labels=CAMUS_LABELS).area_mm2,
-        remember(mask, SPACING, labels=LV_LABELS).area_mm2,
+        remember(mask, SPACING, labels=CAMUS_LABELS).area,
+        remember(mask, Spacing(1.0, 1.0), labels=CAMUS_LABELS).area,
+        remember(mask, None, labels=CAMUS_LABELS).area,
+        remember(mask, SPACING, labels=LV_LABELS).area,
     ]
     assert len(measured) == 4 and areas == pytest.approx([900, 1250, 1250, 900])
     remember(mask.T, SPACING, labels=CAMUS_LABELS)

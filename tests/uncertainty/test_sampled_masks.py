@@ -47,7 +47,7 @@ def test_a_sharp_edge_stays_and_a_soft_one_moves() -> None:
     sharp, soft = (frame_uncertainty(seen(each), RECIPE, place=PLACE, spacing=PIXEL) for each in (0.05, 3.0))
     assert sharp.geometries is not None
     assert soft.geometries is not None
-    assert np.std(soft.geometries.area_mm2) > 5 * np.std(sharp.geometries.area_mm2)
+    assert np.std(soft.geometries.area) > 5 * np.std(sharp.geometries.area)
     assert soft.entropy > 3 * sharp.entropy
     assert sharp.expected_dice > 0.99 > soft.expected_dice > 0.7
 
@@ -64,10 +64,10 @@ def test_a_lower_level_makes_the_cavity_smaller() -> None:
 def test_scaled_variations_measure_what_is_there() -> None:
     result = frame_uncertainty(seen(0.05), RECIPE, place=PLACE, spacing=PIXEL)
     assert result.geometries is not None
-    assert result.geometries.area_mm2 == pytest.approx(result.geometries.area_mm2.mean(), rel=0.03)
-    assert result.geometries.length_mm == pytest.approx(result.geometries.length_mm.mean(), rel=0.03)
+    assert result.geometries.area == pytest.approx(result.geometries.area.mean(), rel=0.03)
+    assert result.geometries.length == pytest.approx(result.geometries.length.mean(), rel=0.03)
     pixel_mm2 = (0.5 * 200 / 128) * (0.5 * 160 / 102)
-    assert result.cavity_px * pixel_mm2 == pytest.approx(result.geometries.area_mm2, rel=0.01)
+    assert result.cavity_px * pixel_mm2 == pytest.approx(result.geometries.area, rel=0.01)
 
 
 def test_predictions_that_differ_disagree() -> None:

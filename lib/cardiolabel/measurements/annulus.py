@@ -11,23 +11,38 @@ from numpy.typing import NDArray
 
 from cardiolabel.measurements.contour import BEYOND_IMAGE
 from cardiolabel.measurements.flat_side import (
-    flatness_mm,
+    flatness,
     flattest_within,
     hinges_from_shape,
     principal_axis,
 )
 
+# Shares of the cavity's perimeter. No guideline gives them: they are this project's choices, and the shapes
+# of tests/measurements/test_annulus.py hold them.
 _GAP_SHARE = 0.03
+"""Longest gap in the labelled wall that counts as wall, as between strokes of a brush."""
+
 _MIN_BASE_SHARE = 0.08
+"""Shortest base; a shorter opening is a gap in the wall."""
+
 _MIN_WALL_SHARE = 0.3
+"""Least share of contour points beside myocardium for its opening to tell the base."""
+
 _MIN_CONTACT_SHARE = 0.03
+"""Shortest contact with the atrium that tells the base."""
+
 _STRAY_SHARE = 0.015
+"""Shorter pieces of contact are stray pixels of the atrium and do not extend the base."""
+
 _NEAR_WALL_SHARE = 0.01
+"""Distance from the contact to the myocardium up to which the base reaches the myocardium."""
+
 _FLATTER = 0.1
+"""Share of the opening's chord by which a part of it must be flatter to be preferred as the base."""
 
 
 def find_hinges(
-    contour_mm: NDArray[np.float64],
+    contour: NDArray[np.float64],
     outside: NDArray[np.int16],
     *,
     myocardium: int | None,
@@ -37,7 +52,7 @@ def find_hinges(
 
     Parameters
     ----------
-    contour_mm, outside, myocardium, atrium
+    contour, outside, myocardium, atrium
         As `hinges_from_neighbours`.
 
     Returns
@@ -52,17 +67,17 @@ def find_hinges(
     MeasurementError
         No side of the cavity is flat enough to be a base.
     """
-    hinges = hinges_from_neighbours(contour_mm, outside, myocardium=myocardium, atrium=atrium)
+    hinges = hinges_from_neighbours(contour, outside, myocardium=myocardium, atrium=atrium)
     if hinges is not None:
         return hinges, False
     is_open = (outside != BEYOND_IMAGE) & ~_is_wall(outside, myocardium)
     if is_open.mean() < _MIN_BASE_SHARE:
         is_open = outside != BEYOND_IMAGE
-    return hinges_from_shape(contour_mm, is_open), True
+    return hinges_from_shape(contour, is_open), True
 
 
 def hinges_from_neighbours(
-    contour_mm: NDArray[np.float64],
+    contour: NDArray[np.float64],
     outside: NDArray[np.int16],
     *,
     myocardium: int | None,
@@ -75,8 +90,8 @@ def hinges_from_neighbours(
 
     Parameters
     ----------
-    contour_mm : ndarray, shape (N, 2)
-        Closed contour, (row, col) in mm.
+    contour : ndarray, shape (N, 2)
+        Closed contour, (row, col) in mm, or in pixels without calibration.
     outside : ndarray, shape (N,)
         Mask value just outside each contour point; `BEYOND_IMAGE` on the picture's border.
     myocardium, atrium : int or None
@@ -88,7 +103,7 @@ def hinges_from_neighbours(
         Indices of the first and last point of the basal arc (running forward from the first);
         None where the neighbours do not tell, for instance without a myocardium and an atrium.
     """
-    steps = np.linalg.norm(np.roll(contour_mm, -1, axis=0) - contour_mm, axis=1)
+    steps = np.linalg.norm(np.roll(contour, -1, axis=0) - contour, axis=1)
     wall = _is_wall(outside, myocardium)
     closed = wall | (outside == BEYOND_IMAGE)
     if closed.all():
@@ -96,12 +111,12 @@ def hinges_from_neighbours(
     if closed.any():
         closed = _without_gaps(closed, steps, _GAP_SHARE * float(steps.sum()))
     if atrium:
-        arc = _arc_of_contact(contour_mm, steps, closed=closed, contact=outside == atrium)
+        arc = _arc_of_contact(contour, steps, closed=closed, contact=outside == atrium)
         if arc is not None:
             return arc
     if wall.mean() < _MIN_WALL_SHARE:
         return None
-    return _flattest_opening(contour_mm, steps, closed)
+    return _flattest_opening(contour, steps, closed)
 
 
 def _is_wall(outside: NDArray[np.int16], myocardium: int | None) -> NDArray[np.bool_]:
@@ -109,24 +124,24 @@ def _is_wall(outside: NDArray[np.int16], myocardium: int | None) -> NDArray[np.b
 
 
 def _arc_of_contact(
-    contour_mm: NDArray[np.float64],
+    contour: NDArray[np.float64],
     steps: NDArray[np.float64],
     *,
     closed: NDArray[np.bool_],
     contact: NDArray[np.bool_],
 ) -> tuple[int, int] | None:
     """Return the basal arc around the longest contact with the atrium; None where there is hardly any."""
-    perimeter, count = float(steps.sum()), len(contour_mm)
+    perimeter, count = float(steps.sum()), len(contour)
     if contact.all() or not contact.any():
         return None
     openings = _runs(~closed) if closed.any() else [_circle_from_far_side(contact)]
 
-    def touching_mm(opening: tuple[int, int]) -> float:
+    def touching(opening: tuple[int, int]) -> float:
         index = _points_of(opening, count)
         return float(steps[index][contact[index]].sum())
 
-    first, last = max(openings, key=touching_mm)
-    length = touching_mm((first, last))
+    first, last = max(openings, key=touching)
+    length = touching((first, last))
     if length < _MIN_CONTACT_SHARE * perimeter:
         return None
     along = steps[_points_of((first, last), count)]
@@ -140,31 +155,37 @@ def _arc_of_contact(
     core = first + pieces[0][0], first + pieces[-1][1]
     beside = float(along[: pieces[0][0]].sum()), float(along[pieces[-1][1] + 1 :].sum())
     if max(beside) > _NEAR_WALL_SHARE * perimeter:
-        first, last = flattest_within(contour_mm, (first, last), core)
-        arc_mm = contour_mm[_points_of((first, last), count)]
-        if flatness_mm(arc_mm, principal_axis(contour_mm)) <= 0:
+        first, last = flattest_within(contour, (first, last), core)
+        arc_points = contour[_points_of((first, last), count)]
+        if flatness(arc_points, principal_axis(contour)) <= 0:
             first, last = core
     base_length = float(steps[_points_of((first, last), count)].sum())
     return (first % count, last % count) if base_length >= _MIN_BASE_SHARE * perimeter else None
 
 
 def _flattest_opening(
-    contour_mm: NDArray[np.float64], steps: NDArray[np.float64], closed: NDArray[np.bool_]
+    contour: NDArray[np.float64], steps: NDArray[np.float64], closed: NDArray[np.bool_]
 ) -> tuple[int, int] | None:
     """Return the opening of the wall that looks most like a base, without stretches of unlabelled wall at its
     ends.
     """
-    perimeter, count = float(steps.sum()), len(contour_mm)
-    axis = principal_axis(contour_mm)
+    perimeter, count = float(steps.sum()), len(contour)
+    axis = principal_axis(contour)
     best: tuple[float, int, int] | None = None
     for opening in _runs(~closed):
         if float(steps[_points_of(opening, count)].sum()) < _MIN_BASE_SHARE * perimeter:
             continue
         middle = (opening[0] + opening[1]) // 2
-        part = flattest_within(contour_mm, opening, (middle, middle))
-        whole_mm, part_mm = (flatness_mm(contour_mm[_points_of(arc, count)], axis) for arc in (opening, part))
-        chord_mm = float(np.linalg.norm(contour_mm[opening[1] % count] - contour_mm[opening[0] % count]))
-        arc, score = (part, part_mm) if part_mm > whole_mm + _FLATTER * chord_mm else (opening, whole_mm)
+        part = flattest_within(contour, opening, (middle, middle))
+        whole_flatness, part_flatness = (
+            flatness(contour[_points_of(arc, count)], axis) for arc in (opening, part)
+        )
+        chord = float(np.linalg.norm(contour[opening[1] % count] - contour[opening[0] % count]))
+        arc, score = (
+            (part, part_flatness)
+            if part_flatness > whole_flatness + _FLATTER * chord
+            else (opening, whole_flatness)
+        )
         if score > (best[0] if best else 0.0):
             best = (score, arc[0] % count, arc[1] % count)
     return None if best is None else best[1:]
@@ -194,13 +215,11 @@ def _straight_runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(firsts, lasts, strict=True)]
 
 
-def _without_gaps(
-    wall: NDArray[np.bool_], steps: NDArray[np.float64], shortest_mm: float
-) -> NDArray[np.bool_]:
+def _without_gaps(wall: NDArray[np.bool_], steps: NDArray[np.float64], shortest: float) -> NDArray[np.bool_]:
     """Close the short gaps of the wall, unless that closes it all around."""
     closed = wall.copy()
     for run in _runs(~wall):
         index = _points_of(run, len(wall))
-        if steps[index].sum() < shortest_mm:
+        if steps[index].sum() < shortest:
             closed[index] = True
     return wall if closed.all() else closed

@@ -39,7 +39,7 @@ class RecordingCycles:
     @property
     def shrinks(self) -> bool:
         """Whether the cavity shrinks from ED to ES."""
-        areas = [(cycle.ed_geometry.area_mm2, cycle.es_geometry.area_mm2) for cycle in self.cycles]
+        areas = [(cycle.ed_geometry.area, cycle.es_geometry.area) for cycle in self.cycles]
         return bool(areas) and sum(ed for ed, _ in areas) > sum(es for _, es in areas)
 
     @property
@@ -207,7 +207,7 @@ def _cine_beats(image: MaskedImage, rows: list[FrameRow]) -> tuple[list[Beat], l
             return [named], []
     areas = np.array(
         [
-            row.geometry.area_mm2 if row.geometry and Flag.TEMPORAL_OUTLIER not in row.quality else np.nan
+            row.geometry.area if row.geometry and Flag.TEMPORAL_OUTLIER not in row.quality else np.nan
             for row in rows
         ]
     )
@@ -223,11 +223,9 @@ def _cine_beats(image: MaskedImage, rows: list[FrameRow]) -> tuple[list[Beat], l
 
 def _is_more_extreme(rows: list[FrameRow], beats: list[Beat]) -> bool:
     """Return whether a frame that was left out is larger than every ED or smaller than every ES."""
-    left_out = [
-        row.geometry.area_mm2 for row in rows if row.geometry and Flag.TEMPORAL_OUTLIER in row.quality
-    ]
-    largest = max(rows[beat.ed].measured_geometry.area_mm2 for beat in beats)
-    smallest = min(rows[beat.es].measured_geometry.area_mm2 for beat in beats)
+    left_out = [row.geometry.area for row in rows if row.geometry and Flag.TEMPORAL_OUTLIER in row.quality]
+    largest = max(rows[beat.ed].measured_geometry.area for beat in beats)
+    smallest = min(rows[beat.es].measured_geometry.area for beat in beats)
     return any(area > _BEYOND * largest or area * _BEYOND < smallest for area in left_out)
 
 
@@ -256,7 +254,7 @@ def _outcome(recording: RecordingCycles) -> str:
 def _single_plane_ef(cycles: Sequence[Cycle]) -> str:
     volumes = [
         [
-            single_plane_volume_ml(cycle.at(phase).diameters_mm, length_mm=cycle.at(phase).length_mm)
+            single_plane_volume_ml(cycle.at(phase).diameters, length_mm=cycle.at(phase).length)
             for phase in (Phase.ED, Phase.ES)
         ]
         for cycle in cycles

@@ -7,20 +7,35 @@ from numpy.typing import NDArray
 
 from cardiolabel.errors import MeasurementError
 
+# No guideline gives these: they are this project's choices, and the shapes of
+# tests/measurements/test_annulus.py hold them.
 _SAMPLES = 160
+"""Evenly spaced points of a contour among which arcs are searched."""
+
 _DEVIATION_COST = 5.0
+"""Length of chord that one unit of distance between an arc and its chord costs."""
+
 _ACROSS = 0.7
+"""Largest cosine between a base and the principal axis; 45 degrees."""
+
 _ELONGATED = 1.25
+"""Ratio of the spreads along and across from which a cavity has a principal axis."""
+
 _OPEN_SHARE = 0.9
+"""Least share of an arc's points that may belong to a base."""
+
 _LEAST_FLATNESS = 0.5
+"""Share of the flattest arc's flatness that an arc of open points needs to be preferred."""
+
 _CANDIDATES = 16
+"""Starts and ends that are tried on either side of a core."""
 
 _Arc = tuple[float, int, int]
 """Flatness in the contour's unit, start and span."""
 
 
 def hinges_from_shape(
-    contour_mm: NDArray[np.float64], is_open: NDArray[np.bool_] | None = None
+    contour: NDArray[np.float64], is_open: NDArray[np.bool_] | None = None
 ) -> tuple[int, int]:
     """Find the hinge points as the ends of the cavity's flat side.
 
@@ -30,8 +45,8 @@ def hinges_from_shape(
 
     Parameters
     ----------
-    contour_mm : ndarray, shape (N, 2)
-        Closed contour, (row, col) in mm.
+    contour : ndarray, shape (N, 2)
+        Closed contour, (row, col) in mm, or in pixels without calibration.
     is_open : ndarray of bool, shape (N,), optional
         Points that may belong to a base: not on the picture's border, no myocardium beside them.
 
@@ -45,7 +60,7 @@ def hinges_from_shape(
     MeasurementError
         No side is flat enough to be a base.
     """
-    points, index = _resample(_of_unit_length(contour_mm))
+    points, index = _resample(_of_unit_length(contour))
     axis = _axis_of(points)
     starts, spans = np.arange(0, _SAMPLES, 2), range(_SAMPLES // 20, _SAMPLES * 2 // 5, 2)
     allowed = None if is_open is None or is_open.all() else is_open[index]
@@ -61,15 +76,15 @@ def hinges_from_shape(
     return int(index[start]), int(index[(start + span) % _SAMPLES])
 
 
-def flatness_mm(arc_mm: NDArray[np.float64], axis: NDArray[np.float64] | None) -> float:
+def flatness(arc_points: NDArray[np.float64], axis: NDArray[np.float64] | None) -> float:
     """Return the chord of an arc ``(N, 2)``, less five times the distance by which the arc leaves it.
 
     It is 0 where the arc runs along the principal axis.
 
-    >>> flatness_mm(np.array([[0.0, 0.0], [1.0, 10.0], [0.0, 20.0]]), None)
+    >>> flatness(np.array([[0.0, 0.0], [1.0, 10.0], [0.0, 20.0]]), None)
     15.0
     """
-    chord, leave = arc_mm[-1] - arc_mm[0], arc_mm - arc_mm[0]
+    chord, leave = arc_points[-1] - arc_points[0], arc_points - arc_points[0]
     length = float(np.linalg.norm(chord))
     if length <= 0 or (axis is not None and abs(float(chord @ axis)) >= _ACROSS * length):
         return 0.0
@@ -78,14 +93,14 @@ def flatness_mm(arc_mm: NDArray[np.float64], axis: NDArray[np.float64] | None) -
 
 
 def flattest_within(
-    contour_mm: NDArray[np.float64], opening: tuple[int, int], core: tuple[int, int]
+    contour: NDArray[np.float64], opening: tuple[int, int], core: tuple[int, int]
 ) -> tuple[int, int]:
     """Find the ends of the flattest arc that holds a core and stays within an opening.
 
     Parameters
     ----------
-    contour_mm : ndarray, shape (N, 2)
-        Closed contour, (row, col) in mm.
+    contour : ndarray, shape (N, 2)
+        Closed contour, (row, col) in mm, or in pixels without calibration.
     opening, core : tuple of int
         First and last point, running forward; the last may pass the end of the contour.
 
@@ -94,7 +109,7 @@ def flattest_within(
     tuple of int
         First and last point, counted as those of the opening.
     """
-    contour = _of_unit_length(contour_mm)
+    contour = _of_unit_length(contour)
     first, last = _flattest_pair(contour, (opening[0], core[0]), (core[1], opening[1]))
     before = (core[0] - opening[0]) // (_CANDIDATES - 1) + 1
     after = (opening[1] - core[1]) // (_CANDIDATES - 1) + 1
@@ -105,10 +120,10 @@ def flattest_within(
     )
 
 
-def _of_unit_length(contour_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+def _of_unit_length(contour: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a contour in parts of its own length, rounded, so that ties are the same in every unit."""
-    length = np.linalg.norm(np.roll(contour_mm, -1, axis=0) - contour_mm, axis=1).sum()
-    return np.asarray(np.round(contour_mm / length, 9))
+    length = np.linalg.norm(np.roll(contour, -1, axis=0) - contour, axis=1).sum()
+    return np.asarray(np.round(contour / length, 9))
 
 
 def _flattest_pair(
@@ -126,9 +141,9 @@ def _flattest_pair(
     return int(first), int(last)
 
 
-def principal_axis(contour_mm: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def principal_axis(contour: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Return the direction ``(2,)`` of a contour; None where it is about as wide as long."""
-    return _axis_of(_resample(contour_mm)[0])
+    return _axis_of(_resample(contour)[0])
 
 
 def _axis_of(points: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -169,10 +184,10 @@ def _flattest_arcs(
     return best[0], best[1]
 
 
-def _resample(contour_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def _resample(contour: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Return the evenly spaced points of a contour, and their indices in it."""
-    steps = np.linalg.norm(np.roll(contour_mm, -1, axis=0) - contour_mm, axis=1)
+    steps = np.linalg.norm(np.roll(contour, -1, axis=0) - contour, axis=1)
     along = np.concatenate([[0.0], np.cumsum(steps)])
     places = np.linspace(0, along[-1], _SAMPLES, endpoint=False)
-    index = np.minimum(np.searchsorted(along[:-1], places), len(contour_mm) - 1)
-    return contour_mm[index], index
+    index = np.minimum(np.searchsorted(along[:-1], places), len(contour) - 1)
+    return contour[index], index

@@ -22,9 +22,9 @@ _ACROSS = 0.7
 class LVGeometry:
     """Geometry of one frame's LV cavity.
 
-    Points are (row, col) in pixels; lengths are in mm, or in pixels of unknown size where
-    ``calibrated`` is False. ``annulus_px`` holds the two hinge points, ``diameters_mm`` the mean
-    cavity width within each of 20 discs from annulus to apex, ``discs_px (20, 2, 2)`` the ends of
+    ``area`` is in mm², ``length`` and ``diameters`` in mm; all are in pixels where ``calibrated`` is False.
+    Points are (row, col) in pixels. ``annulus_px`` holds the two hinge points, ``diameters`` the mean cavity
+    width within each of 20 discs from annulus to apex, ``discs_px (20, 2, 2)`` the ends of
     the chord through each disc's middle. ``annulus_tilt_deg`` is the angle between the annulus and
     the perpendicular to the long axis.
     """
@@ -32,9 +32,9 @@ class LVGeometry:
     contour_px: NDArray[np.float64]
     annulus_px: NDArray[np.float64]
     apex_px: NDArray[np.float64]
-    area_mm2: float
-    length_mm: float
-    diameters_mm: NDArray[np.float64]
+    area: float
+    length: float
+    diameters: NDArray[np.float64]
     discs_px: NDArray[np.float64]
     annulus_tilt_deg: float
     annulus_from_shape: bool
@@ -76,37 +76,37 @@ def measure_geometry(mask: NDArray[np.uint8], spacing: Spacing | None, *, labels
     >>> mask = np.zeros((60, 40), np.uint8)
     >>> mask[10:50, 10:30] = 1
     >>> g = measure_geometry(mask, Spacing(1.0, 1.0), labels=LabelSet("lv", (("lv_cavity", 1),)))
-    >>> g.area_mm2
+    >>> g.area
     800.0
     """
     cavity = trace_cavity(mask, labels.value("lv_cavity"))
     scale = np.array([spacing.row_mm, spacing.col_mm] if spacing else [1.0, 1.0])
-    contour_mm = cavity.contour * scale
+    contour = cavity.contour * scale
     myocardium, atrium = (
         labels.value(name) if labels.has(name) else None for name in ("myocardium", "left_atrium")
     )
     outside = cavity.outside
     if atrium is not None and not (outside == atrium).any():
         outside = across_gap(cavity, mask, atrium, scale_mm=scale)
-    (first, last), from_shape = find_hinges(contour_mm, outside, myocardium=myocardium, atrium=atrium)
-    annulus_mm = contour_mm[[first, last]]
-    base_mm = annulus_mm.mean(axis=0)
-    apex_mm = _apex(contour_mm, base_mm, outside == BEYOND_IMAGE)
-    length_mm = float(np.linalg.norm(apex_mm - base_mm))
-    width_mm = float(np.linalg.norm(annulus_mm[1] - annulus_mm[0]))
-    if width_mm <= 0:
+    (first, last), from_shape = find_hinges(contour, outside, myocardium=myocardium, atrium=atrium)
+    annulus = contour[[first, last]]
+    base = annulus.mean(axis=0)
+    apex = _apex(contour, base, outside == BEYOND_IMAGE)
+    length = float(np.linalg.norm(apex - base))
+    width = float(np.linalg.norm(annulus[1] - annulus[0]))
+    if width <= 0:
         raise MeasurementError("the mitral annulus has no width")
-    axis = (apex_mm - base_mm) / length_mm
-    diameters_mm, discs_mm = _discs(contour_mm, base_mm, axis=axis, length_mm=length_mm)
-    sine = abs(float((annulus_mm[1] - annulus_mm[0]) @ axis)) / width_mm
+    axis = (apex - base) / length
+    diameters, discs = _discs(contour, base, axis=axis, length=length)
+    sine = abs(float((annulus[1] - annulus[0]) @ axis)) / width
     return LVGeometry(
         contour_px=cavity.contour,
-        annulus_px=annulus_mm / scale,
-        apex_px=apex_mm / scale,
-        area_mm2=cavity.pixel_count * float(scale.prod()),
-        length_mm=length_mm,
-        diameters_mm=diameters_mm,
-        discs_px=discs_mm / scale,
+        annulus_px=annulus / scale,
+        apex_px=apex / scale,
+        area=cavity.pixel_count * float(scale.prod()),
+        length=length,
+        diameters=diameters,
+        discs_px=discs / scale,
         annulus_tilt_deg=float(np.degrees(np.arcsin(min(1.0, sine)))),
         annulus_from_shape=from_shape,
         touches_border=cavity.touches_border,
@@ -117,43 +117,43 @@ def measure_geometry(mask: NDArray[np.uint8], spacing: Spacing | None, *, labels
 
 
 def _apex(
-    contour_mm: NDArray[np.float64], base_mm: NDArray[np.float64], on_border: NDArray[np.bool_]
+    contour: NDArray[np.float64], base: NDArray[np.float64], on_border: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Return the contour point farthest from the base; where the image cuts off the apex, the middle of the
     cut.
     """
-    distances = np.linalg.norm(contour_mm - base_mm, axis=1)
+    distances = np.linalg.norm(contour - base, axis=1)
     # Of points that are equally far the first, in every unit: rounding must not choose.
     farthest = int(np.flatnonzero(distances >= (1 - _SAME_DISTANCE) * distances.max())[0])
-    apex_mm: NDArray[np.float64] = contour_mm[farthest]
-    near = np.arange(farthest - 2, farthest + 3) % len(contour_mm)
+    apex: NDArray[np.float64] = contour[farthest]
+    near = np.arange(farthest - 2, farthest + 3) % len(contour)
     if on_border.all() or not on_border[near].any():
-        return apex_mm
+        return apex
     at = int(near[on_border[near]][0])
     first = last = at
     while on_border[(first - 1) % len(on_border)]:
         first -= 1
     while on_border[(last + 1) % len(on_border)]:
         last += 1
-    cut_mm = contour_mm[[first % len(on_border), last % len(on_border)]]
-    chord, axis = cut_mm[1] - cut_mm[0], apex_mm - base_mm
+    cut = contour[[first % len(on_border), last % len(on_border)]]
+    chord, axis = cut[1] - cut[0], apex - base
     is_across = abs(float(chord @ axis)) < _ACROSS * float(np.linalg.norm(chord) * np.linalg.norm(axis))
-    return np.asarray(cut_mm.mean(axis=0)) if is_across else apex_mm
+    return np.asarray(cut.mean(axis=0)) if is_across else apex
 
 
 def _discs(
-    contour_mm: NDArray[np.float64],
-    base_mm: NDArray[np.float64],
+    contour: NDArray[np.float64],
+    base: NDArray[np.float64],
     *,
     axis: NDArray[np.float64],
-    length_mm: float,
+    length: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean width (20,) of each disc and the ends (20, 2, 2) of its middle chord."""
     across = np.array([-axis[1], axis[0]])
-    local = (contour_mm - base_mm) @ np.stack([axis, across], axis=1)
+    local = (contour - base) @ np.stack([axis, across], axis=1)
     here, following = local, np.roll(local, -1, axis=0)
     count = DISC_COUNT * _CHORDS_PER_DISC
-    levels = (np.arange(count) + 0.5) * length_mm / count
+    levels = (np.arange(count) + 0.5) * length / count
     crosses = (here[:, 0] > levels[:, None]) != (following[:, 0] > levels[:, None])
     level, edge = np.nonzero(crosses)
     rise = following[edge, 0] - here[edge, 0]
@@ -166,6 +166,6 @@ def _discs(
     np.minimum.at(low, level, at)
     np.maximum.at(high, level, at)
     middle = np.arange(DISC_COUNT) * _CHORDS_PER_DISC + _CHORDS_PER_DISC // 2
-    centres = base_mm + levels[middle, None] * axis
+    centres = base + levels[middle, None] * axis
     ends = np.stack([centres + low[middle, None] * across, centres + high[middle, None] * across], 1)
     return diameters, ends

@@ -131,13 +131,13 @@ def is_plausible_stack(
 
 
 def _is_plausible(geometry: LVGeometry, limits: QualityLimits) -> bool:
-    width_mm = float(geometry.diameters_mm.max())
-    volume_ml = float(single_plane_volume_ml(geometry.diameters_mm, length_mm=geometry.length_mm))
+    width_mm = float(geometry.diameters.max())
+    volume_ml = float(single_plane_volume_ml(geometry.diameters, length_mm=geometry.length))
     return (
-        _within(geometry.length_mm, limits.length_mm)
+        _within(geometry.length, limits.length_mm)
         and _within(width_mm, limits.width_mm)
-        and _within(geometry.area_mm2, limits.area_mm2)
-        and _within(geometry.length_mm / max(width_mm, 1e-9), limits.elongation)
+        and _within(geometry.area, limits.area_mm2)
+        and _within(geometry.length / max(width_mm, 1e-9), limits.elongation)
         and is_plausible_volume(volume_ml, limits)
     )
 

@@ -23,20 +23,20 @@ from cardiolabel.measurements.volume import (
 class Sizes(Protocol):
     """Geometry that volumes are computed from: an `LVGeometry`, or D of them as arrays.
 
-    ``diameters_mm (..., 20)``, ``length_mm (...)``, ``area_mm2 (...)``.
+    ``diameters (..., 20)``, ``length (...)``, ``area (...)``, in mm, or in pixels without calibration.
     """
 
     @property
-    def diameters_mm(self) -> Any:
-        """Diameters of the 20 discs, from annulus to apex, in mm."""
+    def diameters(self) -> Any:
+        """Diameters of the 20 discs, from annulus to apex."""
 
     @property
-    def length_mm(self) -> Any:
-        """Length of the long axis in mm."""
+    def length(self) -> Any:
+        """Length of the long axis."""
 
     @property
-    def area_mm2(self) -> Any:
-        """Area of the cavity in mm²."""
+    def area(self) -> Any:
+        """Area of the cavity."""
 
 
 VolumeAt = Callable[[tuple[Sizes, ...], Any], Any]
@@ -88,7 +88,7 @@ def _row(
         return PatientRow(patient, method, convention, quality=(Flag.UNCALIBRATED,), reason=reason), []
     volumes = np.array(
         [
-            volumes_ml(
+            apical_volumes(
                 method,
                 convention,
                 ed=[cycle.ed_geometry for cycle in beat],
@@ -145,7 +145,7 @@ def _paired(cycles: Sequence[tuple[Cycle, ...]]) -> list[tuple[Cycle, ...]]:
     return list(zip(*cycles, strict=False))
 
 
-def volumes_ml(
+def apical_volumes(
     method: Method, convention: Convention, *, ed: Sequence[Sizes], es: Sequence[Sizes]
 ) -> tuple[Any, Any]:
     """Compute EDV and ESV of one beat by an apical method.
@@ -159,9 +159,10 @@ def volumes_ml(
 
     Returns
     -------
-    edv_ml, esv_ml : float, or ndarray (D,) from sizes of D variants
+    edv, esv : float, or ndarray (D,) from D geometries
+        In ml. Of geometries in pixels only their ratio means something, and with it EF.
     """
-    longest = [np.maximum.reduce([sizes.length_mm for sizes in phase]) for phase in (ed, es)]
+    longest = [np.maximum.reduce([sizes.length for sizes in phase]) for phase in (ed, es)]
     if convention is Convention.CAMUS:
         longest = [np.maximum(*longest)] * 2
     volume_at = _VOLUME_AT[method]
@@ -169,17 +170,17 @@ def volumes_ml(
     return edv, esv
 
 
-def _biplane(sizes: tuple[Sizes, ...], length_mm: Any) -> Any:
+def _biplane(sizes: tuple[Sizes, ...], length: Any) -> Any:
     a4c, a2c = sizes
-    return biplane_volume_ml(a4c.diameters_mm, a2c.diameters_mm, length_mm=length_mm)
+    return biplane_volume_ml(a4c.diameters, a2c.diameters, length_mm=length)
 
 
-def _single_plane(sizes: tuple[Sizes, ...], length_mm: Any) -> Any:
-    return single_plane_volume_ml(sizes[0].diameters_mm, length_mm=length_mm)
+def _single_plane(sizes: tuple[Sizes, ...], length: Any) -> Any:
+    return single_plane_volume_ml(sizes[0].diameters, length_mm=length)
 
 
-def _area_length(sizes: tuple[Sizes, ...], length_mm: Any) -> Any:
-    return area_length_volume_ml(sizes[0].area_mm2, sizes[-1].area_mm2, length_mm=length_mm)
+def _area_length(sizes: tuple[Sizes, ...], length: Any) -> Any:
+    return area_length_volume_ml(sizes[0].area, sizes[-1].area, length_mm=length)
 
 
 _VOLUME_AT: dict[Method, VolumeAt] = {
@@ -202,8 +203,8 @@ def _lengths(beats: list[tuple[Cycle, ...]]) -> dict[str, float]:
     for beat in beats:
         for cycle in beat:
             view = str(cycle.ed.view).lower()
-            lengths.setdefault(f"length_{view}_ed_mm", []).append(cycle.ed_geometry.length_mm)
-            lengths.setdefault(f"length_{view}_es_mm", []).append(cycle.es_geometry.length_mm)
+            lengths.setdefault(f"length_{view}_ed_mm", []).append(cycle.ed_geometry.length)
+            lengths.setdefault(f"length_{view}_es_mm", []).append(cycle.es_geometry.length)
     return {name: float(np.mean(values)) for name, values in lengths.items()}
 
 
@@ -221,7 +222,7 @@ def _flags(
         raised |= {flag for cycle in beat for flag in (*cycle.ed.quality, *cycle.es.quality)}
         if len(beat) == 2:
             for phase in (Phase.ED, Phase.ES):
-                a4c, a2c = (cycle.at(phase).length_mm for cycle in beat)
+                a4c, a2c = (cycle.at(phase).length for cycle in beat)
                 if is_foreshortened(a4c, a2c, limits):
                     raised.add(Flag.FORESHORTENING)
     if ef is not None and not limits.ef_low_pct <= ef <= limits.ef_high_pct:

@@ -116,7 +116,7 @@ def _frame_rows(image: MaskedImage, limits: QualityLimits, measure: Measure) -> 
         reason = image.problem or "the image has no mask"
         return [_empty_row(image, 0, reason)]
     if len(rows) > 1:
-        areas = np.array([row.geometry.area_mm2 if row.geometry else np.nan for row in rows])
+        areas = np.array([row.geometry.area if row.geometry else np.nan for row in rows])
         for index in np.flatnonzero(temporal_outliers(areas, limits)):
             rows[index] = replace(rows[index], quality=(*rows[index].quality, Flag.TEMPORAL_OUTLIER))
     return rows
@@ -129,8 +129,8 @@ def _frame_row(image: MaskedImage, index: int, limits: QualityLimits, measure: M
         return _empty_row(image, index, str(error))
     area = length = volume = None
     if geometry.calibrated:
-        area, length = geometry.area_mm2, geometry.length_mm
-        volume = float(single_plane_volume_ml(geometry.diameters_mm, length_mm=length))
+        area, length = geometry.area, geometry.length
+        volume = float(single_plane_volume_ml(geometry.diameters, length_mm=length))
     return FrameRow(
         image.image_id,
         image.patient,
@@ -156,7 +156,7 @@ def _area_change(view: View, cycles: ViewCycles) -> AreaChange:
     changes = []
     try:
         for cycle in cycles.cycles:
-            changes.append(fractional_area_change_pct(cycle.ed_geometry.area_mm2, cycle.es_geometry.area_mm2))
+            changes.append(fractional_area_change_pct(cycle.ed_geometry.area, cycle.es_geometry.area))
     except MeasurementError as error:
         return AreaChange(view, None, str(error))
     if not changes:

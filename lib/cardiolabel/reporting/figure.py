@@ -107,7 +107,7 @@ def _draw_curve(axes: Axes, study: Study) -> None:
         rows = [row for row in study.frames if row.image_id == image_id]
         if len(rows) < 2 or rows[0].view.is_stack:
             continue
-        areas = [row.geometry.area_mm2 if row.geometry else np.nan for row in rows]
+        areas = [row.geometry.area if row.geometry else np.nan for row in rows]
         if np.isnan(areas).all():
             continue
         calibrated = all(row.geometry.calibrated for row in rows if row.geometry)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cardiolabel.domain import Convention, Method
 from cardiolabel.errors import MeasurementError
 from cardiolabel.measurements.records import FrameRow, Study
-from cardiolabel.measurements.simpson import beats_of, volumes_ml
+from cardiolabel.measurements.simpson import apical_volumes, beats_of
 from cardiolabel.uncertainty.sampled_masks import SampledGeometries
 
 DRAWS = 2048
@@ -87,7 +87,7 @@ def ef_draws(
         return geometries.drawn(index[row.image_id] % len(geometries))
 
     volumes = [
-        volumes_ml(
+        apical_volumes(
             method, convention, ed=[drawn(cycle.ed) for cycle in beat], es=[drawn(cycle.es) for cycle in beat]
         )
         for beat in beats

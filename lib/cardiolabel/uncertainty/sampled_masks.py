@@ -30,31 +30,31 @@ _BAND_SHARE = 0.02
 
 @dataclass(frozen=True, eq=False)
 class SampledGeometries:
-    """Geometry of the M sampled masks of one frame, as `volumes_ml` takes it.
+    """Geometry of the M sampled masks of one frame, as `apical_volumes` takes it.
 
-    ``diameters_mm (M, 20)``, ``length_mm (M,)``, ``area_mm2 (M,)``; M is 1 for a mask that a person drew.
+    ``diameters (M, 20)``, ``length (M,)``, ``area (M,)``, in mm or pixels; M is 1 for a person's mask.
     """
 
-    diameters_mm: NDArray[np.float64]
-    length_mm: NDArray[np.float64]
-    area_mm2: NDArray[np.float64]
+    diameters: NDArray[np.float64]
+    length: NDArray[np.float64]
+    area: NDArray[np.float64]
 
     @classmethod
     def of(cls, geometries: Sequence[LVGeometry]) -> SampledGeometries:
         """Collect measured geometries."""
         return cls(
-            np.array([geometry.diameters_mm for geometry in geometries]),
-            np.array([geometry.length_mm for geometry in geometries]),
-            np.array([geometry.area_mm2 for geometry in geometries]),
+            np.array([geometry.diameters for geometry in geometries]),
+            np.array([geometry.length for geometry in geometries]),
+            np.array([geometry.area for geometry in geometries]),
         )
 
     def __len__(self) -> int:
         """Return the number of sampled masks."""
-        return len(self.length_mm)
+        return len(self.length)
 
     def drawn(self, index: NDArray[np.intp]) -> SampledGeometries:
         """Select masks by their numbers ``index (D,)``."""
-        return SampledGeometries(self.diameters_mm[index], self.length_mm[index], self.area_mm2[index])
+        return SampledGeometries(self.diameters[index], self.length[index], self.area[index])
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,14 +51,14 @@ class ByHeart:
             clip = nifti.read(record.path).clip
             masks = nifti.read_mask(folder / "labels" / "final" / record.path.name)
             labelled = np.arange(len(masks)) if record.view is View.SAX else masks.any(axis=(1, 2))
-            self.all_values[clip.pixels[labelled].tobytes()] = masks[labelled]
+            self.known[clip.pixels[labelled].tobytes()] = masks[labelled]
         return self
 
     def predict(self, clip: Clip) -> np.ndarray:
         mirrored = clip.pixels[:, :, ::-1].tobytes()
-        if mirrored in self.all_values:
-            return self.all_values[mirrored][:, :, ::-1]
-        return self.all_values.get(clip.pixels.tobytes(), np.zeros(clip.shape, np.uint8))
+        if mirrored in self.known:
+            return self.known[mirrored][:, :, ::-1]
+        return self.known.get(clip.pixels.tobytes(), np.zeros(clip.shape, np.uint8))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def result(studies: Path) -> Robustness:
+def judged(studies: Path) -> Robustness:
     steps: list[tuple[int, int]] = []
     result = measure_robustness(
         studies, ByHeart().learn(studies), on_progress=lambda *step: steps.append(step)
@@ -95,30 +95,32 @@ def refused(found: Result, *words: str) -> None:
         assert word in line
 
 
-def test_a_perfect_model_is_perfect_where_nothing_is_worse(found: Robustness) -> None:
-    assert found.structures == ("lv_cavity", "myocardium", "left_atrium", "epicardium")
-    rows = {row.corruption.name: row for row in found.conditions}
+def test_a_perfect_model_is_perfect_where_nothing_is_worse(judged: Robustness) -> None:
+    assert judged.structures == ("lv_cavity", "myocardium", "left_atrium", "epicardium")
+    rows = {row.corruption.name: row for row in judged.conditions}
     for name in ("none", "mirror"):
         row = rows[name]
         assert (row.patients, row.images, row.failed_share) == (3, 12, 0)
-        assert row.dice == dict.fromkeys(found.structures, 1.0)
+        assert row.dice == dict.fromkeys(judged.structures, 1.0)
         assert row.drop["lv_cavity"].points == 0 and row.drop["lv_cavity"].interval == (0, 0)
         assert row.ef_mae_points == pytest.approx(0, abs=0.5)
         assert len(row.efs) == row.ef_patients == 3
 
 
-def test_a_model_that_finds_nothing_loses_everything(found: Robustness) -> None:
-    row = next(row for row in found.conditions if row.corruption.name == "noise_20")
+def test_a_model_that_finds_nothing_loses_everything(judged: Robustness) -> None:
+    row = next(row for row in judged.conditions if row.corruption.name == "noise_20")
     assert row.dice["lv_cavity"] == 0 and row.failed_share == 1
     assert row.drop["lv_cavity"].points == 100 and row.drop["lv_cavity"].interval == (100, 100)
     assert row.efs == () and row.ef_patients == 3
     assert row.ef_mae_points is None and row.ef_bias_points is None
 
 
-def test_every_condition_has_an_example(found: Robustness) -> None:
-    assert found.example_image == "p3_2CH_ED"
-    assert [example.corruption for example in found.examples] == [row.corruption for row in found.conditions]
-    for each in found.examples:
+def test_every_condition_has_an_example(judged: Robustness) -> None:
+    assert judged.example_image == "p3_2CH_ED"
+    assert [example.corruption for example in judged.examples] == [
+        row.corruption for row in judged.conditions
+    ]
+    for each in judged.examples:
         assert each.clip.shape == each.predicted.shape == each.reference.shape
         assert len(each.reference) == 1 and each.reference.any()
 
@@ -137,12 +139,12 @@ def test_patients_count_once_however_many_images_they_have() -> None:
     assert row.failed_share == pytest.approx(0.25)  # 0.6 alone; 0.8 is not below
 
 
-def test_the_files(found: Robustness, tmp_path: Path) -> None:
-    write_robustness(found, tmp_path)
+def test_the_files(judged: Robustness, tmp_path: Path) -> None:
+    write_robustness(judged, tmp_path)
     with (tmp_path / "robustness.csv").open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         rows = {row["corruption"]: row for row in reader}
-    assert tuple(reader.fieldnames or ()) == columns(found.structures)
+    assert tuple(reader.fieldnames or ()) == columns(judged.structures)
     assert list(rows) == [corruption.name for corruption in change.corruptions(views_of_recipe("camus"))]
     assert rows["none"]["dice_lv_cavity"] == "1.0" and rows["none"]["ef_patients"] == "3"
     lost = rows["noise_20"]
@@ -150,7 +152,7 @@ def test_the_files(found: Robustness, tmp_path: Path) -> None:
     assert (lost["lv_failed_share"], lost["ef_mae_points"], lost["ef_patients"]) == ("1.0", "", "0")
     assert lost["ef_reference_patients"] == "3"
     page = (tmp_path / "robustness.md").read_text(encoding="utf-8")
-    lines = table(found)
+    lines = table(judged)
     assert "\n".join(lines) in page and "split TEST, VAL" in page
     assert len({len(line) for line in lines}) == 1 and "-0.0" not in page
     picture = imread(io.BytesIO((tmp_path / "robustness.png").read_bytes()))
