@@ -16,7 +16,7 @@ import typer
 from cardiolabel.cli import app
 from cardiolabel.inference.engines.choose import ENGINE_VARIABLE
 from cardiolabel.records.manifest_row import COLUMNS
-from cardiolabel.reporting.tables import FRAME_COLUMNS, PATIENT_COLUMNS
+from cardiolabel.reporting.tables import FRAME_COLUMNS, PATIENT_COLUMNS, VALUE_COLUMNS
 from cardiolabel.store.database import URL_VARIABLE
 from cardiolabel.system.user_folders import CACHE_VARIABLE, STATE_VARIABLE
 
@@ -130,7 +130,11 @@ def test_the_code_of_the_python_tutorial_runs(tmp_path: Path) -> None:
 
 def test_the_tables_page_lists_every_column() -> None:
     page = (ROOT / "docs" / "reference" / "tables.md").read_text(encoding="utf-8")
-    missing = [name for name in (*FRAME_COLUMNS, *PATIENT_COLUMNS, *COLUMNS) if f"`{name}`" not in page]
+    missing = [
+        name
+        for name in (*FRAME_COLUMNS, *PATIENT_COLUMNS, *VALUE_COLUMNS, *COLUMNS)
+        if f"`{name}`" not in page
+    ]
     assert not missing
 
 

@@ -285,7 +285,9 @@ def test_overlays_and_the_page_are_made_where_asked_for(
 ) -> None:
     out = tmp_path / "out"
     infer(folder, predictor, out)
-    tables = ["frames.csv", "frames.parquet", "patients.csv", "patients.parquet"]
+    tables = [
+        f"{name}.{kind}" for name in ("frames", "measurements", "patients") for kind in ("csv", "parquet")
+    ]
     assert names(out) == sorted([*tables, "labels", "model.json"])
     infer(folder, predictor, out, overlays=True, html=True)
     assert names(out) == sorted([*tables, "labels", "model.json", "overlays", "summary.html"])

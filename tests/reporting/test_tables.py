@@ -17,13 +17,20 @@ from pyarrow import parquet
 from cardiolabel.domain import Convention, Method
 from cardiolabel.measurements.quality import Flag
 from cardiolabel.measurements.records import PatientRow, Study
+from cardiolabel.measurements.values import Quantity, measured_values, patient_values
 from cardiolabel.reporting import tables
 from cardiolabel.reporting.parquet import parquet_rows
-from cardiolabel.reporting.tables import FRAME_COLUMNS, PATIENT_COLUMNS, cells, tables_of
+from cardiolabel.reporting.tables import (
+    FRAME_COLUMNS,
+    PATIENT_COLUMNS,
+    VALUE_COLUMNS,
+    patient_cells,
+    tables_of,
+)
 
 from .studies import measured, nothing_measured, phantom
 
-TABLES = ["frames.csv", "frames.parquet", "patients.csv", "patients.parquet"]
+TABLES = [f"{name}.{kind}" for name in ("frames", "measurements", "patients") for kind in ("csv", "parquet")]
 FRAMES_HEADER = "image_id,patient,view,phase,frame,lv_area_mm2,lv_length_mm,lv_volume_ml,quality,reason"
 PATIENTS_HEADER = (
     "patient,method,convention,edv_ml,esv_ml,sv_ml,ef_pct,ef_low_pct,ef_high_pct,"
@@ -83,7 +90,7 @@ def test_flags_are_joined_by_semicolons_and_text_is_quoted() -> None:
         quality=(Flag.FRAGMENTS, Flag.UNUSUAL_EF),
         reason='says "no"',
     )
-    result = cells(row, PATIENT_COLUMNS)
+    (result,) = patient_cells(patient_values(row))
     assert tuple(result) == PATIENT_COLUMNS
     assert (result["quality"], result["ef_pct"], result["edv_ml"]) == ("fragments;unusual_ef", 0.3333, None)
     assert type(result["method"]) is str
@@ -102,7 +109,7 @@ def test_a_failure_leaves_the_old_tables_whole(tmp_path: Path, monkeypatch: pyte
     def full(*_: object) -> dict[str, object]:
         raise OSError("disk full")
 
-    monkeypatch.setattr(tables, "cells", full)
+    monkeypatch.setattr(tables, "frame_cells", full)
     study = measured(phantom(cine=False), cine=False).study
     with pytest.raises(OSError, match="disk full"):
         write_tables([study], tmp_path)
@@ -121,7 +128,7 @@ def test_several_patients_share_the_tables(tmp_path: Path) -> None:
 def test_parquet_holds_the_texts_values_with_types_and_units(tmp_path: Path) -> None:
     study = measured(phantom(cine=False), cine=False).study
     write_tables([study, nothing_measured()], tmp_path)
-    for name in ("frames", "patients"):
+    for name in ("frames", "patients", "measurements"):
         typed = parquet.read_table(tmp_path / f"{name}.parquet")
         text = table(tmp_path / f"{name}.csv")
         assert typed.column_names == list(text[0])
@@ -133,7 +140,9 @@ def test_parquet_holds_the_texts_values_with_types_and_units(tmp_path: Path) -> 
             assert unit == {"mm2": "mm2", "mm": "mm", "ml": "ml", "pct": "%"}.get(
                 field.name.split("_")[-1], ""
             )
-            assert str(field.type) == ("double" if unit else "int32" if field.name == "frame" else "string")
+            is_number = unit or field.name in ("value", "low", "high")
+            kind = "double" if is_number else "int32" if field.name == "frame" else "string"
+            assert str(field.type) == kind
     missing = parquet.read_table(tmp_path / "patients.parquet")["ef_pct"]
     assert 0 < missing.null_count < len(missing)
 
@@ -189,3 +198,38 @@ def test_row_groups_are_bounded_and_rows_do_not_pile_up(
 def test_reporting_for_the_server_does_not_load_parquet() -> None:
     code = "import sys, cardiolabel.reporting.result; sys.exit('pyarrow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_long_form_has_every_value_of_the_other_tables(tmp_path: Path) -> None:
+    study = measured(phantom(cine=False), cine=False).study
+    write_tables([study], tmp_path)
+    long = table(tmp_path / "measurements.csv")
+    assert tuple(long[0]) == VALUE_COLUMNS
+    assert len(long) == len(list(measured_values(study))) == 3 * len(study.frames) + 8 * len(study.rows) + 2
+    for row in table(tmp_path / "patients.csv"):
+        of_kind = [
+            value
+            for value in long
+            if (value["method"], value["convention"]) == (row["method"], row["convention"])
+        ]
+        by_name = {
+            (value["quantity"], value["view"], value["phase"]): (value["value"], value["unit"])
+            for value in of_kind
+        }
+        assert by_name["ef", "", ""] == (row["ef_pct"], "pct")
+        assert by_name["edv", "", ""] == (row["edv_ml"], "ml")
+        assert by_name["lv_length", "A4C", "ED"] == (row["length_a4c_ed_mm"], "mm")
+        assert {value["quality"] for value in of_kind} == {row["quality"]}
+    for row in table(tmp_path / "frames.csv"):
+        of_frame = {
+            value["quantity"]: value["value"]
+            for value in long
+            if (value["image_id"], value["frame"]) == (row["image_id"], row["frame"])
+        }
+        assert of_frame == {
+            "lv_area": row["lv_area_mm2"],
+            "lv_length": row["lv_length_mm"],
+            "lv_volume": row["lv_volume_ml"],
+        }
+    changes = [value for value in long if value["quantity"] == Quantity.AREA_CHANGE]
+    assert {value["view"] for value in changes} == {"A4C", "A2C"} and all(value["value"] for value in changes)

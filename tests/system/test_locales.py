@@ -29,7 +29,7 @@ from ..inference.models import save_tiny_model
 UTF8 = {"LC_ALL": "C.UTF-8", UTF8_VARIABLE: "0"}
 C = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", UTF8_VARIABLE: "0"}
 SPACING = Spacing(row_mm=1.0, col_mm=1.15)
-TABLES = ["frames.csv", "frames.parquet", "patients.csv", "patients.parquet"]
+TABLES = [f"{name}.{kind}" for name in ("frames", "measurements", "patients") for kind in ("csv", "parquet")]
 MANIFEST = """image_id,patient,view,phase,dataset,path
 a4c-ed,Łukasz 田中,A4C,ED,folder,Bilder/gewählt 1.nii.gz
 a4c-es,Łukasz 田中,A4C,ES,folder,Bilder/gewählt 2.nii.gz

@@ -46,7 +46,7 @@ def infer(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Predict every image, measure every patient: labels/, frames and patients as .csv and .parquet."""
+    """Predict every image, measure every patient: labels/, and tables as .csv and .parquet."""
     from cardiolabel.models.models import load
     from cardiolabel.pipeline.infer_folder import infer_folder
 
@@ -100,7 +100,7 @@ def measure(
     labels: Annotated[str, typer.Option(help="final, original, or a folder of masks.")] = "final",
     quiet: Quiet = False,
 ) -> None:
-    """Measure every patient from masks that exist: frames and patients as .csv and .parquet."""
+    """Measure every patient from masks that exist: tables as .csv and .parquet."""
     from cardiolabel.pipeline.measure_folder import measure_folder
 
     with clear_errors(), left_out_labels_named(studies, quiet), bar("measuring", quiet) as progress:

@@ -13,6 +13,7 @@ from pyarrow.parquet import ParquetWriter
 GROUP_ROWS = 8192
 """Rows of a row group, and the most that wait in memory."""
 
+_IN_LONG_FORM = ("value", "low", "high")
 _UNITS = {"mm2": "mm2", "mm": "mm", "ml": "ml", "pct": "%"}
 
 
@@ -76,7 +77,8 @@ def schema(columns: Sequence[str]) -> pa.Schema:
     """Return the types of a table's columns, by their names.
 
     A name that ends in a unit (``_mm2``, ``_mm``, ``_ml``, ``_pct``) is a float64, null where nothing was
-    measured, with the unit in the field's metadata; ``frame`` is an int32; everything else is text.
+    measured, with the unit in the field's metadata; so are ``value``, ``low`` and ``high``, whose unit is a
+    column. ``frame`` is an int32, null where a value is of no frame; everything else is text.
 
     >>> schema(["patient", "frame", "ef_pct"]).types
     [DataType(string), DataType(int32), DataType(double)]
@@ -88,4 +90,6 @@ def _field(name: str) -> pa.Field:
     unit = _UNITS.get(name.rpartition("_")[2])
     if unit:
         return pa.field(name, pa.float64(), metadata={"unit": unit})
-    return pa.field(name, pa.int32() if name == "frame" else pa.string(), nullable=False)
+    if name in _IN_LONG_FORM:
+        return pa.field(name, pa.float64())
+    return pa.field(name, pa.int32()) if name == "frame" else pa.field(name, pa.string(), nullable=False)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.measurements.records import FrameRow, Study
-from cardiolabel.reporting.tables import FRAME_COLUMNS, PATIENT_COLUMNS, cells
+from cardiolabel.measurements.values import Quantity, frame_values, measured_values
+from cardiolabel.reporting.tables import frame_cells, patient_cells
 
 SCHEMA = "cardiolabel-result-1"
 _CONTOUR_POINTS = 128
@@ -46,13 +47,14 @@ def study_json(
         ``quality`` (all flags raised), ``sources``, ``model``, ``schema``.
     """
     shown = [row for row in study.frames if only in (None, row.image_id)]
+    values = [value for value in measured_values(study) if value.frame is None]
     flags = {flag for row in study.frames for flag in row.quality}
     flags |= {flag for row in study.rows for flag in row.quality}
     return {
         "schema": SCHEMA,
         "patient_id": study.patient,
         "frames": [frame_json(row, geometry=geometry) for row in shown],
-        "patient": [cells(row, PATIENT_COLUMNS) for row in study.rows],
+        "patient": patient_cells(values),
         "beats": {
             image: [{"ed_index": beat.ed, "es_index": beat.es} for beat in beats]
             for image, beats in study.beats.items()
@@ -69,8 +71,9 @@ def study_json(
             for row in study.beat_rows
         ],
         "area_change": [
-            {"view": str(change.view), "fac_pct": change.fac_pct, "reason": change.reason}
-            for change in study.area_changes
+            {"view": str(value.view), "fac_pct": value.value, "reason": value.reason}
+            for value in values
+            if value.quantity is Quantity.AREA_CHANGE
         ],
         "quality": sorted(str(flag) for flag in flags),
         "sources": dict(sources),
@@ -97,7 +100,7 @@ def best_ef(study: Study) -> list[dict[str, Any]]:
 
 def frame_json(row: FrameRow, *, geometry: bool) -> dict[str, Any]:
     """Return one frame's numbers and, on request, its geometry; contours have at most 128 points."""
-    fields: dict[str, Any] = cells(row, FRAME_COLUMNS)
+    (fields,) = frame_cells(frame_values(row))
     if geometry:
         shape = row.geometry
         fields["contour"] = _points(shape.contour_px) if shape else None

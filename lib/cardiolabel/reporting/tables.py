@@ -1,15 +1,20 @@
-"""Tables ``frames`` and ``patients`` as CSV and Parquet, each written whole or not at all."""
+"""Tables ``frames``, ``patients`` and ``measurements`` as CSV and Parquet, each written whole or not at all.
+
+``measurements`` has a row for each value. The other two are made of the same values, a column per quantity.
+"""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
 from cardiolabel.io.files import atomic
-from cardiolabel.measurements.records import FrameRow, PatientRow, Study
+from cardiolabel.measurements.records import Study
+from cardiolabel.measurements.values import MeasuredValue, Quantity, measured_values
 from cardiolabel.system.readable_text import readable_text
 
 FRAME_COLUMNS = (
@@ -42,7 +47,24 @@ PATIENT_COLUMNS = (
     "reason",
 )
 
-_FRAMES, _PATIENTS = "frames", "patients"
+VALUE_COLUMNS = (
+    "patient",
+    "quantity",
+    "method",
+    "convention",
+    "view",
+    "phase",
+    "image_id",
+    "frame",
+    "value",
+    "unit",
+    "low",
+    "high",
+    "quality",
+    "reason",
+)
+
+_FRAMES, _PATIENTS, _VALUES = "frames", "patients", "measurements"
 _KINDS = (".csv", ".parquet")
 
 
@@ -56,8 +78,8 @@ class _Rows(Protocol):
 def tables_of(folder: Path) -> Iterator[Callable[[Study], None]]:
     """Yield a function that writes one study's rows; all tables appear, whole, at the end of the block.
 
-    They are ``frames`` and ``patients``, each as ``.csv`` and as ``.parquet`` of the same values. A value
-    that could not be measured is an empty cell, null in Parquet.
+    They are ``frames``, ``patients`` and ``measurements``, each as ``.csv`` and as ``.parquet`` of the same
+    values. A value that could not be measured is an empty cell, null in Parquet.
 
     Raises
     ------
@@ -76,11 +98,15 @@ def tables_of(folder: Path) -> Iterator[Callable[[Study], None]]:
             )
 
         frames, patients = both(_FRAMES, FRAME_COLUMNS), both(_PATIENTS, PATIENT_COLUMNS)
+        values = both(_VALUES, VALUE_COLUMNS)
 
         def write(study: Study) -> None:
-            of_frames = [cells(row, FRAME_COLUMNS) for row in study.frames]
-            of_patient = [cells(row, PATIENT_COLUMNS) for row in study.rows]
-            for tables, rows in ((frames, of_frames), (patients, of_patient)):
+            measured = tuple(measured_values(study))
+            for tables, rows in (
+                (frames, frame_cells(measured)),
+                (patients, patient_cells(measured)),
+                (values, [_value_cells(value) for value in measured]),
+            ):
                 for table in tables:
                     table.writerows(rows)
 
@@ -89,16 +115,62 @@ def tables_of(folder: Path) -> Iterator[Callable[[Study], None]]:
 
 def table_files(folder: Path) -> tuple[Path, ...]:
     """Return all files that `tables_of` writes."""
-    return (*_files(folder, _FRAMES), *_files(folder, _PATIENTS))
+    return tuple(path for name in (_FRAMES, _PATIENTS, _VALUES) for path in _files(folder, name))
 
 
 def _files(folder: Path, name: str) -> tuple[Path, ...]:
     return tuple(folder / f"{name}{kind}" for kind in _KINDS)
 
 
-def cells(row: FrameRow | PatientRow, columns: Sequence[str]) -> dict[str, Any]:
-    """Return a row as plain values: numbers rounded to 1e-4 of their unit, flags joined by semicolons."""
-    return {name: _plain(getattr(row, name)) for name in columns}
+def frame_cells(values: Iterable[MeasuredValue]) -> list[dict[str, Any]]:
+    """Return the rows of ``frames``: numbers rounded to 1e-4 of their unit, flags joined by semicolons.
+
+    Parameters
+    ----------
+    values : iterable of MeasuredValue
+        Those of frames count.
+    """
+    return [
+        _row(of_frame, FRAME_COLUMNS)
+        for _, of_frame in groupby(
+            (value for value in values if value.frame is not None),
+            key=lambda value: (value.image_id, value.frame),
+        )
+    ]
+
+
+def patient_cells(values: Iterable[MeasuredValue]) -> list[dict[str, Any]]:
+    """Return the rows of ``patients``, as `frame_cells`; values with a method and a convention count."""
+    return [
+        _row(of_kind, PATIENT_COLUMNS)
+        for _, of_kind in groupby(
+            (value for value in values if value.method is not None),
+            key=lambda value: (value.patient, value.method, value.convention),
+        )
+    ]
+
+
+def _row(values: Iterable[MeasuredValue], columns: Sequence[str]) -> dict[str, Any]:
+    """Return values of one frame, or of one method and convention, by the columns of a table."""
+    by_column: dict[str, Any] = {}
+    for value in values:
+        if not by_column:
+            by_column = {name: getattr(value, name, None) for name in columns}
+        by_column[_column(value)] = value.value
+        if value.quantity is Quantity.EF:
+            by_column["ef_low_pct"], by_column["ef_high_pct"] = value.low, value.high
+    return {name: _plain(by_column[name]) for name in columns}
+
+
+def _column(value: MeasuredValue) -> str:
+    if value.quantity is Quantity.LV_LENGTH and value.frame is None:
+        return f"length_{value.view}_{value.phase}_{value.unit}".lower()
+    return f"{value.quantity}_{value.unit}"
+
+
+def _value_cells(value: MeasuredValue) -> dict[str, Any]:
+    cells = {name: _plain(getattr(value, name)) for name in VALUE_COLUMNS}
+    return {**cells, **{name: cells[name] or "" for name in ("method", "convention", "view", "phase")}}
 
 
 def _plain(value: Any) -> Any:
