@@ -76,7 +76,7 @@ def test_rounds_are_annotated_trained_and_reported(studies: Path, tmp_path: Path
 
     # Again: nothing is left to do, and other settings are another replay.
     assert replay("camus", studies, out=out, app=APP, settings=requested) == result
-    with pytest.raises(DatasetError, match="begun with other settings"):
+    with pytest.raises(DatasetError, match="started with other settings"):
         replay("camus", studies, out=out, app=APP, settings=replace(requested, images=24))
 
 

@@ -164,7 +164,7 @@ def test_truncated_files_and_foreign_values_cost_themselves_only(tmp_path: Path)
     reasons = dict(report.skipped)
     assert (report.images, report.labels) == (1, 0)
     assert "patient001_frame01.nii.gz" in reasons["patient001_SAX_ED"]
-    assert "label values 4 are not known" in reasons["patient001_SAX_ES"]
+    assert "label values 4 are unknown" in reasons["patient001_SAX_ES"]
 
 
 def test_a_mask_of_another_shape_is_refused(tmp_path: Path) -> None:

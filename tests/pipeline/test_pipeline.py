@@ -127,7 +127,7 @@ def test_masks_say_which_model_made_them_and_are_not_mixed(
     text = json.loads((tmp_path / "out" / "model.json").read_text())
     assert text["sha256"] == predictor.card.sha256 and text["labels"] == predictor.labels.as_dict()
     other = predictor.only(["lv_cavity"], name="other")
-    with pytest.raises(DatasetError, match="begun with another model"):
+    with pytest.raises(DatasetError, match="started with another model"):
         infer(folder, other, tmp_path / "out", resume=True)
     assert infer(folder, other, tmp_path / "out").skipped == 0
 

@@ -175,8 +175,8 @@ def test_masks_that_are_not_of_the_image(corrections: Corrections, store: Store,
         (np.concatenate([good, good]), "2 frames"),
         (good[0], r"a label of shape \(384, 468\)"),
         (good[:0], "0 frames"),
-        (np.where(good == 1, 7, good).astype(np.uint8), "label values 7 are not known"),
-        (np.where(good == 1, 255, 0).astype(np.uint8), "label values 255 are not known"),
+        (np.where(good == 1, 7, good).astype(np.uint8), "label values 7 are unknown"),
+        (np.where(good == 1, 255, 0).astype(np.uint8), "label values 255 are unknown"),
     ):
         with pytest.raises(ImageContentError, match=message):
             corrections.save(ONE, bad, save=Save())

@@ -413,4 +413,4 @@ def test_unknown_mask_values_are_named_not_measured(folder: Path) -> None:
     nifti.write_mask(np.where(masks == 1, 255, 0).astype(np.uint8), path, spacing=SPACING)
     study = Studies(folder).measure("p").study
     (reason,) = [row.reason for row in study.frames if row.image_id == "p_4CH_ED"]
-    assert "label values 255 are not known" in reason
+    assert "label values 255 are unknown" in reason

@@ -136,7 +136,7 @@ def test_a_run_may_begin_with_a_model(phantoms: Path, tmp_path: Path) -> None:
 
 def test_a_run_on_other_patients_needs_another_folder(phantoms: Path, tmp_path: Path) -> None:
     run(phantoms, tmp_path / "run", records(phantoms))
-    with pytest.raises(DatasetError, match="begun on other patients"):
+    with pytest.raises(DatasetError, match="started on other patients"):
         run(phantoms, tmp_path / "run", records(phantoms, held_back="phantom01"))
 
 

@@ -68,7 +68,7 @@ def bar(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
             lines(done, total, description)
         progress.start()  # not before: input that is refused leaves its one line alone on stderr
         if progress.tasks[0].total not in (None, total):
-            progress.reset(task)  # something else has begun
+            progress.reset(task)  # something else has started
         progress.update(task, completed=done, total=total, description=description)
 
     try:
@@ -84,7 +84,7 @@ def _lines(every_s: float = 60.0) -> Callable[[int, int, str], None]:
 
     def report(done: int, total: int, description: str) -> None:
         now = time.monotonic()
-        if not steps or done < steps[1][1]:  # the first, or something else has begun
+        if not steps or done < steps[1][1]:  # the first, or something else has started
             steps[:] = [(now, done), (now, done)]
         (start_s, first), (last, _) = steps
         if now - last >= every_s and done > first:

@@ -51,7 +51,7 @@ class LabelSet:
         if unknown:
             listed = ", ".join(f"{value} {structure}" for structure, value in self.values)
             shown = ", ".join(str(value) for value in unknown[:5])
-            raise ImageContentError(f"{name}: label values {shown} are not known; expected 0 and {listed}")
+            raise ImageContentError(f"{name}: label values {shown} are unknown; expected 0 and {listed}")
 
 
 CAMUS_LABELS = LabelSet("camus", (("lv_cavity", 1), ("myocardium", 2), ("left_atrium", 3)))

@@ -26,5 +26,5 @@ def decoded(content: bytes) -> str:
     ('x y', 'x y')
     """
     if content.startswith(_GZIP):
-        raise ValueError("compressed with gzip, whatever its name says; decompress it (gzip -d)")
+        raise ValueError("compressed with gzip, against its name; decompress it (gzip -d)")
     return content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")

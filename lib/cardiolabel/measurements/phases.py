@@ -37,8 +37,8 @@ def find_beats(areas: NDArray[np.float64], frame_rate_hz: float | None) -> list[
     End-systoles are minima of the lightly smoothed curve that swing by at least 40 % of its range;
     each beat's end-diastole is the maximum since the end-systole before. A beat is whole where the curve
     turns at both frames, or where a frame at the clip's end reaches the level at which it turns elsewhere.
-    Only whole beats count. Where no beat is whole, the clip holds about one beat, begun anywhere in it: ED is
-    then the largest and ES the smallest area, in either order.
+    Only whole beats count. Where no beat is whole, the clip holds about one beat and may begin anywhere in
+    it: ED is then the largest and ES the smallest area, in either order.
 
     Parameters
     ----------

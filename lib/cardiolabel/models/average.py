@@ -19,7 +19,7 @@ def average_models(name: str, folders: Sequence[Path], *, out: Path, version: st
     ----------
     name : str
     folders : sequence of Path
-        At least two, each with ``<name>.safetensors`` and its card. One should have been begun with the
+        At least two, each with ``<name>.safetensors`` and its card. One should have been started with the
         weights of another, else their mean is not a model.
     out : Path
         Created where missing.

@@ -109,7 +109,9 @@ def _note_model(predictor: Predictor, out: Path, records: Sequence[Record], *, r
     is_same = path.is_file() and path.read_text(encoding="utf-8") == model_note(predictor)
     masks = [file_of(StudiesLayout(out).labels, record.image_id) for record in records]
     if resume and not is_same and (path.is_file() or any(mask.exists() for mask in masks)):
-        raise DatasetError(f"{out}: begun with another model or engine, see {path.name}; give another --out")
+        raise DatasetError(
+            f"{out}: started with another model or engine, see {path.name}; give another --out"
+        )
     if not (resume and is_same):
         pictures = (overlay_file(out, record.image_id) for record in records)
         for old in (*masks, *pictures, *table_files(out)):

@@ -183,7 +183,7 @@ def _check_header(header: list[str]) -> None:
         raise ManifestError(f"{where}: column {twice[0]} occurs twice; expected once")
     unknown = [name for name in header if name and name not in COLUMNS]
     if unknown:
-        _log.warning("columns of the manifest that are not known and not used: %s", ", ".join(unknown))
+        _log.warning("unknown columns of the manifest, which are not used: %s", ", ".join(unknown))
 
 
 def _composed(name: str) -> str:

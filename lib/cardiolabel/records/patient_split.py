@@ -83,7 +83,7 @@ def frozen(path: Path, drawn: Split) -> Split:
         raise DatasetError(f"{path}: not a stored split ({error}); begin another run") from error
     if stored != drawn:
         raise DatasetError(
-            f"{path.parent}: the run was begun on other patients ({len(stored.training)} in training, now"
+            f"{path.parent}: the run was started on other patients ({len(stored.training)} in training, now"
             f" {len(drawn.training)}); give another --out"
         )
     return stored

@@ -100,7 +100,7 @@ def fit(
     Raises
     ------
     DatasetError
-        The checkpoint is of another recipe, of other images or masks, or was begun with another model.
+        The checkpoint is of another recipe, of other images or masks, or was started with another model.
     OSError
         The checkpoint cannot be written.
     """
@@ -273,7 +273,7 @@ class _Run:
         saved = torch.load(self._checkpoint, weights_only=True, map_location=self._device)
         if saved.get("made_of") != self._made_of:
             raise DatasetError(
-                f"{self._checkpoint}: begun with another recipe, model, images or masks; delete its folder"
+                f"{self._checkpoint}: started with another recipe, model, images or masks; delete its folder"
                 " or give another --out"
             )
         self._network.load_state_dict(saved["network"])

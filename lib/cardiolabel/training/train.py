@@ -65,7 +65,7 @@ def train(
     held_back : collection of str
         Patients to leave out besides those of the official split.
     start : Path, optional
-        A folder with a model of the recipe's name, whose weights are begun with. Frames in which only the
+        A folder with a model of the recipe's name, whose weights are started with. Frames in which only the
         cavity was drawn are then learned from too.
     rehearsed : sequence of Record and Path, optional
         Images that ``start`` was trained on and the folder of their masks: half of what is seen, besides
@@ -80,7 +80,7 @@ def train(
     Raises
     ------
     DatasetError
-        Nothing to train on, the run was begun on other patients, or ``start`` holds another network.
+        Nothing to train on, the run was started on other patients, or ``start`` holds another network.
     MissingWeightsError, CorruptWeightsError
         There is no such model.
     OSError

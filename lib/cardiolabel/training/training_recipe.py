@@ -94,7 +94,7 @@ def read(name: str) -> TrainingRecipe:
         raise DatasetError(f"{path}: not a TOML file ({error})") from error
     unknown = sorted(values.keys() - {field.name for field in fields(TrainingRecipe)})
     if unknown:
-        raise DatasetError(f"{path}: {unknown[0]!r} is not known in a recipe")
+        raise DatasetError(f"{path}: {unknown[0]!r} is no field of a recipe")
     try:
         return TrainingRecipe(**{"name": path.stem, **values})
     except TypeError as error:

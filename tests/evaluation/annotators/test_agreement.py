@@ -272,7 +272,7 @@ def other_values(path: Path) -> None:
         (lambda path: path.write_bytes(b""), "not a readable NIfTI file"),
         (Path.unlink, "no such file"),
         (other_shape, "does not fit its image"),
-        (other_values, "label values 50, 100, 150 are not known"),
+        (other_values, "label values 50, 100, 150 are unknown"),
     ],
     ids=["cut", "empty", "missing", "other shape", "other values"],
 )

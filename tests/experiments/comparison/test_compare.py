@@ -143,7 +143,7 @@ def test_a_rerun_skips_what_is_done_and_shares_the_images(
     )
     assert seen == sorted(seen) and seen[-1] == (16, 16)
 
-    with pytest.raises(DatasetError, match="recipe one was begun with other settings"):
+    with pytest.raises(DatasetError, match="recipe one was started with other settings"):
         compare([each, other], studies, out=out, images=16, repeats=1)
     assert trained == ["one", "other"]
 
@@ -177,7 +177,7 @@ def test_large_inputs_can_be_shrunk_and_are_timed_as_they_are(studies: Path, tmp
         ("48", "48"),
     ]
     assert "fixed size" in rows["fixed"]["reason"]
-    with pytest.raises(DatasetError, match="large was begun with other settings"):
+    with pytest.raises(DatasetError, match="large was started with other settings"):
         compare([recipes[0]], studies, out=out, images=120, repeats=1)
 
 
@@ -191,7 +191,7 @@ def test_patients_to_judge_by_can_be_listed(unsplit: Path, tmp_path: Path) -> No
     assert result.outcomes[0].ef_mae is None  # two patients are too few
 
     listed.write_text("p1")
-    with pytest.raises(DatasetError, match="begun on other patients"):
+    with pytest.raises(DatasetError, match="started on other patients"):
         compare([recipe], unsplit, out=tmp_path / "out", images=8, patients=listed, repeats=1)
 
 

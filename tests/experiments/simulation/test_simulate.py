@@ -86,7 +86,7 @@ def test_strategies_share_their_beginning_and_nobody_chooses_judges(
     count = len(trained)
     assert simulate("camus", studies, out=tmp_path / "out", settings=ASKED) == result
     assert len(trained) == count
-    with pytest.raises(DatasetError, match="begun with other settings"):
+    with pytest.raises(DatasetError, match="started with other settings"):
         simulate("camus", studies, out=tmp_path / "out", settings=replace(ASKED, budgets=(2, 3)))
 
 

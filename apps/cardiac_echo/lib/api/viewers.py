@@ -31,7 +31,7 @@ def ohif(path: str) -> FileResponse:
 @router.post("/proxy/dicom/{path:path}", include_in_schema=False)
 def dicom(path: str) -> None:
     """Refuse DICOM routes: MONAI Label would ask a DICOMweb server."""
-    raise refused(404, "no_dicomweb", "the studies are a folder; no DICOMweb server stands behind this one")
+    raise refused(404, "no_dicomweb", "the studies are a folder, not a DICOMweb server")
 
 
 @router.post("/infer/wsi/{model}", include_in_schema=False)

@@ -129,7 +129,7 @@ def record_promotion(studies: Path, model: str) -> None:
     try:
         log = open_log(studies, read_only=False)
     except (OSError, CardiolabelError):
-        logger.warning("a model was published, which the audit log could not be told")
+        logger.warning("a model was published, but the audit log could not record it")
         return
     if log is not None:
         log.record({"event": "model published", "who": "training", "model": model})

@@ -33,7 +33,7 @@ class SeenRoles:
         except FileNotFoundError:
             return
         except (OSError, ValueError, AttributeError, TypeError):
-            logger.warning("the list of users' roles is damaged and begun anew")
+            logger.warning("the list of users' roles is damaged and started anew")
 
     def change(self, who: str, roles: list[str]) -> list[str] | None:
         """Record a user's roles; returns the former ones if they differ, none for a new user, else None."""

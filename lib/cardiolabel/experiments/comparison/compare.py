@@ -93,7 +93,7 @@ def compare(
     Raises
     ------
     DatasetError
-        Nobody to judge by, a recipe named twice, or ``out`` was begun otherwise.
+        Nobody to judge by, a recipe named twice, or ``out`` was started otherwise.
     OSError
         ``out`` cannot be written.
     """
@@ -152,7 +152,7 @@ def _check_begun(name: str, path: str, run: Path, budget: _Budget) -> None:
         return  # its row will say so
     if json.loads(stored.read_text(encoding="utf-8")) != settings:
         raise DatasetError(
-            f"{run}: recipe {name} was begun with other settings; delete it or give another --out"
+            f"{run}: recipe {name} was started with other settings; delete it or give another --out"
         )
 
 
@@ -184,7 +184,7 @@ def _patients(studies: Path, out: Path, patients: Path | None) -> _Data:
     listed = out / "judged.txt"
     lines = "".join(f"{patient}\n" for patient in judged)
     if listed.exists() and listed.read_text(encoding="utf-8") != lines:
-        raise DatasetError(f"{out}: begun with other patients to judge by; give another --out")
+        raise DatasetError(f"{out}: started with other patients to judge by; give another --out")
     with atomic(listed) as draft:
         draft.write_text(lines, encoding="utf-8")
     if read_patient_list(listed) != set(judged):

@@ -92,7 +92,7 @@ def begin(plan: Plan, records: Sequence[Record], labels: Path, out: Path) -> Pat
     Raises
     ------
     DatasetError
-        ``out`` was begun otherwise.
+        ``out`` was started otherwise.
     OSError
         ``out`` cannot be written.
     """
@@ -100,7 +100,7 @@ def begin(plan: Plan, records: Sequence[Record], labels: Path, out: Path) -> Pat
     content = json.dumps(asdict(plan), indent=1) + "\n"
     if stored.exists():
         if stored.read_text(encoding="utf-8") != content:
-            raise DatasetError(f"{out}: begun with other settings or patients; give another --out")
+            raise DatasetError(f"{out}: started with other settings or patients; give another --out")
         return studies
     StudiesLayout(studies).final.mkdir(parents=True, exist_ok=True)
     order = [*(patient for annotation_round in plan.rounds for patient in annotation_round), *plan.judges]

@@ -130,7 +130,7 @@ def replay(
     Raises
     ------
     DatasetError
-        Too few patients, or ``out`` was begun otherwise.
+        Too few patients, or ``out`` was started otherwise.
     ServerError, ReplayError
         The server does not start, or refuses something.
     OSError

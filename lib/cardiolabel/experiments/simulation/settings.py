@@ -98,7 +98,7 @@ def begin(out: Path, recipe: str, studies: Path, pool: Sequence[str], settings: 
     Raises
     ------
     DatasetError
-        It was begun with other patients, budgets, images or sizes.
+        It was started with other patients, budgets, images or sizes.
     OSError
         It cannot be written.
     """
@@ -111,7 +111,7 @@ def begin(out: Path, recipe: str, studies: Path, pool: Sequence[str], settings: 
     path = out / _BEGUN
     if path.exists():
         if path.read_text(encoding="utf-8") != content + "\n":
-            raise DatasetError(f"{out}: begun with other settings or patients; give another --out")
+            raise DatasetError(f"{out}: started with other settings or patients; give another --out")
         return
     with atomic(path) as draft:
         draft.write_text(content + "\n", encoding="utf-8")

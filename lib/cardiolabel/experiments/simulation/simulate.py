@@ -88,7 +88,7 @@ def simulate(
     Raises
     ------
     DatasetError
-        Too few patients, or ``out`` was begun otherwise.
+        Too few patients, or ``out`` was started otherwise.
     OSError
         ``out`` cannot be written.
     """

@@ -43,7 +43,7 @@ class AuditLog:
     path : Path
         The log; only its owner may read it.
     max_bytes : int
-        Length at which a new file is begun.
+        Length at which a new file is started.
     files : int
         How many full files are kept.
     rates : Rates, optional
