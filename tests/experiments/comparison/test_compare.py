@@ -104,7 +104,7 @@ def test_two_recipes_and_a_broken_one_make_a_table(studies: Path, tmp_path: Path
         assert (out / name / "evaluation" / "report.md").is_file()
     assert float(rows["small"]["dice_lv_cavity_ED"]) > 0.3
 
-    assert "'epochs' is not known" in rows["broken"]["reason"] and "'epochs'" in text
+    assert "'epochs' is no field of a recipe" in rows["broken"]["reason"] and "'epochs'" in text
     assert rows["odd"]["reason"] and rows["odd"]["dice_lv_cavity_ED"] == rows["odd"]["ms_per_frame"] == ""
     page = (out / "comparison.md").read_text()
     assert "same 3 patients" in page and "same 3 others" in page

@@ -8,24 +8,25 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 import torch
 
 from cardiolabel.domain import Record
-from cardiolabel.errors import CardiolabelError, DatasetError, InputError, ModelError
+from cardiolabel.errors import CardiolabelError, DatasetError, ModelError
 from cardiolabel.evaluation.evaluate import evaluate
 from cardiolabel.evaluation.files import write_evaluation
 from cardiolabel.experiments.comparison.outcome import Outcome, quality
 from cardiolabel.experiments.comparison.timing import REFERENCE, REFERENCE_PX, time_networks
 from cardiolabel.inference.predictor import Predictor
-from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
-from cardiolabel.io.images import read_image
 from cardiolabel.networks.registry import build
 from cardiolabel.networks.weights import load_model
+from cardiolabel.pipeline.infer_patients import infer_patients
+from cardiolabel.pipeline.workers import Options
 from cardiolabel.records import manifest
-from cardiolabel.records.layout import StudiesLayout, file_of, labelled_records
+from cardiolabel.records.layout import StudiesLayout, labelled_records
 from cardiolabel.records.patient_list import read_patient_list
 from cardiolabel.records.patient_split import draw, frozen
 from cardiolabel.studies.predicted import write_model_note
@@ -225,7 +226,7 @@ def _run(
     )
     predictor = Predictor.load(recipe.name, run)
     write_model_note(predictor, run)
-    _predict(predictor, data, StudiesLayout(run).labels, lambda text: show(recipe.images, text))
+    _predict(predictor, data, run, lambda text: show(recipe.images, text))
     judged = evaluate(StudiesLayout(run).labels, data.studies, patients=data.listed)
     network, _ = load_model(recipe.name, run)
     outcome = Outcome(
@@ -245,7 +246,7 @@ def _run(
     return outcome
 
 
-def _predict(predictor: Predictor, data: _Data, folder: Path, show: Callable[[str], None]) -> None:
+def _predict(predictor: Predictor, data: _Data, out: Path, show: Callable[[str], None]) -> None:
     """Predict the evaluation patients; an unreadable image has no mask, which its evaluation states."""
     patients = set(data.judged)
     records = [
@@ -253,15 +254,15 @@ def _predict(predictor: Predictor, data: _Data, folder: Path, show: Callable[[st
         for record in data.records
         if record.patient in patients and record.view in predictor.recipe.views
     ]
-    for done, record in enumerate(records, start=1):
-        target = file_of(folder, record.image_id)
-        if not target.is_file():
-            try:
-                image = read_image(record.path)
-                nifti.write_mask_like(predictor.predict(image.clip), target, grid=image.grid)
-            except InputError as error:
-                logger.debug("an image has no mask: %s", error)
-        show(f"predicting {done} of {len(records)}")
+    records.sort(key=lambda record: record.patient)
+    of_patients = [list(own) for _, own in groupby(records, key=lambda record: record.patient)]
+    for _ in infer_patients(
+        of_patients,
+        predictor,
+        Options(out, resume=True),
+        on_image=lambda done: show(f"predicting {done} of {len(records)}"),
+    ):
+        pass
 
 
 def _timed(
