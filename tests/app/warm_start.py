@@ -7,6 +7,7 @@ and the app) is imported in the copy.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import runpy
@@ -25,9 +26,9 @@ from typing import Any
 SLOW = """
 cardiolabel.active_learning.worklist cardiolabel.experiments.servers cardiolabel.inference.predictor
 cardiolabel.pipeline.infer_folder cardiolabel.reporting.figure cardiolabel.store.store
-cardiolabel.training.retraining.retrain fastapi.openapi.utils matplotlib.backends.backend_agg monai.apps
-monai.data monai.inferers monai.losses monai.networks.nets monai.transforms numpy pandas pydicom requests
-scipy.ndimage scipy.signal SimpleITK skimage.measure sqlalchemy timm torch uvicorn
+cardiolabel.training.retraining.retrain fastapi.openapi.utils matplotlib.backends.backend_agg
+matplotlib.font_manager monai.apps monai.data monai.inferers monai.losses monai.networks.nets monai.transforms
+numpy pandas pydicom requests scipy.ndimage scipy.signal SimpleITK skimage.measure sqlalchemy timm torch uvicorn
 watchdog.observers
 """.split()
 
@@ -170,6 +171,7 @@ def _become(request: dict[str, Any]) -> None:
     folders = request["env"].get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = ["", *folders, *(path for path in sys.path[1:] if path not in folders)]
     sys.argv = [request["module"], *request["arguments"]]
+    tempfile.tempdir = None  # it was looked up with the variables of this process's parent
     code = 0
     try:
         runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
@@ -179,6 +181,8 @@ def _become(request: dict[str, Any]) -> None:
         traceback.print_exc()
         code = 1
     finally:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
