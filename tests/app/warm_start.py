@@ -8,6 +8,7 @@ and the app) is imported in the copy.
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import os
 import runpy
@@ -28,8 +29,8 @@ cardiolabel.active_learning.worklist cardiolabel.experiments.servers cardiolabel
 cardiolabel.pipeline.infer_folder cardiolabel.reporting.figure cardiolabel.store.store
 cardiolabel.training.retraining.retrain fastapi.openapi.utils matplotlib.backends.backend_agg
 matplotlib.font_manager monai.apps monai.data monai.inferers monai.losses monai.networks.nets monai.transforms
-numpy pandas pydicom requests scipy.ndimage scipy.signal SimpleITK skimage.measure sqlalchemy timm torch uvicorn
-watchdog.observers
+numpy pandas pydicom requests scipy.ndimage scipy.signal SimpleITK skimage.measure sqlalchemy timm torch
+uvicorn watchdog.observers
 """.split()
 
 
@@ -137,6 +138,8 @@ def serve(connection: socket.socket) -> None:
     torchvision_module("torchvision")
     for name in SLOW:
         __import__(name)
+    font_manager: Any = importlib.import_module("matplotlib.font_manager")
+    assert font_manager.fontManager  # found once, not by each server
     codes: dict[int, int] = {}
     while True:
         try:
