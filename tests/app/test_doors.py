@@ -70,9 +70,17 @@ def unchanged(server: Server) -> Iterator[None]:
 
 
 def listing(server: Server) -> dict[str, int]:
-    """Files and their sizes around the studies; without logs and the database, which may always grow."""
+    """Files and their sizes around the studies; without logs, the database and the font cache of matplotlib.
+
+    Logs and the database may always grow, and the scoring process writes the cache when it starts.
+    """
     home = server.studies.parent
-    skipped = (home / "home" / ".local" / "state", home / "studies" / ".cardiolabel", server.log)
+    skipped = (
+        home / "home" / ".local" / "state",
+        home / "home" / ".cache" / "matplotlib",
+        home / "studies" / ".cardiolabel",
+        server.log,
+    )
     return {
         str(path.relative_to(home)): path.stat().st_size
         for path in sorted(home.rglob("*"))
