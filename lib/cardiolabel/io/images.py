@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cardiolabel.errors import ImageReadError
 from cardiolabel.io import metaimage, nifti, video
 from cardiolabel.io.grid import Grid
 from cardiolabel.io.image_file import ImageFile, ImageHeader
+from cardiolabel.system.file_cache import FileState, file_state
 
 __all__ = ["FORMATS", "ImageFormat", "read_image", "read_image_grid", "read_image_header"]
 
@@ -134,14 +136,20 @@ def read_image_grid(path: Path) -> Grid:
 
 
 def _format_of(path: Path) -> ImageFormat:
-    by_name = next((each for each in FORMATS if path.name.lower().endswith(each.suffixes)), None)
     try:
-        with path.open("rb") as file:
-            start = file.read(_START_BYTES)
+        return _format(file_state(path))
     except FileNotFoundError:
         raise ImageReadError(f"{path.name}: no such file") from None
     except OSError as error:
         raise ImageReadError(f"{path.name}: cannot be read ({error.strerror})") from error
+
+
+@lru_cache(maxsize=4096)
+def _format(state: FileState) -> ImageFormat:
+    path = Path(state[0])
+    by_name = next((each for each in FORMATS if path.name.lower().endswith(each.suffixes)), None)
+    with path.open("rb") as file:
+        start = file.read(_START_BYTES)
     by_content = next((each for each in FORMATS if each.is_content(start)), None)
     if by_content is None:
         if by_name is None:

@@ -14,7 +14,7 @@ from cardiolabel.domain import Convention, Method, Phase, View
 from cardiolabel.measurements.quality import Flag
 from cardiolabel.measurements.records import FrameRow, PatientRow, Study
 
-__all__ = ["SOURCES", "MeasuredValue", "Quantity", "Unit", "measured_values"]
+__all__ = ["SOURCES", "MeasuredValue", "Quantity", "Unit", "measured_values", "patient_level_values"]
 
 
 class Unit(StrEnum):
@@ -167,6 +167,11 @@ def _area_changes(study: Study) -> Iterator[MeasuredValue]:
 
 SOURCES: tuple[Callable[[Study], Iterator[MeasuredValue]], ...] = (_frames, _patient, _area_changes)
 """Functions that yield the values of a study, in the order of ``measurements.csv``."""
+
+
+def patient_level_values(study: Study) -> list[MeasuredValue]:
+    """Return the values of a study that are of no single frame."""
+    return [value for source in SOURCES if source is not _frames for value in source(study)]
 
 
 def measured_values(study: Study) -> Iterator[MeasuredValue]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.measurements.records import FrameRow, Study
-from cardiolabel.measurements.values import Quantity, frame_values, measured_values
+from cardiolabel.measurements.values import Quantity, frame_values, patient_level_values
 from cardiolabel.reporting.tables import frame_cells, patient_cells
 
 SCHEMA = "cardiolabel-result-1"
@@ -47,7 +47,7 @@ def study_json(
         ``quality`` (all flags raised), ``sources``, ``model``, ``schema``.
     """
     shown = [row for row in study.frames if only in (None, row.image_id)]
-    values = [value for value in measured_values(study) if value.frame is None]
+    values = patient_level_values(study)
     flags = {flag for row in study.frames for flag in row.quality}
     flags |= {flag for row in study.rows for flag in row.quality}
     return {
