@@ -164,8 +164,8 @@ def _covering(
     embeddings = np.stack(
         [candidate.embedding for candidate in candidates if candidate.embedding is not None]
     )
-    done = [candidate.embedding for candidate in labelled if candidate.embedding is not None]
-    covered = np.array(done, dtype=np.float32).reshape(-1, embeddings.shape[1])
+    labelled_embeddings = [candidate.embedding for candidate in labelled if candidate.embedding is not None]
+    covered = np.array(labelled_embeddings, dtype=np.float32).reshape(-1, embeddings.shape[1])
     order = covering(embeddings, len(candidates), labelled=covered, seed=seed, weights=weights)
     return [candidates[index] for index in order]
 
@@ -191,8 +191,8 @@ def _hybrid(candidates: list[Candidate], labelled: list[Candidate], seed: int) -
         0, COLD_PATIENTS / max(len(labelled), COLD_PATIENTS), len(scored)
     )
     weights = np.nan_to_num(spreads, nan=widest) * np.exp(noise)
-    done = [*labelled, *(candidate for candidate in candidates if candidate.patient in taken)]
-    order = _covering(scored, done, seed, weights)
+    represented = [*labelled, *(candidate for candidate in candidates if candidate.patient in taken)]
+    order = _covering(scored, represented, seed, weights)
     like = "its images represent most of the uncertain EFs unlike any labelled ones"
     rest = [candidate for candidate in left if candidate.entropy is None or candidate.embedding is None]
     return (

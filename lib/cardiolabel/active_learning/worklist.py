@@ -158,13 +158,13 @@ class Worklist:
     def _rank(self, strategy: str, offers: Offers, seed: int) -> list[Choice]:
         """Rank patients with free images; the last ranking is reused while its inputs are unchanged."""
         by_patient = self._studies.by_patient()
-        everyone = {patient: self._candidate(patient) for patient in by_patient}
-        waiting = [candidate for patient, candidate in everyone.items() if patient in offers.free]
-        done = [candidate for patient, candidate in everyone.items() if patient not in offers.free]
-        key = (seed, self._reader.sequence, tuple(candidate.patient for candidate in waiting), len(done))
+        candidates = {patient: self._candidate(patient) for patient in by_patient}
+        waiting = [candidate for patient, candidate in candidates.items() if patient in offers.free]
+        labelled = [candidate for patient, candidate in candidates.items() if patient not in offers.free]
+        key = (seed, self._reader.sequence, tuple(candidate.patient for candidate in waiting), len(labelled))
         cached = self._ranked.get(strategy)
         if cached is None or cached[0] != key:
-            cached = (key, rank(strategy, waiting, labelled=done, seed=seed))
+            cached = (key, rank(strategy, waiting, labelled=labelled, seed=seed))
             self._ranked[strategy] = cached
         return cached[1]
 

@@ -39,7 +39,7 @@ def image_names(
     records : iterable of Record
         Every image of the folder.
     unowned_ids : iterable of str
-        Ids of images that are gone, or of which nobody knows whose they are; no file name stands for them.
+        Ids of images that are gone or disputed; no file name stands for them.
 
     Returns
     -------

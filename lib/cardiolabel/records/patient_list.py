@@ -15,7 +15,7 @@ def read_patient_list(path: Path) -> frozenset[str]:
     Raises
     ------
     DatasetError
-        It cannot be read, or names nobody.
+        It cannot be read, or lists no patient.
     """
     try:
         text = decoded(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Leases: an image that was handed to one annotator is handed to nobody else until the lease ends."""
+"""Leases: an image that was handed to one annotator is kept from all others until the lease ends."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def hand_out(
 ) -> Lease | None:
     """Lease the next image without a final label to an annotator; None where nothing is left.
 
-    A patient's images follow one another, and a patient that somebody works on is avoided while there are
-    others. An annotator who asks again without submitting gets another image, and the first one again only at
-    the end. Annotators without a name cannot be told apart, so that this does not hold for them.
+    A patient's images follow one another. Patients that others work on come last. An annotator who asks again
+    without submitting gets another image, and the first one again only at the end. Annotators without a name
+    cannot be told apart, so that this does not hold for them.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def renew_oldest(connection: Connection, annotator: str, *, now: float, seconds:
 def take_free(
     connection: Connection, image_id: str, annotator: str, *, now: float, seconds: float
 ) -> Lease | None:
-    """Lease an image without a final label; None where it has one by now, or was leased by somebody else."""
+    """Lease an image without a final label; None if it has one, or another annotator's lease."""
     query = select(images.c.patient).where(images.c.image_id == image_id, images.c.open).with_for_update()
     row = connection.execute(query).first()
     if row is None or of_image(connection, image_id, now=now):
@@ -119,14 +119,14 @@ def take_free(
 
 @dataclass(frozen=True)
 class Offers:
-    """Images without a final label that nobody works on, and all leases.
+    """Images without a final label or a lease, and all leases.
 
     Attributes
     ----------
     free : dict of str to list of str
         By patient; both in the folder's order.
     mine, others : frozenset of str
-        Patients that the annotator, or somebody else, works on.
+        Patients that this annotator works on, and those that others work on.
     """
 
     free: dict[str, list[str]]
@@ -232,7 +232,7 @@ def _future(now: float) -> Select[Any]:
 
 
 def _candidates(annotator: str, pivot: int | None) -> Iterator[Select[Any]]:
-    """Return the queries to try in turn: own patients, patients that nobody works on, any."""
+    """Return the queries to try in turn: own patients, patients without a lease, any."""
     leased = exists().where(leases.c.image_id == images.c.image_id)
     free = select(images.c.image_id, images.c.patient).where(images.c.open, ~leased)
     of_patient = leases.c.patient == images.c.patient

@@ -31,7 +31,7 @@ class Presence:
     Attributes
     ----------
     is_alone : bool or None
-        Whether nobody else was there when it began; None where the file system cannot tell.
+        Whether no other process was there when it began; None where the file system cannot tell.
 
     Raises
     ------

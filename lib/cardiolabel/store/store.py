@@ -241,7 +241,7 @@ class Store:
     ) -> Lease | None:
         """Lease the image that ``choose`` selects; where it selects none, as `hand_out`.
 
-        Nothing is locked while it selects, which may take long; it is asked again if somebody else was
+        Nothing is locked while it selects, which may take long; it is asked again if another annotator was
         quicker.
         """
         annotator = storable(annotator)

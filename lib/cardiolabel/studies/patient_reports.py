@@ -9,19 +9,16 @@ from typing import Any
 
 from cardiolabel.domain import Record
 from cardiolabel.inference.image_cost import FRAME_BYTES, image_cost
-from cardiolabel.records.layout import FINAL, ORIGINAL
+from cardiolabel.records.layout import FINAL
 from cardiolabel.reporting.figure import study_figure
 from cardiolabel.reporting.result import best_ef, study_json
 from cardiolabel.studies.predicted import Predicted
 from cardiolabel.studies.score_reader import ScoreReader
-from cardiolabel.studies.studies import Measured, Studies
+from cardiolabel.studies.studies import PREDICTED_SOURCES, Measured, Studies
 from cardiolabel.system.memory_budget import budget
 from cardiolabel.uncertainty.ef_intervals import with_intervals
 
 __all__ = ["PatientReports", "measured_json"]
-
-_PREDICTED = ("model", ORIGINAL)
-"""Sources of masks that are predictions."""
 
 _FIGURE_BYTES = 64 * 2**20
 
@@ -117,7 +114,8 @@ class PatientReports:
         """Add intervals to EFs that predictions went into; stored ones get those of the served model."""
         predicted: dict[str, list[str]] = defaultdict(list)
         for record in records:
-            if measured.sources[record.image_id] in _PREDICTED and (name := self._model_of(record, measured)):
+            is_predicted = measured.sources[record.image_id] in PREDICTED_SOURCES
+            if is_predicted and (name := self._model_of(record, measured)):
                 predicted[name].append(record.image_id)
         if not predicted:
             return measured

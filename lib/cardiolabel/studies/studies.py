@@ -30,12 +30,11 @@ from cardiolabel.studies.predicted import Predicted, Predictions, masked_image, 
 from cardiolabel.system.file_cache import BoundedCache, FileState
 from cardiolabel.system.memory_budget import budget
 
-_PREDICTED = ("model", ORIGINAL)
+PREDICTED_SOURCES = ("model", ORIGINAL)
 """Sources of masks that are predictions."""
 
 _CACHE_BYTES = 128 * 2**20
 _STUDY_BYTES = 64 * 2**20
-_FIGURE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +113,7 @@ class Studies(StudiesFolder):
     def drawn(self, record: Record) -> MaskedImage | None:
         """Return a person's mask of an image, from ``labels/final``; None without one. Errors as `masked`."""
         tag, path = self.stored(record)
-        if path is None or tag in _PREDICTED:
+        if path is None or tag in PREDICTED_SOURCES:
             return None
         return self.masked(record, path)
 

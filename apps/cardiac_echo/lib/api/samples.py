@@ -44,12 +44,12 @@ def leases(user: Reader) -> list[dict[str, Any]]:
 
 @router.put("/cardiac/leases/{image}", tags=["Leases"], summary="Take an image, or keep it longer")
 def take(image: str, user: Annotator, client_id: ClientId = "") -> dict[str, Any]:
-    """Lease an image; 409 where somebody else has it, or this annotator has enough."""
+    """Lease an image; 409 if another annotator holds it, or this one holds the most images allowed."""
     lease: dict[str, Any] = app_instance().leases.take(image, author(user) or client_id).as_json()
     return lease
 
 
 @router.delete("/cardiac/leases/{image}", tags=["Leases"], summary="Give an image back")
 def release(image: str, user: Annotator, client_id: ClientId = "") -> dict[str, Any]:
-    """End a lease; only an administrator ends somebody else's."""
+    """End a lease; only an administrator may end another annotator's."""
     return {"released": app_instance().leases.release(image, author(user) or client_id)}

@@ -83,7 +83,7 @@ class Leases:
         Raises
         ------
         LeasedError
-            It is somebody else's, whose lease only an administrator ends.
+            Another annotator holds it; only an administrator may end that lease.
         """
         require(Role.ANNOTATOR)
         held = next((lease for lease in self._store.leases() if lease.image_id == image_id), None)

@@ -12,7 +12,6 @@ import numpy as np
 from monailabel.interfaces.datastore import Datastore
 from numpy.typing import NDArray
 
-from cardiolabel.domain import Record
 from cardiolabel.errors import UnknownLabelError
 from cardiolabel.inference.image_cost import check_upload
 from cardiolabel.io.mask_files import read_mask_on
@@ -23,6 +22,7 @@ from cardiolabel.store import datastore_v2
 from cardiolabel.store.image_files import ImageFiles, Replaced
 from cardiolabel.store.writer import Save
 from cardiolabel.studies.corrections import Correction
+from lib.datastore import label_fields
 from lib.datastore.notes import (
     IMAGE_FIELDS,
     LABEL_FIELDS,
@@ -125,7 +125,9 @@ class StudiesDatastore(Datastore):
         current = self._store.label(label_id, label_tag)
         if current is None:
             raise UnknownLabelError(f"{label_id}: there is no label {label_tag!r}")
-        info = _with_names(datastore_v2.label_info(current), self._studies.by_id().get(label_id))
+        info = label_fields.with_label_names(
+            datastore_v2.label_info(current), self._studies.by_id().get(label_id)
+        )
         return {**info, "measurement": self._store.measurement(current)}
 
     def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
@@ -252,11 +254,11 @@ class StudiesDatastore(Datastore):
                 self._studies.image(record).grid,
                 record.labels,
                 stack=record.is_stack,
-                segments=_segments(notes.get("label_info")),
+                segments=label_fields.segment_names(notes.get("label_info")),
                 alone=True,
             )
             allow_empty = notes.pop("allow_empty", False) is True
-            base_version = _version(notes.pop("base_version", None))
+            base_version = label_fields.base_version(notes.pop("base_version", None))
             author = sender_name() or author or str(notes.get("client_id") or "")[:200]
             save = Save(author=author, base=base_version if base is None else base, model=model, info=notes)
             corrections = self._engine.corrections
@@ -312,7 +314,7 @@ class StudiesDatastore(Datastore):
         )
         for image_id, entry in document["objects"].items():
             for label in entry["labels"].values():
-                label["info"] = _with_names(label["info"], records.get(image_id))
+                label["info"] = label_fields.with_label_names(label["info"], records.get(image_id))
         return document
 
     def _allow_change(self, role: Role) -> None:
@@ -326,35 +328,3 @@ class StudiesDatastore(Datastore):
         if not uri:
             raise UnknownLabelError(f"{label_id}: there is no label {label_tag!r}")
         return uri
-
-
-def _with_names(info: dict[str, Any], record: Record | None) -> dict[str, Any]:
-    """Return a label's info with the names of its values, which 3D Slicer reads from
-    ``params.label_names``.
-    """
-    if record is None:
-        return info
-    params = info.get("params")
-    fields = params if isinstance(params, dict) else {}
-    return {**info, "params": {**fields, "label_names": record.labels.as_dict()}}
-
-
-def _segments(label_info: object) -> dict[int, str]:
-    """Return the segment names of Slicer's ``label_info``, a list of ``{"name", "idx"}``, if given."""
-    if label_info is None:
-        return {}
-    names: dict[int, str] = {}
-    for row in label_info if isinstance(label_info, list) else [label_info]:
-        value, name = (row.get("idx"), row.get("name")) if isinstance(row, dict) else (None, None)
-        number = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
-        if not (number.isascii() and number.isdecimal() and isinstance(name, str)) or int(number) in names:
-            message = f'label_info {row!r:.80}: expected {{"name": "...", "idx": 1}} with another idx each'
-            raise refused(422, "bad_params", message)
-        names[int(number)] = name
-    return names
-
-
-def _version(value: object) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
-        return value
-    raise refused(422, "bad_params", f"base_version {value!r}: expected a version's number, or 0 for none")

@@ -35,7 +35,7 @@ PUBLIC_FOLDERS = ("/auth/",)
 class Login:
     """ASGI middleware that requires a valid token and a role.
 
-    It reads no body, so that nobody without login can make the server store an upload.
+    It decides before the body is read, so that uploads without login are never stored.
     """
 
     def __init__(self, app: ASGIApp) -> None:

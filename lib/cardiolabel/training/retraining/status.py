@@ -67,7 +67,7 @@ class Status:
 def read_status(model: str, weights: ModelFolders | Path) -> Status | None:
     """Return the status of a model's last run; None without one.
 
-    A killed run differs from a running one in that nobody holds its lock.
+    A killed run differs from a running one in that no process holds its lock.
     """
     folder = ModelFolders.of(weights).published / FOLDER / model
     try:

@@ -80,7 +80,7 @@ def extend_stored(path: Path, records: Sequence[Record]) -> ValidationSet:
     Raises
     ------
     DatasetError
-        The file is damaged: nobody is to be trained on who may have been judged by.
+        The file is damaged, so that validation patients could be trained on.
     OSError
         It cannot be written.
     """
