@@ -7,8 +7,8 @@ A new quantity is a function in a module of its own that yields `MeasuredValue` 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from cardiolabel.domain import Convention, Method, Phase, View
 from cardiolabel.measurements.quality import Flag
@@ -39,9 +39,8 @@ class Quantity(StrEnum):
     AREA_CHANGE = "fac"
 
 
-@dataclass(frozen=True)
-class MeasuredValue:
-    """One measured quantity.
+class MeasuredValue(NamedTuple):
+    """One measured quantity; a tuple, as each answer of the server makes some hundred of them.
 
     Parameters
     ----------
