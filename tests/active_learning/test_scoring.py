@@ -132,7 +132,7 @@ def test_only_what_changed_is_scored_again(opened: tuple[Studies, Store, Worklis
     assert score["images"][image_id]["entropy"] is None
 
 
-def test_a_budget_ends_with_the_patient_begun(opened: tuple[Studies, Store, Worklist]) -> None:
+def test_a_budget_ends_after_a_whole_patient(opened: tuple[Studies, Store, Worklist]) -> None:
     studies, store, _ = opened
     for patient in studies.by_patient():
         submit(studies, studies.of_patient(patient)[0].image_id)

@@ -40,6 +40,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     return records
 
 
+@pytest.mark.long
 def test_the_stock_app_segments_as_the_network_does(records: list[Record], tmp_path: Path) -> None:
     conf = {"model": "camus", "weights": str(WEIGHTS.parent)}
     app = APP.parent / "stock"
@@ -70,7 +71,7 @@ def test_http_and_batches_are_timed_beside_the_stock_app(records: list[Record], 
     assert len(list((tmp_path / "batch" / "ours" / "studies" / "labels" / "original").glob("*.nii.gz"))) == 8
 
 
-def test_a_server_that_does_not_start_is_said(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_is_reported(tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()
     (tmp_path / "app").mkdir()
     with (

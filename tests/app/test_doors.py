@@ -420,7 +420,7 @@ ARCHIVES: dict[str, tuple[Callable[[bytes], bytes], int, str]] = {
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_archives_that_nobody_should_unpack(server: Server, unchanged: None, kind: str) -> None:
+def test_dangerous_archives_are_refused(server: Server, unchanged: None, kind: str) -> None:
     make, status, code = ARCHIVES[kind]
     answer = upload(server, "PUT", "/session/?uncompress=true", "files", "a.zip", make(still(server)))
     refusal(answer, status, code)
@@ -576,7 +576,7 @@ def with_card(**changes: Any) -> bytes:
 
 @needs_weights
 @pytest.mark.parametrize("kind", MODELS)
-def test_models_that_nobody_should_load(server: Server, unchanged: None, kind: str) -> None:
+def test_dangerous_models_are_refused(server: Server, unchanged: None, kind: str) -> None:
     status, body = upload(server, "PUT", "/model/camus", "file", "camus.zip", MODELS[kind]())
     expected = {"climbs": (400, "bad_name"), "no zip": (422, "bad_archive"), "pickle": (422, "bad_archive")}
     assert (status, body["code"]) == expected.get(kind, (422, "unusable_model")), body

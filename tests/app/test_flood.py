@@ -268,7 +268,7 @@ asyncio.run(main())
 """
 
 
-def test_whoever_waits_longest_makes_room_and_whoever_is_too_slow_is_closed() -> None:
+def test_the_longest_idle_connection_makes_room_and_slow_ones_are_closed() -> None:
     assert in_the_app(LIMITS) == {
         "oldest makes room": ["aborted", None, None, None],
         "nobody to make room": [None, None, None, 503],

@@ -299,7 +299,7 @@ def _refused(response: requests.Response) -> None:
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-def test_tokens_that_somebody_else_signed(server: Server, realm: Realm) -> None:
+def test_tokens_signed_with_a_foreign_key(server: Server, realm: Realm) -> None:
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     _refused(send(server, "GET", "/info/", realm.token(ADMIN, key=stranger)))
     good = realm.token(USER)

@@ -89,6 +89,7 @@ def wait_for_batch(server: Server) -> str:
     pytest.fail("the batch did not end")
 
 
+@pytest.mark.long
 def test_no_log_names_a_patient(server: Server) -> None:
     ask_everything(server)
     for images in ([f"{PATIENT}_2CH_ED", "phantom01_4CH_ED"], [f"{PATIENT}_nothing"]):
@@ -145,7 +146,7 @@ raise RuntimeError("muster4711")
 """
 
 
-def test_what_nobody_foresaw_is_logged_by_place_and_answered_by_kind() -> None:
+def test_an_unexpected_error_is_logged_by_place_and_answered_by_type() -> None:
     text = in_the_app(FAILURES)
     assert "muster4711" not in text
     answers = dict(line.split(" ", 2)[1:] for line in text.splitlines() if line.startswith("ANSWER"))

@@ -211,6 +211,7 @@ STATES: dict[str, tuple[Callable[[Path], Path], bytes | Path | None]] = {
 }
 
 
+@pytest.mark.long
 def test_no_answer_to_a_request_names_a_path(server: Server) -> None:
     requested = Asked(server)
     ask_everything(requested)
@@ -227,6 +228,7 @@ def test_no_answer_names_a_path_where_something_is_damaged(server: Server, state
     assert not requested.leaks, "\n".join(sorted(requested.leaks))
 
 
+@pytest.mark.long
 def test_no_task_s_state_names_a_path(server: Server) -> None:
     requested = Asked(server)
     bodies: list[tuple[str, Any]] = [

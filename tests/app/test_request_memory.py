@@ -86,6 +86,7 @@ def test_an_image_of_the_folder_that_is_too_large_harms_nothing_else(server: Ser
     assert server.get("/datastore/image", params={"image": image}).status_code == 200
 
 
+@pytest.mark.long
 def test_many_at_once_share_one_budget(server: Server) -> None:
     """Each of them takes most of the limit, all together several times as much."""
     cine = content((1400, 1100, 24))

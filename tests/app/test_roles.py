@@ -180,7 +180,7 @@ def test_tags_are_a_closed_list(server: Server, realm: Realm, tag: str) -> None:
         ("/activelearning/first", {}),
     ],
 )
-def test_keys_that_are_not_known_are_refused_by_name(
+def test_unknown_request_fields_are_refused_by_name(
     server: Server, realm: Realm, path: str, body: dict[str, Any], key: str
 ) -> None:
     inner = body.get("camus", body)
@@ -193,6 +193,7 @@ def test_keys_that_are_not_known_are_refused_by_name(
     assert key in refused(answer, 422, "bad_params")
 
 
+@pytest.mark.long
 @needs_weights
 def test_a_process_is_started_isolated_and_its_command_names_no_image(server: Server, realm: Realm) -> None:
     body = {"images": [STILL], "client_id": "x", "logging": "WARNING", "multi_gpu": True}
@@ -248,7 +249,7 @@ def test_an_annotator_has_a_few_images_at_a_time(server: Server, realm: Realm) -
         assert ask(server, realm, ADMIN, "DELETE", f"/cardiac/leases/{lease['image']}").json()["released"]
 
 
-def test_the_logins_name_is_the_author_whatever_else_is_said(server: Server, realm: Realm) -> None:
+def test_the_logged_in_user_is_the_author_despite_other_claims(server: Server, realm: Realm) -> None:
     answer = save(server, realm, STILL, "carol", client_id="dora", user="dora", author="dora", comment="fine")
     assert answer.ok, answer.text
     versions = ask(server, realm, USER, "GET", f"/cardiac/labels/{STILL}/versions").json()

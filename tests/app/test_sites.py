@@ -46,7 +46,7 @@ def test_a_foreign_page_gets_nothing(server: Server, path: str, site: str, mode:
 
 
 @pytest.mark.parametrize("headers", [{"Referer": "http://evil.example/a"}, {"Referer": "http://["}])
-def test_a_browser_that_does_not_say_which_site_is_known_by_its_referer(
+def test_a_browser_without_sec_fetch_site_is_judged_by_its_referer(
     server: Server, headers: dict[str, str]
 ) -> None:
     assert server.get("/cardiac/patients", headers=headers).status_code == 403

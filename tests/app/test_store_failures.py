@@ -66,6 +66,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.long
 def test_a_bad_row_a_disk_that_only_reads_and_a_database_that_is_lost(server: Server) -> None:
     check_a_bad_row(server)
     check_a_disk_that_only_reads(server)

@@ -82,6 +82,7 @@ def test_what_a_client_may_set(server: Server) -> None:
     assert server.get("/cardiac/training/camus/curve.png").status_code == 404
 
 
+@pytest.mark.long
 def test_a_stopped_training_leaves_everything_as_it_was(server: Server) -> None:
     before = served(server)
     requested = server.post("/train/camus", json={"epochs": 500, "device": ["cpu"]})

@@ -45,6 +45,7 @@ def make_everything(server: Server, content: bytes) -> None:
         assert server.request(method, path, **options).ok, (method, path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mask", [0o077, 0o027])
 def test_no_file_or_folder_is_more_open_than_the_umask_says(tmp_path: Path, mask: int) -> None:
     content = write_still(tmp_path / "sent.nii.gz", np.zeros((40, 40), np.uint8)).read_bytes()

@@ -237,7 +237,7 @@ def test_other_tables(tmp_path: Path, name: str, column: str) -> None:
         echonet.listing(source)
 
 
-def test_without_pyav_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyav_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_echonet(tmp_path / "in")
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ImageReadError, match=r"pip install 'cardiolabel\[video\]'"):

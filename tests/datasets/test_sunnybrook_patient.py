@@ -93,7 +93,7 @@ def test_cavities_have_the_circles_areas(root: Path) -> None:
         np.testing.assert_allclose(areas_mm2, expected, rtol=0.02)
 
 
-def test_myocardium_is_known_at_ed_only(root: Path) -> None:
+def test_myocardium_is_drawn_at_ed_only(root: Path) -> None:
     result = patient(root)
     assert set(np.unique(result.masks(Phase.ES))) == {0, CAVITY}
     assert set(np.unique(result.masks(Phase.ED))) == {0, MYOCARDIUM, CAVITY}

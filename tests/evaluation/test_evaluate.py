@@ -379,7 +379,7 @@ def test_cines_are_judged_where_the_reference_labels_them(tmp_path: Path) -> Non
     assert "not smaller than at ED" in result["not_measurable"][0]["predicted_reason"]
 
 
-def test_frames_that_nobody_named_are_of_the_cine(tmp_path: Path) -> None:
+def test_unnamed_frames_belong_to_the_cine(tmp_path: Path) -> None:
     folder = write_cines(tmp_path / "studies", spacing=SPACING)
     text = (folder / "manifest.csv").read_text().splitlines()
     at = text[0].split(",").index("es_frame")
@@ -496,7 +496,7 @@ def test_masks_of_other_images(echo: Path, tight: Path, tmp_path: Path) -> None:
         evaluate(tight, tmp_path / "masks", studies=echo)
 
 
-def test_choices_that_choose_nobody(echo: Path, tight: Path, tmp_path: Path) -> None:
+def test_selections_that_match_no_patient(echo: Path, tight: Path, tmp_path: Path) -> None:
     listed = tmp_path / "mine.txt"
     listed.write_text("nobody")
     with pytest.raises(DatasetError, match="none of its 1 patients"):

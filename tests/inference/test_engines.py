@@ -113,6 +113,7 @@ def test_an_unwritable_cache_only_costs_time(
     np.testing.assert_allclose(engine.logits(frames), TorchEngine(network).logits(frames), atol=1e-4)
 
 
+@pytest.mark.long
 @needs_openvino
 def test_openvino_sends_no_telemetry(tmp_path: Path) -> None:
     """Its import alone would send a message and write an identifier into the home directory."""
@@ -133,6 +134,7 @@ assert not sys.modules["openvino_telemetry"]
     assert not (tmp_path / "intel").exists()
 
 
+@pytest.mark.long
 @needs_openvino
 @pytest.mark.skipif(not (WEIGHTS / "camus.safetensors").exists(), reason="needs the shipped weights")
 def test_engines_agree_on_masks_and_ejection_fractions(

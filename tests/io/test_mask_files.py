@@ -175,7 +175,7 @@ def test_a_list_names_values_where_the_file_does_not(tmp_path: Path) -> None:
         ([("lv_cavity", 1), ("left_atrium", 3)], "label values 2 belong to no named segment"),
     ],
 )
-def test_names_and_values_that_nobody_knows_are_refused(
+def test_unknown_names_and_values_are_refused(
     tmp_path: Path, segments: list[tuple[str, int]], reason: str
 ) -> None:
     array = numbered((8, 6, 1))
@@ -218,7 +218,7 @@ def test_values_a_rounding_error_beside_a_whole_number_are_taken(
     ("name", "wrong", "advice"),
     [("m.nii.gz", "m.nii", r"rename it to m\.nii\.gz"), ("m.nii", "m.nii.gz", r"rename it to m\.nii$")],
 )
-def test_gzip_under_a_wrong_name_is_said(tmp_path: Path, name: str, wrong: str, advice: str) -> None:
+def test_gzip_under_a_wrong_name_is_reported(tmp_path: Path, name: str, wrong: str, advice: str) -> None:
     path = save(numbered((7, 6, 1)), STILL, tmp_path / name).rename(tmp_path / wrong)
     for read in (nifti.read, nifti.read_mask):
         with pytest.raises(ImageReadError, match=advice):

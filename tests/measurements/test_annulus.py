@@ -234,7 +234,7 @@ def test_a_cavity_that_the_picture_cuts_has_the_ef_of_what_is_seen(
 @pytest.mark.parametrize(
     "around", [{}, {"atrium": 1.2}, {"atrium": 0.7}, {"gap_mm": 1.0}, {"atrium": 0.0}], ids=str
 )
-def test_a_wall_that_nobody_drew_is_no_base(around: dict[str, float], undrawn: str) -> None:
+def test_an_undrawn_wall_is_no_base(around: dict[str, float], undrawn: str) -> None:
     drawing = replace(Drawing(rotation_deg=9.0, undrawn=undrawn, spacing=Spacing(0.4, 0.6)), **around)
     _, volumes, true_ef = measured(drawing)
     assert ef_pct(volumes) == pytest.approx(true_ef, abs=1.0)

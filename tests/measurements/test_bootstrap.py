@@ -45,7 +45,7 @@ def test_many_patients_give_the_theory_s_interval() -> None:
     assert result.mae[0] < listed.mae < result.mae[1]
 
 
-def test_it_covers_the_truth_about_as_often_as_it_says() -> None:
+def test_intervals_cover_the_truth_at_their_stated_rate() -> None:
     covered = 0
     for seed in range(200):
         first, other = readings(50, seed=seed)

@@ -30,7 +30,7 @@ def test_the_polygon_holds_the_area_but_for_its_corners() -> None:
     assert area == pytest.approx(36 - 4 * 0.125)
 
 
-def test_only_the_wanted_value_is_traced() -> None:
+def test_only_the_requested_value_is_traced() -> None:
     mask = square()
     mask[0:2] = 3
     assert trace_cavity(mask, 1).pixel_count == 36

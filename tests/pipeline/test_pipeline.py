@@ -240,7 +240,7 @@ def test_measure_names_images_without_a_mask(folder: Path, tmp_path: Path) -> No
     assert [image_id for image_id, reason in result.problems if reason] == ["p_4CH_ES"]
 
 
-def test_nothing_to_do_is_said(folder: Path, predictor: Predictor, tmp_path: Path) -> None:
+def test_a_folder_with_nothing_to_do_is_reported(folder: Path, predictor: Predictor, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(DatasetError, match="no images"):

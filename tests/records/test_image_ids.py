@@ -106,7 +106,7 @@ def test_plain_names_are_their_own_ids_and_leave_no_register(tmp_path: Path) -> 
         ("scan.NII.GZ", "scan.nii.gz", "scan"),
     ],
 )
-def test_a_label_under_an_earlier_id_stays_with_its_image_whoever_comes_and_goes(
+def test_a_label_under_an_earlier_id_stays_with_its_image_as_files_come_and_go(
     tmp_path: Path, first: str, other: str, earlier: str
 ) -> None:
     put(tmp_path, first, f"labels/final/{earlier}.nii.gz")

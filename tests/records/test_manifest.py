@@ -87,7 +87,7 @@ def test_people_reorder_columns_and_excel_adds_a_mark_and_blank_lines(tmp_path: 
     assert (second.view, second.phase, second.es_frame) == (View.UNKNOWN, Phase.CINE, None)
 
 
-def test_a_column_of_notes_is_passed_over_and_said_so(
+def test_an_extra_column_of_notes_is_ignored_with_a_message(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert manifest.read(written(tmp_path, f"{HEADER},notes\na,p1,A4C,ED,camus,a.nii.gz,nice\n"))
@@ -375,12 +375,12 @@ def test_more_patients_than_there_are(holdout: int) -> None:
 
 
 @pytest.mark.parametrize("cell", ["val", "Val", "VAL"])
-def test_a_split_is_known_in_any_case(tmp_path: Path, cell: str) -> None:
+def test_a_split_is_read_in_any_letter_case(tmp_path: Path, cell: str) -> None:
     (result,) = manifest.read(written(tmp_path, f"{HEADER},split\na,p1,A4C,ED,camus,a.nii.gz,{cell}\n"))
     assert result.split == "VAL"
 
 
-def test_a_split_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="column split: 'held out'; expected one of TRAIN, VAL, TEST"):
         manifest.read(written(tmp_path, f"{HEADER},split\na,p1,A4C,ED,camus,a.nii.gz,held out\n"))
     with pytest.raises(ValueError, match="expected one of TRAIN, VAL, TEST"):

@@ -17,7 +17,7 @@ def test_patients_are_separated_by_anything_usual(tmp_path: Path, text: str) -> 
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"\xff\xfe\xff", "cannot be read"), (b"# none\n", "nam")])
-def test_what_names_nobody_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_selection_of_unknown_patients_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "list.txt").write_bytes(content)
     with pytest.raises(DatasetError, match=message):
         read_patient_list(tmp_path / "list.txt")

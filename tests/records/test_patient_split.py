@@ -41,7 +41,7 @@ def test_no_patient_is_in_two_parts(patients: int, held_back: int, share: float,
     assert bool(parts[1]) == (share > 0)
 
 
-def test_too_few_patients_are_said() -> None:
+def test_too_few_patients_are_reported() -> None:
     with pytest.raises(DatasetError, match="at least two patients"):
         draw(records(3, held_back=2), selection=0.5, seed=0)
 

@@ -57,7 +57,7 @@ def test_a_name_is_text_and_not_a_formula(patient: str) -> None:
     assert picture(replace(EMPTY, study=study)).shape == (720, 1200, 4)
 
 
-def test_a_frame_whose_image_is_gone_is_said_to_be_missing() -> None:
+def test_a_frame_without_an_image_is_reported_as_missing() -> None:
     result = measured(phantom(cine=False), cine=False)
     assert picture(replace(result, clips={})).shape == (720, 1200, 4)
 
@@ -76,7 +76,7 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return result
 
 
-def test_an_ef_has_its_interval_where_one_is_known(texts: list[str]) -> None:
+def test_an_ef_has_its_interval_where_the_model_gives_one(texts: list[str]) -> None:
     result = measured(phantom(cine=False), cine=False)
     picture(result)
     assert "in brackets" not in max(texts, key=len)

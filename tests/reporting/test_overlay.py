@@ -104,7 +104,7 @@ def test_of_a_stack_at_most_16_slices_are_shown_from_first_to_last(count: int, s
     assert frames == sorted(set(frames))
 
 
-def test_a_stack_is_cropped_around_what_was_found() -> None:
+def test_a_stack_is_cropped_around_its_masks() -> None:
     # 20 columns of 1 mm and as much again around: 40 mm in tiles of 130 px.
     picture, _ = drawn(masked(square(40, 60, value=3), view=View.SAX))
     points = where(picture, STRUCTURE_COLORS["lv_cavity"])

@@ -137,7 +137,7 @@ def test_flagged_patients_come_first_then_names() -> None:
     assert "Flagged: 2 of 4; they come first." in " ".join(reader.words)
 
 
-def test_an_ef_has_its_interval_below_it_where_one_is_known() -> None:
+def test_an_ef_has_its_interval_below_it_where_the_model_gives_one() -> None:
     row = replace(ROW, ef_low_pct=41.4, ef_high_pct=68.6)
     reader = read(page(replace(SUMMARY, patients=[PatientSummary(row)])))
     assert reader.rows[1][1] == "55.041 to 69"
@@ -178,7 +178,7 @@ def test_images_without_a_mask_are_listed_and_very_many_are_counted() -> None:
     assert "Images without a mask: 600" in text and "100 more are in frames.csv" in text
 
 
-def test_no_ef_at_all_is_said() -> None:
+def test_a_patient_without_any_ef_is_reported() -> None:
     reader = read(page(replace(SUMMARY, patients=[PatientSummary(replace(ROW, ef_pct=None, reason="torn"))])))
     assert "No patient has an EF" in " ".join(reader.words)
     assert "svg" not in {tag for tag, _ in reader.found}

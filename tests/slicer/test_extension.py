@@ -213,7 +213,7 @@ def test_a_slice_view_shows_the_segments_on_the_image(walk: Walk, tmp_path: Path
     assert len(np.unique(pixels.max(axis=2))) > 20  # and the image beneath
 
 
-def test_training_is_shown_as_it_goes(walk: Walk) -> None:
+def test_training_progress_is_shown(walk: Walk) -> None:
     training = walk.report["training"]
     assert training["dialogs"] == []
     values, tips = zip(*training["progress"], strict=True)

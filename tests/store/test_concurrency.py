@@ -281,7 +281,7 @@ def test_a_file_dropped_between_recording_and_publishing_is_not_overwritten(
 
 
 @pytest.mark.parametrize("act", ["label", "refresh", "save", "remove"])
-def test_whoever_comes_between_recording_and_publishing(
+def test_a_save_between_recording_and_publishing(
     folder: Folder, monkeypatch: pytest.MonkeyPatch, act: str
 ) -> None:
     store, other = folder.open(), folder.open()

@@ -53,6 +53,7 @@ def make_old(folder: Folder) -> None:
             os.utime(path, (HOURS_AGO, HOURS_AGO))
 
 
+@pytest.mark.long
 def test_killed_again_and_again(on_disk: Folder, workers: Workers) -> None:
     rng = random.Random(20)  # noqa: S311 - repeatable
     ids = on_disk.records().keys()
@@ -127,7 +128,7 @@ def test_a_recorded_version_is_put_in_place_however_late(
     assert text_of(plain_folder.label(ONE)) == "second" and plain_folder.hidden() == []
 
 
-def test_a_recorded_version_is_put_in_place_by_whoever_runs(workers: Workers, folder: Folder) -> None:
+def test_a_recorded_version_is_published_by_any_running_server(workers: Workers, folder: Folder) -> None:
     store = folder.open(watch=True)
     save(store, ONE, "first", "bob")
     dies(workers, folder, "committed")

@@ -114,7 +114,7 @@ def test_a_url_that_is_none_of_a_database(url: str) -> None:
         Database(url)
 
 
-def test_nobody_answers_and_no_password_is_told(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_reported_without_its_password(tmp_path: Path) -> None:
     pytest.importorskip("psycopg", reason="needs cardiolabel[postgresql]")
     start = time.monotonic()
     with pytest.raises(StoreError) as caught:

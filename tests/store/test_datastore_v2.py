@@ -97,7 +97,7 @@ def test_only_once(folder: Folder) -> None:
     assert path.exists() and folder.open().image_info(OTHER) == {}  # what this store knows is newer
 
 
-def test_one_that_appears_later_changes_no_version_that_is_known(folder: Folder) -> None:
+def test_a_file_that_appears_later_changes_no_known_version(folder: Folder) -> None:
     """As where somebody runs MONAI Label's own datastore on the folder for a day."""
     store = folder.open()
     saved = save(store, ONE, "mine", "ann", info={"n": 1})

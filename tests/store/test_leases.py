@@ -82,7 +82,7 @@ def test_a_patient_stays_with_an_annotator_who_submits_in_between(folder: Folder
     assert result == FIRST_PATIENT
 
 
-def test_somebody_elses_patient_only_where_no_other_is_left(folder: Folder) -> None:
+def test_a_patient_of_another_annotator_only_when_no_other_is_left(folder: Folder) -> None:
     store = folder.open()
     assert handed(store, "ann") == FIRST_PATIENT[0] and handed(store, "bob") == SECOND_PATIENT[0]
     assert handed(store, "cid") == FIRST_PATIENT[1]
@@ -95,7 +95,7 @@ def test_asking_again_gives_another_and_the_first_one_only_at_the_end(folder: Fo
     assert handed(store, "bob") is None
 
 
-def test_nobody_in_particular_gets_no_image_twice(folder: Folder) -> None:
+def test_anonymous_requests_get_no_image_twice(folder: Folder) -> None:
     store = folder.open()
     assert [handed(store, "") for _ in range(10)] == [*image_ids(8), None, None]
 
@@ -138,7 +138,7 @@ def test_taking_and_renewing_and_releasing(folder: Folder) -> None:
         store.take("nobody", "ann")
 
 
-def test_an_image_of_nobody_in_particular_is_leased_too(folder: Folder) -> None:
+def test_anonymous_requests_lease_their_image_too(folder: Folder) -> None:
     store = folder.open()
     store.take(ONE, "")
     with pytest.raises(LeasedError, match="somebody works on it"):
@@ -157,7 +157,7 @@ def test_a_removed_image_cannot_be_taken(folder: Folder) -> None:
     assert store.leases()[0] == lease
 
 
-def test_labelled_images_are_handed_to_nobody(folder: Folder) -> None:
+def test_labelled_images_are_never_handed_out(folder: Folder) -> None:
     store = folder.open()
     for each in FIRST_PATIENT:
         save(store, each, "mine")

@@ -30,7 +30,7 @@ def test_others_write_while_it_is_chosen(folder: Folder) -> None:
     assert lease is not None and lease.image_id == image_ids(8)[0]
 
 
-def test_an_image_that_somebody_takes_meanwhile_is_theirs(folder: Folder) -> None:
+def test_an_image_leased_meanwhile_stays_with_its_annotator(folder: Folder) -> None:
     store = folder.open()
     requested: list[str | None] = []
 
@@ -56,7 +56,7 @@ def test_many_at_once_get_different_images(folder: Folder) -> None:
     assert sorted(lease.image_id for lease in leases if lease) == image_ids(8)
 
 
-def test_whoever_has_everything_gets_the_oldest_again(folder: Folder) -> None:
+def test_an_annotator_holding_all_images_gets_the_oldest_again(folder: Folder) -> None:
     store = folder.open()
     for image_id in image_ids(8):
         store.take(image_id, "ann")

@@ -107,7 +107,7 @@ def test_no_statement_reads_a_whole_table(sizes: dict[int, Store], act: str) -> 
     assert not [each for each in whole if each[0].split()[1] not in {"leases", "counts"}], whole
 
 
-def test_what_reads_everything_would_be_found(sizes: dict[int, Store]) -> None:
+def test_the_check_detects_a_full_table_read(sizes: dict[int, Store]) -> None:
     with sizes[MANY].database.reading() as connection:
         (row,) = connection.execute(text("EXPLAIN QUERY PLAN SELECT * FROM images WHERE info = 'x'"))
     assert row[-1].startswith("SCAN images")

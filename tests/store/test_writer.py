@@ -23,7 +23,7 @@ def is_open(store: Store, image_id: str) -> bool:
     return image_id in store.image_ids(is_open=True)
 
 
-def test_a_saved_label_is_there_with_all_that_is_known_of_it(folder: Folder) -> None:
+def test_a_saved_label_is_stored_with_its_metadata(folder: Folder) -> None:
     store = folder.open()
     before = time.time()
     model, ef = {"name": "m", "sha256": "0"}, [{"ef_pct": 51.5}]
@@ -135,7 +135,7 @@ def test_what_changed_since_it_was_opened_is_a_conflict_and_both_are_kept(folder
     assert text_of(folder.label(ONE)) == "merged"
 
 
-def test_whoever_lost_a_conflict_loses_it_again_without_a_base(folder: Folder) -> None:
+def test_a_refused_save_is_refused_again_without_a_base_version(folder: Folder) -> None:
     store = folder.open()
     store.take(ONE, "ann")
     save(store, ONE, "bob's", "bob")
@@ -178,7 +178,7 @@ def test_the_same_author_saves_twice(folder: Folder) -> None:
     assert [save(store, ONE, text, "ann").number for text in ("first", "second", "third")] == [1, 2, 3]
 
 
-def test_nobody_in_particular_has_no_conflicts(folder: Folder) -> None:
+def test_anonymous_saves_have_no_conflicts(folder: Folder) -> None:
     store = folder.open()
     store.take(ONE, "")
     save(store, ONE, "bob's", "bob")
@@ -261,7 +261,7 @@ def test_rolling_back_to_what_lost_a_conflict(folder: Folder) -> None:
     assert text_of(folder.label(ONE)) == "ann's"
 
 
-def test_rolling_back_is_a_conflict_only_with_what_is_said(folder: Folder) -> None:
+def test_rolling_back_conflicts_only_with_a_stated_base_version(folder: Folder) -> None:
     store = folder.open()
     save(store, ONE, "first", "ann")
     save(store, ONE, "second", "bob")
@@ -283,7 +283,7 @@ def test_there_is_no_such_version(folder: Folder) -> None:
             store.version(image_id, tag, number)
 
 
-def test_a_version_whose_file_somebody_deleted_is_named(folder: Folder) -> None:
+def test_a_version_with_a_deleted_file_is_named(folder: Folder) -> None:
     store = folder.open()
     save(store, ONE, "first")
     save(store, ONE, "second")

@@ -56,7 +56,7 @@ def test_what_does_not_fit_now_waits_for_those_before_it() -> None:
             assert time.monotonic() - started > 0.1
 
 
-def test_nobody_waits_for_ever() -> None:
+def test_waiting_has_a_limit() -> None:
     budget = Budget(1000 * MB, patience_s=0.05)
     with held(budget, 900 * MB), pytest.raises(OverloadedError):
         with budget.reserved("a", 900 * MB):

@@ -83,7 +83,7 @@ def test_a_run_leaves_a_model_that_predicts(phantoms: Path, tmp_path: Path) -> N
     assert again.card.sha256 == done.card.sha256
 
 
-def test_images_are_known_again_in_another_process(phantoms: Path, tmp_path: Path) -> None:
+def test_images_are_recognised_in_another_process(phantoms: Path, tmp_path: Path) -> None:
     """Else no run could go on after a kill: each process orders sets in its own way."""
     code = """
 import sys
@@ -140,7 +140,7 @@ def test_a_run_on_other_patients_needs_another_folder(phantoms: Path, tmp_path: 
         run(phantoms, tmp_path / "run", records(phantoms, held_back="phantom01"))
 
 
-def test_nothing_to_train_on_is_said(phantoms: Path, tmp_path: Path) -> None:
+def test_a_folder_without_training_data_is_reported(phantoms: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no masks of SAX images"):
         run(phantoms, tmp_path / "run", records(phantoms), replace(RECIPE, input="sax"))
 

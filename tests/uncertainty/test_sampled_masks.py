@@ -76,7 +76,7 @@ def test_predictions_that_differ_disagree() -> None:
     assert alike.disagreement < 0.02 < 0.05 < apart.disagreement
 
 
-def test_nothing_found_has_no_sizes() -> None:
+def test_an_empty_mask_has_no_sizes() -> None:
     empty = np.full((len(VARIATIONS), 4, SIDE, SIDE), -9.0, dtype=np.float32)
     empty[:, 0] = 9
     result = frame_uncertainty(empty, RECIPE, place=PLACE, spacing=PIXEL)

@@ -44,7 +44,7 @@ def test_views_named_the_wrong_way_round_are_told_and_others_are_not() -> None:
     assert np.mean([views.are_swapped(swapped(each)) for each in unseen]) >= 0.9
 
 
-def test_where_views_do_not_differ_nothing_is_said_of_them() -> None:
+def test_views_of_equal_length_get_no_foreshortening_note() -> None:
     views = learn_direction(patients(50, apart=0.0))
     assert views is not None
     unseen = patients(100, apart=0.0, seed=1).values()

@@ -340,7 +340,7 @@ def test_without_pixel_size_there_is_an_ef_but_no_distance(tmp_path: Path, studi
     assert all("no pixel spacing" in why for why in single["reasons"].values())
 
 
-def test_nobody_has_read_anything(readers: Readers) -> None:
+def test_without_readings_agreement_is_refused(readers: Readers) -> None:
     result = readers.json()
     assert result == {"schema": "cardiolabel-agreement-1", "annotators": [], "pairs": []}
     assert agreement_png(result).startswith(b"\x89PNG")
@@ -403,7 +403,7 @@ def test_the_picture_is_a_png(readers: Readers) -> None:
     assert agreement_png(result).startswith(b"\x89PNG")
 
 
-def test_what_was_stored_last_counts_whatever_the_clock_said(readers: Readers) -> None:
+def test_the_latest_stored_reading_counts_despite_clock_changes(readers: Readers) -> None:
     late = [replace(each, sequence=2, saved_at=0.5) for each in readers.read("ben", images=STILLS)]
     aside = readers.folder / "late"
     (readers.folder / "ben").rename(aside)

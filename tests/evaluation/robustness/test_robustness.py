@@ -193,7 +193,7 @@ def test_seed_and_limit(studies: Path, weights: Path) -> None:
     assert other != first and other[0] == first[0]  # without corruption nothing is drawn
 
 
-def test_the_command_says_what_it_found(studies: Path, weights: Path, tmp_path: Path) -> None:
+def test_the_command_reports_its_results(studies: Path, weights: Path, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("p1, p9")
     arguments = ("--model", "tiny", "--weights", weights, "--patients", tmp_path / "list.txt")
     done = run(studies, *arguments, "--out", tmp_path / "out")

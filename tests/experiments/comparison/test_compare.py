@@ -195,7 +195,7 @@ def test_patients_to_judge_by_can_be_listed(unsplit: Path, tmp_path: Path) -> No
         compare([recipe], unsplit, out=tmp_path / "out", images=8, patients=listed, repeats=1)
 
 
-def test_nobody_to_judge_by_is_said(unsplit: Path, tmp_path: Path) -> None:
+def test_a_simulation_without_test_patients_is_refused(unsplit: Path, tmp_path: Path) -> None:
     arguments = ["compare", unsplit, "--out", tmp_path / "out", "--recipes", "camus", "--images", 8]
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert result.exit_code == 2

@@ -53,7 +53,7 @@ def test_mean_has_an_interval_over_patients() -> None:
     assert result.low < 0.92 < result.high
 
 
-def test_files_say_what_was_found(tmp_path: Path) -> None:
+def test_result_files_hold_the_curves(tmp_path: Path) -> None:
     write_simulation(simulated(), tmp_path, about="camus on made-up figures.")
     page = (tmp_path / "labels.md").read_text()
     assert "within 0.5 points of the EF error of all patients: 40 patients" in page

@@ -57,7 +57,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_strategies_share_their_beginning_and_nobody_chooses_judges(
+def test_strategies_share_their_start_and_never_select_test_patients(
     studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module.training_recipe, "read", lambda name: RECIPE)
@@ -90,6 +90,7 @@ def test_strategies_share_their_beginning_and_nobody_chooses_judges(
         simulate("camus", studies, out=tmp_path / "out", settings=replace(ASKED, budgets=(2, 3)))
 
 
+@pytest.mark.long
 def test_strategies_may_choose_their_first_patients_and_see_some_of_the_others(
     studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

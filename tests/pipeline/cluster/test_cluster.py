@@ -175,6 +175,7 @@ def killing(most: int) -> Iterator[list[int]]:
         killer.join()
 
 
+@pytest.mark.long
 def test_the_command_makes_the_files_of_one_process_and_leaves_nothing_running(
     studies: Path, weights: Path, expected: Expected, tmp_path: Path
 ) -> None:

@@ -117,7 +117,7 @@ def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
     assert written[1]["count"] == 3
 
 
-def test_a_disk_that_does_not_answer_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_disk_does_not_block_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = threading.Event()
     monkeypatch.setattr(AuditLog, "_append", lambda self, content: answers.wait(60))
     monkeypatch.setattr("cardiolabel.store.audit.audit_log._MOST_WAITING", 100)

@@ -59,7 +59,7 @@ def test_a_sure_gain_outweighs_what_may_be_chance(shift: float, promoted: bool) 
     assert not unsure.promoted and "EF error grows" in unsure.reason
 
 
-def test_too_few_patients_are_said() -> None:
+def test_too_few_patients_are_reported() -> None:
     few, enough = DICE[: LEAST_PATIENTS - 1], DICE[:LEAST_PATIENTS]
     result = verdict(judged(few), judged(few))
     assert not result.promoted and "too few to judge by" in result.reason

@@ -271,6 +271,7 @@ module.killed(*sys.argv[2:])
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("state", ["reading", "training", "judging"])
 def test_a_killed_run_leaves_the_published_model(studies: Path, weights: Path, state: str) -> None:
     command = [sys.executable, "-c", KILLED, __file__, str(studies), str(weights), state]

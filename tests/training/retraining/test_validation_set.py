@@ -31,7 +31,7 @@ def test_a_fifth_of_every_stratum() -> None:
     assert ValidationSet().extended(records[::-1]) == result
 
 
-def test_nobody_changes_side_as_labels_arrive() -> None:
+def test_patients_keep_their_split_as_labels_arrive() -> None:
     result = ValidationSet()
     for count in range(1, 60, 3):
         before, result = result, result.extended(many(count))
