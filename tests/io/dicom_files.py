@@ -34,7 +34,6 @@ def write_dicom(
     meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
     meta.MediaStorageSOPInstanceUID = generate_uid()
     file = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    file.is_little_endian, file.is_implicit_VR = True, False
     file.SOPClassUID, file.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     file.Modality, file.PhotometricInterpretation, file.SamplesPerPixel = "MR", "MONOCHROME2", 1
     file.Rows, file.Columns = pixels.shape
@@ -54,7 +53,7 @@ def write_dicom(
         else:
             setattr(file, name, value)
     path.parent.mkdir(parents=True, exist_ok=True)
-    file.save_as(path, write_like_original=False)
+    file.save_as(path, enforce_file_format=True)
     return path
 
 

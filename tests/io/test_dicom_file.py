@@ -128,7 +128,6 @@ def test_a_file_compressed_as_a_whole_is_not_inflated(
 ) -> None:
     dataset = dcmread(files[1])
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    dataset.is_implicit_VR, dataset.is_little_endian = False, True
     dataset.save_as(files[1])
     monkeypatch.setattr(zlib, "decompress", None)
     with pytest.raises(ImageContentError, match=r"1\.dcm: compressed as a whole"):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cardiolabel.cli.options import Existing, Quiet
+from cardiolabel.cli.options import Existing, KeepNames, MmPerPixel, Quiet, model_folders
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
 from cardiolabel.errors import DatasetError
 
@@ -22,6 +22,8 @@ class Kind(StrEnum):
     ACDC = "acdc"
     SUNNYBROOK = "sunnybrook"
     ECHONET = "echonet"
+    DICOM = "dicom"
+    VIDEO = "video"
     FOLDER = "folder"
 
 
@@ -43,14 +45,23 @@ def prepare(
     dataset: Annotated[Kind, typer.Argument(help="Layout of the source.")],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="The dataset's folder; only read.")],
     dest: Annotated[Path, typer.Argument(help="Studies folder to write; continued where it exists.")],
+    keep_names: KeepNames = False,
+    mm_per_pixel: MmPerPixel = None,
     quiet: Quiet = False,
 ) -> None:
     """Make a studies folder: images, manifest.csv and, where there are references, labels/final."""
     from cardiolabel.datasets.prepare import prepare as run
+    from cardiolabel.pipeline.import_folder import ImportOptions, import_dicom, import_folder
 
     with clear_errors(), bar("preparing", quiet) as progress:
-        done = run(dataset.value, source, dest, progress=progress)
-    list_problems(done.skipped, quiet)
+        options = ImportOptions(model_folders(dest, None), keep_names, mm_per_pixel)
+        if dataset is Kind.DICOM:
+            done = import_dicom(source, dest, options, progress=progress)
+        elif dataset in (Kind.FOLDER, Kind.VIDEO):
+            done = import_folder(source, dest, options, again=True, progress=progress)
+        else:
+            done = run(dataset.value, source, dest, mm_per_pixel=mm_per_pixel, progress=progress)
+    list_problems((*done.skipped, *done.notes), quiet)
     say(f"{done.images} images and {done.labels} reference masks in {dest}", quiet)
 
 

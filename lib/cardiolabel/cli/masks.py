@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cardiolabel.cli.imports import with_imports
 from cardiolabel.cli.left_out import left_out_labels_named
-from cardiolabel.cli.options import Existing, Out, Patients, Quiet, Weights, model_folders
+from cardiolabel.cli.options import (
+    Existing,
+    KeepNames,
+    MmPerPixel,
+    Out,
+    Patients,
+    Quiet,
+    Weights,
+    model_folders,
+)
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
 from cardiolabel.models.model_folders import ModelFolders
 
@@ -44,9 +54,14 @@ def infer(
     workers: Annotated[
         int | None, typer.Option(min=1, help="With --cluster: how many workers; all cores if not given.")
     ] = None,
+    keep_names: KeepNames = False,
+    mm_per_pixel: MmPerPixel = None,
     quiet: Quiet = False,
 ) -> None:
-    """Predict every image, measure every patient: labels/, and tables as .csv and .parquet."""
+    """Predict every image, measure every patient: labels/, and tables as .csv and .parquet.
+
+    Images of STUDIES that are not NIfTI are first converted into OUT/images.
+    """
     from cardiolabel.models.models import load
     from cardiolabel.pipeline.infer_folder import infer_folder
 
@@ -55,6 +70,9 @@ def infer(
     with clear_errors():
         folders = model_folders(studies, weights)
         predictor = load(model, folders)
+        studies = with_imports(
+            studies, out / "images", keep_names=keep_names, mm_per_pixel=mm_per_pixel, quiet=quiet
+        )
         with (
             left_out_labels_named(studies, quiet),
             _workers(cluster, model=model, weights=folders, workers=workers) as who,
@@ -98,11 +116,20 @@ def measure(
     studies: Existing,
     out: Out,
     labels: Annotated[str, typer.Option(help="final, original, or a folder of masks.")] = "final",
+    keep_names: KeepNames = False,
+    mm_per_pixel: MmPerPixel = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure every patient from masks that exist: tables as .csv and .parquet."""
+    """Measure every patient from masks that exist: tables as .csv and .parquet.
+
+    Images of STUDIES that are not NIfTI are first converted into OUT/images.
+    """
     from cardiolabel.pipeline.measure_folder import measure_folder
 
+    with clear_errors():
+        studies = with_imports(
+            studies, out / "images", keep_names=keep_names, mm_per_pixel=mm_per_pixel, quiet=quiet
+        )
     with clear_errors(), left_out_labels_named(studies, quiet), bar("measuring", quiet) as progress:
         done = measure_folder(studies, labels, out=out, on_progress=progress)
     list_problems(done.problems, quiet)

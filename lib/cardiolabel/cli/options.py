@@ -17,6 +17,13 @@ MODELS = APP / "model"
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to; created where missing.")]
+KeepNames = Annotated[
+    bool, typer.Option("--keep-names", help="Keep the patient ids of DICOM files; else pseudonyms.")
+]
+MmPerPixel = Annotated[
+    float | None,
+    typer.Option(min=0.02, max=5.0, help="Side of a pixel in mm, for files that state no size, as videos."),
+]
 Existing = Annotated[Path, typer.Argument(help="A studies folder.")]
 Weights = Annotated[
     Path | None,

@@ -11,8 +11,9 @@ from typing import Annotated
 
 import typer
 
+from cardiolabel.cli.imports import with_imports
 from cardiolabel.cli.left_out import name_left_out_labels
-from cardiolabel.cli.options import APP, Existing, Quiet
+from cardiolabel.cli.options import APP, Existing, KeepNames, MmPerPixel, Quiet
 from cardiolabel.cli.terminal import clear_errors, say
 from cardiolabel.errors import DatasetError
 from cardiolabel.records.studies_folder import StudiesFolder
@@ -51,9 +52,14 @@ def serve(
     ssl_keyfile: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Key of the TLS certificate (PEM).")
     ] = None,
+    keep_names: KeepNames = False,
+    mm_per_pixel: MmPerPixel = None,
     quiet: Quiet = False,
 ) -> None:
-    """Start the MONAI Label server on a studies folder; docs/reference/settings.md lists all settings."""
+    """Start the MONAI Label server on a studies folder; docs/reference/settings.md lists all settings.
+
+    Images of STUDIES that are not NIfTI are first converted beside the others.
+    """
     with clear_errors():
         check_server()
         if (ssl_certfile is None) != (ssl_keyfile is None):
@@ -70,6 +76,7 @@ def serve(
             _check_models(models.split(","))
         if not (APP / "main.py").is_file():
             raise DatasetError(f"{APP}: the server app is not there; install the package again")
+        with_imports(studies, studies, keep_names=keep_names, mm_per_pixel=mm_per_pixel, quiet=quiet)
         StudiesFolder(studies).records()
         _check_address(host, port)
         name_left_out_labels(studies, quiet, read=True)

@@ -1,4 +1,4 @@
-"""Any folder of NIfTI and MetaImage files: names are parsed, or each file is its own patient.
+"""Any folder of NIfTI, MetaImage, video and picture files: names are parsed, or each file is its own patient.
 
 A reference mask lies beside its image, with ``_gt`` after the image's stem.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,25 +15,31 @@ from pathlib import Path
 from cardiolabel.datasets.listing import Entry, Listing
 from cardiolabel.domain import Phase, Record, View
 from cardiolabel.errors import DatasetError
-from cardiolabel.io import mask_files
+from cardiolabel.io import mask_files, picture, video
 from cardiolabel.records import file_names, manifest
 from cardiolabel.records.layout import LABELS, StudiesLayout
 from cardiolabel.records.manifest_table import ManifestTable
 
-__all__ = ["NAME", "listing", "records", "reference_path"]
+__all__ = ["NAME", "files", "is_image_file", "listing", "records", "reference_path"]
 
 NAME = "folder"
 
 MasksByName = Mapping[str, tuple[Path, ...]]
 """Reference masks of one folder by their names in lower case."""
 
-_EXPECTED = f"images ending in {', '.join(file_names.IMAGE_SUFFIXES)}"
+SUFFIXES = (*file_names.IMAGE_SUFFIXES, *video.SUFFIXES, *picture.SUFFIXES)
+"""Endings of the files that are listed."""
+
+_EXPECTED = f"images ending in {', '.join(SUFFIXES)}"
+
+_RESULTS = {"frames.csv", "patients.csv"}
+"""Tables beside which pictures are results, not images."""
 
 
-def listing(root: Path) -> Listing:
+def listing(root: Path, *, is_empty_allowed: bool = False) -> Listing:
     """List every image with its reference mask; parameters and errors as `records`."""
     masks_by_name = cache(_masks_by_name)  # each folder is listed once
-    records, problems = _records(root)
+    records, problems = _records(root, is_empty_allowed=is_empty_allowed)
     return Listing(
         tuple(
             Entry(record, record.path, reference_path(record, masks_by_name=masks_by_name))
@@ -71,7 +77,24 @@ def records(root: Path) -> list[Record]:
     return _records(root)[0]
 
 
-def _records(root: Path) -> tuple[list[Record], dict[str, str]]:
+def is_image_file(path: Path) -> bool:
+    """Return whether a file is an image by its name: not hidden, and not a ``_gt`` mask."""
+    stem = file_names.image_stem(path).lower()
+    hidden, is_mask = path.name.startswith("."), stem.endswith(file_names.MASK_SUFFIX)
+    return path.name.lower().endswith(SUFFIXES) and not (hidden or is_mask)
+
+
+def files(root: Path) -> Iterator[Path]:
+    """Yield the files of a folder and its subfolders, without hidden ones, masks and results."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if name != LABELS and not name.startswith("."))
+        if _RESULTS <= set(names) and Path(folder) != root:
+            folders.clear()
+            continue
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _records(root: Path, *, is_empty_allowed: bool = False) -> tuple[list[Record], dict[str, str]]:
     """Return the records, and the left-out files or manifest lines with the reason."""
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder; expected one that holds {_EXPECTED}")
@@ -84,7 +107,7 @@ def _records(root: Path) -> tuple[list[Record], dict[str, str]]:
     paths = [path for path in paths if path not in left_out]
     problems = {path.relative_to(root).as_posix(): reason for path, reason in left_out.items()}
     problems |= {row.where: row.reason for row in table.bad_rows if row.reason not in left_out.values()}
-    if not (listed or paths):
+    if not (listed or paths or is_empty_allowed):
         raise DatasetError(f"{root}: found no image; expected {_EXPECTED}")
     ids = {record.image_id for record in listed}
     return listed + _with_distinct_ids(_told_apart(paths, root), root, ids), problems
@@ -122,11 +145,7 @@ def _masks_by_name(folder: Path) -> MasksByName:
 
 
 def _images(root: Path) -> list[Path]:
-    images = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name != LABELS and not name.startswith(".")]
-        images += [Path(folder, name) for name in files if file_names.is_image_name(Path(name))]
-    return sorted(images)
+    return sorted(path for path in files(root) if is_image_file(path))
 
 
 def _told_apart(paths: list[Path], root: Path) -> list[Record]:

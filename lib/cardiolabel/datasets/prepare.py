@@ -7,26 +7,25 @@ import gzip
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from cardiolabel.datasets import READERS, folder
-from cardiolabel.datasets.listing import Entry
+from cardiolabel.datasets.listing import Entry, Listing
 from cardiolabel.datasets.prepared_ids import with_earlier_ids
-from cardiolabel.domain import Clip, Spacing, Stack
+from cardiolabel.domain import Clip, Record, Spacing, Stack
 from cardiolabel.errors import DatasetError, ImageContentError, InputError
-from cardiolabel.io import metaimage, nifti
+from cardiolabel.io import nifti
 from cardiolabel.io.files import atomic
 from cardiolabel.io.image_file import ImageFile
-from cardiolabel.io.images import read_image, read_image_grid
+from cardiolabel.io.images import read_image
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.records import file_names, manifest
 from cardiolabel.records.layout import SUFFIX, StudiesLayout
 
-__all__ = ["Prepared", "prepare"]
-
-"""Where MONAI Label keeps finished masks, under a studies folder."""
+__all__ = ["Prepared", "place", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -34,16 +33,23 @@ class Prepared:
     """Result of preparing a data set.
 
     ``images`` and ``labels`` count the files in place, also those of an earlier run. ``skipped`` pairs an
-    image's id, or a patient or file of the data set, with the reason why it or its mask was left out.
+    image's id, or a patient or file of the data set, with the reason why it or its mask was left out, and
+    ``notes`` the id of an image in place with what a user should know of it.
     """
 
     images: int
     labels: int
     skipped: tuple[tuple[str, str], ...]
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def prepare(
-    kind: str, source: Path, dest: Path, *, progress: Callable[[int, int], None] | None = None
+    kind: str,
+    source: Path,
+    dest: Path,
+    *,
+    mm_per_pixel: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Prepared:
     """Copy or convert a data set into a studies folder.
 
@@ -60,6 +66,8 @@ def prepare(
         The dataset, which is only read.
     dest : Path
         The studies folder; made if need be, not inside ``source``.
+    mm_per_pixel : float, optional
+        Side of a square pixel in mm, for the manifest rows of images whose files state no size.
     progress : callable, optional
         Called after every image with the number done and the number in all.
 
@@ -79,6 +87,34 @@ def prepare(
     if dest.resolve().is_relative_to(source.resolve()):
         raise DatasetError(f"{dest} is inside {source}; choose a folder outside it")
     listing = READERS[kind](source)
+    return place(
+        listing, source, dest, has_own_ids=kind != folder.NAME, mm_per_pixel=mm_per_pixel, progress=progress
+    )
+
+
+def place(
+    listing: Listing,
+    source: Path,
+    dest: Path,
+    *,
+    has_own_ids: bool,
+    mm_per_pixel: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Prepared:
+    """Put listed images and masks into a studies folder; parameters and errors as `prepare`.
+
+    Parameters
+    ----------
+    listing : Listing
+    source : Path
+        The folder that was listed.
+    dest : Path
+        The studies folder, which may be ``source`` itself.
+    has_own_ids : bool
+        Whether ids depend on the images alone, and not on what else the folder holds.
+    mm_per_pixel : float, optional
+    progress : callable, optional
+    """
     try:
         dest.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -86,20 +122,22 @@ def prepare(
     rows = manifest.read(dest) if StudiesLayout(dest).manifest.exists() else []
     listed = {row.image_id for row in rows} | {row.path.name for row in rows}
     entries = list(listing.entries)
-    if kind == folder.NAME:
+    if not has_own_ids:
         entries = with_earlier_ids(
             entries, source=source, dest=dest, listed={row.image_id for row in rows}, is_same=_is_same
         )
     images = labels = 0
-    skipped = list(listing.problems)
+    skipped, notes = list(listing.problems), []
     for done, entry in enumerate(entries, start=1):
         image_id = entry.record.image_id
         image = StudiesLayout(dest).image(image_id)
         try:
-            _place_image(entry.image, image)
+            content, note = _place_image(entry.image, image)
             images += 1
+            if note:
+                notes.append((image_id, note))
             if listed.isdisjoint((image_id, image.name)):
-                rows.append(replace(entry.record, path=image))
+                rows.append(_row(entry.record, image, content, mm_per_pixel))
             if entry.masks is not None:
                 _place_label(entry, StudiesLayout(dest).label(image_id), image)
                 labels += 1
@@ -108,19 +146,38 @@ def prepare(
         if progress is not None:
             progress(done, len(entries))
     manifest.write(rows, dest)
-    return Prepared(images=images, labels=labels, skipped=tuple(skipped))
+    return Prepared(images, labels, tuple(skipped), tuple(notes))
 
 
-def _place_image(source: Path | Callable[[], Clip | Stack], image: Path) -> None:
-    """Put an image into the studies folder, unless it is already there."""
+def _row(record: Record, image: Path, content: Clip | Stack | None, mm_per_pixel: float | None) -> Record:
+    """Return the manifest's row of an image, with what its file says of size and time."""
+    is_unsized = content is not None and content.spacing is None
+    rate_hz = content.frame_rate_hz if isinstance(content, Clip) else None
+    return replace(
+        record,
+        path=image,
+        frame_rate_hz=record.frame_rate_hz or (round(rate_hz, 3) if rate_hz else None),
+        mm_per_pixel=mm_per_pixel if is_unsized else record.mm_per_pixel,
+    )
+
+
+def _place_image(source: Path | Callable[[], Clip | Stack], image: Path) -> tuple[Clip | Stack | None, str]:
+    """Put an image into the studies folder, unless it is already there; return its content and a note."""
     if isinstance(source, Path) and image.exists() and _same_bytes(source, image):
-        return
-    content = read_image(source).clip if isinstance(source, Path) else source()
+        return None, ""
+    if isinstance(source, Path):
+        file = read_image(source)
+        content: Clip | Stack = file.clip
+        write, note = partial(_write_clip, file, image), file.note
+    else:
+        content, note = source(), ""
+        write = partial(_write, content, image)
     present = _read_if_readable(image)
     if present is None:
-        _copy_or_write(source, image, lambda: _write(content, image, source))
+        _copy_or_write(source, image, write)
     elif not _same(present, content):
         raise ImageContentError(f"another image named {image.name} is there already; move or rename one")
+    return content, note
 
 
 def _is_same(source: Path, image: Path) -> bool:
@@ -156,24 +213,26 @@ def _place_label(entry: Entry, label: Path, image: Path) -> None:
 
 def _copy_or_write(source: Path | Callable[..., object], target: Path, write: Callable[[], None]) -> None:
     """Copy NIfTI bytes with their header, compressing them if needed; write other content anew."""
-    suffix = file_names.image_suffix(source) if isinstance(source, Path) else None
-    if not isinstance(source, Path) or suffix in metaimage.SUFFIXES:
+    if not (isinstance(source, Path) and nifti.is_nifti(source)):
         write()
         return
     with atomic(target) as draft:
-        if suffix == SUFFIX:
+        if file_names.image_suffix(source) == SUFFIX:
             shutil.copyfile(source, draft)
         else:
             draft.write_bytes(gzip.compress(source.read_bytes(), mtime=0))
 
 
-def _write(content: Clip | Stack, image: Path, source: Path | Callable[..., object]) -> None:
+def _write(content: Clip | Stack, image: Path) -> None:
     if isinstance(content, Stack):
         nifti.write_stack(content, image)
-    elif isinstance(source, Path) and _is_metaimage(source):
-        nifti.write_clip(content, image, affine_mm=read_image_grid(source).affine_mm)
     else:
         nifti.write_clip(content, image)
+
+
+def _write_clip(file: ImageFile, image: Path) -> None:
+    """Write a clip where its own file places it."""
+    nifti.write_clip(file.clip, image, affine_mm=file.grid.affine_mm)
 
 
 def _same_bytes(source: Path, image: Path) -> bool:
@@ -201,7 +260,3 @@ def _read_if_readable(image: Path) -> ImageFile | None:
         return read_image(image)
     except InputError:
         return None
-
-
-def _is_metaimage(path: Path) -> bool:
-    return file_names.image_suffix(path) in metaimage.SUFFIXES

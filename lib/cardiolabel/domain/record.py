@@ -35,6 +35,8 @@ class Record:
         EF that the dataset gives for the patient.
     reference_convention : Convention or None
         Convention of that EF.
+    mm_per_pixel : float or None
+        Side of a square pixel in mm, for files that state no size, such as videos; a file's own size wins.
     split : str or None
         Part of the dataset's official split, one of `SPLITS`.
 
@@ -58,6 +60,7 @@ class Record:
     image_quality: str | None = None
     reference_ef_pct: float | None = None
     reference_convention: Convention | None = None
+    mm_per_pixel: float | None = None
     split: str | None = None
 
     def __post_init__(self) -> None:

@@ -20,10 +20,13 @@ class ImageFile:
         Pixels ``(T, H, W)`` with the pixel size in mm and the frame rate, where the file states them.
     grid : Grid
         Geometry of the file's array, with which masks of the image are written.
+    note : str
+        What a user should know of it, for instance why its pixel size is unknown.
     """
 
     clip: Clip
     grid: Grid
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cardiolabel.errors import ImageReadError
-from cardiolabel.io import metaimage, nifti, video
+from cardiolabel.io import metaimage, nifti, picture, ultrasound_dicom, video
 from cardiolabel.io.grid import Grid
 from cardiolabel.io.image_file import ImageFile, ImageHeader
 from cardiolabel.system.file_cache import FileState, file_state
@@ -22,8 +22,10 @@ __all__ = ["FORMATS", "ImageFormat", "read_image", "read_image_grid", "read_imag
 _START_BYTES = 4096
 _GZIP = b"\x1f\x8b"
 _NIFTI_SIZES = tuple(size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big"))
-_VIDEO_STARTS = (b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"\x00\x00\x01\xba")
-"""First bytes of Matroska and WebM, Windows Media, and MPEG program streams."""
+_VIDEO_STARTS = (b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"\x00\x00\x01\xba", b"GIF8")
+"""First bytes of Matroska and WebM, Windows Media, MPEG program streams and GIF."""
+_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide")
+"""Kinds of the first box in an MP4 or QuickTime file."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def _is_metaimage(start: bytes) -> bool:
 
 def _is_video(start: bytes) -> bool:
     is_avi = start.startswith(b"RIFF") and start[8:12] == b"AVI "
-    is_mp4 = start[4:8] == b"ftyp"
+    is_mp4 = start[4:8] in _MP4_BOXES
     return is_avi or is_mp4 or start.startswith(_VIDEO_STARTS)
 
 
@@ -84,7 +86,27 @@ FORMATS = (
         read=metaimage.read,
         header=metaimage.image_header,
     ),
-    ImageFormat(name="a video", suffixes=video.SUFFIXES, is_content=_is_video, read=video.read),
+    ImageFormat(
+        name="a DICOM file",
+        suffixes=ultrasound_dicom.SUFFIXES,
+        is_content=ultrasound_dicom.is_dicom,
+        read=ultrasound_dicom.read,
+        header=ultrasound_dicom.image_header,
+    ),
+    ImageFormat(
+        name="a video",
+        suffixes=video.SUFFIXES,
+        is_content=_is_video,
+        read=video.read,
+        header=video.image_header,
+    ),
+    ImageFormat(
+        name="a picture",
+        suffixes=picture.SUFFIXES,
+        is_content=picture.is_picture,
+        read=picture.read,
+        header=picture.image_header,
+    ),
 )
 """Formats that `read_image` reads; gzip-compressed files are NIfTI."""
 

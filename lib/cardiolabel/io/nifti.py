@@ -95,7 +95,7 @@ def write_clip(clip: Clip, path: Path, *, affine_mm: NDArray[np.float64] | None 
     """
     if affine_mm is not None and clip.spacing is not None:
         image = _image(_to_disk(clip.pixels, ndim=2 if clip.shape[0] == 1 else 3), affine_mm)
-        image.header.set_xyzt_units("mm")
+        image.header.set_xyzt_units("mm", "sec" if clip.frame_rate_hz else None)
         _save(image, path)
         return
     frame_s = 1.0 / clip.frame_rate_hz if clip.frame_rate_hz else 0.0

@@ -2,12 +2,13 @@
 
 References
 ----------
-ITU-R BT.601-7, section 2.5.1 (luma); PyAV, https://github.com/PyAV-Org/PyAV
+PyAV, https://github.com/PyAV-Org/PyAV
 """
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,20 +18,19 @@ from numpy.typing import NDArray
 from cardiolabel.domain import Clip
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io.grid import Grid
-from cardiolabel.io.image_file import ImageFile
+from cardiolabel.io.image_file import ImageFile, ImageHeader
 from cardiolabel.io.limits import pixel_bytes
+from cardiolabel.io.luma import chroma, grey, is_colour_picture
 
 if TYPE_CHECKING:
     import av
 
-__all__ = ["LUMA", "SUFFIXES", "grey", "read", "require_decoder"]
+__all__ = ["SUFFIXES", "image_header", "read", "require_decoder"]
 
-SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg")
+SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".gif")
 
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue (BT.601), as in JPEG and motion JPEG."""
-
-_log = logging.getLogger(__name__)
+_COLOUR_STEP = 16
+"""Colour is looked for in one of so many frames."""
 
 
 def read(path: Path) -> ImageFile:
@@ -39,15 +39,54 @@ def read(path: Path) -> ImageFile:
     Returns
     -------
     ImageFile
-        Pixels ``(T, H, W)`` uint8 without a pixel size, which videos do not carry.
+        Pixels ``(T, H, W)`` uint8 without a pixel size, which videos do not carry. The frame rate is the
+        mean over the frames' own times, also where they are unevenly spaced.
 
     Raises
     ------
     ImageReadError
         The file is missing, no video, truncated or damaged, or PyAV is not installed.
     ImageContentError
-        No frames, or more pixels than the limit allows.
+        No frames, colour Doppler, or more pixels than the limit allows.
     """
+    with _opened(path) as (container, stream):
+        declared = stream.frames
+        frames, times_s = _decode(container, stream, path.name, declared)
+        nominal_hz = float(stream.average_rate) if stream.average_rate else None
+    if len(frames) < declared:
+        raise ImageReadError(
+            f"{path.name}: truncated, {len(frames)} of {declared} frames can be decoded; copy it again"
+        )
+    if not frames:
+        raise ImageContentError(f"{path.name}: holds no frames")
+    rate_hz = (_mean_rate_hz(times_s) or nominal_hz) if len(frames) > 1 else None
+    clip = Clip(np.stack(frames), spacing=None, frame_rate_hz=rate_hz)
+    return ImageFile(clip, _grid(clip.shape))
+
+
+def image_header(path: Path) -> ImageHeader:
+    """Read the size of a video; its frames are counted where the container does not say how many there are.
+
+    Raises
+    ------
+    ImageReadError, ImageContentError
+        As `read`, but for damage within the frames.
+    """
+    with _opened(path) as (container, stream):
+        count = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
+        grid = _grid((max(count, 1), stream.codec_context.height, stream.codec_context.width))
+    needed = pixel_bytes(path.name, grid.frames_shape, bytes_each=1)
+    return ImageHeader(grid, 1, 2 * needed)
+
+
+def _grid(shape: tuple[int, int, int]) -> Grid:
+    frames, rows, cols = shape
+    return Grid((cols, rows, frames) if frames > 1 else (cols, rows), np.zeros((4, 4)))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """Open a container and its video; errors of FFmpeg become this package's."""
     require_decoder()
     import av
 
@@ -57,35 +96,9 @@ def read(path: Path) -> ImageFile:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise ImageContentError(f"{path.name}: holds no video")
-            stream = container.streams.video[0]
-            declared = stream.frames
-            decoded = _decode(container, stream, path.name, declared)
-            rate_hz = float(stream.average_rate) if stream.average_rate else None
+            yield container, container.streams.video[0]
     except av.error.FFmpegError as error:
         raise ImageReadError(f"{path.name}: damaged or no video ({error.strerror}); copy it again") from error
-    if len(decoded) < declared:
-        raise ImageReadError(
-            f"{path.name}: truncated, {len(decoded)} of {declared} frames can be decoded; copy it again"
-        )
-    if not decoded:
-        raise ImageContentError(f"{path.name}: holds no frames")
-    clip = Clip(np.stack(decoded), spacing=None, frame_rate_hz=rate_hz)
-    return ImageFile(clip, Grid(clip.shape[::-1], np.zeros((4, 4))))
-
-
-def grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the luma of colours, shape (..., 3) to (...); equal channels keep their value.
-
-    References
-    ----------
-    ITU-R BT.601-7, section 2.5.1.
-
-    Examples
-    --------
-    >>> grey(np.array([[10, 10, 10], [255, 0, 0]], np.uint8))
-    array([10, 76], dtype=uint8)
-    """
-    return np.asarray(np.rint(rgb @ np.array(LUMA)), dtype=np.uint8)
 
 
 def require_decoder() -> None:
@@ -100,16 +113,34 @@ def require_decoder() -> None:
 
 def _decode(
     container: av.container.InputContainer, stream: av.VideoStream, name: str, declared: int
-) -> list[NDArray[np.uint8]]:
-    """Decode the frames; a damaged frame raises instead of being concealed."""
+) -> tuple[list[NDArray[np.uint8]], list[float]]:
+    """Decode frames and their times in s; a damaged frame raises instead of being concealed."""
     stream.codec_context.options = {"err_detect": "explode"}
-    decoded: list[NDArray[np.uint8]] = []
+    frames: list[NDArray[np.uint8]] = []
+    times_s: list[float] = []
+    colourful = looked_at = 0
     for frame in container.decode(stream):
-        count = max(len(decoded) + 1, declared)
+        count = max(len(frames) + 1, declared)
         pixel_bytes(name, (count, frame.height, frame.width), bytes_each=1)
-        if decoded and decoded[0].shape != (frame.height, frame.width):
-            raise ImageContentError(f"{name}: frame {len(decoded)} has another size than the first")
+        if frames and frames[0].shape != (frame.height, frame.width):
+            raise ImageContentError(f"{name}: frame {len(frames)} has another size than the first")
         if frame.is_corrupt:
-            raise ImageReadError(f"{name}: frame {len(decoded)} is damaged; copy it again")
-        decoded.append(grey(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)))
-    return decoded
+            raise ImageReadError(f"{name}: frame {len(frames)} is damaged; copy it again")
+        rgb = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+        grey_frame = grey(rgb)
+        if len(frames) % _COLOUR_STEP == 0:
+            looked_at += 1
+            colourful += is_colour_picture(grey_frame, chroma(rgb, is_ybr=False))
+        frames.append(grey_frame)
+        if frame.time is not None:
+            times_s.append(frame.time)
+    if colourful and colourful == looked_at:
+        raise ImageContentError(
+            f"{name}: shows colour Doppler or another colour picture; expected grey tissue"
+        )
+    return frames, times_s
+
+
+def _mean_rate_hz(times_s: list[float]) -> float | None:
+    duration_s = max(times_s) - min(times_s) if times_s else 0.0
+    return (len(times_s) - 1) / duration_s if duration_s > 0 else None

@@ -123,6 +123,11 @@ class StudiesLayout:
         return self.home / "prepared_ids.json"
 
     @property
+    def imported(self) -> Path:
+        """What was imported from files that are not NIfTI."""
+        return self.home / "imported.json"
+
+    @property
     def models(self) -> Path:
         """Models that were published for these studies, and the runs that trained them."""
         return self.home / "models"

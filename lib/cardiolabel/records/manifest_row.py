@@ -15,13 +15,16 @@ from cardiolabel.errors import ManifestError
 from cardiolabel.io.numbers_in_text import real, whole
 from cardiolabel.records.file_names import FORMS
 
-__all__ = ["COLUMNS", "REQUIRED", "record_of_row"]
+__all__ = ["COLUMNS", "MM_PER_PIXEL", "REQUIRED", "record_of_row"]
 
 COLUMNS = tuple(field.name for field in fields(Record))
 """Columns that a manifest may have."""
 
 REQUIRED = ("image_id", "patient", "view", "phase", "dataset", "path")
 """Columns that a manifest must have."""
+
+MM_PER_PIXEL = (0.02, 5.0)
+"""Sides of a pixel in mm that an image of the heart can have."""
 
 _IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _Kind = TypeVar("_Kind", bound=Enum)
@@ -111,6 +114,7 @@ _CELLS: dict[str, tuple[Callable[[str], object], str]] = {
     "age_years": (whole(0), "whole years"),
     "reference_ef_pct": (real(0, 100), "a percentage, 0 to 100"),
     "reference_convention": _one_of(Convention),
+    "mm_per_pixel": (real(*MM_PER_PIXEL), "the side of a pixel in mm, 0.02 to 5"),
     "split": (_split, f"one of {', '.join(SPLITS)}"),
 }
 """Parser and expected text of each column; other columns are plain text."""

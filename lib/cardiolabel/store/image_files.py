@@ -1,6 +1,7 @@
 """Image files of the studies folder: added once, replaced on request, removed with a note.
 
-Beside ``.cardiolabel/images/<image_id>/<number>.nii.gz``, the image's file before its ``number``-th
+An image that was converted has its original in ``.cardiolabel/images/<image_id>/original.*``. Beside
+``.cardiolabel/images/<image_id>/<number>.nii.gz``, the image's file before its ``number``-th
 replacement, lies a JSON note with author and time. ``removed.json`` is the note of a removed image, with its
 checksum but without its pixels.
 """
@@ -29,7 +30,7 @@ from cardiolabel.records.studies_folder import StudiesFolder
 from cardiolabel.store.image_names import TakenNames
 from cardiolabel.store.store import Store
 
-_LOCK, _REMOVED = "images.lock", "removed.json"
+_LOCK, _REMOVED, _ORIGINAL = "images.lock", "removed.json", "original"
 _WAIT_S = 30
 _JUST_NOW_S = 60  # another machine's locks may not be seen here
 
@@ -64,7 +65,7 @@ class ImageFiles:
         for place in (folder, StudiesLayout(folder).home, *self._home.glob("*")):
             remove_partial(place, older_than_s=_JUST_NOW_S)
 
-    def add(self, source: Path, stem: str) -> Record:
+    def add(self, source: Path, stem: str, *, original: Path | None = None) -> Record:
         """Store a new image; adding the same file again is no error.
 
         Parameters
@@ -73,6 +74,8 @@ class ImageFiles:
             The file, checked to be an image.
         stem : str
             Name of its file in the studies folder, without suffix.
+        original : Path, optional
+            The file that it was converted from, which is kept as well.
 
         Returns
         -------
@@ -110,6 +113,10 @@ class ImageFiles:
             sync_folder(target.parent)
             record = next(record for record in self._studies.records() if record.path == target)
             (self._home / record.image_id / _REMOVED).unlink(missing_ok=True)
+            if original is not None:
+                kept = self._home / record.image_id / f"{_ORIGINAL}{original.suffix.lower()}"
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                copy_synced(original, kept)
             return record
 
     def replace(self, image_id: str, source: Path, *, checksum: str, author: str) -> Replaced:
@@ -178,6 +185,8 @@ class ImageFiles:
             for label in self._store.labels(image_id):
                 self._store.writer.remove_label(image_id, label.tag)
             record.path.unlink(missing_ok=True)
+            for original in (self._home / image_id).glob(f"{_ORIGINAL}*"):
+                original.unlink()
             self._store.sync.catch_up()
 
     def _check_may_return(self, owner: str, target: Path, checksum: str, taken: TakenNames) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiolabel.domain import Clip, LabelSet, Record, View
+from cardiolabel.domain import Clip, LabelSet, Record, Spacing, View
 from cardiolabel.errors import InputError
 from cardiolabel.inference.batch import predict_all
 from cardiolabel.inference.image_cost import image_cost
@@ -178,7 +178,7 @@ def masked_image(record: Record, masks: NDArray[np.uint8], grid: Grid, labels: L
         record.view,
         record.phase,
         masks,
-        grid.spacing,
+        grid.spacing or _manifest_spacing(record),
         labels,
         ed_frame=record.ed_frame,
         es_frame=record.es_frame,
@@ -186,6 +186,11 @@ def masked_image(record: Record, masks: NDArray[np.uint8], grid: Grid, labels: L
         slice_spacing_mm=grid.slice_spacing_mm if record.is_stack else None,
         affine_mm=grid.affine_mm if grid.spacing else None,
     )
+
+
+def _manifest_spacing(record: Record) -> Spacing | None:
+    """Return the pixel size that the manifest gives for a file without one."""
+    return Spacing(record.mm_per_pixel, record.mm_per_pixel) if record.mm_per_pixel else None
 
 
 def without_masks(record: Record, labels: LabelSet, problem: str) -> MaskedImage:

@@ -14,6 +14,7 @@ from cardiolabel.inference.image_cost import check_upload
 from cardiolabel.io import nifti
 from lib.api import received
 from lib.files import temporary
+from lib.files.conversion import SUFFIXES, converted
 from lib.files.sessions import UploadSessions, is_session_id
 from lib.security.archives import unpack
 from lib.security.environment import MB, environment
@@ -27,9 +28,9 @@ router = APIRouter(tags=["Session"], dependencies=[needs(Role.USER)])
 def create(
     files: Annotated[list[UploadFile], File()], uncompress: bool = False, expiry: int = 0
 ) -> dict[str, Any]:
-    """Store one NIfTI image, or with ``uncompress`` an archive with one, as MONAI Label's endpoint does."""
+    """Store one image, or with ``uncompress`` an archive with one, as MONAI Label's endpoint does."""
     with temporary.folder() as folder:
-        image = _image(files, folder, uncompress)
+        image = converted(_image(files, folder, uncompress))
         check_upload(image)
         session_id, info = sessions().add(image, max(0, expiry))
     return {"session_id": session_id, "session_info": _shown(info)}
@@ -87,13 +88,11 @@ def _image(files: list[UploadFile], folder: Path, uncompress: bool) -> Path:
     images = unpack(
         path,
         inside,
-        is_wanted=lambda name: nifti.is_nifti(Path(name)),
+        is_wanted=lambda name: Path(name).name.lower().endswith((*nifti.SUFFIXES, *SUFFIXES)),
         max_bytes=environment().max_image_mb * MB,
     )
     if len(images) != 1:
-        raise refused(
-            422, "not_one_image", f"expected one NIfTI image in the archive, it holds {len(images)}"
-        )
+        raise refused(422, "not_one_image", f"expected one image in the archive, it holds {len(images)}")
     return images[0]
 
 

@@ -1,0 +1,67 @@
+"""Uploads in other formats than NIfTI, converted by a process of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from cardiolabel.errors import ImageReadError, TooLargeError
+from cardiolabel.io import picture, ultrasound_dicom, video
+from cardiolabel.io.as_nifti import TOO_LARGE, UNUSABLE
+from cardiolabel.records.layout import SUFFIX
+from lib.security.environment import MB, environment
+from lib.server import child_process
+
+SUFFIXES = (*ultrasound_dicom.SUFFIXES, *video.SUFFIXES, *picture.SUFFIXES)
+"""Endings of files that are converted; DICOM files may have any or none."""
+
+_PATIENCE_S = 60
+_START_BYTES = 132
+
+
+def needs_conversion(path: Path) -> bool:
+    """Return whether a file is DICOM, a video or a picture."""
+    if path.name.lower().endswith(SUFFIXES):
+        return True
+    with path.open("rb") as file:
+        return ultrasound_dicom.is_dicom(file.read(_START_BYTES))
+
+
+def converted(path: Path) -> Path:
+    """Convert an upload to NIfTI beside it; a NIfTI file is returned as it is.
+
+    Raises
+    ------
+    ImageReadError
+        It is no usable image, or its decoder failed or took too long.
+    TooLargeError
+        It takes more memory than the limit.
+    """
+    if not needs_conversion(path):
+        return path
+    suffix = next((end for end in SUFFIXES if path.name.lower().endswith(end)), "")
+    target = path.with_name(path.name[: len(path.name) - len(suffix)] + SUFFIX)
+    limit_bytes = environment().max_image_mb * MB
+    command = child_process.module_command(
+        "cardiolabel.io.as_nifti", str(path), str(target), str(limit_bytes)
+    )
+    try:
+        done = subprocess.run(  # noqa: S603  a fixed command, and two paths that this server chose
+            command,
+            env=child_process.environment(os.environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ImageReadError(f"{path.name}: takes over {_PATIENCE_S} s to decode; copy it again") from None
+    reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    if done.returncode == TOO_LARGE:
+        raise TooLargeError(reason[-1] if reason else path.name)
+    if done.returncode == UNUSABLE:
+        raise ImageReadError(reason[-1] if reason else path.name)
+    if done.returncode:
+        raise ImageReadError(f"{path.name}: cannot be decoded; copy it again")
+    return target

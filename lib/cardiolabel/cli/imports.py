@@ -1,0 +1,43 @@
+"""Import of DICOM files, videos and pictures before a command works on a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cardiolabel.cli.options import model_folders
+from cardiolabel.cli.terminal import bar, list_problems
+
+__all__ = ["with_imports"]
+
+
+def with_imports(
+    folder: Path, dest: Path, *, keep_names: bool, mm_per_pixel: float | None, quiet: bool
+) -> Path:
+    """Return a studies folder with all images of a folder, and print which files hold none.
+
+    Parameters
+    ----------
+    folder : Path
+        Returned as it is if it holds NIfTI images only, or was imported into itself.
+    dest : Path
+        Gets the images otherwise.
+    keep_names, mm_per_pixel
+        As `cardiolabel.pipeline.import_folder.ImportOptions`.
+    quiet : bool
+
+    Raises
+    ------
+    InputError, OSError
+        As `cardiolabel.pipeline.import_folder.import_folder`.
+    """
+    from cardiolabel.pipeline.import_folder import ImportOptions, import_folder, is_imported, needs_import
+
+    if not folder.is_dir() or not needs_import(folder):
+        return folder
+    options = ImportOptions(model_folders(folder, None), keep_names, mm_per_pixel)
+    if is_imported(folder, options):
+        return folder
+    with bar("importing", quiet) as progress:
+        done = import_folder(folder, dest, options, progress=progress)
+    list_problems((*done.skipped, *done.notes), quiet)
+    return dest

@@ -1,0 +1,201 @@
+"""Import of what scanners and PACS export (DICOM, videos, pictures) as NIfTI images of a studies folder.
+
+The files stay where and as they are. The studies folder notes what was imported, so that nothing is read
+again as long as the files stay the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from cardiolabel.datasets import dicom, folder
+from cardiolabel.datasets.listing import Listing
+from cardiolabel.datasets.prepare import Prepared, place
+from cardiolabel.errors import DatasetError, ImageContentError, ModelError
+from cardiolabel.inference.predictor import Predictor
+from cardiolabel.io import nifti
+from cardiolabel.io.dicom_cine import CineSeries
+from cardiolabel.io.files import atomic
+from cardiolabel.models.model_folders import ModelFolders
+from cardiolabel.models.models import load
+from cardiolabel.pipeline.short_axis_phases import ed_and_es
+from cardiolabel.records.layout import StudiesLayout
+from cardiolabel.records.pseudonyms import pseudonym_key
+
+__all__ = ["ImportOptions", "import_dicom", "import_folder", "is_imported", "needs_import"]
+
+_SHORT_AXIS_MODEL = "sunnybrook"
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How files are imported.
+
+    Parameters
+    ----------
+    models : ModelFolders
+        Where the model lies that finds ED and ES of short-axis cines.
+    keep_names : bool
+        Use the patient ids of DICOM files as they are, not pseudonyms.
+    mm_per_pixel : float or None
+        Side of a square pixel in mm, for files that state no size.
+    """
+
+    models: ModelFolders
+    keep_names: bool = False
+    mm_per_pixel: float | None = None
+
+
+def needs_import(folder_path: Path) -> bool:
+    """Return whether a folder, or a subfolder, holds DICOM files, videos, pictures or MetaImage files."""
+    return any(True for _ in _files(folder_path))
+
+
+def is_imported(folder_path: Path, options: ImportOptions) -> bool:
+    """Return whether a folder was imported into itself and has not changed since."""
+    return _earlier(folder_path, _state(list(_files(folder_path)), folder_path, options)) is not None
+
+
+def import_dicom(
+    source: Path,
+    dest: Path,
+    options: ImportOptions,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Prepared:
+    """Write the DICOM images of a folder into another; parameters and errors as `import_folder`."""
+    if dest.resolve().is_relative_to(source.resolve()):
+        raise DatasetError(f"{dest} is inside {source}; choose a folder outside it")
+    return place(_dicom_listing(source, options), source, dest, has_own_ids=True, progress=progress)
+
+
+def import_folder(
+    source: Path,
+    dest: Path,
+    options: ImportOptions,
+    *,
+    again: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Prepared:
+    """Write every image of a folder that is not NIfTI into a studies folder.
+
+    Nothing is read again while the files and the options stay the same.
+
+    Parameters
+    ----------
+    source : Path
+        The folder, which is only read.
+    dest : Path
+        The studies folder; it may be ``source`` itself. Into another folder, NIfTI images are copied too.
+    options : ImportOptions
+    again : bool
+        Look at all files, even if none has changed.
+    progress : callable, optional
+        Called with images done and images in all.
+
+    Returns
+    -------
+    Prepared
+        Files that hold no usable image are in ``skipped``, with the reason.
+
+    Raises
+    ------
+    DatasetError, ManifestError
+        ``source`` holds no image, or ``dest`` cannot be made or has a malformed manifest.
+    InputError, OSError
+        The key of the pseudonyms is damaged or cannot be made.
+    """
+    files = list(_files(source))
+    state = _state(files, source, options)
+    earlier = None if again else _earlier(dest, state)
+    if earlier is not None:
+        return earlier
+    listings = list(_listings(source, dest, files, options))
+    if not listings:
+        raise DatasetError(f"{source}: found no image; expected NIfTI, DICOM, video or picture files")
+    placed = [
+        place(
+            listing,
+            source,
+            dest,
+            has_own_ids=has_own_ids,
+            mm_per_pixel=options.mm_per_pixel,
+            progress=progress,
+        )
+        for listing, has_own_ids in listings
+    ]
+    done = Prepared(
+        images=sum(part.images for part in placed),
+        labels=sum(part.labels for part in placed),
+        skipped=tuple(pair for part in placed for pair in part.skipped),
+        notes=tuple(pair for part in placed for pair in part.notes),
+    )
+    with atomic(StudiesLayout(dest).imported) as draft:
+        draft.write_text(json.dumps({"state": state, **asdict(done)}, indent=1) + "\n", encoding="utf-8")
+    return done
+
+
+def _listings(
+    source: Path, dest: Path, files: list[Path], options: ImportOptions
+) -> Iterator[tuple[Listing, bool]]:
+    """Yield what is to be imported, and whether its ids depend on the images alone."""
+    if any(dicom.is_dicom_file(path) for path in files):
+        yield _dicom_listing(source, options), True
+    others = folder.listing(source, is_empty_allowed=True)
+    if dest.resolve() == source.resolve():
+        entries = tuple(entry for entry in others.entries if not nifti.is_nifti(entry.record.path))
+        others = Listing(entries, others.problems)
+    if others.entries or others.problems:
+        yield others, False
+
+
+def _dicom_listing(source: Path, options: ImportOptions) -> Listing:
+    @cache
+    def predictor() -> Predictor:
+        return load(_SHORT_AXIS_MODEL, options.models)
+
+    def phases(cine: CineSeries) -> tuple[int, int]:
+        try:
+            return ed_and_es(cine, predictor())
+        except ModelError as error:
+            raise ImageContentError(f"its ED and ES cannot be found: {error}") from error
+
+    key = pseudonym_key()
+    return dicom.listing(source, key=key, choose_phases=phases, keep_names=options.keep_names)
+
+
+def _files(source: Path) -> Iterator[Path]:
+    for path in folder.files(source):
+        if not nifti.is_nifti(path) and (folder.is_image_file(path) or dicom.is_dicom_file(path)):
+            yield path
+
+
+def _state(files: list[Path], source: Path, options: ImportOptions) -> str:
+    """Return a digest that changes with the files and the options."""
+    parts = [
+        (path.relative_to(source).as_posix(), status.st_size, status.st_mtime_ns)
+        for path in files
+        for status in (path.stat(),)
+    ]
+    text = json.dumps([parts, options.keep_names, options.mm_per_pixel])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _earlier(dest: Path, state: str) -> Prepared | None:
+    """Return the result of an earlier import, if nothing has changed since."""
+    try:
+        content = json.loads(StudiesLayout(dest).imported.read_text(encoding="utf-8"))
+        if content["state"] != state:
+            return None
+        pairs = {
+            name: tuple((str(place), str(reason)) for place, reason in content[name])
+            for name in ("skipped", "notes")
+        }
+        return Prepared(int(content["images"]), int(content["labels"]), pairs["skipped"], pairs["notes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # damaged or of another version: the import is done again, which changes nothing in place
