@@ -32,7 +32,9 @@ def test_images_are_found_in_folders_and_by_suffix(tmp_path: Path) -> None:
         "e.mha",
         "f.mhd",
         "f.raw",
-        "g.png",
+        "g.PNG",
+        "h.mp4",
+        "i.txt",
         ".h.nii",
         "._a.nii.gz",
         ".i/j.nii",
@@ -40,7 +42,8 @@ def test_images_are_found_in_folders_and_by_suffix(tmp_path: Path) -> None:
         "a_gt.nii.gz",
         "K.NII.GZ",
     )
-    assert list(by_path(tmp_path)) == ["K.NII.GZ", "a.nii.gz", "b/c/d.nii", "e.mha", "f.mhd"]
+    expected = ["K.NII.GZ", "a.nii.gz", "b/c/d.nii", "e.mha", "f.mhd", "g.PNG", "h.mp4"]
+    assert list(by_path(tmp_path)) == expected
 
 
 def test_names_are_understood_and_others_are_their_own_patients(tmp_path: Path) -> None:
@@ -142,7 +145,7 @@ def test_a_manifest_wins_over_names(tmp_path: Path) -> None:
         folder.records(tmp_path)
 
 
-@pytest.mark.parametrize("names", [(), ("a.png",), ("a_gt.nii.gz",), ("labels/a.nii",)])
+@pytest.mark.parametrize("names", [(), ("a.txt",), ("a_gt.nii.gz",), ("labels/a.nii",)])
 def test_a_folder_without_images(tmp_path: Path, names: tuple[str, ...]) -> None:
     with pytest.raises(DatasetError, match=r"found no image; expected images ending in \.nii\.gz"):
         folder.records(touch(tmp_path, *names))

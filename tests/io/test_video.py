@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io import limits, video
@@ -38,21 +39,38 @@ def test_lossless_grey_stays_as_it_is(tmp_path: Path) -> None:
     np.testing.assert_array_equal(clip.pixels, frames)
 
 
-def test_colours_become_their_luma(tmp_path: Path) -> None:
+def test_a_tint_becomes_its_luma(tmp_path: Path) -> None:
+    frames = np.repeat(waves(2, (16, 16))[..., None], 3, axis=-1)
+    frames[..., 2] = frames[..., 2] * 0.7
+    clip = video.read(write_avi(tmp_path / "a.avi", frames, codec="ffv1")).clip
+    expected = frames.astype(float) @ (0.299, 0.587, 0.114)
+    assert np.abs(clip.pixels - expected).max() <= 0.5 + 1e-9
+
+
+def test_a_colour_video_is_refused(tmp_path: Path) -> None:
     frames = np.zeros((2, 16, 16, 3), np.uint8)
     frames[..., :8, 0], frames[..., 8:, 1] = 200, 100
-    clip = video.read(write_avi(tmp_path / "a.avi", frames, codec="ffv1")).clip
-    assert (clip.pixels[0, 4, 2], clip.pixels[0, 4, 12]) == (60, 59)
+    with pytest.raises(ImageContentError, match=r"a\.avi: shows colour Doppler"):
+        video.read(write_avi(tmp_path / "a.avi", frames, codec="ffv1"))
+
+
+def test_the_header_tells_the_size(tmp_path: Path) -> None:
+    path = write_avi(tmp_path / "a.avi", waves(5, (20, 30)))
+    assert video.image_header(path).grid.shape == video.read(path).grid.shape == (30, 20, 5)
+
+
+def test_an_animated_gif_is_a_clip(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    frames = [Image.fromarray(frame) for frame in waves(4, (20, 30))]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[100, 100, 300, 100])
+    clip = video.read(path).clip
+    np.testing.assert_array_equal(clip.pixels, waves(4, (20, 30)))
+    assert clip.frame_rate_hz == pytest.approx(3 / 0.5)  # the last frame begins after half a second
 
 
 def test_a_video_has_a_frame_rate_and_no_pixel_size(tmp_path: Path) -> None:
     clip = video.read(write_avi(tmp_path / "a.avi", waves(4), rate=47)).clip
     assert clip.frame_rate_hz == pytest.approx(47) and clip.spacing is None
-
-
-def test_grey_keeps_equal_channels() -> None:
-    values = np.arange(256, dtype=np.uint8)
-    np.testing.assert_array_equal(video.grey(np.stack([values] * 3, axis=-1)), values)
 
 
 def frame_starts(content: bytes) -> list[int]:
