@@ -1,0 +1,99 @@
+"""Uploads of ultrasound DICOM, videos and pictures: converted, kept, predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from monailabel.client import MONAILabelClient
+from PIL import Image
+
+from cardiolabel.datasets.phantom import make_study
+from cardiolabel.domain import Clip, Phase, Spacing, View
+from cardiolabel.io.dicom_writer import Identity, write_ultrasound
+from cardiolabel.records.layout import StudiesLayout
+
+from .conftest import APP, Server, make_studies, running, start_server_command
+
+pytestmark = [
+    # MONAI Label's client leaves its connections to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    studies = make_studies(tmp_path_factory.mktemp("formats") / "studies")
+    with running(start_server_command(APP, studies), studies) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def still() -> Clip:
+    study = make_study("q1", seed=3, shape=(256, 320), spacing=Spacing(0.58, 0.58), cine=False)
+    return next(image.clip for image in study.images if (image.view, image.phase) == (View.A4C, Phase.ED))
+
+
+@pytest.fixture
+def dicom(still: Clip, tmp_path: Path) -> Path:
+    path = tmp_path / "q1_4CH_ED.dcm"
+    write_ultrasound(still, path, Identity("q1"), view=View.A4C)
+    return path
+
+
+def test_the_stock_client_adds_a_dicom_file_and_predicts_it(
+    server: Server, dicom: Path, still: Clip, tmp_path: Path
+) -> None:
+    client = MONAILabelClient(server.url, tmpdir=str(tmp_path))
+    assert client.upload_image(str(dicom), "q1_4CH_ED")["image"] == "q1_4CH_ED"
+    mask_file, result = client.infer("camus", "q1_4CH_ED", {})
+    mask = nib.load(mask_file)
+    stored = nib.load(StudiesLayout(server.studies).image("q1_4CH_ED"))
+    np.testing.assert_allclose(mask.affine, stored.affine, atol=1e-4)
+    assert mask.shape[:2] == stored.shape[:2] == (320, 256)
+    assert result["frames"][0]["lv_area_mm2"] > 500
+    (original,) = (StudiesLayout(server.studies).removed_images / "q1_4CH_ED").glob("original.*")
+    assert original.read_bytes() == dicom.read_bytes()
+
+
+def test_a_session_takes_a_picture(server: Server, still: Clip, tmp_path: Path) -> None:
+    path = tmp_path / "q2_4CH_ED.png"
+    Image.fromarray(still.pixels[0]).save(path)
+    answer = server.put("/session/", files={"files": (path.name, path.read_bytes())})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["session_info"]["image"] == "q2_4CH_ED.nii.gz"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.dcm", b"\0" * 128 + b"DICM" + b"\xff" * 200, "holds no image"),
+        ("a.dcm", b"", "a.dcm"),
+        ("a.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 100, "picture"),
+        ("a.mp4", b"\0\0\0\x18ftypmp42" + b"\0" * 100, "video"),
+        ("noname", b"\0" * 128 + b"DICM", "noname: holds no image"),
+    ],
+)
+def test_damaged_files_are_answered_with_the_reason(
+    server: Server, name: str, content: bytes, reason: str
+) -> None:
+    for route, field in (("/datastore/image?image=z1", "file"), ("/session/", "files")):
+        answer = server.put(route, files={field: (name, content)})
+        assert answer.status_code == 422 and reason in answer.text, answer.text
+        assert str(server.studies.parent) not in answer.text
+
+
+def test_removing_an_image_removes_its_original(server: Server, dicom: Path) -> None:
+    server.put(
+        "/datastore/image", params={"image": "q9_4CH_ED"}, files={"file": (dicom.name, dicom.read_bytes())}
+    )
+    home = StudiesLayout(server.studies).removed_images / "q9_4CH_ED"
+    assert [*home.glob("original.*")]
+    assert server.request("DELETE", "/datastore/image", params={"id": "q9_4CH_ED"}).status_code == 200
+    assert not [*home.glob("original.*")]
