@@ -14,6 +14,14 @@ from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
 from cardiolabel.errors import DatasetError
 
 
+class Format(StrEnum):
+    """Kinds of file that `sample` writes."""
+
+    NIFTI = "nifti"
+    DICOM = "dicom"
+    MP4 = "mp4"
+
+
 class Kind(StrEnum):
     """Data sets that `prepare` reads."""
 
@@ -31,13 +39,19 @@ def sample(
     dest: Annotated[Path, typer.Argument(help="Folder to write; created where missing.")],
     patients: Annotated[int, typer.Option(min=1, help="How many patients.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Another seed gives other patients.")] = 0,
+    kind: Annotated[
+        Format, typer.Option("--format", help="A studies folder, or cines as a scanner would export them.")
+    ] = Format.NIFTI,
     quiet: Quiet = False,
 ) -> None:
-    """Write phantom echo studies with known volumes and EF (truth.csv, truth/)."""
-    from cardiolabel.datasets.phantom import write_sample
+    """Write phantom echo studies with known volumes and EF (truth.csv, truth/).
+
+    DICOM adds a short-axis MR series for each patient. MP4 states no pixel size: give --mm-per-pixel 0.58.
+    """
+    from cardiolabel.datasets.phantom import SampleFormat, write_sample
 
     with clear_errors(), bar("drawing", quiet) as progress:
-        write_sample(dest, patients=patients, seed=seed, progress=progress)
+        write_sample(dest, patients=patients, seed=seed, kind=SampleFormat(kind.value), progress=progress)
     say(f"{patients} phantom patients in {dest}; their truth is in {dest / 'truth.csv'}", quiet)
 
 

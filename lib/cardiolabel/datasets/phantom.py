@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,24 @@ from numpy.typing import NDArray
 
 from cardiolabel.datasets.phantom_geometry import Beat, Heart, Sector
 from cardiolabel.datasets.phantom_scanner import Scanner
+from cardiolabel.datasets.phantom_short_axis import short_axis
 from cardiolabel.domain import Clip, Phase, Record, Spacing, View
 from cardiolabel.errors import DatasetError
-from cardiolabel.io.nifti import write_clip, write_mask
+from cardiolabel.io.dicom_writer import Identity, write_short_axis, write_ultrasound
+from cardiolabel.io.nifti import write_clip, write_mask, write_stack
+from cardiolabel.io.video_writer import write_mp4
 from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout
 
-__all__ = ["PhantomImage", "PhantomStudy", "PhantomTruth", "make_study", "write_sample"]
+__all__ = [
+    "SCANNER_MM_PER_PIXEL",
+    "PhantomImage",
+    "PhantomStudy",
+    "PhantomTruth",
+    "SampleFormat",
+    "make_study",
+    "write_sample",
+]
 
 VIEW_NAMES = {View.A4C: "4CH", View.A2C: "2CH"}
 SYSTOLE = 0.36
@@ -28,6 +40,18 @@ SAMPLE_GRIDS = (
     ((240, 340), Spacing(row_mm=0.62, col_mm=0.55)),
     ((460, 596), Spacing(row_mm=0.308, col_mm=0.308)),
 )
+
+
+SCANNER_MM_PER_PIXEL = 0.58
+"""Side of a pixel in the samples that are no NIfTI; videos do not state it."""
+
+
+class SampleFormat(StrEnum):
+    """Kind of file that a sample is written as."""
+
+    NIFTI = "nifti"
+    DICOM = "dicom"
+    MP4 = "mp4"
 
 
 @dataclass(frozen=True)
@@ -63,10 +87,11 @@ class PhantomImage:
 
 @dataclass(frozen=True, eq=False)
 class PhantomStudy:
-    """All images of one phantom, and its truth."""
+    """All images of one phantom, its heart and its truth."""
 
     truth: PhantomTruth
     images: tuple[PhantomImage, ...]
+    heart: Heart
 
 
 def make_study(
@@ -125,7 +150,8 @@ def make_study(
             images.append(PhantomImage(f"{patient}_{name}_cine", view, Phase.CINE, clip, masks, 1, es_frame))
     edv_ml, esv_ml = heart.volume_ml(0.0), heart.volume_ml(1.0)
     lengths_mm = (*heart.lengths_mm(0.0), *heart.lengths_mm(1.0))
-    return PhantomStudy(PhantomTruth(patient, edv_ml, esv_ml, heart.ef_pct, *lengths_mm), tuple(images))
+    truth = PhantomTruth(patient, edv_ml, esv_ml, heart.ef_pct, *lengths_mm)
+    return PhantomStudy(truth, tuple(images), heart)
 
 
 def write_sample(
@@ -133,11 +159,14 @@ def write_sample(
     *,
     patients: int = 4,
     seed: int = 0,
+    kind: SampleFormat = SampleFormat.NIFTI,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write a studies folder of phantoms, with ``truth.csv`` and the true masks in ``truth/``.
 
-    The second patient has cines beside the stills, the third cines only, the others stills only.
+    As NIfTI the second patient has cines beside the stills, the third cines only, the others stills only. As
+    DICOM every patient has ultrasound cines and a short-axis MR series, as MP4 cines; what is written then is
+    no studies folder, but what `cardiolabel prepare` makes one from.
 
     Parameters
     ----------
@@ -147,6 +176,7 @@ def write_sample(
         How many, 1 or more.
     seed : int
         Decides everything that is random, 0 or more.
+    kind : SampleFormat
 
     Raises
     ------
@@ -154,6 +184,8 @@ def write_sample(
         Fewer than one patient.
     DatasetError
         ``dest`` already is a studies folder.
+    ImageReadError
+        MP4 is asked for and PyAV is not installed.
     OSError
         The folder cannot be written.
     """
@@ -161,12 +193,21 @@ def write_sample(
         raise ValueError(f"patients must be 1 or more, got {patients}")
     if StudiesLayout(dest).manifest.exists():
         raise DatasetError(f"{dest} is a studies folder already; choose a new folder")
-    records, truths = [], []
+    records: list[Record] = []
+    truths = []
     for index, study_seed in enumerate(np.random.SeedSequence(seed).generate_state(patients)):
-        shape, spacing = SAMPLE_GRIDS[index % len(SAMPLE_GRIDS)]
         patient, cine, cine_only = f"phantom{index + 1:02d}", index in (1, 2), index == 2
+        shape, spacing = SAMPLE_GRIDS[index % len(SAMPLE_GRIDS)]
+        if kind is not SampleFormat.NIFTI:
+            shape, spacing = (256, 320), Spacing(SCANNER_MM_PER_PIXEL, SCANNER_MM_PER_PIXEL)
+            cine = cine_only = True
         study = make_study(patient, seed=int(study_seed), shape=shape, spacing=spacing, cine=cine)
         truths.append(study.truth)
+        if kind is not SampleFormat.NIFTI:
+            _write_cines(study, dest, kind, seed=int(study_seed))
+            if progress is not None:
+                progress(index + 1, patients)
+            continue
         for image in study.images:
             if cine_only and image.phase is not Phase.CINE:
                 continue
@@ -178,8 +219,31 @@ def write_sample(
             records.append(Record(*name, "phantom", path, image.ed_frame, image.es_frame, rate_hz))
         if progress is not None:
             progress(index + 1, patients)
-    manifest.write(records, dest)
+    if records:
+        manifest.write(records, dest)
     with (dest / "truth.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [field.name for field in fields(PhantomTruth)], lineterminator="\n")
         table.writeheader()
         table.writerows(asdict(truth) for truth in truths)
+
+
+def _write_cines(study: PhantomStudy, dest: Path, kind: SampleFormat, *, seed: int) -> None:
+    """Write a study as a scanner would, and the true masks under the names of its files."""
+    patient = study.truth.patient
+    cines = [image for image in study.images if image.phase is Phase.CINE]
+    for number, image in enumerate(cines, start=1):
+        write_mask(image.masks, dest / "truth" / f"{image.image_id}.nii.gz", spacing=image.clip.spacing)
+        if kind is SampleFormat.MP4:
+            write_mp4(image.clip, dest / f"{image.image_id}.mp4")
+        else:
+            path = dest / "DICOM" / patient / f"{image.image_id}.dcm"
+            write_ultrasound(image.clip, path, Identity(patient), view=image.view, number=number)
+    if kind is SampleFormat.DICOM:
+        series = short_axis(study.heart, seed=(seed, len(VIEW_NAMES) + 1))
+        identity = Identity(patient, "MR")
+        write_short_axis(series.stacks, dest / "DICOM" / patient / "SAX", identity, cycle_ms=900.0)
+        for phase, index in ((Phase.ED, 0), (Phase.ES, series.es_phase)):
+            name = f"{patient}_{View.SAX}_{phase}"
+            write_stack(
+                replace(series.stacks[index], pixels=series.masks[index]), dest / "truth" / f"{name}.nii.gz"
+            )

@@ -26,6 +26,11 @@ __all__ = ["Beat", "Chamber", "Heart", "Sector", "ellipsoid_volume_ml"]
 Plane = NDArray[np.float32]
 MAX_HALF_ANGLE_DEG, MIN_HALF_ANGLE_DEG = 45.0, 36.0
 CAVITY_MARGIN_MM = 1.0
+TRABECULAE_ED_MM = 0.7
+"""Thickness at ED of the trabeculae that look like wall; in systole those between which blood was join them.
+
+Guidelines count trabeculae as cavity, and so do models that were trained on such tracings.
+"""
 
 
 def ellipsoid_volume_ml(
@@ -151,6 +156,8 @@ class Chamber:
         Long axis, greatest width, and the widest place as a fraction of the length.
     wall_mm, atrium_mm : float
         Thickness of the myocardium; length of the left atrium below the annulus.
+    trabeculae_mm : float
+        Thickness of the trabeculae, which belong to the cavity and look like its wall.
     """
 
     apex_mm: tuple[float, float]
@@ -160,6 +167,7 @@ class Chamber:
     waist: float
     wall_mm: float
     atrium_mm: float
+    trabeculae_mm: float = 0.0
 
     @property
     def annulus_half_mm(self) -> float:
@@ -296,4 +304,12 @@ class Heart:
             waist=self.waist,
             wall_mm=self.wall_ed_mm * (1.0 + contracted * 0.006 * self.ef_pct),
             atrium_mm=self.atrium_ed_mm * (1.0 + 0.2 * contracted),
+            trabeculae_mm=TRABECULAE_ED_MM * (1.0 + 0.6 * contracted) / self._surface_share(contracted),
         )
+
+    def _surface_share(self, contracted: float) -> float:
+        """Return the endocardium's area as a share of that at ED; trabeculae keep their volume over it."""
+        (length, ed_length), (width, ed_width) = (
+            (of(contracted)[0], of(0.0)[0]) for of in (self.lengths_mm, self.widths_mm)
+        )
+        return length * width / (ed_length * ed_width)

@@ -124,7 +124,7 @@ class Scanner:
         level = _blend(level, wall, epicardium, where=height > -3.0)
 
         blood = self.haze_db + 2.0 + 0.3 * self.texture_db
-        level = _blend(level, blood, np.maximum(endocardium, -height))
+        level = _blend(level, blood, np.maximum(endocardium + chamber.trabeculae_mm, -height))
         atrium = chamber.beyond_atrium_mm(height, side)
         rim = np.where(height < -2, self.tissue_db + 5.0 + self.texture_db, level)
         level = np.where((np.abs(atrium - 1.5) < 1.5) & (height < 0), np.maximum(level, rim), level)

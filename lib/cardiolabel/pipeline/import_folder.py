@@ -91,10 +91,11 @@ def import_folder(
     source : Path
         The folder, which is only read.
     dest : Path
-        The studies folder; it may be ``source`` itself. Into another folder, NIfTI images are copied too.
+        The studies folder; it may be ``source`` itself. Into another folder, the NIfTI images directly in
+        ``source`` are copied too.
     options : ImportOptions
     again : bool
-        Look at all files, even if none has changed.
+        Look at all files, even if none has changed, and at NIfTI images in subfolders as well.
     progress : callable, optional
         Called with images done and images in all.
 
@@ -115,7 +116,7 @@ def import_folder(
     earlier = None if again else _earlier(dest, state)
     if earlier is not None:
         return earlier
-    listings = list(_listings(source, dest, files, options))
+    listings = list(_listings(source, dest, files, options, nested=again))
     if not listings:
         raise DatasetError(f"{source}: found no image; expected NIfTI, DICOM, video or picture files")
     placed = [
@@ -141,15 +142,20 @@ def import_folder(
 
 
 def _listings(
-    source: Path, dest: Path, files: list[Path], options: ImportOptions
+    source: Path, dest: Path, files: list[Path], options: ImportOptions, *, nested: bool
 ) -> Iterator[tuple[Listing, bool]]:
     """Yield what is to be imported, and whether its ids depend on the images alone."""
     if any(dicom.is_dicom_file(path) for path in files):
         yield _dicom_listing(source, options), True
     others = folder.listing(source, is_empty_allowed=True)
-    if dest.resolve() == source.resolve():
-        entries = tuple(entry for entry in others.entries if not nifti.is_nifti(entry.record.path))
-        others = Listing(entries, others.problems)
+    is_same = dest.resolve() == source.resolve()
+    entries = tuple(
+        entry
+        for entry in others.entries
+        if not nifti.is_nifti(path := entry.record.path)
+        or (not is_same and (nested or path.parent == source))
+    )
+    others = Listing(entries, others.problems)
     if others.entries or others.problems:
         yield others, False
 
