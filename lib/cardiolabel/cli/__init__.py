@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from cardiolabel.cli import audit, bench, data, learning, masks, models, server, store, versions
+from cardiolabel.cli import (
+    audit,
+    bench,
+    data,
+    deidentification,
+    learning,
+    masks,
+    models,
+    server,
+    store,
+    versions,
+)
 
 __all__ = ["app"]
 
@@ -19,6 +30,7 @@ export = typer.Typer(help="Write what is kept in the form that other programs re
 for command in (
     data.sample,
     data.prepare,
+    deidentification.deidentify,
     server.serve,
     masks.infer,
     masks.measure,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from cardiolabel.io.dicom_cine import CineSeries
 from cardiolabel.io.files import atomic
 from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.models.models import load
+from cardiolabel.pipeline.recognised_views import recognise_views
 from cardiolabel.pipeline.short_axis_phases import ed_and_es
 from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.records.pseudonyms import pseudonym_key
@@ -39,7 +40,7 @@ class ImportOptions:
     Parameters
     ----------
     models : ModelFolders
-        Where the model lies that finds ED and ES of short-axis cines.
+        Where the models lie that find ED and ES of short-axis cines, and recognise views.
     keep_names : bool
         Use the patient ids of DICOM files as they are, not pseudonyms.
     mm_per_pixel : float or None
@@ -71,7 +72,8 @@ def import_dicom(
     """Write the DICOM images of a folder into another; parameters and errors as `import_folder`."""
     if dest.resolve().is_relative_to(source.resolve()):
         raise DatasetError(f"{dest} is inside {source}; choose a folder outside it")
-    return place(_dicom_listing(source, options), source, dest, has_own_ids=True, progress=progress)
+    placed = place(_dicom_listing(source, options), source, dest, has_own_ids=True, progress=progress)
+    return replace(placed, notes=(*placed.notes, *recognise_views(dest, options.models.shipped)))
 
 
 def import_folder(
@@ -134,7 +136,10 @@ def import_folder(
         images=sum(part.images for part in placed),
         labels=sum(part.labels for part in placed),
         skipped=tuple(pair for part in placed for pair in part.skipped),
-        notes=tuple(pair for part in placed for pair in part.notes),
+        notes=(
+            *(pair for part in placed for pair in part.notes),
+            *recognise_views(dest, options.models.shipped),
+        ),
     )
     with atomic(StudiesLayout(dest).imported) as draft:
         draft.write_text(json.dumps({"state": state, **asdict(done)}, indent=1) + "\n", encoding="utf-8")

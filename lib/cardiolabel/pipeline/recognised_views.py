@@ -1,0 +1,65 @@
+"""Views of a studies folder's images that neither manifest nor tags tell, recognised from their pixels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from cardiolabel.domain import Record, View
+from cardiolabel.errors import InputError, ModelError
+from cardiolabel.inference.view_recognition import ViewRecogniser
+from cardiolabel.io.images import read_image
+from cardiolabel.records import manifest
+
+__all__ = ["recognise_views"]
+
+_APPLIED = (View.A2C, View.A4C)
+"""Views that are written into the manifest; a short-axis stack is recognised by its geometry."""
+
+
+def recognise_views(folder: Path, models: Path) -> list[tuple[str, str]]:
+    """Write recognised views into the manifest, and leave those that are unsure unknown.
+
+    Parameters
+    ----------
+    folder : Path
+        A studies folder with a manifest.
+    models : Path
+        Folder of the shipped models.
+
+    Returns
+    -------
+    list of tuple of str
+        Image id, and what was recognised or why its view stays unknown.
+
+    Raises
+    ------
+    ManifestError
+        The manifest is malformed.
+    """
+    rows = manifest.read(folder)
+    unknown = [row for row in rows if row.view is View.UNKNOWN and row.path.is_file()]
+    if not unknown:
+        return []
+    try:
+        recogniser = ViewRecogniser.load(models)
+    except ModelError as error:
+        return [(row.image_id, f"its view is unknown; set it in manifest.csv ({error})") for row in unknown]
+    notes, views = [], {}
+    for row in unknown:
+        view, note = _recognised(row, recogniser)
+        views[row.image_id] = view
+        notes.append((row.image_id, note))
+    manifest.write([replace(row, view=views.get(row.image_id, row.view)) for row in rows], folder)
+    return notes
+
+
+def _recognised(record: Record, recogniser: ViewRecogniser) -> tuple[View, str]:
+    try:
+        result = recogniser.recognise(read_image(record.path).clip)
+    except InputError as error:
+        return View.UNKNOWN, str(error)
+    if result.view in _APPLIED:
+        return result.view, f"recognised as {result.view} (probability {result.probability:.2f})"
+    question = result.question or f"may show {result.likeliest}; say what it is"
+    return View.UNKNOWN, f"{question} in manifest.csv"
