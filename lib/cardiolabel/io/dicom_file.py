@@ -45,9 +45,10 @@ def readable(path: Path, *, problem: str = "not a readable DICOM file") -> Itera
     ImageReadError
         Its message has the file's name, the problem and pydicom's reason.
     """
+    # A value that no element of its kind may have would be logged, whosever it is.
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     try:
         with warnings.catch_warnings():
-            # Of values that no element of its kind may have: they would be shown, whosever they are.
             warnings.simplefilter("ignore")
             yield
     except CardiolabelError:

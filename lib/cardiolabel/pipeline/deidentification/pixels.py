@@ -101,7 +101,8 @@ def _store(dataset: Dataset, pixels: NDArray[np.generic]) -> None:
         dataset.BitsAllocated = dataset.BitsStored = bits
         dataset.HighBit, dataset.PixelRepresentation = bits - 1, 0
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.compress(RLELossless, np.ascontiguousarray(pixels if len(pixels) > 1 else pixels[0]))
+    frames = np.ascontiguousarray(pixels if len(pixels) > 1 else pixels[0])
+    dataset.compress(RLELossless, frames, generate_instance_uid=False)
 
 
 def _grey_kind(dataset: Dataset) -> str:

@@ -17,7 +17,7 @@ from cardiolabel.records.pseudonyms import patient_pseudonym
 __all__ = ["Replacements"]
 
 _LONGEST_SHIFT_DAYS = 3650
-_NAME_DIGITS = 16
+_NAME_DIGITS = 15
 _DATE = "%Y%m%d"
 
 
