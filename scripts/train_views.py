@@ -1,4 +1,4 @@
-"""Train the recognition of views: scripts/train_views.py CAMUS SHORT_AXIS, folders from `cardiolabel prepare`.
+"""Train the recognition of views: scripts/train_views.py CAMUS SHORT_AXIS, folders of `cardiolabel prepare`.
 
 CAMUS's official validation split and every fifth short-axis patient are held out.
 """

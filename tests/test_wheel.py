@@ -69,7 +69,10 @@ def test_it_holds_nothing_that_a_server_or_python_wrote(site: Path) -> None:
     assert not list(site.rglob("__pycache__"))
     app = site / "cardiolabel" / "server_app"
     assert {path.name for path in app.iterdir()} == {"lib", "main.py", "model", "task.py"}
-    assert not [path for path in (app / "model").iterdir() if path.is_dir()]
+    assert [path.name for path in (app / "model").iterdir() if path.is_dir()] == ["views"]
+    card = json.loads((app / "model" / "views" / "view_head.json").read_text())
+    weights = (app / "model" / "views" / "view_head.safetensors").read_bytes()
+    assert hashlib.sha256(weights).hexdigest() == card["sha256"]
 
 
 def test_sample_and_infer_work_in_an_empty_folder(site: Path, tmp_path: Path) -> None:

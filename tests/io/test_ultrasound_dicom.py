@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import resource
+import time
 from pathlib import Path
 
 import numpy as np
@@ -274,3 +277,60 @@ def test_public_files_are_read_or_refused_with_the_reason(name: str, outcome: st
     except ImageContentError as error:
         shown = str(error)
     assert outcome in shown
+
+
+def variant(content: bytes, seed: int) -> bytes:
+    """A file that was cut, changed in some bits or bytes, lost a part, or claims an impossible length."""
+    rng, damaged = random.Random(seed), bytearray(content)  # noqa: S311  repeatable damage
+    start = min(len(damaged), 4000)
+    kind = seed % 5
+    if kind == 0:
+        del damaged[rng.randrange(len(damaged)) :]
+    elif kind == 1:
+        for _ in range(rng.randrange(1, 20)):
+            damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+    elif kind == 2:
+        for _ in range(rng.randrange(1, 10)):
+            damaged[rng.randrange(start)] = rng.randrange(256)
+    elif kind == 3:
+        at = rng.randrange(len(damaged))
+        del damaged[at : at + rng.randrange(1, 2000)]
+    else:
+        at = rng.randrange(start)
+        damaged[at : at + 4] = b"\xff\xff\xff\x7f"
+    return bytes(damaged)
+
+
+def read_or_refused(path: Path) -> bool:
+    """Whether a file is read; any error but this package's fails the test, and so do two seconds."""
+    started = time.monotonic()
+    try:
+        assert read_image(path).clip.pixels.ndim == 3
+        return True
+    except InputError:
+        return False
+    finally:
+        assert time.monotonic() - started < 2
+
+
+def test_damaged_files_are_read_or_refused(cine: Path) -> None:
+    content = cine.read_bytes()
+    outcomes = set()
+    for seed in range(150):
+        cine.write_bytes(variant(content, seed))
+        outcomes.add(read_or_refused(cine))
+    assert outcomes == {True, False}
+
+
+@needs_data
+@pytest.mark.long
+def test_a_thousand_damaged_public_files_are_read_or_refused(tmp_path: Path) -> None:
+    contents = [path.read_bytes() for path in sorted(DATA.glob("*.dcm"))]
+    path = tmp_path / "a.dcm"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    outcomes = set()
+    for seed in range(1000):
+        path.write_bytes(variant(contents[seed % len(contents)], seed))
+        outcomes.add(read_or_refused(path))
+    assert outcomes == {True, False}
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1024**2  # kB

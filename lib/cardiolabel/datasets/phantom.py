@@ -20,7 +20,7 @@ from cardiolabel.io.dicom_writer import Identity, write_short_axis, write_ultras
 from cardiolabel.io.nifti import write_clip, write_mask, write_stack
 from cardiolabel.io.video_writer import write_mp4
 from cardiolabel.records import manifest
-from cardiolabel.records.layout import StudiesLayout
+from cardiolabel.records.layout import StudiesLayout, file_of
 
 __all__ = [
     "SCANNER_MM_PER_PIXEL",
@@ -232,7 +232,7 @@ def _write_cines(study: PhantomStudy, dest: Path, kind: SampleFormat, *, seed: i
     patient = study.truth.patient
     cines = [image for image in study.images if image.phase is Phase.CINE]
     for number, image in enumerate(cines, start=1):
-        write_mask(image.masks, dest / "truth" / f"{image.image_id}.nii.gz", spacing=image.clip.spacing)
+        write_mask(image.masks, file_of(dest / "truth", image.image_id), spacing=image.clip.spacing)
         if kind is SampleFormat.MP4:
             write_mp4(image.clip, dest / f"{image.image_id}.mp4")
         else:
@@ -243,7 +243,5 @@ def _write_cines(study: PhantomStudy, dest: Path, kind: SampleFormat, *, seed: i
         identity = Identity(patient, "MR")
         write_short_axis(series.stacks, dest / "DICOM" / patient / "SAX", identity, cycle_ms=900.0)
         for phase, index in ((Phase.ED, 0), (Phase.ES, series.es_phase)):
-            name = f"{patient}_{View.SAX}_{phase}"
-            write_stack(
-                replace(series.stacks[index], pixels=series.masks[index]), dest / "truth" / f"{name}.nii.gz"
-            )
+            mask = replace(series.stacks[index], pixels=series.masks[index])
+            write_stack(mask, file_of(dest / "truth", f"{patient}_{View.SAX}_{phase}"))

@@ -1,4 +1,4 @@
-"""Grey clips as MP4; needs ``cardiolabel[video]``."""
+"""Grey clips as MP4, and copies of videos without metadata; needs ``cardiolabel[video]``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from cardiolabel.domain import Clip
-from cardiolabel.errors import ImageContentError
+from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io.files import atomic
 from cardiolabel.io.video import require_decoder
 
-__all__ = ["write_mp4"]
+__all__ = ["copy_without_metadata", "write_mp4"]
 
 _QUALITY = "10"
 """H.264's constant rate factor; differences to the original stay below what an eye sees."""
@@ -45,3 +45,29 @@ def write_mp4(clip: Clip, path: Path) -> None:
             grey = np.ascontiguousarray(pixels[: stream.height, : stream.width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="gray")))
         container.mux(stream.encode())
+
+
+def copy_without_metadata(source: Path, target: Path) -> None:
+    """Copy a video's stream, as it is, into a new container of the same kind without any metadata.
+
+    Raises
+    ------
+    ImageReadError
+        The file is damaged or no video, or PyAV is not installed.
+    OSError
+        The copy cannot be written.
+    """
+    require_decoder()
+    import av
+
+    try:
+        with av.open(str(source)) as old, atomic(target) as draft, av.open(str(draft), "w") as new:
+            stream = old.streams.video[0]
+            copy = new.add_stream_from_template(stream)
+            copy.metadata.clear()
+            for packet in old.demux(stream):
+                if packet.dts is not None:
+                    packet.stream = copy
+                    new.mux(packet)
+    except (av.error.FFmpegError, IndexError) as error:
+        raise ImageReadError(f"{source.name}: damaged or no video; copy it again") from error

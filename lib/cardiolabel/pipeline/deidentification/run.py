@@ -14,10 +14,12 @@ from PIL import Image
 from pydicom import Dataset
 
 from cardiolabel.datasets import dicom, folder
-from cardiolabel.errors import DatasetError, ImageContentError, ImageReadError, InputError
+from cardiolabel.errors import DatasetError, ImageContentError, InputError
 from cardiolabel.io import picture, video
 from cardiolabel.io.dicom_file import read_dataset, readable
 from cardiolabel.io.files import atomic
+from cardiolabel.io.images import read_image
+from cardiolabel.io.video_writer import copy_without_metadata
 from cardiolabel.pipeline.deidentification import text_search
 from cardiolabel.pipeline.deidentification.pixels import blank_outside_regions, frames_of
 from cardiolabel.pipeline.deidentification.replacements import Replacements
@@ -128,13 +130,13 @@ def _copy(path: Path, place: str, dest: Path, options: _Options) -> tuple[str, s
     if not options.keep_unmasked:
         raise ImageContentError(f"{path.name}: text cannot be told from image in it; see --keep-unmasked")
     if path.name.lower().endswith(picture.SUFFIXES):
-        pixels = picture.read(path).clip.pixels
+        pixels = read_image(path).clip.pixels
         with atomic(dest / f"{name}.png") as draft:
             Image.fromarray(pixels[0]).save(draft)
         return f"{name}.png", f"metadata dropped; {_searched(pixels)}"
     target = dest / f"{name}{path.suffix.lower()}"
-    _copy_video(path, target)
-    return target.name, f"metadata dropped; {_searched(video.read(path).clip.pixels)}"
+    copy_without_metadata(path, target)
+    return target.name, f"metadata dropped; {_searched(read_image(path).clip.pixels)}"
 
 
 def _copy_dicom(path: Path, dest: Path, options: _Options) -> tuple[str, str]:
@@ -183,21 +185,3 @@ def _searched(frames: NDArray[np.generic]) -> str:
     at = sorted({0, len(frames) // 2, len(frames) - 1})
     words = max(text_search.words_in(frames[index]) for index in at)
     return f"WARNING: {words} words are left in the pixels" if words else "no text seen in the pixels"
-
-
-def _copy_video(path: Path, target: Path) -> None:
-    """Copy a video's stream into a new container, which drops all metadata."""
-    video.require_decoder()
-    import av
-
-    try:
-        with av.open(str(path)) as source, atomic(target) as draft, av.open(str(draft), "w") as copy:
-            stream = source.streams.video[0]
-            out = copy.add_stream_from_template(stream)
-            out.metadata.clear()
-            for packet in source.demux(stream):
-                if packet.dts is not None:
-                    packet.stream = out
-                    copy.mux(packet)
-    except (av.error.FFmpegError, IndexError) as error:
-        raise ImageReadError(f"{path.name}: damaged or no video; copy it again") from error
