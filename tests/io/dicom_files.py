@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.sequence import Sequence as Items
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 OBLIQUE = (0.8, 0.6, 0.0, 0.0, 0.0, -1.0)
@@ -80,3 +82,36 @@ def write_cine(
                 )
             )
     return written
+
+
+def write_enhanced(path: Path, classic: Sequence[Path]) -> Path:
+    """Join the files of a cine into one enhanced MR file, whose frames come in the order of the files."""
+    parts = [dcmread(file) for file in classic]
+    file = dcmread(classic[0])
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "TriggerTime"):
+        delattr(file, name)
+    file.SOPClassUID = file.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4.1"
+    file.NumberOfFrames = len(parts)
+    file.PixelData = b"".join(part.PixelData for part in parts)
+    shared = Dataset()
+    shared.PlaneOrientationSequence = Items([item(ImageOrientationPatient=parts[0].ImageOrientationPatient)])
+    shared.PixelMeasuresSequence = Items([item(PixelSpacing=parts[0].PixelSpacing)])
+    file.SharedFunctionalGroupsSequence = Items([shared])
+    frames = []
+    for part in parts:
+        frame = Dataset()
+        frame.PlanePositionSequence = Items([item(ImagePositionPatient=part.ImagePositionPatient)])
+        delay = item(NominalCardiacTriggerDelayTime=float(part.TriggerTime))
+        frame.CardiacSynchronizationSequence = Items([delay])
+        frame.PixelValueTransformationSequence = Items([item(RescaleSlope="2", RescaleIntercept="1")])
+        frames.append(frame)
+    file.PerFrameFunctionalGroupsSequence = Items(frames)
+    file.save_as(path)
+    return path
+
+
+def item(**tags: object) -> Dataset:
+    dataset = Dataset()
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    return dataset

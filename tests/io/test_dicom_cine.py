@@ -13,7 +13,7 @@ from cardiolabel.domain import Stack
 from cardiolabel.errors import ImageContentError, ImageReadError
 from cardiolabel.io.dicom_cine import CineSeries, read_series
 
-from .dicom_files import NORMAL, OBLIQUE, numbered, write_cine, write_dicom
+from .dicom_files import NORMAL, OBLIQUE, numbered, write_cine, write_dicom, write_enhanced
 
 
 def number_of(path: Path) -> int:
@@ -202,3 +202,24 @@ def test_several_frames_in_one_file_are_refused(folder: Path) -> None:
     )
     with pytest.raises(ImageContentError, match=r"7\.dcm: \(2, 6, 5\) pixels"):
         series(folder).stack(2)
+
+
+def test_an_enhanced_file_is_the_cine_of_its_frames(tmp_path: Path) -> None:
+    classic = write_cine(tmp_path / "classic", slices=3, phases=4)
+    rng = np.random.default_rng(0)
+    shuffled = [classic[index] for index in rng.permutation(len(classic))]
+    enhanced = read_series([write_enhanced(tmp_path / "enhanced.dcm", shuffled)])
+    expected = read_series(classic)
+    assert enhanced.phases == expected.phases == 4
+    np.testing.assert_allclose(enhanced.affine, expected.affine)
+    for phase in range(4):
+        np.testing.assert_array_equal(enhanced.stack(phase).pixels, expected.stack(phase).pixels * 2 + 1)
+
+
+def test_an_enhanced_file_that_describes_other_frames_is_refused(tmp_path: Path) -> None:
+    path = write_enhanced(tmp_path / "a.dcm", write_cine(tmp_path / "classic", slices=3, phases=2))
+    dataset = pydicom.dcmread(path)
+    dataset.NumberOfFrames = 7
+    dataset.save_as(path)
+    with pytest.raises(ImageContentError, match="describes 6 of 7 frames"):
+        read_series([path])

@@ -1,4 +1,4 @@
-"""Short-axis MR cines: one DICOM file per slice and phase.
+"""Short-axis MR cines: one DICOM file per slice and phase, or enhanced files that hold many of them.
 
 Files are ordered by their headers, never by their names: slices by ``ImagePositionPatient`` along the slice
 normal, phases by ``TriggerTime``, then ``InstanceNumber``. ``SliceLocation`` is not used, as scanners define
@@ -6,20 +6,22 @@ its origin and direction differently.
 
 References
 ----------
-DICOM PS3.3, C.7.6.2 Image Plane module and C.7.6.18.1 Cardiac Synchronization,
-https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.7.6.2.html
+DICOM PS3.3, C.7.6.2 Image Plane module, C.7.6.16 Multi-frame Functional Groups module and C.7.6.18.1 Cardiac
+Synchronization, https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.7.6.2.html
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.pixels.utils import pixel_array
 
 from cardiolabel.domain import Spacing, Stack
 from cardiolabel.errors import ImageContentError
@@ -31,6 +33,12 @@ __all__ = ["CineSeries", "read_series"]
 _NEEDED = ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "Rows", "Columns")
 _SHAPE = ("NumberOfFrames", "SamplesPerPixel", "Rows", "Columns")
 _OPTIONAL = ("TriggerTime", "InstanceNumber")
+_ENHANCED = ("NumberOfFrames", "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
+_GROUPS = (
+    ("PlaneOrientationSequence", "ImageOrientationPatient"),
+    ("PlanePositionSequence", "ImagePositionPatient"),
+    ("PixelMeasuresSequence", "PixelSpacing"),
+)
 _SAME_SLICE_MM = 0.5
 _SAME_DIRECTION = 1e-3
 _SAME_GAP = 0.02
@@ -45,6 +53,7 @@ class _Header:
     spacing: Spacing
     shape: tuple[int, int]
     order: tuple[float, float]
+    frame: int | None = None
 
     @property
     def normal(self) -> NDArray[np.float64]:
@@ -59,6 +68,8 @@ class CineSeries:
     ----------
     files : tuple of tuples of Path
         ``files[slice][phase]``.
+    frames : tuple of tuples of int or None
+        The frame (from 0) within each file, None for a file of one image.
     shape : tuple of int
         (H, W) of every image.
     spacing : Spacing
@@ -69,6 +80,7 @@ class CineSeries:
     """
 
     files: tuple[tuple[Path, ...], ...]
+    frames: tuple[tuple[int | None, ...], ...]
     shape: tuple[int, int]
     spacing: Spacing
     slice_spacing_mm: float
@@ -95,24 +107,35 @@ class CineSeries:
         ImageReadError, ImageContentError
             A file's pixels cannot be decoded or are not of the size that its header says.
         """
-        pixels = np.stack([self._pixels(of_slice[phase]) for of_slice in self.files])
+        pixels = np.stack(
+            [
+                self._pixels(paths[phase], frames[phase])
+                for paths, frames in zip(self.files, self.frames, strict=True)
+            ]
+        )
         return Stack(pixels, self.spacing, self.slice_spacing_mm, self.affine)
 
     def pixels(self) -> NDArray[np.generic]:
         """Return the whole cine, shape (T, Z, H, W); errors as `stack`."""
         return np.stack([self.stack(phase).pixels for phase in range(self.phases)])
 
-    def _pixels(self, path: Path) -> NDArray[np.generic]:
+    def _pixels(self, path: Path, frame: int | None) -> NDArray[np.generic]:
         with readable(path, problem="its pixels cannot be decoded"):
-            dataset = read_dataset(path)
+            dataset: Dataset = read_dataset(path)
             # Before they are decoded: a few bytes may claim any number of frames.
             frames, samples, rows, columns = (int(dataset.get(name) or 1) for name in _SHAPE)
-            claimed = (*(number for number in (frames, samples) if number != 1), rows, columns)
+            count = 1 if frame is not None else frames
+            claimed = (*(number for number in (count, samples) if number != 1), rows, columns)
             if claimed != self.shape:
                 raise _not_one_grey_image(path, claimed, self.shape)
-            pixels = np.asarray(dataset.pixel_array)
+            if frame is None:
+                pixels = np.asarray(dataset.pixel_array)
+                scaled = dataset
+            else:
+                pixels = np.asarray(pixel_array(dataset, index=frame))
+                scaled = _group(dataset, frame, "PixelValueTransformationSequence") or dataset
             slope, intercept = (
-                float(dataset.get(f"Rescale{word}", at)) for word, at in (("Slope", 1), ("Intercept", 0))
+                float(scaled.get(f"Rescale{word}", at)) for word, at in (("Slope", 1), ("Intercept", 0))
             )
         if pixels.shape != self.shape:
             raise _not_one_grey_image(path, pixels.shape, self.shape)
@@ -146,7 +169,7 @@ def read_series(paths: Iterable[Path]) -> CineSeries:
         A tag is missing; sizes or directions differ; slices are not evenly spaced, or have unlike
         numbers of phases; the files concerned are named.
     """
-    headers = [_header(path) for path in sorted(paths)]
+    headers = [header for path in sorted(paths) for header in _headers(path)]
     if not headers:
         raise ImageContentError("a cine of no files; expected one DICOM file for each slice and phase")
     first = headers[0]
@@ -171,16 +194,56 @@ def read_series(paths: Iterable[Path]) -> CineSeries:
     affine[:3, :3] = _RAS_FROM_LPS @ np.stack(columns, axis=1)
     affine[:3, 3] = _RAS_FROM_LPS @ slices[0][0].position_mm
     files = tuple(tuple(header.path for header in of_slice) for of_slice in slices)
-    return CineSeries(files, first.shape, first.spacing, apart_mm, affine)
+    frames = tuple(tuple(header.frame for header in of_slice) for of_slice in slices)
+    return CineSeries(files, frames, first.shape, first.spacing, apart_mm, affine)
 
 
-def _header(path: Path) -> _Header:
+def _headers(path: Path) -> list[_Header]:
     with readable(path):
-        return _understood(path)
+        tags = read_dataset(path, stop_before_pixels=True, specific_tags=[*_NEEDED, *_OPTIONAL, *_ENHANCED])
+        per_frame = tags.get("PerFrameFunctionalGroupsSequence")
+        if not per_frame or "ImagePositionPatient" in tags:
+            return [_understood(path, tags)]
+        frames = int(tags.get("NumberOfFrames") or 1)
+        if frames != len(per_frame):
+            raise ImageContentError(
+                f"{path.name}: describes {len(per_frame)} of {frames} frames; copy it again"
+            )
+        return [replace(_understood(path, _frame_tags(tags, index)), frame=index) for index in range(frames)]
 
 
-def _understood(path: Path) -> _Header:
-    tags = read_dataset(path, stop_before_pixels=True, specific_tags=[*_NEEDED, *_OPTIONAL])
+def _frame_tags(tags: Dataset, frame: int) -> Dataset:
+    """Return the tags of one frame of an enhanced file, as a classic file has them."""
+    classic = Dataset()
+    classic.Rows, classic.Columns = tags.Rows, tags.Columns
+    for group, name in _GROUPS:
+        value = (_group(tags, frame, group) or Dataset()).get(name)
+        if value is not None:
+            setattr(classic, name, value)
+    delay = (_group(tags, frame, "CardiacSynchronizationSequence") or Dataset()).get(
+        "NominalCardiacTriggerDelayTime"
+    )
+    content = _group(tags, frame, "FrameContentSequence") or Dataset()
+    if delay is not None:
+        classic.TriggerTime = f"{float(delay):.6f}"
+    classic.InstanceNumber = int(content.get("TemporalPositionIndex") or 0)
+    return classic
+
+
+def _group(tags: Dataset, frame: int, name: str) -> Dataset | None:
+    """Return a functional group of a frame: its own, else the one that all frames share."""
+    for sequence, index in (
+        ("PerFrameFunctionalGroupsSequence", frame),
+        ("SharedFunctionalGroupsSequence", 0),
+    ):
+        groups = tags.get(sequence)
+        if groups and groups[index].get(name):
+            group: Dataset = groups[index][name][0]
+            return group
+    return None
+
+
+def _understood(path: Path, tags: Dataset) -> _Header:
     missing = [name for name in _NEEDED if tags.get(name) in (None, "")]
     if missing:
         raise ImageContentError(f"{path.name}: no {missing[0]}; expected a single-frame MR image")

@@ -37,4 +37,4 @@ def words_in(frame: NDArray[np.generic]) -> int:
 def _engine() -> Any:
     from rapidocr import RapidOCR
 
-    return RapidOCR()
+    return RapidOCR(params={"Global.log_level": "critical"})
