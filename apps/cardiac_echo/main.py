@@ -27,6 +27,7 @@ from lib.api.install import install
 from lib.configs.models import CONFIGS
 from lib.datastore.leases import Leases
 from lib.datastore.studies_datastore import StudiesDatastore
+from lib.files.imports import import_new_files
 from lib.files.sessions import UploadSessions
 from lib.files.temporary import clear_abandoned
 from lib.infers.batch import Batch
@@ -67,12 +68,10 @@ class CardiacEchoApp(MONAILabelApp):
         weights = Path(app_dir) / "model"
         self.configs = {name: CONFIGS[name] for name in _served_models(conf, weights)}
         self.lease_s = 60 * _minutes(conf.get("lease_minutes", str(LEASE_S / 60)))
+        self._models = ModelFolders.of_studies(Path(studies), weights)
         self.engine = Engine(
             Path(studies),
-            models=Models(
-                (config.source for config in self.configs.values()),
-                ModelFolders.of_studies(Path(studies), weights),
-            ),
+            models=Models((config.source for config in self.configs.values()), self._models),
             database_url=os.environ.get(URL_VARIABLE),
             watch=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
             read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
@@ -219,13 +218,19 @@ class CardiacEchoApp(MONAILabelApp):
         return {"measurement": self.engine.patients.patient_json(patient, geometry=False)}
 
     def reload(self) -> None:
-        """Reload the models, and compare the studies folder with its records."""
+        """Import new files, reload the models, and compare the studies folder with its records."""
         require(Role.ADMIN)
+        self._import_new_files()
         self.engine.reload()
 
+    def _import_new_files(self) -> None:
+        if not settings.MONAI_LABEL_DATASTORE_READ_ONLY:
+            import_new_files(self.engine.studies.folder, self._models)
+
     def on_init_complete(self) -> None:
-        """Install the routes, warm up the first model, and start scoring; once per server."""
+        """Import new files, install the routes, warm up the first model, start scoring; once per server."""
         super().on_init_complete()
+        self._import_new_files()
         clear_abandoned()
         install()
         self.engine.warm_up()

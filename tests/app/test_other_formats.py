@@ -11,10 +11,11 @@ import pytest
 from monailabel.client import MONAILabelClient
 from PIL import Image
 
-from cardiolabel.datasets.phantom import make_study
+from cardiolabel.datasets.phantom import SampleFormat, make_study, write_sample
 from cardiolabel.domain import Clip, Phase, Spacing, View
 from cardiolabel.io.dicom_writer import Identity, write_ultrasound
 from cardiolabel.records.layout import StudiesLayout
+from cardiolabel.system.user_folders import STATE_VARIABLE
 
 from .conftest import APP, Server, make_studies, running, start_server_command
 
@@ -97,3 +98,22 @@ def test_removing_an_image_removes_its_original(server: Server, dicom: Path) -> 
     assert [*home.glob("original.*")]
     assert server.request("DELETE", "/datastore/image", params={"id": "q9_4CH_ED"}).status_code == 200
     assert not [*home.glob("original.*")]
+
+
+def test_a_folder_of_dicom_files_is_served(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = tmp_path_factory.mktemp("export") / "studies"
+    write_sample(studies, patients=1, seed=4, kind=SampleFormat.DICOM)
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
+    with running(start_server_command(APP, studies), studies) as server:
+        client = MONAILabelClient(server.url, tmpdir=str(tmp_path))
+        image = client.next_sample("first", {})["id"]
+        mask_file, result = client.infer("camus", image, {})
+        assert nib.load(mask_file).shape[:2] == (320, 256)
+        (patient,) = {row["patient"] for row in result["patient"]}
+        assert patient.startswith("p") and "phantom" not in patient
+        client.save_label(image, mask_file, "final", {"label_info": []})
+        assert server.get(f"/cardiac/patients/{patient}").status_code == 200
+        assert len([*studies.glob("*.nii.gz")]) == 4
+        assert "phantom01" not in server.log.read_text(errors="replace")

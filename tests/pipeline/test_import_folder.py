@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from cardiolabel.domain import Clip, Spacing, View
+from cardiolabel.errors import DatasetError
 from cardiolabel.io import nifti
 from cardiolabel.io.dicom_writer import Identity, write_ultrasound
 from cardiolabel.io.images import read_image
@@ -85,6 +86,37 @@ def test_a_size_is_given_to_files_without_one(export: Path, options: ImportOptio
     import_folder(export, export, sized)
     sizes = {record.dataset: record.mm_per_pixel for record in manifest.read(export)}
     assert sizes == {"dicom": None, "folder": 0.4}
+
+
+def test_another_size_replaces_the_first(export: Path, options: ImportOptions) -> None:
+    import_folder(export, export, options)
+    for size in (0.4, 0.3):
+        import_folder(export, export, ImportOptions(options.models, mm_per_pixel=size))
+        assert {record.mm_per_pixel for record in manifest.read(export)} == {None, size}
+        assert is_imported(export, options)  # no size is no other size
+
+
+def test_patients_keep_the_names_of_the_first_import(export: Path, options: ImportOptions) -> None:
+    import_folder(export, export, ImportOptions(options.models, keep_names=True))
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(export / "p4_4CH_ES.png")
+    import_folder(export, export, options)
+    assert [record.patient for record in manifest.read(export) if record.dataset == "dicom"] == ["p1"]
+
+
+def test_a_removed_image_stays_removed(export: Path, options: ImportOptions) -> None:
+    import_folder(export, export, options)
+    (cine,) = (record for record in manifest.read(export) if record.dataset == "dicom")
+    cine.path.unlink()
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(export / "p4_4CH_ES.png")
+    import_folder(export, export, options)
+    assert not cine.path.exists()
+
+
+def test_a_damaged_note_is_not_ignored(export: Path, options: ImportOptions) -> None:
+    import_folder(export, export, options)
+    StudiesLayout(export).imported.write_text("{")
+    with pytest.raises(DatasetError, match=r"imported\.json"):
+        import_folder(export, export, options)
 
 
 def test_bad_files_cost_only_themselves(export: Path, options: ImportOptions) -> None:

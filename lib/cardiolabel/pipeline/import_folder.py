@@ -21,10 +21,12 @@ from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io import nifti
 from cardiolabel.io.dicom_cine import CineSeries
 from cardiolabel.io.files import atomic
+from cardiolabel.io.images import read_image_grid
 from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.models.models import load
 from cardiolabel.pipeline.recognised_views import recognise_views
 from cardiolabel.pipeline.short_axis_phases import ed_and_es
+from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.records.pseudonyms import pseudonym_key
 
@@ -59,7 +61,8 @@ def needs_import(folder_path: Path) -> bool:
 
 def is_imported(folder_path: Path, options: ImportOptions) -> bool:
     """Return whether a folder was imported into itself and has not changed since."""
-    return _earlier(folder_path, _state(list(_files(folder_path)), folder_path, options)) is not None
+    earlier = _Earlier.read(folder_path)
+    return earlier is not None and earlier.is_same(_state(list(_files(folder_path)), folder_path), options)
 
 
 def import_dicom(
@@ -86,7 +89,8 @@ def import_folder(
 ) -> Prepared:
     """Write every image of a folder that is not NIfTI into a studies folder.
 
-    Nothing is read again while the files and the options stay the same.
+    Nothing is read again while the files stay the same. An image that was imported before and is gone from
+    ``dest`` was removed there, and stays so. Patients are called as in the first import into ``dest``.
 
     Parameters
     ----------
@@ -114,16 +118,18 @@ def import_folder(
         The key of the pseudonyms is damaged or cannot be made.
     """
     files = list(_files(source))
-    state = _state(files, source, options)
-    earlier = None if again else _earlier(dest, state)
+    state, earlier = _state(files, source), _Earlier.read(dest)
     if earlier is not None:
-        return earlier
+        options = replace(options, keep_names=earlier.keep_names)
+        if not again and earlier.is_same(state, options):
+            return earlier.done
     listings = list(_listings(source, dest, files, options, nested=again))
     if not listings:
         raise DatasetError(f"{source}: found no image; expected NIfTI, DICOM, video or picture files")
+    ids = frozenset() if again or earlier is None else earlier.ids
     placed = [
         place(
-            listing,
+            _without_removed(listing, ids, dest),
             source,
             dest,
             has_own_ids=has_own_ids,
@@ -132,6 +138,8 @@ def import_folder(
         )
         for listing, has_own_ids in listings
     ]
+    if options.mm_per_pixel is not None:
+        _give_size(dest, options.mm_per_pixel)
     done = Prepared(
         images=sum(part.images for part in placed),
         labels=sum(part.labels for part in placed),
@@ -141,9 +149,33 @@ def import_folder(
             *recognise_views(dest, options.models.shipped),
         ),
     )
-    with atomic(StudiesLayout(dest).imported) as draft:
-        draft.write_text(json.dumps({"state": state, **asdict(done)}, indent=1) + "\n", encoding="utf-8")
+    new_ids = ids | {record.image_id for record in manifest.read(dest)}
+    _Earlier(state, options.keep_names, options.mm_per_pixel, new_ids, done).write(dest)
     return done
+
+
+def _without_removed(listing: Listing, ids: frozenset[str], dest: Path) -> Listing:
+    """Leave out images that were imported before and are gone."""
+    entries = tuple(
+        entry
+        for entry in listing.entries
+        if (image_id := entry.record.image_id) not in ids or StudiesLayout(dest).image(image_id).exists()
+    )
+    return Listing(entries, listing.problems)
+
+
+def _give_size(dest: Path, mm_per_pixel: float) -> None:
+    """Write the size into the rows of all images whose files state none."""
+    rows = manifest.read(dest)
+    sized = [
+        replace(row, mm_per_pixel=mm_per_pixel)
+        if row.mm_per_pixel != mm_per_pixel
+        and row.path.is_file()
+        and read_image_grid(row.path).spacing is None
+        else row
+        for row in rows
+    ]
+    manifest.write(sized, dest)
 
 
 def _listings(
@@ -186,27 +218,64 @@ def _files(source: Path) -> Iterator[Path]:
             yield path
 
 
-def _state(files: list[Path], source: Path, options: ImportOptions) -> str:
-    """Return a digest that changes with the files and the options."""
+def _state(files: list[Path], source: Path) -> str:
+    """Return a digest that changes with the files."""
     parts = [
         (path.relative_to(source).as_posix(), status.st_size, status.st_mtime_ns)
         for path in files
         for status in (path.stat(),)
     ]
-    text = json.dumps([parts, options.keep_names, options.mm_per_pixel])
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _earlier(dest: Path, state: str) -> Prepared | None:
-    """Return the result of an earlier import, if nothing has changed since."""
-    try:
-        content = json.loads(StudiesLayout(dest).imported.read_text(encoding="utf-8"))
-        if content["state"] != state:
+@dataclass(frozen=True)
+class _Earlier:
+    """An import into a studies folder, as the folder notes it."""
+
+    state: str
+    keep_names: bool
+    mm_per_pixel: float | None
+    ids: frozenset[str]
+    done: Prepared
+
+    def is_same(self, state: str, options: ImportOptions) -> bool:
+        return self.state == state and options.mm_per_pixel in (None, self.mm_per_pixel)
+
+    @classmethod
+    def read(cls, dest: Path) -> _Earlier | None:
+        """Return the note; None where there is none.
+
+        Raises
+        ------
+        DatasetError
+            It is damaged. Without it, patients could be imported again under other names.
+        """
+        path = StudiesLayout(dest).imported
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            pairs = [
+                tuple((str(place), str(reason)) for place, reason in content[name])
+                for name in ("skipped", "notes")
+            ]
+            return cls(
+                str(content["state"]),
+                bool(content["keep_names"]),
+                content["mm_per_pixel"],
+                frozenset(map(str, content["ids"])),
+                Prepared(int(content["images"]), int(content["labels"]), pairs[0], pairs[1]),
+            )
+        except FileNotFoundError:
             return None
-        pairs = {
-            name: tuple((str(place), str(reason)) for place, reason in content[name])
-            for name in ("skipped", "notes")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DatasetError(f"{path}: cannot be read ({error}); restore it") from error
+
+    def write(self, dest: Path) -> None:
+        content = {
+            "state": self.state,
+            "keep_names": self.keep_names,
+            "mm_per_pixel": self.mm_per_pixel,
+            "ids": sorted(self.ids),
+            **asdict(self.done),
         }
-        return Prepared(int(content["images"]), int(content["labels"]), pairs["skipped"], pairs["notes"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # damaged or of another version: the import is done again, which changes nothing in place
+        with atomic(StudiesLayout(dest).imported) as draft:
+            draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
