@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "dicomanonymizer": "dicom-anonymizer",
     "jwt": "pyjwt",
     "skimage": "scikit-image",
     "python_multipart": "python-multipart",

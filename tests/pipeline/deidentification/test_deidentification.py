@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from pydicom import Dataset, dcmread
 from pydicom.sequence import Sequence
 
+from cardiolabel.datasets.phantom import make_study
 from cardiolabel.domain import Clip, Spacing, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.io.dicom_writer import Identity, write_ultrasound
@@ -184,6 +185,16 @@ def test_replacements_depend_on_the_key_alone() -> None:
     assert first.uid("1.2.3") == same.uid("1.2.3") != other.uid("1.2.3")
     assert first.date("20200615", "a") == same.date("20200615", "a")
     assert first.date("no date", "a") == ""
+
+
+def test_text_is_seen_and_tissue_is_not() -> None:
+    pytest.importorskip("rapidocr", reason="rapidocr is not installed (pip install 'cardiolabel[ocr]')")
+    study = make_study("p", seed=1, shape=(256, 320), spacing=Spacing(0.58, 0.58), cine=False)
+    frame = study.images[0].clip.pixels[0].copy()
+    assert text_search.words_in(frame) == 0
+    picture = Image.fromarray(frame)
+    ImageDraw.Draw(picture).text((10, 10), "Erika Muster", fill=255, font_size=24)
+    assert text_search.words_in(np.asarray(picture)) > 0
 
 
 def test_text_that_is_left_is_counted(monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
