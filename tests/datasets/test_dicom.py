@@ -98,6 +98,14 @@ def test_another_views_name_is_a_reason(tmp_path: Path) -> None:
     assert place == "a.dcm" and "another view (PLAX)" in reason
 
 
+def test_several_studies_of_a_patient_are_noted(tmp_path: Path) -> None:
+    first = write(tmp_path / "a.dcm")
+    write(tmp_path / "b.dcm", seed=1, StudyInstanceUID="1.2.3")
+    write(tmp_path / "c.dcm", seed=2, patient="MRN 4712")
+    ((patient, note),) = listing(tmp_path).notes
+    assert patient == listing(first.parent).records[0].patient and note.startswith("2 studies")
+
+
 def test_a_series_becomes_ed_and_es(tmp_path: Path) -> None:
     write_cine(tmp_path / "SERIES", slices=3, phases=4)
     entries = listing(tmp_path).entries

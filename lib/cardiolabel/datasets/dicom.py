@@ -110,6 +110,7 @@ def listing(root: Path, *, key: bytes, choose_phases: PhaseChoice, keep_names: b
     entries: dict[str, Entry] = {}
     problems: list[tuple[str, str]] = []
     series: dict[str, _Series] = {}
+    studies: defaultdict[str, set[str]] = defaultdict(set)
     is_empty = True
     for path in filter(is_dicom_file, files(root)):
         is_empty = False
@@ -119,6 +120,7 @@ def listing(root: Path, *, key: bytes, choose_phases: PhaseChoice, keep_names: b
                 dataset = read_dataset(path, stop_before_pixels=True)
                 if _is_directory(dataset):
                     continue
+                studies[naming.patient(dataset)].add(str(dataset.get("StudyInstanceUID") or ""))
                 if str(dataset.get("Modality") or "") == "MR" and "Rows" in dataset:
                     uid = str(dataset.get("SeriesInstanceUID") or path.parent)
                     if uid not in series:
@@ -132,7 +134,16 @@ def listing(root: Path, *, key: bytes, choose_phases: PhaseChoice, keep_names: b
     if is_empty:
         raise DatasetError(f"{root}: found no DICOM file")
     stacks, refused = _stack_entries(list(series.values()), root, choose_phases)
-    return Listing((*entries.values(), *stacks), (*problems, *refused))
+    notes = tuple(
+        (
+            patient,
+            f"{len(uids)} studies are measured together; import the folder of each study on its own to keep "
+            "them apart",
+        )
+        for patient, uids in studies.items()
+        if len(uids) > 1
+    )
+    return Listing((*entries.values(), *stacks), (*problems, *refused), notes)
 
 
 def is_dicom_file(path: Path) -> bool:

@@ -40,10 +40,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """Images of a data set, and unusable patients or files with the reason."""
+    """Images of a data set, unusable patients or files with the reason, and what to know of patients."""
 
     entries: tuple[Entry, ...]
     problems: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
 
     @property
     def records(self) -> list[Record]:

@@ -127,7 +127,7 @@ def place(
             entries, source=source, dest=dest, listed={row.image_id for row in rows}, is_same=_is_same
         )
     images = labels = 0
-    skipped, notes = list(listing.problems), []
+    skipped, notes = list(listing.problems), list(listing.notes)
     for done, entry in enumerate(entries, start=1):
         image_id = entry.record.image_id
         image = StudiesLayout(dest).image(image_id)

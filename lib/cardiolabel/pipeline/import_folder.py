@@ -161,7 +161,7 @@ def _without_removed(listing: Listing, ids: frozenset[str], dest: Path) -> Listi
         for entry in listing.entries
         if (image_id := entry.record.image_id) not in ids or StudiesLayout(dest).image(image_id).exists()
     )
-    return Listing(entries, listing.problems)
+    return Listing(entries, listing.problems, listing.notes)
 
 
 def _give_size(dest: Path, mm_per_pixel: float) -> None:
