@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cardiolabel.datasets.phantom import make_study
 from cardiolabel.domain import Clip, Spacing, View
 from cardiolabel.errors import DatasetError
 from cardiolabel.io import nifti
@@ -16,9 +17,12 @@ from cardiolabel.io.images import read_image
 from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.pipeline import import_folder as importing
 from cardiolabel.pipeline.import_folder import ImportOptions, import_folder, is_imported, needs_import
+from cardiolabel.pipeline.recognised_views import recognised_views
 from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.records.pseudonyms import pseudonym_key
+from cardiolabel.records.studies_folder import StudiesFolder
+from cardiolabel.system.installation import app_folder
 from cardiolabel.system.user_folders import STATE_VARIABLE
 
 
@@ -86,6 +90,24 @@ def test_a_size_is_given_to_files_without_one(export: Path, options: ImportOptio
     import_folder(export, export, sized)
     sizes = {record.dataset: record.mm_per_pixel for record in manifest.read(export)}
     assert sizes == {"dicom": None, "folder": 0.4}
+
+
+@pytest.mark.skipif(
+    not (app_folder() / "model" / "camus.safetensors").exists(), reason="needs the shipped weights"
+)
+def test_views_that_names_do_not_tell_are_recognised(tmp_path: Path) -> None:
+    study = make_study("p", seed=4, shape=(256, 320), spacing=Spacing(0.58, 0.58), cine=False)
+    for image in study.images:
+        nifti.write_clip(image.clip, tmp_path / f"{image.view}x{image.phase}.nii.gz")
+    noise = np.random.default_rng(0).integers(0, 255, (1, 90, 90), dtype=np.uint8)
+    nifti.write_clip(Clip(noise, None), tmp_path / "noise.nii.gz")
+    records = StudiesFolder(tmp_path).records()
+    assert {record.view for record in records} == {View.UNKNOWN}
+    views, notes = recognised_views(records, app_folder() / "model")
+    assert len(notes) == 5 and "noise" not in views and len(views) >= 2
+    assert all(image_id.startswith(view) for image_id, view in views.items())
+    shown = {record.image_id: record.view for record in StudiesFolder(tmp_path, views=views).records()}
+    assert {image_id: view for image_id, view in shown.items() if view is not View.UNKNOWN} == views
 
 
 def test_another_size_replaces_the_first(export: Path, options: ImportOptions) -> None:

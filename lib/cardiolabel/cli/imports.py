@@ -4,10 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cardiolabel.cli.options import model_folders
+from cardiolabel.cli.options import MODELS, model_folders
 from cardiolabel.cli.terminal import bar, list_problems
+from cardiolabel.domain import View
+from cardiolabel.records.studies_folder import StudiesFolder
 
-__all__ = ["with_imports"]
+__all__ = ["views_of", "with_imports"]
+
+
+def views_of(studies: Path, quiet: bool) -> dict[str, View]:
+    """Return the views that are recognised from pixels, and print them with those that stay unknown.
+
+    Raises
+    ------
+    DatasetError, ManifestError
+        The folder is not there or its manifest is malformed.
+    """
+    records = StudiesFolder(studies).records()
+    if all(record.view is not View.UNKNOWN for record in records):
+        return {}
+    from cardiolabel.pipeline.recognised_views import recognised_views
+
+    views, notes = recognised_views(records, MODELS)
+    list_problems(tuple(notes), quiet)
+    return views
 
 
 def with_imports(

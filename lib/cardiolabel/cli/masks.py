@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cardiolabel.cli.imports import with_imports
+from cardiolabel.cli.imports import views_of, with_imports
 from cardiolabel.cli.left_out import left_out_labels_named
 from cardiolabel.cli.options import (
     Existing,
@@ -70,9 +70,11 @@ def infer(
     with clear_errors():
         folders = model_folders(studies, weights)
         predictor = load(model, folders)
-        studies = with_imports(
+        images = with_imports(
             studies, out / "images", keep_names=keep_names, mm_per_pixel=mm_per_pixel, quiet=quiet
         )
+        views = views_of(studies, quiet) if images == studies else {}
+        studies = images
         with (
             left_out_labels_named(studies, quiet),
             _workers(cluster, model=model, weights=folders, workers=workers) as who,
@@ -87,6 +89,7 @@ def infer(
                 overlays=overlays,
                 html=html,
                 workers=who,
+                views=views,
             )
     list_problems(done.problems, quiet)
     skipped = f", {done.skipped} kept" if done.skipped else ""
@@ -127,11 +130,13 @@ def measure(
     from cardiolabel.pipeline.measure_folder import measure_folder
 
     with clear_errors():
-        studies = with_imports(
+        images = with_imports(
             studies, out / "images", keep_names=keep_names, mm_per_pixel=mm_per_pixel, quiet=quiet
         )
+        views = views_of(studies, quiet) if images == studies else {}
+        studies = images
     with clear_errors(), left_out_labels_named(studies, quiet), bar("measuring", quiet) as progress:
-        done = measure_folder(studies, labels, out=out, on_progress=progress)
+        done = measure_folder(studies, labels, out=out, on_progress=progress, views=views)
     list_problems(done.problems, quiet)
     say(
         f"{done.images} images of {done.patients} patients, {len(done.problems)} not measurable; "

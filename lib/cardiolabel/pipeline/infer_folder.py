@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from cardiolabel.domain import Record
+from cardiolabel.domain import Record, View
 from cardiolabel.errors import DatasetError, ImageContentError
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io.files import remove_partial
@@ -33,6 +33,7 @@ def infer_folder(
     overlays: bool = False,
     html: bool = False,
     workers: Workers = infer_patients,
+    views: Mapping[str, View] | None = None,
 ) -> Summary:
     """Predict every image of a studies folder and measure every patient from those masks.
 
@@ -58,6 +59,8 @@ def infer_folder(
         Also write ``summary.html``, which shows those pictures if they are drawn too.
     workers : Workers
         Who does it; by default this process.
+    views : mapping of str to View, optional
+        As for `cardiolabel.records.studies_folder.StudiesFolder`.
 
     Raises
     ------
@@ -66,7 +69,7 @@ def infer_folder(
     OSError
         ``out`` cannot be written.
     """
-    studies = Studies(folder)
+    studies = Studies(folder, views=views)
     records = images_of(studies)
     total = len(records)
     _refuse_other_views(folder, predictor, records)

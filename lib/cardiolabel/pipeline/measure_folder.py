@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from cardiolabel.domain import View
 from cardiolabel.errors import DatasetError
 from cardiolabel.measurements.records import FrameRow, Study
 from cardiolabel.pipeline.folder_run import Progress, Summary, images_of, refuse_no_mask
@@ -13,7 +15,14 @@ from cardiolabel.reporting.tables import tables_of
 from cardiolabel.studies.studies import Studies
 
 
-def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progress) -> Summary:
+def measure_folder(
+    folder: Path,
+    labels: str,
+    *,
+    out: Path,
+    on_progress: Progress,
+    views: Mapping[str, View] | None = None,
+) -> Summary:
     """Measure every patient of a studies folder from masks that exist; writes both tables.
 
     Parameters
@@ -26,6 +35,8 @@ def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progres
         Created where missing.
     on_progress : callable
         Called with patients done and patients in all.
+    views : mapping of str to View, optional
+        As for `cardiolabel.records.studies_folder.StudiesFolder`.
 
     Raises
     ------
@@ -35,7 +46,7 @@ def measure_folder(folder: Path, labels: str, *, out: Path, on_progress: Progres
     source = StudiesLayout(folder).tagged(labels) if labels in TAGS else Path(labels)
     if not source.is_dir():
         raise DatasetError(f"{source}: no such folder of masks; expected final, original or a folder's path")
-    studies = Studies(folder, label_folders={labels: source})
+    studies = Studies(folder, label_folders={labels: source}, views=views)
     records = images_of(studies)
     patients = studies.patients()
     without: list[tuple[str, str]] = []

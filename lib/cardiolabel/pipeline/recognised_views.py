@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +12,14 @@ from cardiolabel.inference.view_recognition import ViewRecogniser
 from cardiolabel.io.images import read_image
 from cardiolabel.records import manifest
 
-__all__ = ["recognise_views"]
+__all__ = ["recognise_views", "recognised_views"]
 
 _APPLIED = (View.A2C, View.A4C)
 """Views that are written into the manifest; a short-axis stack is recognised by its geometry."""
 
 
 def recognise_views(folder: Path, models: Path) -> list[tuple[str, str]]:
-    """Write recognised views into the manifest, and leave those that are unsure unknown.
+    """Write recognised views into a folder's manifest, and leave those that are unsure unknown.
 
     Parameters
     ----------
@@ -38,20 +39,39 @@ def recognise_views(folder: Path, models: Path) -> list[tuple[str, str]]:
         The manifest is malformed.
     """
     rows = manifest.read(folder)
-    unknown = [row for row in rows if row.view is View.UNKNOWN and row.path.is_file()]
+    views, notes = recognised_views(rows, models)
+    if views:
+        manifest.write([replace(row, view=views.get(row.image_id, row.view)) for row in rows], folder)
+    return notes
+
+
+def recognised_views(
+    records: Iterable[Record], models: Path
+) -> tuple[dict[str, View], list[tuple[str, str]]]:
+    """Recognise the views of records whose view is unknown; parameters and notes as `recognise_views`.
+
+    Returns
+    -------
+    views : dict of str to View
+        Views that were recognised, by image id.
+    notes : list of tuple of str
+    """
+    unknown = [record for record in records if record.view is View.UNKNOWN and record.path.is_file()]
     if not unknown:
-        return []
+        return {}, []
     try:
         recogniser = ViewRecogniser.load(models)
     except ModelError as error:
-        return [(row.image_id, f"its view is unknown; set it in manifest.csv ({error})") for row in unknown]
-    notes, views = [], {}
-    for row in unknown:
-        view, note = _recognised(row, recogniser)
-        views[row.image_id] = view
-        notes.append((row.image_id, note))
-    manifest.write([replace(row, view=views.get(row.image_id, row.view)) for row in rows], folder)
-    return notes
+        note = f"its view is unknown; set it in manifest.csv ({error})"
+        return {}, [(record.image_id, note) for record in unknown]
+    views: dict[str, View] = {}
+    notes: list[tuple[str, str]] = []
+    for record in unknown:
+        view, note = _recognised(record, recogniser)
+        notes.append((record.image_id, note))
+        if view is not View.UNKNOWN:
+            views[record.image_id] = view
+    return views, notes
 
 
 def _recognised(record: Record, recogniser: ViewRecogniser) -> tuple[View, str]:

@@ -7,10 +7,10 @@ import math
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cardiolabel.domain import Record
+from cardiolabel.domain import Record, View
 from cardiolabel.errors import UnknownImageError, UnknownPatientError
 from cardiolabel.io import nifti
 from cardiolabel.records import manifest
@@ -46,9 +46,13 @@ class _Scan:
     left_out: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, folder: Path) -> _Scan:
+    def of(cls, folder: Path, views: Mapping[str, View]) -> _Scan:
         scanned = manifest.scan_folder(folder, suffixes=nifti.SUFFIXES)
-        readable = [record for record in scanned.records if record.path.name.lower().endswith(nifti.SUFFIXES)]
+        readable = [
+            _with_view(record, views)
+            for record in scanned.records
+            if record.path.name.lower().endswith(nifti.SUFFIXES)
+        ]
         by_patient: dict[str, list[Record]] = {}
         for record in readable:
             by_patient.setdefault(record.patient, []).append(record)
@@ -81,10 +85,13 @@ class StudiesFolder:
     ----------
     folder : Path
         Holds ``<image_id>.nii.gz`` and ``manifest.csv``.
+    views : mapping of str to View, optional
+        Views, by image id, of images whose view neither name nor manifest tells.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, views: Mapping[str, View] | None = None) -> None:
         self.folder = folder
+        self._views = views or {}
         self._scanned = _Scan({}, {}, {}, frozenset(), {})
         self._state: _FolderState = (None,)
         self._first_seen_s, self._scanned_s = math.inf, -math.inf
@@ -176,7 +183,7 @@ class StudiesFolder:
                 self._state, self._first_seen_s = state, now_s
             elif state[0] and self._scanned_s - self._first_seen_s >= _GRAIN_S:
                 return self._scanned
-            scanned = _Scan.of(self.folder)
+            scanned = _Scan.of(self.folder, self._views)
             self._scanned_s = now_s
             if not scanned.has_content_of(self._scanned):
                 if scanned.left_out != self._scanned.left_out:
@@ -187,6 +194,12 @@ class StudiesFolder:
     def _folder_state(self) -> _FolderState:
         """Return a state that changes whenever an image comes or goes or the manifest changes."""
         return _identity(self.folder), _identity(StudiesLayout(self.folder).manifest)
+
+
+def _with_view(record: Record, views: Mapping[str, View]) -> Record:
+    if record.view is not View.UNKNOWN or record.image_id not in views:
+        return record
+    return replace(record, view=views[record.image_id])
 
 
 def _report(left_out: tuple[tuple[str, str], ...]) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cardiolabel.domain import Phase, Record
+from cardiolabel.domain import Phase, Record, View
 from cardiolabel.errors import ImageContentError, InputError, ModelError
 from cardiolabel.inference.image_cost import image_cost
 from cardiolabel.inference.predictor import Predictor, UsedModel
@@ -66,8 +66,9 @@ class Studies(StudiesFolder):
         *,
         models: Models | None = None,
         label_folders: Mapping[str, Path] | None = None,
+        views: Mapping[str, View] | None = None,
     ) -> None:
-        super().__init__(folder)
+        super().__init__(folder, views=views)
         self.models = models or Models()
         self._any_format = label_folders is not None
         self._labels = dict(label_folders or {tag: StudiesLayout(folder).tagged(tag) for tag in TAGS})
