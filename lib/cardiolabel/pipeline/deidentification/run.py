@@ -129,14 +129,17 @@ def _copy(path: Path, place: str, dest: Path, options: _Options) -> tuple[str, s
     name = options.replacements.name(place)
     if not options.keep_unmasked:
         raise ImageContentError(f"{path.name}: text cannot be told from image in it; see --keep-unmasked")
-    if path.name.lower().endswith(picture.SUFFIXES):
-        pixels = read_image(path).clip.pixels
-        with atomic(dest / f"{name}.png") as draft:
-            Image.fromarray(pixels[0]).save(draft)
-        return f"{name}.png", f"metadata dropped; {_searched(pixels)}"
-    target = dest / f"{name}{path.suffix.lower()}"
-    copy_without_metadata(path, target)
-    return target.name, f"metadata dropped; {_searched(read_image(path).clip.pixels)}"
+    pixels = read_image(path).clip.pixels
+    done = f"metadata dropped; {_searched(pixels)}"
+    if not path.name.lower().endswith(picture.SUFFIXES):
+        target = dest / f"{name}{path.suffix.lower()}"
+        copy_without_metadata(path, target)
+        return target.name, done
+    if len(pixels) > 1:
+        raise ImageContentError(f"{path.name}: has {len(pixels)} pages; save each as a picture of its own")
+    with atomic(dest / f"{name}.png") as draft:
+        Image.fromarray(pixels[0]).save(draft)
+    return f"{name}.png", done
 
 
 def _copy_dicom(path: Path, dest: Path, options: _Options) -> tuple[str, str]:

@@ -22,7 +22,11 @@ def is_available() -> bool:
 
 def words_in(frame: NDArray[np.generic]) -> int:
     """Return how many words a frame, (H, W) or (H, W, 3), seems to hold; the words are not kept."""
-    picture = np.asarray(frame, dtype=np.uint8)
+    values = frame.astype(np.float64)
+    brightest = max(float(values.max()), 1.0)
+    picture = np.clip(values if frame.dtype == np.uint8 else values * (255 / brightest), 0, 255).astype(
+        np.uint8
+    )
     if picture.ndim == 2:
         picture = np.repeat(picture[..., None], 3, axis=-1)
     result = _engine()(picture)
