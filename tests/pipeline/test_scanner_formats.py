@@ -11,16 +11,23 @@ import pytest
 from cardiolabel.datasets.phantom import SampleFormat, write_sample
 from cardiolabel.datasets.phantom_geometry import Heart
 from cardiolabel.datasets.phantom_short_axis import short_axis
-from cardiolabel.domain import ACDC_LABELS, View
+from cardiolabel.domain import ACDC_LABELS, Clip, Convention, Method, View
 from cardiolabel.io import nifti
 from cardiolabel.io.images import read_image
 from cardiolabel.models.model_folders import ModelFolders
+from cardiolabel.models.models import Models, load
 from cardiolabel.pipeline.import_folder import ImportOptions, import_folder
 from cardiolabel.pipeline.measure_folder import measure_folder
 from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout
+from cardiolabel.studies.studies import Studies
+from cardiolabel.system.installation import app_folder
 from cardiolabel.system.user_folders import STATE_VARIABLE
 
+MODELS = app_folder() / "model"
+needs_weights = pytest.mark.skipif(
+    not (MODELS / "camus.safetensors").exists(), reason="needs the shipped weights"
+)
 VIEW_NAMES = {View.A4C: "4CH", View.A2C: "2CH"}
 
 
@@ -74,3 +81,31 @@ def test_slices_of_the_short_axis_phantom_add_up_to_its_volume() -> None:
     for contracted, phase in ((0.0, 0), (1.0, series.es_phase)):
         cavity = np.count_nonzero(series.masks[phase] == ACDC_LABELS.value("lv_cavity"))
         assert cavity * voxel_ml == pytest.approx(heart.volume_ml(contracted), rel=0.03)
+
+
+@needs_weights
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_shipped_model_measures_phantoms_within_four_points(seed: int, tmp_path: Path) -> None:
+    write_sample(tmp_path, patients=2, seed=seed)
+    studies = Studies(tmp_path, models=Models.of(load("camus", MODELS)))
+    with (tmp_path / "truth.csv").open(newline="") as file:
+        truth = {row["patient"]: float(row["ef_pct"]) for row in csv.DictReader(file)}
+    for patient, ef_pct in truth.items():
+        (row,) = (
+            row
+            for row in studies.measure(patient).study.rows
+            if (row.method, row.convention) == (Method.BIPLANE, Convention.GUIDELINE)
+        )
+        assert row.ef_pct == pytest.approx(ef_pct, abs=4.0)
+
+
+@needs_weights
+def test_the_shipped_model_measures_the_short_axis_phantom_within_four_points() -> None:
+    heart = Heart.draw(np.random.default_rng(1))
+    series = short_axis(heart, seed=(1,))
+    model = load("sunnybrook", MODELS)
+    cavities = [
+        np.count_nonzero(model.predict(Clip(stack.pixels, stack.spacing)) == model.labels.value("lv_cavity"))
+        for stack in (series.stacks[0], series.stacks[series.es_phase])
+    ]
+    assert 100 * (1 - cavities[1] / cavities[0]) == pytest.approx(heart.ef_pct, abs=4.0)

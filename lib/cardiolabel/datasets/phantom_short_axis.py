@@ -23,6 +23,10 @@ SHORT_AXIS_PHASES = 12
 _SIDE_PX, _PIXEL_MM, _SLICE_MM = 144, 1.4, 8.0
 _BLOOD, _MUSCLE, _BODY, _LUNG, _NOISE = 900.0, 260.0, 520.0, 60.0, 25.0
 _RIGHT_WALL_MM = 3.0
+_LIVER_MM = 25.0
+"""Distance below the ventricle's axis from which on the liver is shown; beyond the apex there is no lung."""
+_RIGHT_SHARE = 0.75
+"""Height, as a share of the left ventricle's length, up to which the right ventricle reaches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +72,19 @@ def _plane(
     wall = heart.wall_ed_mm * (1.0 + contracted * 0.006 * heart.ef_pct)
     radii = _radii_mm(heart, contracted, height_mm / length)
     picture = np.where(np.hypot(row / 85.0, col / 95.0) < 1, _BODY, _LUNG)
-    picture = np.where(np.hypot(row / 68.0, (col + 10) / 75.0) < 1, _LUNG, picture)
+    in_chest = (np.hypot(row / 68.0, (col + 10) / 75.0) < 1) & (row < _LIVER_MM) & (height_mm <= length)
+    picture = np.where(in_chest, _LUNG, picture)
     mask = np.zeros(row.shape, np.uint8)
     if height_mm >= 0 and height_mm <= length + wall:
         inner = np.hypot(row / radii[0], col / radii[1]) if min(radii) > 0 else np.full(row.shape, np.inf)
-        outer = np.hypot(row / (radii[0] + wall), col / (radii[1] + wall))
-        right = np.hypot(row / (0.9 * (radii[0] + wall)), (col + radii[1] + wall) / (0.9 * (radii[1] + wall)))
-        picture = np.where(right < 1 + _RIGHT_WALL_MM / (radii[1] + wall), _MUSCLE, picture)
-        picture = np.where(right < 1, _BLOOD, picture)
+        beyond = min(max((height_mm - length) / wall, 0.0), 1.0)
+        cap = max(wall * math.sqrt(1.0 - beyond**2), _PIXEL_MM)
+        outer = np.hypot(row / (radii[0] + cap), col / (radii[1] + cap))
+        if height_mm < _RIGHT_SHARE * length:
+            sides = 0.9 * (radii[0] + wall), 0.9 * (radii[1] + wall)
+            right = np.hypot(row / sides[0], (col + radii[1] + wall) / sides[1])
+            picture = np.where(right < 1 + _RIGHT_WALL_MM / sides[1], _MUSCLE, picture)
+            picture = np.where(right < 1, _BLOOD, picture)
         picture = np.where(outer <= 1, _MUSCLE, picture)
         picture = np.where(inner <= 1, _BLOOD, picture)
         mask[outer <= 1] = ACDC_LABELS.value("myocardium")
