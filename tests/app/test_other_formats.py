@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from monailabel.client import MONAILabelClient
 from PIL import Image
+from pydicom import dcmread
 
 from cardiolabel.datasets.phantom import SampleFormat, make_study, write_sample
 from cardiolabel.domain import Clip, Phase, Spacing, View
 from cardiolabel.io.dicom_writer import Identity, write_ultrasound
+from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.system.user_folders import STATE_VARIABLE
 
@@ -61,6 +63,26 @@ def test_the_stock_client_adds_a_dicom_file_and_predicts_it(
     assert result["frames"][0]["lv_area_mm2"] > 500
     (original,) = (StudiesLayout(server.studies).removed_images / "q1_4CH_ED").glob("original.*")
     assert original.read_bytes() == dicom.read_bytes()
+
+
+def test_the_view_and_rate_of_an_upload_come_from_its_tags(
+    server: Server, still: Clip, tmp_path: Path
+) -> None:
+    path = tmp_path / "IM0001"
+    cine = Clip(np.repeat(still.pixels, 4, axis=0), still.spacing, 40.0)
+    write_ultrasound(cine, path, Identity("q7"), view=View.A2C)
+    content = path.read_bytes()
+    answer = server.put("/datastore/image", params={"image": "q7"}, files={"file": ("IM0001", content)})
+    assert answer.status_code == 200, answer.text
+    (row,) = (row for row in manifest.read(server.studies) if row.image_id == "q7")
+    assert (row.view, row.frame_rate_hz) == (View.A2C, 40.0)
+    other = tmp_path / "other.dcm"
+    write_ultrasound(cine, other, Identity("q8"), view=View.UNKNOWN)
+    dataset = dcmread(other)
+    dataset.SeriesDescription = "PLAX"
+    dataset.save_as(other)
+    answer = server.put("/datastore/image", files={"file": (other.name, other.read_bytes())})
+    assert answer.status_code == 422 and "another view" in answer.text
 
 
 def test_a_session_takes_a_picture(server: Server, still: Clip, tmp_path: Path) -> None:

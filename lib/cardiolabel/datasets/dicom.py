@@ -31,7 +31,7 @@ from cardiolabel.records.file_names import clean_id
 from cardiolabel.records.pseudonyms import patient_pseudonym
 from cardiolabel.records.view_names import named_view
 
-__all__ = ["NAME", "PhaseChoice", "is_dicom_file", "listing"]
+__all__ = ["NAME", "PhaseChoice", "is_dicom_file", "listing", "view_of"]
 
 NAME = "dicom"
 
@@ -155,6 +155,20 @@ def is_dicom_file(path: Path) -> bool:
             return is_dicom(file.read(_START_BYTES))
     except OSError:
         return False
+
+
+def view_of(path: Path) -> View:
+    """Return the view that a file's tags name; unknown if they name none.
+
+    Raises
+    ------
+    ImageReadError
+        No readable DICOM file.
+    ImageContentError
+        They name a view that no model segments.
+    """
+    with readable(path):
+        return _view(path, read_dataset(path, stop_before_pixels=True))
 
 
 def _is_directory(dataset: Dataset) -> bool:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,18 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from cardiolabel.domain import Record
-from cardiolabel.errors import BadNameError, BusyError, ConflictError, ImageContentError
+from cardiolabel.domain import Record, View
+from cardiolabel.errors import BadNameError, BusyError, ConflictError, ImageContentError, ManifestError
 from cardiolabel.io.files import atomic, copy_synced, exclusive, remove_partial, sync_folder
 from cardiolabel.io.images import read_image
+from cardiolabel.records import manifest
 from cardiolabel.records.file_names import id_from_name, image_suffix, is_image_name
 from cardiolabel.records.layout import ORIGINAL, StudiesLayout
 from cardiolabel.records.studies_folder import StudiesFolder
 from cardiolabel.store.image_names import TakenNames
 from cardiolabel.store.store import Store
+
+logger = logging.getLogger(__name__)
 
 _LOCK, _REMOVED, _ORIGINAL = "images.lock", "removed.json", "original"
 _WAIT_S = 30
@@ -65,7 +69,15 @@ class ImageFiles:
         for place in (folder, StudiesLayout(folder).home, *self._home.glob("*")):
             remove_partial(place, older_than_s=_JUST_NOW_S)
 
-    def add(self, source: Path, stem: str, *, original: Path | None = None) -> Record:
+    def add(
+        self,
+        source: Path,
+        stem: str,
+        *,
+        original: Path | None = None,
+        view: View = View.UNKNOWN,
+        frame_rate_hz: float | None = None,
+    ) -> Record:
         """Store a new image; adding the same file again is no error.
 
         Parameters
@@ -76,6 +88,8 @@ class ImageFiles:
             Name of its file in the studies folder, without suffix.
         original : Path, optional
             The file that it was converted from, which is kept as well.
+        view, frame_rate_hz : optional
+            What the original says, for the manifest; a view in the name wins.
 
         Returns
         -------
@@ -117,7 +131,26 @@ class ImageFiles:
                 kept = self._home / record.image_id / f"{_ORIGINAL}{original.suffix.lower()}"
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 copy_synced(original, kept)
+            return self._described(record, view, frame_rate_hz)
+
+    def _described(self, record: Record, view: View, frame_rate_hz: float | None) -> Record:
+        """Write what an image's original says of it into the manifest, unless that is malformed."""
+        described = replace(
+            record,
+            view=view if record.view is View.UNKNOWN else record.view,
+            frame_rate_hz=record.frame_rate_hz or frame_rate_hz,
+        )
+        if described == record:
             return record
+        folder = self._studies.folder
+        try:
+            rows = manifest.read(folder) if StudiesLayout(folder).manifest.exists() else []
+            others = [row for row in rows if row.image_id != record.image_id]
+            manifest.write([*others, described], folder)
+        except ManifestError:
+            logger.warning("the manifest is malformed; the view and frame rate of an upload are not kept")
+            return record
+        return described
 
     def replace(self, image_id: str, source: Path, *, checksum: str, author: str) -> Replaced:
         """Replace an image's pixels by others on the same grid, and archive the old file.

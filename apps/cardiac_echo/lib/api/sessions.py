@@ -30,7 +30,7 @@ def create(
 ) -> dict[str, Any]:
     """Store one image, or with ``uncompress`` an archive with one, as MONAI Label's endpoint does."""
     with temporary.folder() as folder:
-        image = converted(_image(files, folder, uncompress))
+        image, _ = converted(_image(files, folder, uncompress))
         check_upload(image)
         session_id, info = sessions().add(image, max(0, expiry))
     return {"session_id": session_id, "session_info": _shown(info)}

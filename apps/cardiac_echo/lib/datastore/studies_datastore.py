@@ -188,16 +188,22 @@ class StudiesDatastore(Datastore):
         source = Path(image_filename)
         stem = check_name("image id", image_id) if image_id else image_stem(source)
         notes = checked_notes(image_info or {}, IMAGE_FIELDS)
-        image = converted(source)
+        image, facts = converted(source)
         check_upload(image)
-        record = self._images.add(image, stem, original=source if image != source else None)
+        record = self._images.add(
+            image,
+            stem,
+            original=source if image != source else None,
+            view=facts.view,
+            frame_rate_hz=facts.frame_rate_hz,
+        )
         self._store.update_image_info(record.image_id, notes)
         return record.image_id
 
     def replace_image(self, image_id: str, file: Path, *, checksum: str, author: str) -> Replaced:
         """Replace an image's pixels, and archive the old file; errors as `ImageFiles.replace`."""
         self._allow_change(Role.ADMIN)
-        file = converted(file)
+        file, _ = converted(file)
         check_upload(file)
         replaced = self._images.replace(image_id, file, checksum=checksum, author=author)
         self._engine.viewer_images.remove(image_id)

@@ -6,9 +6,9 @@ import os
 import subprocess
 from pathlib import Path
 
+from cardiolabel.datasets.as_nifti import TOO_LARGE, UNUSABLE, Facts
 from cardiolabel.errors import ImageReadError, TooLargeError
 from cardiolabel.io import picture, ultrasound_dicom, video
-from cardiolabel.io.as_nifti import TOO_LARGE, UNUSABLE
 from cardiolabel.records.layout import SUFFIX
 from lib.security.environment import MB, environment
 from lib.server import child_process
@@ -28,8 +28,8 @@ def needs_conversion(path: Path) -> bool:
         return ultrasound_dicom.is_dicom(file.read(_START_BYTES))
 
 
-def converted(path: Path) -> Path:
-    """Convert an upload to NIfTI beside it; a NIfTI file is returned as it is.
+def converted(path: Path) -> tuple[Path, Facts]:
+    """Convert an upload to NIfTI beside it; a NIfTI file is returned as it is, without facts.
 
     Raises
     ------
@@ -39,12 +39,12 @@ def converted(path: Path) -> Path:
         It takes more memory than the limit.
     """
     if not needs_conversion(path):
-        return path
+        return path, Facts()
     suffix = next((end for end in SUFFIXES if path.name.lower().endswith(end)), "")
     target = path.with_name(path.name[: len(path.name) - len(suffix)] + SUFFIX)
     limit_bytes = environment().max_image_mb * MB
     command = child_process.module_command(
-        "cardiolabel.io.as_nifti", str(path), str(target), str(limit_bytes)
+        "cardiolabel.datasets.as_nifti", str(path), str(target), str(limit_bytes)
     )
     try:
         done = subprocess.run(  # noqa: S603  a fixed command, and two paths that this server chose
@@ -64,4 +64,4 @@ def converted(path: Path) -> Path:
         raise ImageReadError(reason[-1] if reason else path.name)
     if done.returncode:
         raise ImageReadError(f"{path.name}: cannot be decoded; copy it again")
-    return target
+    return target, Facts.of_json(done.stdout.decode("utf-8"))
