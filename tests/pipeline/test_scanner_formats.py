@@ -84,7 +84,7 @@ def test_slices_of_the_short_axis_phantom_add_up_to_its_volume() -> None:
 
 
 @needs_weights
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_the_shipped_model_measures_phantoms_within_four_points(seed: int, tmp_path: Path) -> None:
     write_sample(tmp_path, patients=2, seed=seed)
     studies = Studies(tmp_path, models=Models.of(load("camus", MODELS)))

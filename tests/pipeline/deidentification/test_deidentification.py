@@ -25,6 +25,12 @@ KEY = b"k" * 32
 SECRETS = ("Muster", "Erika", "MRN4711", "Hospital", "19600102", "ACC99", "Smith")
 
 
+@pytest.fixture(autouse=True)
+def no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the search for text, which takes a second a frame, where it is not what is tested."""
+    monkeypatch.setattr(text_search, "is_available", lambda: False)
+
+
 def pixels() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (3, 64, 80), dtype=np.uint8)
 
