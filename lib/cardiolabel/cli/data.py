@@ -70,13 +70,13 @@ def prepare(
     with clear_errors(), bar("preparing", quiet) as progress:
         options = ImportOptions(model_folders(dest, None), keep_names, mm_per_pixel)
         if dataset is Kind.DICOM:
-            done = import_dicom(source, dest, options, progress=progress)
+            prepared = import_dicom(source, dest, options, progress=progress)
         elif dataset in (Kind.FOLDER, Kind.VIDEO):
-            done = import_folder(source, dest, options, again=True, progress=progress)
+            prepared = import_folder(source, dest, options, again=True, progress=progress)
         else:
-            done = run(dataset.value, source, dest, mm_per_pixel=mm_per_pixel, progress=progress)
-    list_problems((*done.skipped, *done.notes), quiet)
-    say(f"{done.images} images and {done.labels} reference masks in {dest}", quiet)
+            prepared = run(dataset.value, source, dest, mm_per_pixel=mm_per_pixel, progress=progress)
+    list_problems((*prepared.skipped, *prepared.notes), quiet)
+    say(f"{prepared.images} images and {prepared.labels} reference masks in {dest}", quiet)
 
 
 def export_datastore(

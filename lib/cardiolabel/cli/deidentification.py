@@ -37,7 +37,7 @@ def deidentify(
 
     private = key_file or dest.with_name(f"{dest.name}.key.csv")
     with clear_errors(), bar("de-identifying", quiet) as progress:
-        done = run(
+        result = run(
             source,
             dest,
             key=pseudonym_key(),
@@ -46,7 +46,7 @@ def deidentify(
             keep_unmasked=keep_unmasked,
             progress=progress,
         )
-    list_problems(done.skipped, quiet)
-    say(f"{done.files} files in {dest}, {len(done.skipped)} left out; see {dest / LOG_NAME}", quiet)
-    if done.files:
+    list_problems(result.skipped, quiet)
+    say(f"{result.files} files in {dest}, {len(result.skipped)} left out; see {dest / LOG_NAME}", quiet)
+    if result.files:
         say(f"the way back, to be kept private: {private}", quiet)

@@ -58,6 +58,6 @@ def with_imports(
     if is_imported(folder, options):
         return folder
     with bar("importing", quiet) as progress:
-        done = import_folder(folder, dest, options, progress=progress)
-    list_problems((*done.skipped, *done.notes), quiet)
+        prepared = import_folder(folder, dest, options, progress=progress)
+    list_problems((*prepared.skipped, *prepared.notes), quiet)
     return dest

@@ -122,7 +122,7 @@ def import_folder(
     if earlier is not None:
         options = replace(options, keep_names=earlier.keep_names)
         if not again and earlier.is_same(state, options):
-            return earlier.done
+            return earlier.result
     listings = list(_listings(source, dest, files, options, nested=again))
     if not listings:
         raise DatasetError(f"{source}: found no image; expected NIfTI, DICOM, video or picture files")
@@ -140,7 +140,7 @@ def import_folder(
     ]
     if options.mm_per_pixel is not None:
         _give_size(dest, options.mm_per_pixel)
-    done = Prepared(
+    result = Prepared(
         images=sum(part.images for part in placed),
         labels=sum(part.labels for part in placed),
         skipped=tuple(pair for part in placed for pair in part.skipped),
@@ -150,8 +150,8 @@ def import_folder(
         ),
     )
     new_ids = ids | {record.image_id for record in manifest.read(dest)}
-    _Earlier(state, options.keep_names, options.mm_per_pixel, new_ids, done).write(dest)
-    return done
+    _Earlier(state, options.keep_names, options.mm_per_pixel, new_ids, result).write(dest)
+    return result
 
 
 def _without_removed(listing: Listing, ids: frozenset[str], dest: Path) -> Listing:
@@ -236,7 +236,7 @@ class _Earlier:
     keep_names: bool
     mm_per_pixel: float | None
     ids: frozenset[str]
-    done: Prepared
+    result: Prepared
 
     def is_same(self, state: str, options: ImportOptions) -> bool:
         return self.state == state and options.mm_per_pixel in (None, self.mm_per_pixel)
@@ -275,7 +275,7 @@ class _Earlier:
             "keep_names": self.keep_names,
             "mm_per_pixel": self.mm_per_pixel,
             "ids": sorted(self.ids),
-            **asdict(self.done),
+            **asdict(self.result),
         }
         with atomic(StudiesLayout(dest).imported) as draft:
             draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -9,19 +9,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
 import unicodedata
 from pathlib import Path
 
-from cardiolabel.errors import InputError
-from cardiolabel.io.files import exclusive
+from cardiolabel.io.secret_file import make_secret, read_secret
 from cardiolabel.system.user_folders import state_folder
 
 __all__ = ["KEY_NAME", "patient_pseudonym", "pseudonym_key"]
 
 KEY_NAME = "pseudonyms.key"
 
-_KEY_BYTES, _LETTERS = 32, 10
+_LETTERS = 10
 
 
 def pseudonym_key(path: Path | None = None) -> bytes:
@@ -41,20 +39,8 @@ def pseudonym_key(path: Path | None = None) -> bytes:
     """
     path = path or state_folder() / KEY_NAME
     if not path.is_file():
-        try:
-            with exclusive(path) as draft:
-                draft.touch(mode=0o600)
-                draft.chmod(0o600)
-                draft.write_text(os.urandom(_KEY_BYTES).hex() + "\n", encoding="ascii")
-        except FileExistsError:
-            pass  # another process was quicker
-    try:
-        key = bytes.fromhex(path.read_text(encoding="ascii"))
-    except ValueError:
-        key = b""
-    if len(key) != _KEY_BYTES:
-        raise InputError(f"{path}: damaged; expected {2 * _KEY_BYTES} hexadecimal digits, restore it")
-    return key
+        make_secret(path)
+    return read_secret(path)
 
 
 def patient_pseudonym(identity: str, key: bytes) -> str:

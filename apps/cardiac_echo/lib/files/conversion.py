@@ -47,7 +47,7 @@ def converted(path: Path) -> tuple[Path, Facts]:
         "cardiolabel.datasets.as_nifti", str(path), str(target), str(limit_bytes)
     )
     try:
-        done = subprocess.run(  # noqa: S603  a fixed command, and two paths that this server chose
+        process = subprocess.run(  # noqa: S603  a fixed command, and two paths that this server chose
             command,
             env=child_process.environment(os.environ),
             stdin=subprocess.DEVNULL,
@@ -57,11 +57,11 @@ def converted(path: Path) -> tuple[Path, Facts]:
         )
     except subprocess.TimeoutExpired:
         raise ImageReadError(f"{path.name}: takes over {_PATIENCE_S} s to decode; copy it again") from None
-    reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    if done.returncode == TOO_LARGE:
+    reason = process.stderr.decode("utf-8", "replace").strip().splitlines()
+    if process.returncode == TOO_LARGE:
         raise TooLargeError(reason[-1] if reason else path.name)
-    if done.returncode == UNUSABLE:
+    if process.returncode == UNUSABLE:
         raise ImageReadError(reason[-1] if reason else path.name)
-    if done.returncode:
+    if process.returncode:
         raise ImageReadError(f"{path.name}: cannot be decoded; copy it again")
-    return target, Facts.of_json(done.stdout.decode("utf-8"))
+    return target, Facts.of_json(process.stdout.decode("utf-8"))

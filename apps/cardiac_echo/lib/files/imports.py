@@ -20,11 +20,11 @@ def import_new_files(studies: Path, models: ModelFolders) -> None:
     if not studies.is_dir() or not needs_import(studies):
         return
     try:
-        done = import_folder(studies, studies, ImportOptions(models))
+        prepared = import_folder(studies, studies, ImportOptions(models))
     except (CardiolabelError, OSError) as error:
         logger.warning("files that are not NIfTI could not be imported")
         logger.debug("%s", error)
         return
-    logger.info("%d images imported, %d files left out", done.images, len(done.skipped))
-    for place, reason in (*done.skipped, *done.notes):
+    logger.info("%d images imported, %d files left out", prepared.images, len(prepared.skipped))
+    for place, reason in (*prepared.skipped, *prepared.notes):
         logger.debug("%s: %s", place, reason)

@@ -130,16 +130,16 @@ def _copy(path: Path, place: str, dest: Path, options: _Options) -> tuple[str, s
     if not options.keep_unmasked:
         raise ImageContentError(f"{path.name}: text cannot be told from image in it; see --keep-unmasked")
     pixels = read_image(path).clip.pixels
-    done = f"metadata dropped; {_searched(pixels)}"
+    description = f"metadata dropped; {_searched(pixels)}"
     if not path.name.lower().endswith(picture.SUFFIXES):
         target = dest / f"{name}{path.suffix.lower()}"
         copy_without_metadata(path, target)
-        return target.name, done
+        return target.name, description
     if len(pixels) > 1:
         raise ImageContentError(f"{path.name}: has {len(pixels)} pages; save each as a picture of its own")
     with atomic(dest / f"{name}.png") as draft:
         Image.fromarray(pixels[0]).save(draft)
-    return f"{name}.png", done
+    return f"{name}.png", description
 
 
 def _copy_dicom(path: Path, dest: Path, options: _Options) -> tuple[str, str]:
@@ -154,12 +154,12 @@ def _copy_dicom(path: Path, dest: Path, options: _Options) -> tuple[str, str]:
         )
         if identity == "/":
             identity = f"study/{dataset.get('StudyInstanceUID') or dataset.get('SOPInstanceUID')}"
-        done = ["tags by the basic profile"]
+        steps = ["tags by the basic profile"]
         if str(dataset.get("Modality") or "") == "MR":
             if str(dataset.get("BurnedInAnnotation") or "") == "YES":
                 raise ImageContentError(f"{path.name}: has text burned into its pixels")
         else:
-            done.append(_blanked(dataset, path, options))
+            steps.append(_blanked(dataset, path, options))
         clean_tags(dataset, options.replacements, patient=identity, choices=options.choices)
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         dataset.preamble = b"\0" * 128
@@ -168,7 +168,7 @@ def _copy_dicom(path: Path, dest: Path, options: _Options) -> tuple[str, str]:
             raise ImageContentError(f"{path.name}: another file has its SOP Instance UID")
         with atomic(target) as draft:
             dataset.save_as(draft, enforce_file_format=True)
-    return target.relative_to(dest).as_posix(), "; ".join(done)
+    return target.relative_to(dest).as_posix(), "; ".join(steps)
 
 
 def _blanked(dataset: Dataset, path: Path, options: _Options) -> str:

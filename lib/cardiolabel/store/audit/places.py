@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cardiolabel.errors import InputError
-from cardiolabel.io.files import exclusive
+from cardiolabel.io.secret_file import make_secret, read_secret
 from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.system.user_folders import state_folder
 
@@ -16,7 +16,7 @@ __all__ = ["LOG_NAME", "audit_folder", "read_key", "secret_key"]
 
 LOG_NAME = "audit.jsonl"
 
-_KEY_NAME, _KEY_BYTES = "key", 32
+_KEY_NAME = "key"
 
 
 def audit_folder(studies: Path, *, read_only: bool = False) -> Path:
@@ -59,12 +59,7 @@ def secret_key(studies: Path, folder: Path) -> bytes:
         There is none, and none can be made.
     """
     if _key_file(studies) is None:
-        try:
-            with exclusive(folder / _KEY_NAME) as draft:
-                draft.chmod(0o600)
-                draft.write_text(os.urandom(_KEY_BYTES).hex() + "\n", encoding="ascii")
-        except FileExistsError:
-            pass  # another server was quicker
+        make_secret(folder / _KEY_NAME)
     return read_key(studies)
 
 
@@ -79,13 +74,7 @@ def read_key(studies: Path) -> bytes:
     path = _key_file(studies)
     if path is None:
         raise InputError(f"{studies.name}: no server wrote an audit log of this studies folder for this user")
-    try:
-        key = bytes.fromhex(path.read_text(encoding="ascii"))
-    except ValueError:
-        key = b""
-    if len(key) != _KEY_BYTES:
-        raise InputError(f"{path}: damaged; expected {2 * _KEY_BYTES} hexadecimal digits, restore it")
-    return key
+    return read_secret(path)
 
 
 def _key_file(studies: Path) -> Path | None:
