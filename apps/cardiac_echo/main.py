@@ -27,7 +27,7 @@ from lib.api.install import install
 from lib.configs.models import CONFIGS
 from lib.datastore.leases import Leases
 from lib.datastore.studies_datastore import StudiesDatastore
-from lib.files.imports import import_new_files
+from lib.files.imports import Imports
 from lib.files.sessions import UploadSessions
 from lib.files.temporary import clear_abandoned
 from lib.infers.batch import Batch
@@ -80,6 +80,7 @@ class CardiacEchoApp(MONAILabelApp):
             self.engine.store, lease_s=self.lease_s, at_most=environment().leases_per_annotator
         )
         self.scoring = Scoring(self.engine, conf.get("scoring", "on"))
+        self._imports: Imports | None = None
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -220,21 +221,22 @@ class CardiacEchoApp(MONAILabelApp):
     def reload(self) -> None:
         """Import new files, reload the models, and compare the studies folder with its records."""
         require(Role.ADMIN)
-        self._import_new_files()
+        if self._imports:
+            self._imports.take()
         self.engine.reload()
-
-    def _import_new_files(self) -> None:
-        if not settings.MONAI_LABEL_DATASTORE_READ_ONLY:
-            import_new_files(self.engine.studies.folder, self._models)
 
     def on_init_complete(self) -> None:
         """Import new files, install the routes, warm up the first model, start scoring; once per server."""
         super().on_init_complete()
-        self._import_new_files()
+        if not settings.MONAI_LABEL_DATASTORE_READ_ONLY:
+            self._imports = Imports(self.engine.studies, self._models, self.datastore())
+            self._imports.take()
         clear_abandoned()
         install()
         self.engine.warm_up()
         self.scoring.start()
+        if self._imports and settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD:
+            self._imports.watch()
 
 
 def _settle() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from cardiolabel.datasets.phantom import SampleFormat, make_study, write_sample
-from cardiolabel.domain import Clip, Phase, Spacing, View
+from cardiolabel.domain import Clip, Phase, Record, Spacing, View
 from cardiolabel.io.dicom_writer import Identity, write_ultrasound
 from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout
@@ -36,6 +38,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     studies = make_studies(tmp_path_factory.mktemp("formats") / "studies")
     with running(start_server_command(APP, studies), studies) as server:
         yield server
+
+
+def nifti_bytes(image: nib.Nifti1Image) -> bytes:
+    return gzip.compress(image.to_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +147,34 @@ def test_a_folder_of_dicom_files_is_served(
         assert server.get(f"/cardiac/patients/{patient}").status_code == 200
         assert len([*studies.glob("*.nii.gz")]) == 2
         assert "phantom01" not in server.log.read_text(errors="replace")
+
+
+def test_the_view_of_an_upload_that_names_none_is_recognised_or_asked(server: Server, still: Clip) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (256, 320), dtype=np.uint8)
+    for name, pixels in (("still9", still.pixels[0]), ("noise9", noise)):
+        image = nib.Nifti1Image(pixels.T, np.diag([0.58, 0.58, 1, 1]))
+        answer = server.put("/datastore/image", files={"file": (f"{name}.nii.gz", nifti_bytes(image))})
+        assert answer.status_code == 200, answer.text
+    views = {row.image_id: row.view for row in manifest.read(server.studies)}
+    assert views["still9"] is View.A4C and "noise9" not in views
+    notes = [
+        server.get("/datastore/image/info", params={"image": name}).json()["view_note"]
+        for name in ("still9", "noise9")
+    ]
+    assert notes[0].startswith("recognised as A4C") and "say" in notes[1]
+
+
+@pytest.mark.long
+def test_files_that_come_while_the_server_runs_are_taken_in(
+    tmp_path_factory: pytest.TempPathFactory, still: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = make_studies(tmp_path_factory.mktemp("late") / "studies")
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
+    with running(start_server_command(APP, studies), studies) as server:
+        write_ultrasound(still, studies / "IM0001", Identity("late"), view=View.UNKNOWN)
+        late: list[Record] = []
+        end_s = time.monotonic() + 60
+        while not late and time.monotonic() < end_s:
+            time.sleep(1)
+            late = [row for row in manifest.read(studies) if (row.dataset, row.view) == ("dicom", View.A4C)]
+        assert late and server.get(f"/cardiac/patients/{late[0].patient}").status_code == 200

@@ -98,12 +98,19 @@ def test_another_views_name_is_a_reason(tmp_path: Path) -> None:
     assert place == "a.dcm" and "another view (PLAX)" in reason
 
 
-def test_several_studies_of_a_patient_are_noted(tmp_path: Path) -> None:
-    first = write(tmp_path / "a.dcm")
-    write(tmp_path / "b.dcm", seed=1, StudyInstanceUID="1.2.3")
-    write(tmp_path / "c.dcm", seed=2, patient="MRN 4712")
-    ((patient, note),) = listing(tmp_path).notes
-    assert patient == listing(first.parent).records[0].patient and note.startswith("2 studies")
+def test_several_studies_of_a_patient_are_patients_apart_and_one_person(tmp_path: Path) -> None:
+    first = write(tmp_path / "2021" / "a.dcm", StudyInstanceUID="1.2.3")
+    alone = listing(first.parent).records[0]
+    write(tmp_path / "2021" / "b.dcm", seed=1, view=View.A2C, StudyInstanceUID="1.2.3")
+    write(tmp_path / "2024" / "c.dcm", seed=2, StudyInstanceUID="1.2.4")
+    studies = listing(tmp_path)
+    a, b, c = studies.records
+    assert a.patient == b.patient != c.patient
+    assert {record.person for record in studies.records} == {alone.patient} and alone.person is None
+    assert {record.split_unit for record in (*studies.records, alone)} == {alone.patient}
+    assert a.image_id == alone.image_id  # an image that was imported alone is no other one now
+    ((patient, note),) = studies.notes
+    assert patient == alone.patient and note.startswith("2 studies") and a.patient in note
 
 
 def test_a_series_becomes_ed_and_es(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import resource
 import time
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -202,6 +203,39 @@ def test_a_calibration_that_cannot_be_is_refused_and_the_image_read(
 ) -> None:
     image = read_image(with_region(cine, **tags))
     assert image.clip.spacing is None and reason in image.note
+
+
+def test_regions_at_one_place_that_contradict_each_other_give_no_size(cine: Path) -> None:
+    dataset = dcmread(cine)
+    (first,) = dataset.SequenceOfUltrasoundRegions
+    other = deepcopy(first)
+    other.PhysicalDeltaX = 2 * first.PhysicalDeltaX
+    dataset.SequenceOfUltrasoundRegions = [first, other]
+    dataset.save_as(cine)
+    image = read_image(cine)
+    assert image.clip.spacing is None and "differs between" in image.note
+
+
+@pytest.mark.parametrize(("factor", "is_sized"), [(1.0, True), (1.5, False)])
+def test_sizes_of_single_frames_are_compared(cine: Path, factor: float, is_sized: bool) -> None:
+    dataset = dcmread(cine)
+    frames = []
+    for scale in (1.0, factor, 1.0):
+        group, frame = Dataset(), Dataset()
+        (own,) = deepcopy(dataset.SequenceOfUltrasoundRegions)
+        own.PhysicalDeltaX = scale * own.PhysicalDeltaX
+        group.SequenceOfUltrasoundRegions = [own]
+        frame.add_new((0x0018, 0x9807), "SQ", [group])
+        frames.append(frame)
+    dataset.PerFrameFunctionalGroupsSequence = frames
+    dataset.save_as(cine)
+    assert (read_image(cine).clip.spacing is not None) == is_sized
+
+
+def test_frames_that_are_unevenly_spaced_are_noted(cine: Path) -> None:
+    assert read_image(changed(cine, FrameTimeVector=[0, 40, 40])).note == ""
+    image = read_image(changed(cine, FrameTimeVector=[0, 20, 60]))
+    assert image.clip.frame_rate_hz == pytest.approx(25) and "20 to 60 ms" in image.note
 
 
 def test_a_corner_one_beyond_the_frame_is_taken(cine: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,19 @@ def test_patients_may_be_held_back_by_name() -> None:
     assert "p4" not in drawn.training
     with pytest.raises(DatasetError, match="no patient 'p9'"):
         draw(records(6), selection=0, seed=0, held_back={"p9"})
+
+
+@given(seed=st.integers(0, 50), share=st.floats(0.1, 0.9))
+def test_studies_of_one_person_are_in_one_part(seed: int, share: float) -> None:
+    studies = [
+        replace(record, patient=f"{record.patient}_{study}", person=record.patient, split=None)
+        for record in records(8)
+        for study in "ab"
+    ]
+    drawn = draw(studies, selection=share, seed=seed, held_back={"p3_a"})
+    for part in (drawn.training, drawn.selection, drawn.held_back):
+        assert all({f"{name[:2]}_a", f"{name[:2]}_b"} <= set(part) for name in part)
+    assert drawn.held_back == ("p3_a", "p3_b")
 
 
 def test_a_run_keeps_its_split(tmp_path: Path) -> None:

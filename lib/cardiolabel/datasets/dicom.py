@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +40,7 @@ PhaseChoice = Callable[[CineSeries], tuple[int, int]]
 
 _START_BYTES = 132
 _DIGITS = 8
+_STUDY_LETTERS = 4
 _OLDEST = 89
 """Age in years above which none is kept, as so few people are that old (HIPAA Safe Harbor)."""
 _TEXTS = ("ViewName", "SeriesDescription", "ProtocolName", "StageName", "ImageComments")
@@ -52,13 +53,14 @@ class _Series:
 
     uid: str
     patient: str
+    study: str
     sex: str | None
     age_years: int | None
     paths: list[Path] = field(default_factory=list)
 
     @classmethod
     def of(cls, uid: str, dataset: Dataset, naming: _Naming) -> _Series:
-        return cls(uid, naming.patient(dataset), _sex(dataset), _age_years(dataset))
+        return cls(uid, naming.patient(dataset), _study(dataset), _sex(dataset), _age_years(dataset))
 
     def place(self, root: Path) -> str:
         return f"{self.paths[0].relative_to(root).as_posix()} and {len(self.paths) - 1} more"
@@ -79,9 +81,16 @@ class _Naming:
         study = str(dataset.get("StudyInstanceUID") or dataset.get("SOPInstanceUID") or "").strip()
         return patient_pseudonym(f"{issuer}/{own}" if own else f"study/{study}", self.key)
 
+    def apart(self, patient: str, study: str) -> str:
+        """Return what a patient is called in one of several studies."""
+        return f"{patient}_{patient_pseudonym(f'study/{study}', self.key)[1 : 1 + _STUDY_LETTERS]}"
+
 
 def listing(root: Path, *, key: bytes, choose_phases: PhaseChoice, keep_names: bool = False) -> Listing:
     """List the ultrasound clips and short-axis stacks in a folder of DICOM files.
+
+    Where a patient has several studies, each is a patient of its own, as their images must not be measured
+    together; ``Record.person`` tells whose they are.
 
     Parameters
     ----------
@@ -107,7 +116,7 @@ def listing(root: Path, *, key: bytes, choose_phases: PhaseChoice, keep_names: b
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder; expected one of DICOM files")
     naming = _Naming(key, keep_names)
-    entries: dict[str, Entry] = {}
+    entries: dict[str, tuple[Entry, str]] = {}
     problems: list[tuple[str, str]] = []
     series: dict[str, _Series] = {}
     studies: defaultdict[str, set[str]] = defaultdict(set)
@@ -120,7 +129,7 @@ def listing(root: Path, *, key: bytes, choose_phases: PhaseChoice, keep_names: b
                 dataset = read_dataset(path, stop_before_pixels=True)
                 if _is_directory(dataset):
                     continue
-                studies[naming.patient(dataset)].add(str(dataset.get("StudyInstanceUID") or ""))
+                studies[naming.patient(dataset)].add(_study(dataset))
                 if str(dataset.get("Modality") or "") == "MR" and "Rows" in dataset:
                     uid = str(dataset.get("SeriesInstanceUID") or path.parent)
                     if uid not in series:
@@ -128,22 +137,38 @@ def listing(root: Path, *, key: bytes, choose_phases: PhaseChoice, keep_names: b
                     series[uid].paths.append(path)
                     continue
                 entry = _ultrasound_entry(path, dataset, naming)
-            entries.setdefault(entry.record.image_id, entry)  # the same file again is no other image
+            entries.setdefault(
+                entry.record.image_id, (entry, _study(dataset))
+            )  # the same file again is no other image
         except InputError as error:
             problems.append((place, str(error)))
     if is_empty:
         raise DatasetError(f"{root}: found no DICOM file")
     stacks, refused = _stack_entries(list(series.values()), root, choose_phases)
+    several = {patient: uids for patient, uids in studies.items() if len(uids) > 1}
+    listed = [
+        _apart(entry, study, naming) if entry.record.patient in several else entry
+        for entry, study in (*entries.values(), *stacks)
+    ]
     notes = tuple(
         (
             patient,
-            f"{len(uids)} studies are measured together; import the folder of each study on its own to keep "
-            "them apart",
+            f"{len(uids)} studies are measured apart, as "
+            + ", ".join(sorted(naming.apart(patient, uid) for uid in uids)),
         )
-        for patient, uids in studies.items()
-        if len(uids) > 1
+        for patient, uids in several.items()
     )
-    return Listing((*entries.values(), *stacks), (*problems, *refused), notes)
+    return Listing(tuple(listed), (*problems, *refused), notes)
+
+
+def _apart(entry: Entry, study: str, naming: _Naming) -> Entry:
+    patient = entry.record.patient
+    record = replace(entry.record, patient=naming.apart(patient, study), person=patient)
+    return replace(entry, record=record)
+
+
+def _study(dataset: Dataset) -> str:
+    return str(dataset.get("StudyInstanceUID") or "")
 
 
 def is_dicom_file(path: Path) -> bool:
@@ -218,10 +243,10 @@ def _age_years(dataset: Dataset) -> int | None:
 
 def _stack_entries(
     series: list[_Series], root: Path, choose_phases: PhaseChoice
-) -> tuple[list[Entry], list[tuple[str, str]]]:
-    """Return ED and ES of the largest short-axis series of each patient, and why others are left out."""
+) -> tuple[list[tuple[Entry, str]], list[tuple[str, str]]]:
+    """Return ED and ES of the largest short-axis series of each study, and why others are left out."""
     problems: list[tuple[str, str]] = []
-    of_patient: defaultdict[str, list[tuple[_Series, CineSeries]]] = defaultdict(list)
+    of_study: defaultdict[tuple[str, str], list[tuple[_Series, CineSeries]]] = defaultdict(list)
     for each in series:
         try:
             cine = read_series(each.paths)
@@ -229,17 +254,17 @@ def _stack_entries(
                 raise ImageContentError(
                     f"{len(cine.files)} slices of {cine.phases} phases; expected a short-axis cine"
                 )
-            of_patient[each.patient].append((each, cine))
+            of_study[each.patient, each.study].append((each, cine))
         except InputError as error:
             problems.append((each.place(root), str(error)))
     entries = []
-    for cines in of_patient.values():
+    for (_, study), cines in of_study.items():
         cines.sort(key=lambda item: len(item[1].files), reverse=True)
         (largest, cine), *others = cines
         problems += [
             (
                 other.place(root),
-                f"another short-axis series of this patient, of {len(its.files)} slices, beside one of "
+                f"another short-axis series of this study, of {len(its.files)} slices, beside one of "
                 f"{len(cine.files)}, which is taken",
             )
             for other, its in others
@@ -250,7 +275,8 @@ def _stack_entries(
             problems.append((largest.place(root), str(error)))
             continue
         entries += [
-            _stack_entry(largest, cine, phase, index) for phase, index in ((Phase.ED, ed), (Phase.ES, es))
+            (_stack_entry(largest, cine, phase, index), study)
+            for phase, index in ((Phase.ED, ed), (Phase.ES, es))
         ]
     return entries, problems
 

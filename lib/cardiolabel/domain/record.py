@@ -39,6 +39,8 @@ class Record:
         Side of a square pixel in mm, for files that state no size, such as videos; a file's own size wins.
     split : str or None
         Part of the dataset's official split, one of `SPLITS`.
+    person : str or None
+        Who the patient is, where studies of one person are measured apart as patients of their own.
 
     Raises
     ------
@@ -62,10 +64,16 @@ class Record:
     reference_convention: Convention | None = None
     mm_per_pixel: float | None = None
     split: str | None = None
+    person: str | None = None
 
     def __post_init__(self) -> None:
         if self.split not in (None, *SPLITS):
             raise ValueError(f"split {self.split!r}: expected one of {', '.join(SPLITS)}")
+
+    @property
+    def split_unit(self) -> str:
+        """Name of the person, whose images are never divided between training and judging."""
+        return self.person or self.patient
 
     @property
     def labels(self) -> LabelSet:

@@ -32,6 +32,7 @@ from pydicom.uid import (
 from cardiolabel.domain import Clip, Spacing
 from cardiolabel.errors import ImageContentError
 from cardiolabel.io.dicom_file import opened, readable
+from cardiolabel.io.frame_times import uneven_spacing
 from cardiolabel.io.grid import Grid
 from cardiolabel.io.image_file import ImageFile, ImageHeader
 from cardiolabel.io.limits import pixel_bytes
@@ -63,6 +64,8 @@ class Ultrasound:
     region : TissueRegion
     rate_hz : float or None
         Frames per second, where the file tells it.
+    timing : str
+        What to know of unevenly spaced frames; empty where they are evenly spaced.
     photometric : str
         Meaning of the decoded samples.
     bits : int
@@ -75,6 +78,7 @@ class Ultrasound:
     frames: int
     region: TissueRegion
     rate_hz: float | None
+    timing: str
     photometric: str
     bits: int
     dtype: np.dtype[np.generic]
@@ -116,7 +120,7 @@ def read(path: Path) -> ImageFile:
     -------
     ImageFile
         Pixels ``(T, H, W)`` of the tissue region, the pixel size in mm and the frame rate in Hz where the
-        file states them; its note says why there is no size.
+        file states them; its note says why there is no size, or that frames are unevenly spaced in time.
 
     Raises
     ------
@@ -137,7 +141,7 @@ def read(path: Path) -> ImageFile:
             with closing(iter_pixels(stream, raw=True, decoding_plugin=_plugin(header))) as frames:  # type: ignore[type-var]  # a generator
                 pixels = _pixels(frames, dataset, header, path)
     clip = Clip(pixels, header.region.spacing, frame_rate_hz=header.rate_hz if header.frames > 1 else None)
-    return ImageFile(clip, grid, note=header.region.problem)
+    return ImageFile(clip, grid, note="; ".join(filter(None, (header.region.problem, header.timing))))
 
 
 def ultrasound(dataset: Dataset, path: Path) -> Ultrasound:
@@ -177,7 +181,8 @@ def _ultrasound(dataset: Dataset, path: Path) -> Ultrasound:
         region = tissue_region(dataset, rows, columns)
     except ImageContentError as error:
         raise ImageContentError(f"{path.name}: {error}") from None
-    return Ultrasound(frames, region, _rate_hz(dataset), photometric, bits, dtype, syntax)
+    timing = uneven_spacing(_steps_ms(dataset)) if frames > 1 else ""
+    return Ultrasound(frames, region, _rate_hz(dataset), timing, photometric, bits, dtype, syntax)
 
 
 def _pixels(
@@ -217,9 +222,16 @@ def _looked_up(frame: NDArray[np.generic], dataset: Dataset) -> NDArray[np.gener
     return (colours >> 8).astype(np.uint8) if colours.dtype.itemsize > 1 else colours
 
 
+def _steps_ms(dataset: Dataset) -> list[float]:
+    """Return the times between frames where the file lists them; the first entry is the first frame's."""
+    listed = dataset.get("FrameTimeVector")
+    steps = [float(step) for step in ([] if listed is None else np.atleast_1d(listed))]
+    return steps[1:]
+
+
 def _rate_hz(dataset: Dataset) -> float | None:
     """Return the mean frame rate; the tag that the file's pointer names counts first."""
-    steps_ms = [float(step) for step in dataset.get("FrameTimeVector") or ()][1:]
+    steps_ms = _steps_ms(dataset)
     frame_ms = dataset.get("FrameTime") or dataset.get("ActualFrameDuration")
     rates = [
         1000.0 * len(steps_ms) / sum(steps_ms) if sum(steps_ms) > 0 else None,

@@ -9,6 +9,7 @@ https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.8.5.5.ht
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydicom import Dataset
@@ -31,6 +32,9 @@ _PIXEL_MM = (0.02, 5.0)
 
 _MUCH_LARGER = 4.0
 """Ratio of areas from which the smaller of two tissue regions is an inset, not a second picture."""
+
+_SAME_SIZE = 1e-3
+"""Relative difference of pixel sizes that rounding explains."""
 
 _SMALLEST_PX = 32
 """Side in pixels below which a region cannot show a heart."""
@@ -122,7 +126,31 @@ def tissue_region(dataset: Dataset, rows: int, columns: int) -> TissueRegion:
     if len(by_area) > 1 and area < _MUCH_LARGER * by_area[1][0] and by_area[1][1] != box:
         raise ImageContentError("shows two 2-D pictures beside each other; export each on its own")
     within = Box(box.top, box.left, min(box.bottom, rows), min(box.right, columns))
+    same_place = [other for _, its_box, other in by_area if its_box == box]
+    sizes = [_spacing(other)[0] for other in (*same_place, *_of_frames(dataset, box))]
+    if any(not _is_close(size, sizes[0]) for size in sizes):
+        return TissueRegion(
+            within,
+            None,
+            "its pixel size differs between frames or regions; export frames of one depth setting",
+        )
     return TissueRegion(within, *_spacing(region))
+
+
+def _is_close(first: Spacing | None, other: Spacing | None) -> bool:
+    if first is None or other is None:
+        return first is other
+    pairs = (first.row_mm, other.row_mm), (first.col_mm, other.col_mm)
+    return all(math.isclose(*pair, rel_tol=_SAME_SIZE) for pair in pairs)
+
+
+def _of_frames(dataset: Dataset, box: Box) -> Iterator[Dataset]:
+    """Yield the tissue regions at a place that single frames have besides those of the whole file."""
+    for frame in dataset.get("PerFrameFunctionalGroupsSequence") or ():
+        for group in (frame, *(item for element in frame if element.VR == "SQ" for item in element.value)):
+            for region in group.get("SequenceOfUltrasoundRegions") or ():
+                if region.get("RegionDataType") == _TISSUE and _box(region) == box:
+                    yield region
 
 
 def _box(region: Dataset) -> Box | None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cardiolabel.domain import Clip
 from cardiolabel.errors import ImageContentError, ImageReadError
+from cardiolabel.io.frame_times import uneven_spacing
 from cardiolabel.io.grid import Grid
 from cardiolabel.io.image_file import ImageFile, ImageHeader
 from cardiolabel.io.limits import pixel_bytes
@@ -40,7 +41,7 @@ def read(path: Path) -> ImageFile:
     -------
     ImageFile
         Pixels ``(T, H, W)`` uint8 without a pixel size, which videos do not carry. The frame rate is the
-        mean over the frames' own times, also where they are unevenly spaced.
+        mean over the frames' own times, also where they are unevenly spaced; its note says so then.
 
     Raises
     ------
@@ -61,7 +62,8 @@ def read(path: Path) -> ImageFile:
         raise ImageContentError(f"{path.name}: holds no frames")
     rate_hz = (_mean_rate_hz(times_s) or nominal_hz) if len(frames) > 1 else None
     clip = Clip(np.stack(frames), spacing=None, frame_rate_hz=rate_hz)
-    return ImageFile(clip, _grid(clip.shape))
+    steps_ms = [1000.0 * step for step in np.diff(np.sort(times_s)).tolist()]
+    return ImageFile(clip, _grid(clip.shape), note=uneven_spacing(steps_ms))
 
 
 def image_header(path: Path) -> ImageHeader:

@@ -30,7 +30,7 @@ from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.records.pseudonyms import pseudonym_key
 
-__all__ = ["ImportOptions", "import_dicom", "import_folder", "is_imported", "needs_import"]
+__all__ = ["ImportOptions", "files_state", "import_dicom", "import_folder", "is_imported", "needs_import"]
 
 _SHORT_AXIS_MODEL = "sunnybrook"
 
@@ -59,10 +59,15 @@ def needs_import(folder_path: Path) -> bool:
     return any(True for _ in _files(folder_path))
 
 
+def files_state(folder_path: Path) -> str:
+    """Return a digest that changes with the files that `needs_import` looks for."""
+    return _state(list(_files(folder_path)), folder_path)
+
+
 def is_imported(folder_path: Path, options: ImportOptions) -> bool:
     """Return whether a folder was imported into itself and has not changed since."""
     earlier = _Earlier.read(folder_path)
-    return earlier is not None and earlier.is_same(_state(list(_files(folder_path)), folder_path), options)
+    return earlier is not None and earlier.is_same(files_state(folder_path), options)
 
 
 def import_dicom(

@@ -209,9 +209,9 @@ def split_by_patient(
     Parameters
     ----------
     records : sequence of Record
-        Grouped by ``patient``.
+        Grouped by person: the studies of one person stay together.
     holdout : int
-        Number of patients to set aside.
+        Number of persons to set aside.
     seed : int
         Another seed gives another ranking.
 
@@ -225,14 +225,14 @@ def split_by_patient(
     DatasetError
         ``holdout`` is negative or more than there are patients.
     """
-    patients = {record.patient for record in records}
+    patients = {record.split_unit for record in records}
     if not 0 <= holdout <= len(patients):
         raise DatasetError(f"cannot hold out {holdout} of {len(patients)} patients")
     ranked = sorted(patients, key=lambda patient: hashlib.sha256(f"{seed}:{patient}".encode()).digest())
     aside = set(ranked[:holdout])
     return (
-        [record for record in records if record.patient not in aside],
-        [record for record in records if record.patient in aside],
+        [record for record in records if record.split_unit not in aside],
+        [record for record in records if record.split_unit in aside],
     )
 
 

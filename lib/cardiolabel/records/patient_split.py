@@ -50,9 +50,12 @@ def draw(records: Sequence[Record], *, selection: float, seed: int, held_back: C
     unknown = sorted(set(held_back) - {record.patient for record in records})
     if unknown:
         raise DatasetError(f"to hold back: no patient {unknown[0]!r} with a mask")
-    aside_for_good = {record.patient for record in records if record.split in HELD_BACK} | set(held_back)
+    persons_aside = {
+        record.split_unit for record in records if record.split in HELD_BACK or record.patient in held_back
+    }
+    aside_for_good = {record.patient for record in records if record.split_unit in persons_aside}
     rest = [record for record in records if record.patient not in aside_for_good]
-    patients = {record.patient for record in rest}
+    patients = {record.split_unit for record in rest}
     if len(patients) < 2:
         raise DatasetError(f"training needs at least two patients with masks, found {len(patients)}")
     aside = max(1, min(len(patients) - 1, round(selection * len(patients)))) if selection else 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -108,7 +108,7 @@ class ImageFiles:
         target = self._studies.folder / f"{stem}{image_suffix(source)}"
         if not is_image_name(target):
             raise BadNameError(f"{target.name}: called as a reference mask is; rename it")
-        with self._locked():
+        with self.locked():
             records = self._studies.by_id()
             checksum = sha256(source)
             taken = TakenNames.read(self._studies, self._store.database)
@@ -142,15 +142,40 @@ class ImageFiles:
         )
         if described == record:
             return record
-        folder = self._studies.folder
         try:
-            rows = manifest.read(folder) if StudiesLayout(folder).manifest.exists() else []
-            others = [row for row in rows if row.image_id != record.image_id]
-            manifest.write([*others, described], folder)
+            self._write_rows([described])
         except ManifestError:
             logger.warning("the manifest is malformed; the view and frame rate of an upload are not kept")
             return record
         return described
+
+    def describe(self, views: Mapping[str, View]) -> None:
+        """Write the views of images into the manifest, where they are unknown.
+
+        Parameters
+        ----------
+        views : mapping of str to View
+            By image id.
+
+        Raises
+        ------
+        ManifestError
+            The manifest is malformed.
+        BusyError
+            Others are adding images, and do not come to an end.
+        """
+        with self.locked():
+            unknown = [record for record in self._studies.records() if record.view is View.UNKNOWN]
+            described = [replace(row, view=views[row.image_id]) for row in unknown if row.image_id in views]
+            if described:
+                self._write_rows(described)
+
+    def _write_rows(self, described: Sequence[Record]) -> None:
+        """Write records into the manifest, in place of rows with their ids."""
+        folder = self._studies.folder
+        rows = manifest.read(folder) if StudiesLayout(folder).manifest.exists() else []
+        by_id = {row.image_id: row for row in (*rows, *described)}
+        manifest.write(list(by_id.values()), folder)
 
     def replace(self, image_id: str, source: Path, *, checksum: str, author: str) -> Replaced:
         """Replace an image's pixels by others on the same grid, and archive the old file.
@@ -177,7 +202,7 @@ class ImageFiles:
         ImageContentError
             The new file has another shape, place or format.
         """
-        with self._locked():
+        with self.locked():
             record = self._studies.record(image_id)
             current = sha256(record.path)
             notes = (self._home / image_id).glob("*.json")
@@ -210,7 +235,7 @@ class ImageFiles:
         UnknownImageError
             No image of that id.
         """
-        with self._locked():
+        with self.locked():
             record = self._studies.record(image_id)
             digest = sha256(record.path) if record.path.is_file() else ""
             note = {"sha256": digest, "name": record.path.name, "removed_by": author}
@@ -255,7 +280,7 @@ class ImageFiles:
         sync_folder(path.parent)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Yield while holding the folder's lock for image files; a killed process releases it."""
         try:
             with FileLock(self._home.parent / _LOCK, timeout=_WAIT_S):

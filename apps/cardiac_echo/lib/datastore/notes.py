@@ -17,7 +17,7 @@ from lib.server.errors import refused
 IMAGE_FIELDS = frozenset(
     {
         *("id", "image", "name", "patient", "view", "phase", "ext", "path", "checksum", "PatientID"),
-        *("lease", "why", "reason", "strategy"),
+        *("lease", "why", "reason", "strategy", "view_note"),
     }
 )
 LABEL_FIELDS = frozenset(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ import numpy as np
 from monailabel.interfaces.datastore import Datastore
 from numpy.typing import NDArray
 
+from cardiolabel.domain import Record
 from cardiolabel.errors import UnknownLabelError
 from cardiolabel.inference.image_cost import check_upload
 from cardiolabel.io.mask_files import read_mask_on
+from cardiolabel.pipeline.recognised_views import recognised_views
 from cardiolabel.records.file_names import image_stem
 from cardiolabel.records.layout import FINAL, ORIGINAL
 from cardiolabel.records.names import check_name
@@ -198,7 +202,27 @@ class StudiesDatastore(Datastore):
             frame_rate_hz=facts.frame_rate_hz,
         )
         self._store.update_image_info(record.image_id, notes)
+        self.recognise_views([record])
         return record.image_id
+
+    @contextmanager
+    def changing_images(self) -> Iterator[None]:
+        """Keep others from adding or describing images within the block; errors as `ImageFiles.locked`."""
+        with self._images.locked():
+            yield
+
+    def recognise_views(self, records: Iterable[Record]) -> None:
+        """Write recognised views of images of unknown view into the manifest, and a note on each image.
+
+        Raises
+        ------
+        ManifestError, BusyError
+            As `ImageFiles.describe`.
+        """
+        views, notes = recognised_views(records, self._engine.models.folders.shipped)
+        self._images.describe(views)
+        for image_id, note in notes:
+            self._store.update_image_info(image_id, {"view_note": note})
 
     def replace_image(self, image_id: str, file: Path, *, checksum: str, author: str) -> Replaced:
         """Replace an image's pixels, and archive the old file; errors as `ImageFiles.replace`."""

@@ -1,30 +1,86 @@
-"""Import of DICOM files, videos and pictures that lie in the studies folder."""
+"""Import of DICOM files, videos and pictures in the studies folder, and recognition of unknown views."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
+from cardiolabel.domain import View
 from cardiolabel.errors import CardiolabelError
 from cardiolabel.models.model_folders import ModelFolders
-from cardiolabel.pipeline.import_folder import ImportOptions, import_folder, needs_import
+from cardiolabel.pipeline.import_folder import ImportOptions, files_state, import_folder, needs_import
+from cardiolabel.records.studies_folder import StudiesFolder
+from lib.datastore.studies_datastore import StudiesDatastore
 
 logger = logging.getLogger(__name__)
 
+_LOOKED_EVERY_S = 10.0
 
-def import_new_files(studies: Path, models: ModelFolders) -> None:
-    """Convert the files of a folder that are new or changed; on failure the server goes on without them.
 
-    Names are logged at the level DEBUG only.
+class Imports:
+    """Takes in new files of a studies folder; names are logged at the level DEBUG only.
+
+    Parameters
+    ----------
+    studies : StudiesFolder
+    models : ModelFolders
+        Models that find ED and ES, and recognise views.
+    datastore : StudiesDatastore
+        Keeps the views.
     """
-    if not studies.is_dir() or not needs_import(studies):
-        return
-    try:
-        prepared = import_folder(studies, studies, ImportOptions(models))
-    except (CardiolabelError, OSError) as error:
-        logger.warning("files that are not NIfTI could not be imported")
-        logger.debug("%s", error)
-        return
-    logger.info("%d images imported, %d files left out", prepared.images, len(prepared.skipped))
-    for place, reason in (*prepared.skipped, *prepared.notes):
-        logger.debug("%s: %s", place, reason)
+
+    def __init__(self, studies: StudiesFolder, models: ModelFolders, datastore: StudiesDatastore) -> None:
+        self._studies, self._models, self._datastore = studies, models, datastore
+        self._turn = threading.Lock()
+        self._looked_at: set[tuple[str, Path]] = set()
+
+    def take(self) -> None:
+        """Convert new or changed files and recognise unknown views; on failure the server goes on."""
+        with self._turn:
+            try:
+                self._convert(self._studies.folder)
+                self._recognise()
+            except (CardiolabelError, OSError) as error:
+                logger.warning("new files of the studies folder could not be taken in")
+                logger.debug("%s", error)
+
+    def watch(self) -> None:
+        """Take in files that come while the server runs, each once its copying has ended."""
+        threading.Thread(target=self._watch, name="imports", daemon=True).start()
+
+    def _convert(self, folder: Path) -> None:
+        if not folder.is_dir() or not needs_import(folder):
+            return
+        with self._datastore.changing_images():
+            prepared = import_folder(folder, folder, ImportOptions(self._models))
+        logger.info("%d images imported, %d files left out", prepared.images, len(prepared.skipped))
+        for place, reason in (*prepared.skipped, *prepared.notes):
+            logger.debug("%s: %s", place, reason)
+
+    def _recognise(self) -> None:
+        unknown = [
+            record
+            for record in self._studies.records()
+            if record.view is View.UNKNOWN and (record.image_id, record.path) not in self._looked_at
+        ]
+        self._datastore.recognise_views(unknown)
+        self._looked_at |= {(record.image_id, record.path) for record in unknown}
+
+    def _watch(self) -> None:
+        taken = before = self._state()
+        pause = threading.Event()
+        while True:
+            pause.wait(_LOOKED_EVERY_S)
+            now = self._state()
+            if now == before != taken:  # the same twice: nobody is copying
+                self.take()
+                taken = now
+            before = now
+
+    def _state(self) -> tuple[str, int]:
+        """Return a state that changes with the files and with the number of images."""
+        try:
+            return files_state(self._studies.folder), len(self._studies.by_id())
+        except (CardiolabelError, OSError):
+            return "", 0

@@ -147,12 +147,12 @@ class _Run:
             views = ", ".join(sorted(self._recipe.form.views))
             raise DatasetError(f"no final label of an image of view {views}: correct and submit some first")
         patients = extend_stored(StudiesLayout(self._studies).home / VALIDATION_NAME, records)
-        judged = [record for record in records if record.patient in set(patients.validation)]
-        learned = [record for record in records if record.patient not in set(patients.validation)]
+        judged = [record for record in records if record.split_unit in set(patients.validation)]
+        learned = [record for record in records if record.split_unit not in set(patients.validation)]
         self.status.training_patients = len({record.patient for record in learned})
         self.status.validation_patients = len({record.patient for record in judged})
         fingerprint = _fingerprint(learned, labels)
-        rehearsed = self._rehearsed({record.patient for record in records})
+        rehearsed = self._rehearsed({record.split_unit for record in records})
         if rehearsed:
             fingerprint = _digest([fingerprint, _fingerprint(*rehearsed)])
         trained = self._train(learned, labels, rehearsed, published, before, fingerprint)
@@ -200,7 +200,9 @@ class _Run:
             return None
         records, labels = self._labelled(self._base)
         records = [
-            record for record in records if record.split not in HELD_BACK and record.patient not in patients
+            record
+            for record in records
+            if record.split not in HELD_BACK and record.split_unit not in patients
         ]
         if not records:
             raise DatasetError(f"{self._base}: no final label of a patient in training to rehearse")

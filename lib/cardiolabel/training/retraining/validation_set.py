@@ -45,7 +45,7 @@ class ValidationSet:
             Of the patients without an official split.
         """
         strata = _strata(records)
-        official = {record.patient: record.split for record in records if record.split}
+        official = {record.split_unit: record.split for record in records if record.split}
         seen = {*self.validation, *self.training}
         free = {patient for patient in strata.keys() | seen if patient not in official}
         new = sorted(strata.keys() - seen, key=lambda name: hashlib.sha256(name.encode()).digest())
@@ -111,10 +111,10 @@ def _read(path: Path) -> ValidationSet:
 
 
 def _strata(records: Sequence[Record]) -> dict[str, Stratum]:
-    """Group patients by the views, phases and quality of their images."""
+    """Group persons by the views, phases and quality of their images."""
     strata: dict[str, set[str]] = {}
     quality: dict[str, set[str]] = {}
     for record in records:
-        strata.setdefault(record.patient, set()).update((f"view {record.view}", f"phase {record.phase}"))
-        quality.setdefault(record.patient, set()).add(record.image_quality or "")
+        strata.setdefault(record.split_unit, set()).update((f"view {record.view}", f"phase {record.phase}"))
+        quality.setdefault(record.split_unit, set()).add(record.image_quality or "")
     return {patient: (*sorted(kinds), *sorted(quality[patient])) for patient, kinds in strata.items()}
