@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ def study_json(
     sources: Mapping[str, str],
     model: Mapping[str, Any] | None,
     geometry: bool = True,
-    only: str | None = None,
+    only: str | Container[tuple[str, int]] | None = None,
 ) -> dict[str, Any]:
     """Return the JSON-safe view of a study: no NaN, None for what was not measured.
 
@@ -35,18 +35,18 @@ def study_json(
         Name, version and sha256 of the model that predicted, if one did.
     geometry : bool
         Whether frames carry their contour, annulus and apex.
-    only : str, optional
-        The image whose frames are listed; by default all are.
+    only : str or container of (str, int), optional
+        The image whose frames are listed, or images and numbers from 0 of frames; by default all are.
 
     Returns
     -------
     dict
-        ``frames`` (areas in mm², lengths in mm, volumes in ml; contour, annulus and apex as
-        ``[row, col]`` in pixels), ``patient`` (the rows of ``patients.csv``), ``beats`` (frames
+        ``frames`` (areas in mm², lengths in mm, volumes in ml; contour, annulus, apex and the ends of the
+        20 discs as ``[row, col]`` in pixels), ``patient`` (the rows of ``patients.csv``), ``beats`` (frames
         counted from 0, as in ``frames``), ``area_change``,
         ``quality`` (all flags raised), ``sources``, ``model``, ``schema``.
     """
-    shown = [row for row in study.frames if only in (None, row.image_id)]
+    shown = [row for row in study.frames if _is_shown(row, only)]
     values = patient_level_values(study)
     flags = {flag for row in study.frames for flag in row.quality}
     flags |= {flag for row in study.rows for flag in row.quality}
@@ -81,6 +81,12 @@ def study_json(
     }
 
 
+def _is_shown(row: FrameRow, only: str | Container[tuple[str, int]] | None) -> bool:
+    if only is None or isinstance(only, str):
+        return only in (None, row.image_id)
+    return (row.image_id, row.frame) in only
+
+
 def best_ef(study: Study) -> list[dict[str, Any]]:
     """List the EF of the most trusted method that could be measured, in each convention."""
     best = study.best()
@@ -106,6 +112,7 @@ def frame_json(row: FrameRow, *, geometry: bool) -> dict[str, Any]:
         fields["contour"] = _points(shape.contour_px) if shape else None
         fields["annulus"] = _points(shape.annulus_px) if shape else None
         fields["apex"] = _points(shape.apex_px[None])[0] if shape else None
+        fields["discs"] = np.round(shape.discs_px, 1).tolist() if shape else None
     return fields
 
 

@@ -41,7 +41,7 @@ class PatientReports:
     def measure(self, patient: str, *, predict: bool = True) -> Measured:
         """Measure a patient as `Studies.measure`, with EF intervals."""
         measured = self.studies.measure(patient, predict=predict)
-        return self._with_intervals(measured, self.studies.of_patient(patient))
+        return self.with_intervals(measured, self.studies.of_patient(patient))
 
     def patient_json(self, patient: str, *, geometry: bool = True) -> dict[str, Any]:
         """Return a patient's study as JSON-safe values, with or without contours; errors as `measure`."""
@@ -72,7 +72,7 @@ class PatientReports:
         """
         measured = self.studies.measure_with(predicted)
         records = self.studies.of_patient(predicted.record.patient)
-        return measured_json(self._with_intervals(measured, records), only=predicted.record.image_id)
+        return measured_json(self.with_intervals(measured, records), only=predicted.record.image_id)
 
     def summary(self) -> list[dict[str, Any]]:
         """Return one JSON-safe row per patient: images, labels, and the EF by the best method.
@@ -110,7 +110,7 @@ class PatientReports:
             clips = {record.image_id: self.studies.image(record).clip for record in shown}
             return study_figure(measured.study, clips, sources=measured.sources)
 
-    def _with_intervals(self, measured: Measured, records: Sequence[Record]) -> Measured:
+    def with_intervals(self, measured: Measured, records: Sequence[Record]) -> Measured:
         """Add intervals to EFs that predictions went into; stored ones get those of the served model."""
         predicted: dict[str, list[str]] = defaultdict(list)
         for record in records:

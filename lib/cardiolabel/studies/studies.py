@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cardiolabel.domain import Phase, Record, View
 from cardiolabel.errors import ImageContentError, InputError, ModelError
 from cardiolabel.inference.image_cost import image_cost
@@ -35,6 +38,7 @@ PREDICTED_SOURCES = ("model", ORIGINAL)
 
 _CACHE_BYTES = 128 * 2**20
 _STUDY_BYTES = 64 * 2**20
+_MASK_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,9 @@ class Studies(StudiesFolder):
         self._predictions = Predictions(_CACHE_BYTES, read=self.image)
         self._images: BoundedCache[ImageFile] = BoundedCache(
             _CACHE_BYTES, size_of=lambda image: image.clip.pixels.nbytes
+        )
+        self._masks: BoundedCache[tuple[MaskedImage, str, UsedModel | None]] = BoundedCache(
+            _MASK_BYTES, size_of=lambda best: best[0].masks.nbytes + 1
         )
         self._geometry = RememberedGeometry(_STUDY_BYTES)
         self._studies: BoundedCache[Measured] = BoundedCache(_STUDY_BYTES, size_of=_study_bytes)
@@ -205,6 +212,45 @@ class Studies(StudiesFolder):
                 fresh=predicted,
             ),
         )
+
+    def best_masks(self, record: Record) -> tuple[MaskedImage, str]:
+        """Return an image's best masks and their source; the content of a file never raises."""
+        image, source, _ = self._remembered(record)
+        return image, source
+
+    def without_masks(self, record: Record) -> MaskedImage:
+        """Return an image whose masks ``(T, H, W)`` are all background; errors as `image`."""
+        grid = self.image(record).grid
+        return masked_image(record, np.zeros(grid.frames_shape, dtype=np.uint8), grid, record.labels)
+
+    def measure_drawn(self, patient: str, drawn: Mapping[str, NDArray[np.uint8]], *, source: str) -> Measured:
+        """Measure a patient with masks that are not stored in place of some images' best ones.
+
+        Parameters
+        ----------
+        patient : str
+        drawn : mapping of str to ndarray of uint8, shape (T, H, W)
+            Masks by image id.
+        source : str
+            What the result calls them.
+        """
+        images, sources, models = [], {}, {}
+        for record in self.of_patient(patient):
+            if record.image_id in drawn:
+                grid = self.image(record).grid
+                image = masked_image(record, drawn[record.image_id], grid, record.labels)
+                sources[record.image_id] = source
+            else:
+                image, sources[record.image_id], used = self._remembered(record)
+                if used:
+                    models[record.image_id] = used
+            images.append(image)
+        return Measured(measure_study(images, measure=self._geometry), sources, models)
+
+    def _remembered(self, record: Record) -> tuple[MaskedImage, str, UsedModel | None]:
+        """Return an image's best masks as `_best`, cached while its files and the model stay the same."""
+        key = record, state_of(record.path), self._label_states(record), self._filled_by(record)
+        return self._masks.get(key, lambda: self._best(record, None, None, may_predict=True))
 
     def predict_with_stills(
         self, record: Record, predictor: Predictor, *, left_out: Container[str]

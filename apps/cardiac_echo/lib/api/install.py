@@ -19,12 +19,15 @@ from lib.api import (
     agreement,
     dataset,
     description,
+    drawing,
+    events,
     images,
     infer,
     labels,
     login,
     models,
     overview,
+    pages,
     patients,
     reload,
     samples,
@@ -35,6 +38,7 @@ from lib.api import (
     worklist,
 )
 from lib.api import logs as log_routes
+from lib.security.addresses import PAGES
 from lib.security.answer_headers import AnswerHeaders
 from lib.security.audit import Audit, begin
 from lib.security.front import bound_connections
@@ -53,14 +57,14 @@ ROUTERS = (
     *(models.router, models.served, models.versions, training.router),
     *(log_routes.router, dataset.router, reload.router),
     *(patients.router, agreement.router, images.router, labels.router, samples.router),
-    worklist.router,
+    *(worklist.router, drawing.router, events.router, pages.router),
 )
 """Routers in order of precedence."""
 
-STOCK = frozenset({"/", "/docs", "/favicon.ico"})
+STOCK = frozenset({"/docs", "/favicon.ico"})
 """MONAI Label's own routes that stay: public pages. No other route of any version is served."""
 
-PUBLIC = frozenset({"/auth/", "/auth/token", "/openapi.json"})
+PUBLIC = frozenset({"/auth/", "/auth/token", "/openapi.json", "/web/{version}/{path:path}", *PAGES})
 """Routes of this app that need no role."""
 
 

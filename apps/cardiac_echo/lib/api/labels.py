@@ -53,7 +53,7 @@ def save_label(
     with temporary.folder() as folder:
         path = received.upload(label, folder)
         saved = app_instance().datastore().save(image, path, tag or FINAL, info=info, base=_version(if_match))
-    return _answer(saved, response)
+    return answer_saved(saved, response)
 
 
 @router.get("/datastore/label", tags=["Datastore"], summary="Download a mask")
@@ -130,7 +130,7 @@ def roll_back(
     image: str, version: Number, user: Annotator, response: Response, tag: TagName = FINAL
 ) -> dict[str, Any]:
     """Make an earlier version current, as a new version; the answer is that of saving."""
-    return _answer(app_instance().datastore().roll_back(image, version, tag), response)
+    return answer_saved(app_instance().datastore().roll_back(image, version, tag), response)
 
 
 def author(user: User) -> str:
@@ -138,7 +138,8 @@ def author(user: User) -> str:
     return str(user.username) if settings.MONAI_LABEL_AUTH_ENABLE else ""
 
 
-def _answer(saved: Correction, response: Response) -> dict[str, Any]:
+def answer_saved(saved: Correction, response: Response) -> dict[str, Any]:
+    """Return the answer to a saved label: its version and the patient's measurements."""
     version = saved.version
     response.headers["ETag"] = f'"{version.number}"'
     return {

@@ -151,6 +151,47 @@ class LabelParams(Notes):
     label_info: Annotated[list[Segment], Field(max_length=1000)] | Segment | None = None
 
 
+Point = tuple[float, float]
+Outline = Annotated[list[Point], Field(max_length=5000)]
+
+
+Frames = Annotated[
+    dict[Annotated[int, Field(ge=0, lt=10**6)], dict[Name, Annotated[list[Outline], Field(max_length=64)]]],
+    Field(max_length=10_000),
+]
+"""Outlines by frame from 0 and by structure."""
+
+
+class DrawnFrames(BaseModel):
+    """Outlines that a person drew: by frame from 0 and by structure, points as (row, col) in pixels."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    frames: Frames
+    base_version: int | None = Field(default=None, ge=0, lt=2**31)
+    client_id: str = Field(default="", max_length=200)
+    allow_empty: bool = False
+    seconds: float = Field(default=0.0, ge=0, le=1e6)
+    drags: int = Field(default=0, ge=0, le=10**6)
+
+
+class DrawnImage(BaseModel):
+    """Outlines of one image, as in `DrawnFrames`."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    image: Name
+    frames: Frames
+
+
+class DrawnImages(BaseModel):
+    """Outlines of images of one patient."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: Annotated[list[DrawnImage], Field(min_length=1, max_length=64)]
+
+
 def json_text(schema: type[BaseModel]) -> Any:
     """Declare a form's field as JSON of a schema; `lib.api.received.params` parses it."""
     return Form(

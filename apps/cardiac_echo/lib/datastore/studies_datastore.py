@@ -280,16 +280,34 @@ class StudiesDatastore(Datastore):
         self._allow_change(Role.ANNOTATOR)
         record = self._studies.record(image_id)
         writable_tag(tag)
-        notes = checked_notes(info, LABEL_FIELDS)
         with self._studies.memory(record):
             frames = read_mask_on(
                 file,
                 self._studies.image(record).grid,
                 record.labels,
                 stack=record.is_stack,
-                segments=label_fields.segment_names(notes.get("label_info")),
+                segments=label_fields.segment_names(checked_notes(info, LABEL_FIELDS).get("label_info")),
                 alone=True,
             )
+            return self.save_frames(image_id, frames, tag, info=info, author=author, base=base, model=model)
+
+    def save_frames(
+        self,
+        image_id: str,
+        frames: NDArray[np.uint8],
+        tag: str,
+        *,
+        info: dict[str, Any],
+        author: str = "",
+        base: int | None = None,
+        model: dict[str, Any] | None = None,
+    ) -> Correction:
+        """Store masks ``(T, H, W)`` of an image and measure; parameters and errors as `save`."""
+        self._allow_change(Role.ANNOTATOR)
+        record = self._studies.record(image_id)
+        writable_tag(tag)
+        notes = checked_notes(info, LABEL_FIELDS)
+        with self._studies.memory(record):
             allow_empty = notes.pop("allow_empty", False) is True
             base_version = label_fields.base_version(notes.pop("base_version", None))
             author = sender_name() or author or str(notes.get("client_id") or "")[:200]

@@ -6,6 +6,9 @@ from starlette.types import Scope
 
 START, REFERENCE, OHIF = "/", "/docs", "/ohif/"
 
+PAGES = (START, "/study", "/upload", "/models", "/agreement", "/help")
+"""Addresses of this app's own pages."""
+
 
 def path_of(scope: Scope) -> str:
     """Return the path by which routes are looked up."""
@@ -19,7 +22,7 @@ def is_page(path: str) -> bool:
 
     Examples
     --------
-    >>> is_page("/"), is_page("/ohif/viewer"), is_page("/datastore/dataset")
+    >>> is_page("/study"), is_page("/ohif/viewer"), is_page("/datastore/dataset")
     (True, True, False)
     """
-    return path in (START, REFERENCE) or path.startswith(OHIF)
+    return path in (*PAGES, REFERENCE) or path.startswith(OHIF)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lib.security.addresses import OHIF, REFERENCE, START, path_of
+from lib.security.addresses import OHIF, REFERENCE, path_of
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -27,7 +27,7 @@ API_PAGE = (
     " font-src https://fonts.gstatic.com; connect-src 'self';"
     " img-src 'self' data: https://fastapi.tiangolo.com https://cdn.redoc.ly; " + _WITHIN
 )
-"""Policy for the start page and the reference, whose user interfaces come from a public server."""
+"""Policy for the reference, whose user interface comes from a public server."""
 
 VIEWER = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:;"
@@ -65,7 +65,7 @@ def content_policy(path: str) -> str:
     >>> content_policy("/cardiac/patients")
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     """
-    if path in (START, REFERENCE):
+    if path == REFERENCE:
         return API_PAGE
     return VIEWER if path.startswith(OHIF) else DATA
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cardiolabel.inference.engines.threads import leave_cores_to
 from cardiolabel.models.models import Models
 from cardiolabel.store.store import Store
 from cardiolabel.studies.corrections import Corrections
+from cardiolabel.studies.drawings import Drawings
 from cardiolabel.studies.patient_memory import PatientMemory
 from cardiolabel.studies.patient_reports import PatientReports
 from cardiolabel.studies.reading import Reading
@@ -60,7 +62,16 @@ class Engine:
         self.patients = PatientReports(self.studies, scores)
         self.worklist = Worklist(self.patients, self.store, scores)
         self.corrections = Corrections(self.patients, self.store)
+        self.drawings = Drawings(self.patients, self.store)
         self._agreement: BoundedCache[dict[str, Any]] = BoundedCache(1, size_of=lambda _: 1)
+
+    def state(self) -> Hashable:
+        """Return a token that changes with labels, images, leases and models."""
+        models = tuple(
+            self.models.named(name).used for name in self.models.names if self.models.is_loaded(name)
+        )
+        leases = tuple((lease.image_id, lease.annotator) for lease in self.store.leases())
+        return self.store.revision(), id(self.studies.by_id()), leases, models
 
     def reload(self) -> None:
         """Reload the weights of the loaded models, and compare every file of the folder with its record.

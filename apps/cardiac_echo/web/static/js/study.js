@@ -1,0 +1,605 @@
+// One patient: images beside each other, EF that follows the hand, versions, and submitting.
+
+import { address, annotator, askName, get, onChange, request, say, ServerError, telling } from "./api.js";
+import { areaCurve } from "./curve.js";
+import { Edits } from "./edits.js";
+import { Frames } from "./frames.js";
+import { html, render } from "../vendor/htm-preact.js";
+import { Newest } from "./live.js";
+import { tinykeys } from "../vendor/tinykeys.js";
+import { Viewer } from "./viewer.js";
+import { flagWords, interval, methodWords, number, stateWords, structureWords, time } from "./words.js";
+
+const TOOLS = [
+  ["look", "Look", "v"], ["points", "Points", "p"], ["push", "Push", "u"], ["brush", "Brush", "b"], ["erase", "Erase", "e"],
+];
+const SPEEDS = [0.1, 0.25, 0.5, 1, 2];
+const ORDER = ["A4C", "A2C", "SAX", "unknown"];
+const PHASES = ["ED", "ES", "cine"];
+
+const parameters = new URLSearchParams(location.search);
+
+class Study {
+  /** @param {string} patient */
+  constructor(patient) {
+    this.patient = patient;
+    /** @type {any} */
+    this.report = null;
+    /** What the numbers are of: the stored masks, or unsaved contours. @type {any} */
+    this.shown = null;
+    /** @type {Viewer[]} */
+    this.viewers = [];
+    /** @type {Viewer | null} */
+    this.active = null;
+    /** @type {any[]} */
+    this.versions = [];
+    this.newest = new Newest();
+    this.mode = "stills";
+    this.playing = false;
+    this.speed = 1;
+    this.loop = false;
+    this.clock = 0;
+    this.selected = "";
+    /** @type {any} */
+    this.conflict = null;
+    this.isSaving = false;
+    /** @type {Map<string, any>} */
+    this.measuredFrames = new Map();
+    this.settings = {
+      tool: "points", structure: "lv_cavity", radius: 14, contours: true, discs: false, ghosts: false, level: 50, width: 100,
+    };
+    this.desk = /** @type {HTMLElement} */ (document.getElementById("app"));
+  }
+
+  async open() {
+    const report = await get(address(`/cardiac/patients/${encodeURIComponent(this.patient)}`));
+    const images = await Promise.all(Object.keys(report.sources).map((image) => this.#openImage(image)));
+    this.#take(report);
+    const rank = (/** @type {any} */ opened) => 10 * ORDER.indexOf(opened.view) + PHASES.indexOf(opened.phase);
+    this.images = images.sort((a, b) => rank(a) - rank(b) || a.image.localeCompare(b.image));
+    for (const opened of this.images) this.#makeViewer(opened);
+    const wanted = this.viewers.find((viewer) => viewer.opened.image === parameters.get("image"));
+    this.mode = wanted ? modeOf(wanted.opened) : this.viewers.some((viewer) => modeOf(viewer.opened) === "stills") ? "stills" : modeOf(this.viewers[0].opened);
+    this.#layout();
+    this.activate(wanted ?? this.visible[0]);
+    this.#showPhases();
+    if (this.dirty.length) {
+      say("Unsaved work of this patient was restored.");
+      this.measure();
+    }
+    this.#keys();
+    onChange(() => this.#refresh());
+    window.addEventListener("beforeunload", () => this.viewers.forEach((viewer) => viewer.edits.isDirty && viewer.edits.keep()));
+    requestAnimationFrame((now) => this.#tick(now));
+  }
+
+  /** @param {string} image @param {number} [version] */
+  #openImage(image, version) {
+    return get(address(`/cardiac/images/${encodeURIComponent(image)}`, { version }));
+  }
+
+  /** @param {any} report */
+  #take(report) {
+    this.report = report;
+    this.shown = report;
+    this.measuredFrames = new Map(report.frames.map((/** @type {any} */ row) => [`${row.image_id}/${row.frame}`, row]));
+  }
+
+  /** @param {any} opened */
+  #makeViewer(opened) {
+    const frames = new Frames(opened.image, opened.frames, () => viewer.draw());
+    const viewer = new Viewer(opened, frames, this.#editsOf(opened), this.settings, this);
+    this.viewers.push(viewer);
+    return viewer;
+  }
+
+  /** @param {any} opened */
+  #editsOf(opened) {
+    const outlines = opened.outlines.map((/** @type {any} */ structures) => Object.fromEntries(
+      Object.entries(structures).map(([name, polygons]) => [name, polygons.map((/** @type {number[][]} */ polygon) => polygon.map(([row, col]) => [col, row]))])));
+    return new Edits(opened.image, outlines, opened.version, (frame) => {
+      const row = opened.is_stack ? null : this.measuredFrames.get(`${opened.image}/${frame}`);
+      const flip = (/** @type {number[]} */ [y, x]) => /** @type {[number, number]} */ ([x, y]);
+      return { annulus: row?.annulus?.map(flip) ?? null, apex: row?.apex ? flip(row.apex) : null };
+    });
+  }
+
+  get visible() {
+    return this.viewers.filter((viewer) => modeOf(viewer.opened) === this.mode);
+  }
+
+  get dirty() {
+    return this.viewers.filter((viewer) => viewer.edits.isDirty);
+  }
+
+  /** Numbers of a frame, unsaved contours included. @param {Viewer} viewer @param {number} frame */
+  measured(viewer, frame) {
+    const key = `${viewer.opened.image}/${frame}`;
+    return (this.liveFrames?.get(key)) ?? this.measuredFrames.get(key);
+  }
+
+  /** @param {Viewer | undefined} viewer */
+  activate(viewer) {
+    if (!viewer || viewer === this.active) return;
+    this.active?.host.classList.remove("active");
+    this.active = viewer;
+    viewer.host.classList.add("active");
+    const has = viewer.structures;
+    if (!has.includes(this.settings.structure)) this.settings.structure = has[0];
+    this.#loadVersions();
+    this.render();
+  }
+
+  async #loadVersions() {
+    const image = this.active?.opened.image;
+    if (!image) return;
+    const versions = await telling(() => get(address(`/cardiac/labels/${encodeURIComponent(image)}/versions`)));
+    if (versions && this.active?.opened.image === image) {
+      this.versions = versions;
+      this.render();
+    }
+  }
+
+  /** While a contour is drawn. */
+  drawing() {
+    this.measure();
+  }
+
+  /** After a contour was drawn. */
+  drawn() {
+    this.measure();
+    this.render();
+  }
+
+  /** Measure unsaved contours. */
+  measure() {
+    const dirty = this.dirty;
+    if (!dirty.length) {
+      this.liveFrames = null;
+      this.shown = this.report;
+      this.render();
+      return;
+    }
+    this.newest.run(async () => {
+      const images = this.dirty.map((viewer) => ({ image: viewer.opened.image, frames: viewer.edits.drawn() }));
+      if (!images.length) return;
+      try {
+        const answer = await request("POST", address("/cardiac/measure"), { images });
+        if (!this.dirty.length) return;
+        this.shown = answer;
+        this.liveFrames = new Map(answer.frames.map((/** @type {any} */ row) => [`${row.image_id}/${row.frame}`, row]));
+        this.offline = false;
+        if (this.settings.discs) for (const viewer of this.visible) viewer.draw();
+      } catch (error) {
+        this.offline = !(error instanceof ServerError);
+        if (error instanceof ServerError) say(error.message, "bad");
+      }
+      this.render();
+    });
+  }
+
+  /** Save the corrections of an image, or of all. @param {Viewer[]} [viewers] */
+  async save(viewers = this.dirty) {
+    if (this.isSaving || !viewers.length) return;
+    this.isSaving = true;
+    this.render();
+    for (const viewer of viewers) {
+      const { edits, opened } = viewer;
+      try {
+        const saved = await request("PUT", address(`/cardiac/images/${encodeURIComponent(opened.image)}/outlines`), {
+          frames: edits.drawn(), base_version: edits.version, client_id: annotator(), seconds: Math.round(edits.spent), drags: edits.drags,
+        });
+        edits.forget();
+        say(`${opened.view} ${opened.phase}: version ${saved.version} is saved.`, "good");
+        await this.#reopen(viewer);
+      } catch (error) {
+        if (error instanceof ServerError && error.status === 409) await this.#showConflict(viewer, error);
+        else if (error instanceof ServerError) say(`Not saved: ${error.message}`, "bad");
+        else say("Not saved: the server cannot be reached. Your work is kept in this browser; submit again later.", "bad");
+        break;
+      }
+    }
+    this.isSaving = false;
+    await this.#refresh(true);
+    this.#loadVersions();
+  }
+
+  /** @param {Viewer} viewer @param {ServerError} error */
+  async #showConflict(viewer, error) {
+    const theirs = await telling(() => this.#openImage(viewer.opened.image));
+    if (theirs) this.conflict = { viewer, theirs, message: error.message };
+    this.render();
+  }
+
+  /** Settle a conflict: keep the other's mask, or put the own one over it. @param {boolean} mine */
+  async settle(mine) {
+    const { viewer, theirs } = this.conflict;
+    this.conflict = null;
+    if (mine) {
+      viewer.edits.version = theirs.version;
+      await this.save([viewer]);
+    } else {
+      viewer.edits.forget();
+      await this.#reopen(viewer);
+      this.measure();
+      await this.#refresh(true);
+    }
+  }
+
+  /** Open an image's masks anew. @param {Viewer} viewer */
+  async #reopen(viewer) {
+    const opened = await this.#openImage(viewer.opened.image);
+    viewer.opened = opened;
+    viewer.edits = this.#editsOf(opened);
+    viewer.draw();
+  }
+
+  /** Follow what others saved. @param {boolean} [isOwn] */
+  async #refresh(isOwn = false) {
+    const report = await telling(() => get(address(`/cardiac/patients/${encodeURIComponent(this.patient)}`)));
+    if (!report) return;
+    this.#take(report);
+    for (const viewer of this.viewers) {
+      const { opened, edits } = viewer;
+      const now = await telling(() => get(address(`/cardiac/labels/${encodeURIComponent(opened.image)}/versions`)));
+      const current = now?.find((/** @type {any} */ version) => version.current)?.version ?? 0;
+      if (current !== opened.version && !edits.isDirty) await this.#reopen(viewer);
+      else if (!isOwn && current !== edits.version && edits.isDirty) say(`${opened.view} ${opened.phase}: somebody else saved version ${current} meanwhile.`);
+      else if (!edits.isDirty) edits.untouched.clear();
+    }
+    this.measure();
+    for (const viewer of this.visible) viewer.draw();
+    this.#drawCurve();
+  }
+
+  /** @param {number} version */
+  async rollBack(version) {
+    const viewer = this.active;
+    if (!viewer) return;
+    await telling(async () => {
+      await request("POST", address(`/cardiac/labels/${encodeURIComponent(viewer.opened.image)}/rollback`, { version }));
+      viewer.edits.forget();
+      await this.#reopen(viewer);
+      await this.#refresh(true);
+      say(`Version ${version} is the current one again, as a new version.`, "good");
+    });
+    this.#loadVersions();
+  }
+
+  giveUp() {
+    for (const viewer of this.dirty) {
+      viewer.edits.forget();
+      viewer.draw();
+    }
+    this.measure();
+  }
+
+  /** @param {string} mode */
+  setMode(mode) {
+    this.mode = mode;
+    this.playing = false;
+    this.#layout();
+    this.activate(this.visible[0]);
+    this.#showPhases();
+    this.render();
+  }
+
+  #layout() {
+    this.desk.replaceChildren();
+    this.desk.removeAttribute("aria-busy");
+    this.desk.className = "desk";
+    this.left = document.createElement("div");
+    this.tools = document.createElement("div");
+    this.tools.className = "tools";
+    this.tools.setAttribute("role", "toolbar");
+    this.tools.setAttribute("aria-label", "Tools");
+    const views = document.createElement("div");
+    views.className = "views";
+    const visible = this.visible;
+    const rows = Math.ceil(visible.length / 2);
+    views.style.setProperty("--viewer-height", rows > 1 ? "calc((100vh - 9.5rem) / 2)" : "calc(100vh - 21rem)");
+    if (visible.length === 1) views.style.gridTemplateColumns = "minmax(0, 1fr)";
+    views.append(...visible.map((viewer) => viewer.host));
+    this.curveHost = document.createElement("div");
+    this.curveHost.className = "curve";
+    this.left.append(this.tools, views, this.curveHost);
+    this.side = document.createElement("div");
+    this.side.className = "side";
+    this.desk.append(this.left, this.side);
+    for (const viewer of visible) viewer.frames.load(viewer.frame);
+    this.#drawCurve();
+  }
+
+  /** Show cines at ED, stacks in their middle. */
+  #showPhases() {
+    for (const viewer of this.visible) {
+      const { opened } = viewer;
+      const beat = this.report.beats[opened.image]?.[0];
+      if (opened.is_stack) viewer.show(Math.floor(opened.frames / 2));
+      else if (beat) viewer.show(beat.ed_index);
+      viewer.draw();
+    }
+    this.clock = this.#timeOf(this.visible[0], this.visible[0]?.frame ?? 0);
+  }
+
+  /** @param {Viewer | undefined} viewer @param {number} frame */
+  #timeOf(viewer, frame) {
+    return frame / (viewer?.opened.frame_rate_hz ?? 25);
+  }
+
+  #drawCurve() {
+    this.curve?.destroy();
+    this.curve = undefined;
+    if (!this.curveHost || this.mode !== "cines") {
+      this.curveHost?.replaceChildren();
+      return;
+    }
+    const curves = this.visible.map((viewer) => {
+      const { opened } = viewer;
+      const rows = this.report.frames.filter((/** @type {any} */ row) => row.image_id === opened.image);
+      const beats = this.report.beats[opened.image] ?? [];
+      return {
+        name: opened.view,
+        times: rows.map((/** @type {any} */ row) => this.#timeOf(viewer, row.frame)),
+        areas: rows.map((/** @type {any} */ row) => (row.lv_area_mm2 === null ? null : row.lv_area_mm2 / 100)),
+        ed: [...new Set(beats.map((/** @type {any} */ beat) => beat.ed_index))],
+        es: [...new Set(beats.map((/** @type {any} */ beat) => beat.es_index))],
+      };
+    }).filter((curve) => curve.areas.some((/** @type {number | null} */ area) => area !== null));
+    this.curve = areaCurve(this.curveHost, curves, (at) => this.#goTo(at));
+  }
+
+  /** Show all cines at a time. @param {number} at in s */
+  #goTo(at) {
+    this.clock = at;
+    for (const viewer of this.visible) {
+      const { opened } = viewer;
+      const rate = opened.frame_rate_hz ?? 25;
+      const beat = this.loop ? this.report.beats[opened.image]?.[0] : undefined;
+      if (beat) {
+        const first = Math.min(beat.ed_index, beat.es_index);
+        const length = 2 * Math.abs(beat.es_index - beat.ed_index) + 1;
+        viewer.show(Math.min(opened.frames - 1, first + (Math.floor(at * rate) % length)));
+      } else {
+        viewer.show(Math.floor(at * rate + 1e-6) % opened.frames);
+      }
+    }
+    this.curve?.at(at % Math.max(...this.visible.map((viewer) => this.#timeOf(viewer, viewer.opened.frames)), 1e-3));
+  }
+
+  /** @param {number} now in ms */
+  #tick(now) {
+    const passed = Math.min(0.25, (now - (this.before ?? now)) / 1000);
+    this.before = now;
+    if (this.playing && this.mode === "cines") this.#goTo(this.clock + passed * this.speed);
+    requestAnimationFrame((next) => this.#tick(next));
+  }
+
+  play() {
+    this.playing = !this.playing;
+    this.render();
+  }
+
+  /** @param {number} by */
+  step(by) {
+    this.playing = false;
+    const viewer = this.active;
+    if (!viewer || viewer.opened.frames < 2) return;
+    viewer.show(viewer.frame + by);
+    this.clock = this.#timeOf(viewer, viewer.frame);
+    this.curve?.at(this.clock);
+    this.render();
+  }
+
+  undo() {
+    const viewer = this.active;
+    const frame = viewer?.edits.undo() ?? -1;
+    this.#stepped(viewer, frame);
+  }
+
+  redo() {
+    const viewer = this.active;
+    const frame = viewer?.edits.redo() ?? -1;
+    this.#stepped(viewer, frame);
+  }
+
+  /** @param {Viewer | null} viewer @param {number} frame */
+  #stepped(viewer, frame) {
+    if (!viewer || frame < 0) return;
+    viewer.show(frame);
+    viewer.draw();
+    this.drawn();
+  }
+
+  /** @param {Partial<Study["settings"]>} settings */
+  set(settings) {
+    Object.assign(this.settings, settings);
+    for (const viewer of this.viewers) viewer.chosen = -1;
+    for (const viewer of this.visible) viewer.draw();
+    this.render();
+  }
+
+  async next() {
+    await telling(async () => {
+      const sample = await request("POST", address("/activelearning/hybrid"), { client_id: annotator() });
+      if (!sample.id) return say("Nothing is left to correct.");
+      sessionStorage.setItem("cardiolabel:why", `${sample.id}\n${sample.why ?? ""}`);
+      location.assign(address("/study", { patient: sample.patient, image: sample.id }));
+      return undefined;
+    });
+  }
+
+  #keys() {
+    /** @param {(event: KeyboardEvent) => void} action */
+    const key = (action) => (/** @type {KeyboardEvent} */ event) => {
+      const target = /** @type {HTMLElement} */ (event.target);
+      if (target.closest("input, select, textarea, dialog")) return;
+      event.preventDefault();
+      action(event);
+    };
+    const arrow = (/** @type {number} */ x, /** @type {number} */ y) => key(() => this.active?.nudge(x, y) || (x && this.step(x)));
+    const structure = (/** @type {number} */ index) => key(() => {
+      const name = this.active?.structures[index];
+      if (name) this.set({ structure: name });
+    });
+    tinykeys(window, {
+      "$mod+z": key(() => this.undo()), "$mod+Shift+z": key(() => this.redo()), "$mod+y": key(() => this.redo()),
+      "$mod+Enter": key(() => this.save()), "$mod+s": key(() => this.save()),
+      ArrowLeft: arrow(-1, 0), ArrowRight: arrow(1, 0), ArrowUp: arrow(0, -1), ArrowDown: arrow(0, 1),
+      ",": key(() => this.step(-1)), ".": key(() => this.step(1)),
+      Tab: (event) => {
+        if (document.activeElement !== this.active?.host || this.settings.tool !== "points") return;
+        const n = this.active.edits.shape(this.active.frame).curves[this.settings.structure]?.points.length ?? 0;
+        if (this.active.chosen === n - 1) {
+          this.active.chosen = -1;
+          return;
+        }
+        event.preventDefault();
+        this.active.choose(1);
+      },
+      Escape: key(() => this.set({})), Delete: key(() => this.active?.remove()), Backspace: key(() => this.active?.remove()),
+      " ": (event) => {
+        if (!/** @type {HTMLElement} */ (event.target).closest("button, input, select, a")) key(() => this.play())(event);
+      },
+      1: structure(0), 2: structure(1), 3: structure(2), s: key(() => this.active?.smooth()),
+      c: key(() => this.active && this.active.copyFrom(this.active.frame - 1)), d: key(() => this.set({ discs: !this.settings.discs })),
+      g: key(() => this.set({ ghosts: !this.settings.ghosts })), h: key(() => this.set({ contours: !this.settings.contours })),
+      n: key(() => this.next()), 0: key(() => this.active?.fitAll()), l: key(() => {
+        this.loop = !this.loop;
+        this.render();
+      }),
+      "[": key(() => this.set({ radius: Math.max(2, this.settings.radius - 2) })), "]": key(() => this.set({ radius: this.settings.radius + 2 })),
+      ...Object.fromEntries(TOOLS.map(([name, , letter]) => [letter, key(() => this.set({ tool: name }))])),
+    });
+  }
+
+  /** Show where a number comes from. @param {string} method */
+  async showSource(method) {
+    this.selected = method;
+    const views = method.includes("A2C") ? ["A2C"] : method.includes("A4C") ? ["A4C"] : method === "slice-summation" ? ["SAX"] : ["A4C", "A2C"];
+    const mode = this.viewers.find((viewer) => views.includes(viewer.opened.view));
+    if (mode && !this.visible.some((viewer) => views.includes(viewer.opened.view))) this.setMode(modeOf(mode.opened));
+    this.playing = false;
+    this.#showPhases();
+    this.set({ discs: true, contours: true });
+  }
+
+  render() {
+    if (!this.side || !this.tools) return;
+    render(html`<${Tools} study=${this} />`, this.tools);
+    render(html`<${Side} study=${this} />`, this.side);
+  }
+}
+
+/** Group in which an image is shown. @param {any} opened */
+const modeOf = (opened) => (opened.is_stack ? "stacks" : opened.frames > 1 ? "cines" : "stills");
+
+/** @param {{study: Study}} props */
+function Tools({ study }) {
+  const { settings, active } = study;
+  const modes = ["stills", "cines", "stacks"].filter((mode) => study.viewers.some((viewer) => modeOf(viewer.opened) === mode));
+  const words = /** @type {Record<string, string>} */ ({ stills: "ED and ES", cines: "Cines", stacks: "Short axis" });
+  const press = (/** @type {string} */ text, /** @type {() => void} */ act, pressed = false, title = "") => html`<button title=${title} aria-pressed=${pressed} onClick=${act}>${text}</button>`;
+  const does = (/** @type {string} */ text, /** @type {() => void} */ act, title = "", disabled = false) => html`<button title=${title} disabled=${disabled} onClick=${act}>${text}</button>`;
+  return html`
+    ${modes.length > 1 ? html`<span class="group">${modes.map((mode) => press(words[mode], () => study.setMode(mode), mode === study.mode))}</span>` : ""}
+    <span class="group">${TOOLS.map(([name, text, letter]) => press(text, () => study.set({ tool: name }), settings.tool === name, `${text} (${letter})`))}</span>
+    <label>of <select aria-label="Structure" value=${settings.structure} onChange=${(/** @type {any} */ event) => study.set({ structure: event.target.value })}>
+      ${(active?.structures ?? []).map((name) => html`<option value=${name}>${structureWords(name)}</option>`)}</select></label>
+    ${["push", "brush", "erase"].includes(settings.tool) ? html`<label>size <input type="range" min="2" max="60" value=${settings.radius} onInput=${(/** @type {any} */ event) => study.set({ radius: Number(event.target.value) })} /></label>` : ""}
+    <span class="group">${does("Undo", () => study.undo(), "Ctrl+Z", !active?.edits.past.length)}${does("Redo", () => study.redo(), "Ctrl+Shift+Z", !active?.edits.future.length)}
+      ${does("Smooth", () => active?.smooth(), "s")}${does("Clear", () => active?.clear(), "Remove this structure from the frame")}
+      ${active && active.opened.frames > 1 ? does("Copy previous", () => active.copyFrom(active.frame - 1), "c", active.frame === 0) : ""}</span>
+    <span class="group">${press("Contours", () => study.set({ contours: !settings.contours }), settings.contours, "h")}${press("Discs", () => study.set({ discs: !settings.discs }), settings.discs, "d")}
+      ${active && active.opened.frames > 1 ? press("Neighbours", () => study.set({ ghosts: !settings.ghosts }), settings.ghosts, "g") : ""}${does("Fit", () => active?.fitAll(), "0")}</span>
+    ${study.mode === "cines" ? html`<span class="group">${press(study.playing ? "Pause" : "Play", () => study.play(), study.playing, "space")}
+      ${does("‹", () => study.step(-1), "frame back (,)")}${does("›", () => study.step(1), "frame on (.)")}${press("One beat", () => { study.loop = !study.loop; study.render(); }, study.loop, "l")}
+      <select aria-label="Speed" value=${study.speed} onChange=${(/** @type {any} */ event) => { study.speed = Number(event.target.value); study.render(); }}>${SPEEDS.map((speed) => html`<option value=${speed}>${speed} ×</option>`)}</select></span>` : ""}
+    ${study.mode === "stacks" && active ? html`<span class="group">${does("‹", () => study.step(-1), "slice back (,)")}${does("›", () => study.step(1), "slice on (.)")}</span>` : ""}
+    <label>Level <input type="range" min="5" max="150" value=${settings.level} onInput=${(/** @type {any} */ event) => study.set({ level: Number(event.target.value) })} /></label>
+    <label>Window <input type="range" min="10" max="250" value=${settings.width} onInput=${(/** @type {any} */ event) => study.set({ width: Number(event.target.value) })} /></label>`;
+}
+
+/** @param {{study: Study}} props */
+function Side({ study }) {
+  const { shown, report, dirty, active } = study;
+  const best = bestRow(shown);
+  const stored = bestRow(report);
+  const moved = dirty.length && best && stored && best.ef_pct !== null && stored.ef_pct !== null ? best.ef_pct - stored.ef_pct : null;
+  const why = sessionStorage.getItem("cardiolabel:why")?.split("\n") ?? [];
+  return html`
+    <section class="card" aria-label="Ejection fraction">
+      <div class="quiet">${study.patient}</div>
+      <div class="ef" aria-live="polite" id="ef">${best ? `EF ${number(best.ef_pct, 0)} %` : "no EF"}</div>
+      ${best ? html`<div>${methodWords(best.method)}, ${best.convention} convention${interval(best.ef_low_pct, best.ef_high_pct) ? html`; 90 % interval ${interval(best.ef_low_pct, best.ef_high_pct)} %` : ""}</div>
+        <div>EDV ${number(best.edv_ml)} ml · ESV ${number(best.esv_ml)} ml · SV ${number(best.sv_ml)} ml</div>` : html`<div>Not measurable: ${shown.patient.find((/** @type {any} */ row) => row.reason)?.reason ?? "no mask"}</div>`}
+      ${moved !== null ? html`<div class="quiet">${moved >= 0 ? "+" : ""}${moved.toFixed(1)} points by unsaved contours</div>` : ""}
+      ${study.offline ? html`<div class="bad">The server cannot be reached: numbers are those before.</div>` : ""}
+    </section>
+    ${active && why[0] === active.opened.image && why[1] ? html`<section class="card"><h2>Why this image</h2>${why[1]}</section>` : ""}
+    ${study.conflict ? html`<${Conflict} study=${study} />` : ""}
+    <section class="card noprint">
+      <h2>Corrections</h2>
+      ${dirty.length ? html`<div>Unsaved: ${dirty.map((viewer) => `${viewer.opened.view} ${viewer.opened.phase}`).join(", ")}</div>` : html`<div class="quiet">Drag a point to correct a contour. The numbers follow.</div>`}
+      <div class="bar"><button class="main" disabled=${!dirty.length || study.isSaving} onClick=${() => study.save()}>${study.isSaving ? "Saving …" : "Submit"}</button>
+        <button disabled=${!dirty.length} onClick=${() => study.giveUp()}>Give up</button><button onClick=${() => study.next()}>Next image</button></div>
+    </section>
+    <section class="card"><h2>Quality</h2>${shown.quality.length ? html`<ul>${shown.quality.map((/** @type {string} */ flag) => html`<li class="flag">${flag === "foreshortening" ? foreshortening(shown) : flagWords(flag)}</li>`)}</ul>` : html`<div class="good">nothing to look at again</div>`}</section>
+    <section class="card"><h2>All methods</h2><table><thead><tr><th>Method</th><th class="number">EDV ml</th><th class="number">ESV ml</th><th class="number">EF %</th></tr></thead>
+      <tbody>${shown.patient.filter((/** @type {any} */ row) => row.ef_pct !== null).map((/** @type {any} */ row) => html`<tr>
+        <td><button title="Show what it was measured from" aria-pressed=${study.selected === row.method} onClick=${() => study.showSource(row.method)}>${methodWords(row.method)}</button> <span class="quiet">${row.convention}</span></td>
+        <td class="number">${number(row.edv_ml)}</td><td class="number">${number(row.esv_ml)}</td><td class="number">${number(row.ef_pct, 1)}${interval(row.ef_low_pct, row.ef_high_pct) ? html`<br /><span class="quiet">${interval(row.ef_low_pct, row.ef_high_pct)}</span>` : ""}</td></tr>`)}</tbody></table>
+      ${shown.area_change.filter((/** @type {any} */ row) => row.fac_pct !== null).map((/** @type {any} */ row) => html`<div class="quiet">Fractional area change ${row.view}: ${number(row.fac_pct, 0)} %</div>`)}</section>
+    ${active ? html`<section class="card"><h2>${active.opened.view} ${active.opened.phase}: ${stateWords(active.opened.source)}</h2><${Frame} study=${study} /><${Versions} study=${study} /></section>` : ""}
+    <p class="noprint"><a href=${address(`/cardiac/patients/${encodeURIComponent(study.patient)}/figure.png`)} target="_blank" rel="noopener">Figure (PNG)</a></p>`;
+}
+
+/** Numbers of the shown frame. @param {{study: Study}} props */
+function Frame({ study }) {
+  const viewer = study.active;
+  if (!viewer) return "";
+  const row = study.measured(viewer, viewer.frame);
+  if (!row) return "";
+  return html`<div>Frame ${viewer.frame + 1}: ${row.reason || `area ${number(row.lv_area_mm2 === null ? null : row.lv_area_mm2 / 100, 1)} cm², length ${number(row.lv_length_mm)} mm`}</div>`;
+}
+
+/** @param {{study: Study}} props */
+function Versions({ study }) {
+  const ef = (/** @type {any[] | null} */ rows) => number(rows?.find((row) => row.convention === "guideline")?.ef_pct ?? rows?.[0]?.ef_pct, 0);
+  if (!study.versions.length) return html`<div class="quiet">Nobody has corrected it yet.</div>`;
+  return html`<table><thead><tr><th>Version</th><th>Who, when</th><th class="number">EF %</th><th></th></tr></thead><tbody>
+    ${[...study.versions].reverse().map((version) => html`<tr><td>${version.version}${version.current ? " (now)" : ""}</td>
+      <td>${version.author || "somebody"}<br /><span class="quiet">${time(version.saved_at)}${version.info?.edit ? `, ${Math.round(version.info.edit.seconds)} s` : ""}</span></td>
+      <td class="number">${ef(version.ef_before)} → ${ef(version.ef_after)}</td>
+      <td>${version.current ? "" : html`<button onClick=${() => study.rollBack(version.version)}>Use</button>`}</td></tr>`)}</tbody></table>`;
+}
+
+/** @param {{study: Study}} props */
+function Conflict({ study }) {
+  const { viewer, theirs, message } = study.conflict;
+  return html`<section class="card" role="alertdialog" aria-label="Two masks">
+    <h2 class="bad">Two masks of ${viewer.opened.view} ${viewer.opened.phase}</h2><p>${message}</p>
+    <p>Both are kept as versions. The picture shows yours; which one shall be current?</p>
+    <div class="bar"><button class="main" onClick=${() => study.settle(true)}>Mine</button><button onClick=${() => study.settle(false)}>Theirs (version ${theirs.version})</button></div></section>`;
+}
+
+/** @param {any} report */
+const bestRow = (report) => report.patient.find((/** @type {any} */ row) => row.ef_pct !== null && row.convention === "guideline") ?? report.patient.find((/** @type {any} */ row) => row.ef_pct !== null);
+
+/** @param {any} report */
+function foreshortening(report) {
+  const row = bestRow(report);
+  const [a4c, a2c] = [row?.length_a4c_ed_mm, row?.length_a2c_ed_mm];
+  if (!a4c || !a2c) return flagWords("foreshortening");
+  const [short, long] = a4c < a2c ? ["A4C", "A2C"] : ["A2C", "A4C"];
+  return `${short} is ${Math.round(100 * (1 - Math.min(a4c, a2c) / Math.max(a4c, a2c)))} % shorter than ${long} at ED: probably foreshortened`;
+}
+
+askName();
+const study = new Study(parameters.get("patient") ?? "");
+Object.assign(window, { cardiolabelStudy: study });
+study.open().catch((error) => {
+  study.desk.replaceChildren();
+  study.desk.removeAttribute("aria-busy");
+  render(html`<p class="bad">${error.message}</p><p><a href=${address("/")}>To the worklist</a></p>`, study.desk);
+});
