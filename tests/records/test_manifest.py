@@ -62,7 +62,7 @@ def test_every_field_of_a_record_is_a_column(tmp_path: Path) -> None:
     manifest.write([record(tmp_path)], tmp_path)
     lines = (tmp_path / "manifest.csv").read_text().splitlines()
     assert lines[0].split(",") == [field.name for field in fields(Record)]
-    assert lines[1] == "p1_4CH_ED,p1,A4C,ED,camus,p1_4CH_ED.nii.gz,,,,,,,,,,,"
+    assert lines[1] == "p1_4CH_ED,p1,A4C,ED,camus,p1_4CH_ED.nii.gz,,,,,,,,,,,,"
 
 
 def test_no_records_is_a_manifest_too(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ class StudiesLayout:
 def labelled_records(
     records: Iterable[Record], masks: Path, views: Collection[View] | None = None
 ) -> list[Record]:
-    """Keep the records that have a mask in a folder, and one of some views.
+    """Keep the records that models may learn from: with a mask in a folder, and without a refused consent.
 
     Parameters
     ----------
@@ -154,5 +154,7 @@ def labelled_records(
     return [
         record
         for record in records
-        if (views is None or record.view in views) and file_of(masks, record.image_id).is_file()
+        if record.may_train is not False
+        and (views is None or record.view in views)
+        and file_of(masks, record.image_id).is_file()
     ]

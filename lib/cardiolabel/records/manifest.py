@@ -250,6 +250,8 @@ def _relative(path: Path, folder: Path) -> Path:
 def _cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, Enum):
         return str(value.value)
     return value.as_posix() if isinstance(value, Path) else str(value)

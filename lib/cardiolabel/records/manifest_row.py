@@ -97,11 +97,19 @@ def _one_of(kind: type[_Kind]) -> tuple[Callable[[str], _Kind], str]:
     return understand, "one of " + ", ".join(str(member.value) for member in kind)
 
 
+def _yes_or_no(cell: str) -> bool:
+    if cell.lower() not in _TRUTH:
+        raise ValueError(cell)
+    return _TRUTH[cell.lower()]
+
+
 def _split(cell: str) -> str:
     if cell.upper() not in SPLITS:
         raise ValueError(cell)
     return cell.upper()
 
+
+_TRUTH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 _CELLS: dict[str, tuple[Callable[[str], object], str]] = {
     "image_id": (_id, "letters, digits and ._- after a letter or digit"),
@@ -115,6 +123,7 @@ _CELLS: dict[str, tuple[Callable[[str], object], str]] = {
     "reference_ef_pct": (real(0, 100), "a percentage, 0 to 100"),
     "reference_convention": _one_of(Convention),
     "mm_per_pixel": (real(*MM_PER_PIXEL), "the side of a pixel in mm, 0.02 to 5"),
+    "may_train": (_yes_or_no, "yes or no"),
     "split": (_split, f"one of {', '.join(SPLITS)}"),
 }
 """Parser and expected text of each column; other columns are plain text."""

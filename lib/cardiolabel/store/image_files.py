@@ -149,13 +149,13 @@ class ImageFiles:
             return record
         return described
 
-    def describe(self, views: Mapping[str, View]) -> None:
-        """Write the views of images into the manifest, where they are unknown.
+    def describe(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write what is known of images into the manifest.
 
         Parameters
         ----------
-        views : mapping of str to View
-            By image id.
+        changes : mapping
+            New values of fields of `Record`, by image id.
 
         Raises
         ------
@@ -165,8 +165,12 @@ class ImageFiles:
             Others are adding images, and do not come to an end.
         """
         with self.locked():
-            unknown = [record for record in self._studies.records() if record.view is View.UNKNOWN]
-            described = [replace(row, view=views[row.image_id]) for row in unknown if row.image_id in views]
+            records = self._studies.by_id()
+            described = [
+                replace(records[image_id], **fields)
+                for image_id, fields in changes.items()
+                if image_id in records and fields
+            ]
             if described:
                 self._write_rows(described)
 

@@ -128,6 +128,11 @@ class Drawings:
                 image, source = self._studies.best_masks(record)
             return OpenedImage(record, image, source, shape, current.number if current else 0)
 
+    def is_sized(self, image_id: str) -> bool:
+        """Return whether the size of an image's pixels is known; errors as `Studies.image`."""
+        record = self._studies.record(image_id)
+        return record.mm_per_pixel is not None or self._studies.image(record).clip.spacing is not None
+
     def masks(self, drawing: Drawing) -> tuple[NDArray[np.uint8], int]:
         """Return the masks ``(T, H, W)`` with a drawing in them, and how many pixels it changes.
 

@@ -89,7 +89,11 @@ def train(
     form = recipe.form
     out.mkdir(parents=True, exist_ok=True)
     paths = mask_paths(records, labels)
-    usable = [record for record in records if record.view in form.views and record.image_id in paths]
+    usable = [
+        record
+        for record in records
+        if record.view in form.views and record.image_id in paths and record.may_train is not False
+    ]
     if not usable:
         raise DatasetError(f"{labels}: no masks of {', '.join(sorted(form.views))} images to train on")
     drawn = draw(usable, selection=recipe.selection, seed=recipe.seed, held_back=held_back)

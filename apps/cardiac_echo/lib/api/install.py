@@ -34,6 +34,7 @@ from lib.api import (
     sessions,
     tasks,
     training,
+    uploads,
     viewers,
     worklist,
 )
@@ -57,7 +58,7 @@ ROUTERS = (
     *(models.router, models.served, models.versions, training.router),
     *(log_routes.router, dataset.router, reload.router),
     *(patients.router, agreement.router, images.router, labels.router, samples.router),
-    *(worklist.router, drawing.router, events.router, pages.router),
+    *(worklist.router, drawing.router, events.router, uploads.router, pages.router),
 )
 """Routers in order of precedence."""
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from fastapi import Form, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from cardiolabel.domain import Phase, View
+from cardiolabel.records.manifest_row import MM_PER_PIXEL
 from lib.datastore import notes
 
 Name = Annotated[str, Field(max_length=255)]
@@ -190,6 +192,36 @@ class DrawnImages(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     images: Annotated[list[DrawnImage], Field(min_length=1, max_length=64)]
+
+
+class UploadedPatient(BaseModel):
+    """What a person says of an upload."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    patient: str = Field(default="", max_length=100)
+    may_train: bool = False
+    mm_per_pixel: float | None = Field(default=None, ge=MM_PER_PIXEL[0], le=MM_PER_PIXEL[1])
+
+
+class Description(BaseModel):
+    """What a person says of an image; fields that are not sent stay as they are."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    view: View | None = None
+    phase: Phase | None = None
+    ed_frame: int | None = Field(default=None, ge=1, lt=10**6)
+    es_frame: int | None = Field(default=None, ge=1, lt=10**6)
+    mm_per_pixel: float | None = Field(default=None, ge=MM_PER_PIXEL[0], le=MM_PER_PIXEL[1])
+    may_train: bool | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """Return the fields that were sent; a view and a phase cannot be taken away."""
+        sent = {name: getattr(self, name) for name in self.model_fields_set}
+        return {
+            name: value for name, value in sent.items() if value is not None or name not in ("view", "phase")
+        }
 
 
 def json_text(schema: type[BaseModel]) -> Any:

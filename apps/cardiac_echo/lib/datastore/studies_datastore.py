@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from cardiolabel.errors import UnknownLabelError
 from cardiolabel.inference.image_cost import check_upload
 from cardiolabel.io.mask_files import read_mask_on
 from cardiolabel.pipeline.recognised_views import recognised_views
-from cardiolabel.records.file_names import image_stem
+from cardiolabel.records.file_names import clean_id, image_stem
 from cardiolabel.records.layout import FINAL, ORIGINAL
 from cardiolabel.records.names import check_name
 from cardiolabel.store import datastore_v2
@@ -38,6 +38,8 @@ from lib.files.conversion import converted
 from lib.security.roles import Role, require, sender_name
 from lib.server.engine import Engine
 from lib.server.errors import refused
+
+_IMPORTED_FIELDS = ("view", "phase", "dataset", "frame_rate_hz", "sex", "age_years", "person")
 
 
 class StudiesDatastore(Datastore):
@@ -220,9 +222,53 @@ class StudiesDatastore(Datastore):
             As `ImageFiles.describe`.
         """
         views, notes = recognised_views(records, self._engine.models.folders.shipped)
-        self._images.describe(views)
+        self._images.describe({image_id: {"view": view} for image_id, view in views.items()})
         for image_id, note in notes:
             self._store.update_image_info(image_id, {"view_note": note})
+
+    def add_imported(
+        self, records: Sequence[Record], *, patient: str, may_train: bool, mm_per_pixel: float | None
+    ) -> list[Record]:
+        """Add the images of another studies folder, with their rows of its manifest.
+
+        Parameters
+        ----------
+        records : sequence of Record
+        patient : str
+            Name of the patient that all are of; the records' own where it is empty.
+        may_train : bool
+            Whether models may learn from them.
+        mm_per_pixel : float or None
+            Size of the pixels of images without one.
+
+        Raises
+        ------
+        ConflictError, BusyError, ImageReadError, ImageContentError, ManifestError
+            As `add_image` and `ImageFiles.describe`; images before the failing one are added.
+        """
+        self._allow_change(Role.ANNOTATOR)
+        changes: dict[str, dict[str, Any]] = {}
+        added = []
+        for record in records:
+            check_upload(record.path)
+            stem = f"{clean_id(patient)}_{record.image_id}" if patient else record.image_id
+            image_id = self._images.add(record.path, stem).image_id
+            changes[image_id] = {
+                **{name: getattr(record, name) for name in _IMPORTED_FIELDS},
+                "patient": patient or record.patient,
+                "may_train": may_train,
+                "mm_per_pixel": mm_per_pixel or record.mm_per_pixel,
+            }
+            added.append(image_id)
+        self._images.describe(changes)
+        return [self._studies.record(image_id) for image_id in added]
+
+    def describe(self, image_id: str, changes: Mapping[str, Any]) -> Record:
+        """Write what a person says of an image into the manifest; errors as `ImageFiles.describe`."""
+        self._allow_change(Role.ANNOTATOR)
+        record = self._studies.record(image_id)
+        self._images.describe({record.image_id: changes})
+        return self._studies.record(image_id)
 
     def replace_image(self, image_id: str, file: Path, *, checksum: str, author: str) -> Replaced:
         """Replace an image's pixels, and archive the old file; errors as `ImageFiles.replace`."""

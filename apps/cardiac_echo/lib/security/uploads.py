@@ -19,7 +19,7 @@ from lib.security.names import NAMES, check_name, strict_json
 from lib.security.parts import Parts
 from lib.server.errors import refused
 
-UPLOADS = ("/infer/", "/datastore/", "/session/", "/model/")
+UPLOADS = ("/infer/", "/datastore/", "/session/", "/model/", "/cardiac/uploads/")
 """Routes that take files, which are kept on the disk while they arrive."""
 
 MAX_PLAIN_BYTES = 2 * MB

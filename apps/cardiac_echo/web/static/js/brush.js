@@ -1,6 +1,6 @@
 // Brush and eraser: a structure's region painted on a raster and traced again.
 
-import { curveOfOutline, polygonOf, touch } from "./shape.js";
+import { CAVITY, curveOfOutline, polygonOf, touch, WALL } from "./shape.js";
 
 /** @typedef {import("./spline.js").Point} Point */
 
@@ -19,10 +19,7 @@ export class Painting {
     const canvas = new OffscreenCanvas(cols * SCALE, rows * SCALE);
     this.context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
     this.context.setTransform(SCALE, 0, 0, SCALE, SCALE / 2, SCALE / 2);
-    this.context.beginPath();
-    polygon.forEach(([x, y], i) => (i ? this.context.lineTo(x, y) : this.context.moveTo(x, y)));
-    this.context.closePath();
-    this.context.fill();
+    this.add(polygon);
   }
 
   /**
@@ -37,6 +34,25 @@ export class Painting {
     this.context.moveTo(...from);
     this.context.lineTo(to[0] + 1e-3, to[1]);
     this.context.stroke();
+  }
+
+  /** Keep only what lies within a polygon. @param {Point[]} polygon */
+  clip(polygon) {
+    this.#fill(polygon, "destination-in");
+  }
+
+  /** Add a polygon. @param {Point[]} polygon */
+  add(polygon) {
+    this.#fill(polygon, "source-over");
+  }
+
+  /** @param {Point[]} polygon @param {GlobalCompositeOperation} how */
+  #fill(polygon, how) {
+    this.context.globalCompositeOperation = how;
+    this.context.beginPath();
+    polygon.forEach(([x, y], i) => (i ? this.context.lineTo(x, y) : this.context.moveTo(x, y)));
+    this.context.closePath();
+    this.context.fill();
   }
 
   /** The outline of the largest region; empty where nothing is left. @returns {Point[]} */
@@ -105,13 +121,16 @@ function followed(startX, startY, inside, mark) {
 }
 
 /**
- * Give a structure the outline that was painted, as a spline.
- * @param {import("./shape.js").Shape} shape @param {string} name @param {Painting} painting
+ * Give a structure the outline that was painted, as a spline; cavity and wall do not cross.
+ * @param {import("./shape.js").Shape} shape @param {import("./shape.js").Shape} before the contours before the stroke
+ * @param {string} name @param {Painting} painting
  */
-export function takePainting(shape, name, painting) {
+export function takePainting(shape, before, name, painting) {
+  if (name === CAVITY && shape.curves[WALL]) painting.clip(polygonOf(shape, WALL));
+  if (name === WALL && shape.curves[CAVITY]) painting.add(polygonOf(shape, CAVITY));
   const outline = painting.outline();
   if (outline.length < 8) return;
-  shape.curves[name] = curveOfOutline(shape, name, outline);
+  shape.curves[name] = curveOfOutline(before, name, outline);
   touch(shape, name);
 }
 

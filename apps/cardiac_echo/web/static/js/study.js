@@ -8,18 +8,18 @@ import { html, render } from "../vendor/htm-preact.js";
 import { Newest } from "./live.js";
 import { tinykeys } from "../vendor/tinykeys.js";
 import { Viewer } from "./viewer.js";
-import { flagWords, interval, methodWords, number, stateWords, structureWords, time } from "./words.js";
+import { Side } from "./side.js";
+import { modeOf, TOOLS } from "./study_parts.js";
+import { Tools } from "./tools.js";
 
-const TOOLS = [
-  ["look", "Look", "v"], ["points", "Points", "p"], ["push", "Push", "u"], ["brush", "Brush", "b"], ["erase", "Erase", "e"],
-];
-const SPEEDS = [0.1, 0.25, 0.5, 1, 2];
+const CURVE_PX = 225;
 const ORDER = ["A4C", "A2C", "SAX", "unknown"];
 const PHASES = ["ED", "ES", "cine"];
 
 const parameters = new URLSearchParams(location.search);
 
-class Study {
+/** A patient's images, and what is done with them. */
+export class Study {
   /** @param {string} patient */
   constructor(patient) {
     this.patient = patient;
@@ -297,7 +297,14 @@ class Study {
     views.className = "views";
     const visible = this.visible;
     const rows = Math.ceil(visible.length / 2);
-    views.style.setProperty("--viewer-height", rows > 1 ? "calc((100vh - 9.5rem) / 2)" : "calc(100vh - 21rem)");
+    this.sized?.disconnect();
+    this.sized = new ResizeObserver(() => {
+      const top = views.getBoundingClientRect().top + window.scrollY;
+      const room = window.innerHeight - top - (this.mode === "cines" ? CURVE_PX : 0) - 12;
+      views.style.setProperty("--viewer-height", `${Math.max(200, Math.floor(room / rows) - 8)}px`);
+    });
+    this.sized.observe(this.tools);
+    this.sized.observe(document.documentElement);
     if (visible.length === 1) views.style.gridTemplateColumns = "minmax(0, 1fr)";
     views.append(...visible.map((viewer) => viewer.host));
     this.curveHost = document.createElement("div");
@@ -489,110 +496,6 @@ class Study {
     render(html`<${Tools} study=${this} />`, this.tools);
     render(html`<${Side} study=${this} />`, this.side);
   }
-}
-
-/** Group in which an image is shown. @param {any} opened */
-const modeOf = (opened) => (opened.is_stack ? "stacks" : opened.frames > 1 ? "cines" : "stills");
-
-/** @param {{study: Study}} props */
-function Tools({ study }) {
-  const { settings, active } = study;
-  const modes = ["stills", "cines", "stacks"].filter((mode) => study.viewers.some((viewer) => modeOf(viewer.opened) === mode));
-  const words = /** @type {Record<string, string>} */ ({ stills: "ED and ES", cines: "Cines", stacks: "Short axis" });
-  const press = (/** @type {string} */ text, /** @type {() => void} */ act, pressed = false, title = "") => html`<button title=${title} aria-pressed=${pressed} onClick=${act}>${text}</button>`;
-  const does = (/** @type {string} */ text, /** @type {() => void} */ act, title = "", disabled = false) => html`<button title=${title} disabled=${disabled} onClick=${act}>${text}</button>`;
-  return html`
-    ${modes.length > 1 ? html`<span class="group">${modes.map((mode) => press(words[mode], () => study.setMode(mode), mode === study.mode))}</span>` : ""}
-    <span class="group">${TOOLS.map(([name, text, letter]) => press(text, () => study.set({ tool: name }), settings.tool === name, `${text} (${letter})`))}</span>
-    <label>of <select aria-label="Structure" value=${settings.structure} onChange=${(/** @type {any} */ event) => study.set({ structure: event.target.value })}>
-      ${(active?.structures ?? []).map((name) => html`<option value=${name}>${structureWords(name)}</option>`)}</select></label>
-    ${["push", "brush", "erase"].includes(settings.tool) ? html`<label>size <input type="range" min="2" max="60" value=${settings.radius} onInput=${(/** @type {any} */ event) => study.set({ radius: Number(event.target.value) })} /></label>` : ""}
-    <span class="group">${does("Undo", () => study.undo(), "Ctrl+Z", !active?.edits.past.length)}${does("Redo", () => study.redo(), "Ctrl+Shift+Z", !active?.edits.future.length)}
-      ${does("Smooth", () => active?.smooth(), "s")}${does("Clear", () => active?.clear(), "Remove this structure from the frame")}
-      ${active && active.opened.frames > 1 ? does("Copy previous", () => active.copyFrom(active.frame - 1), "c", active.frame === 0) : ""}</span>
-    <span class="group">${press("Contours", () => study.set({ contours: !settings.contours }), settings.contours, "h")}${press("Discs", () => study.set({ discs: !settings.discs }), settings.discs, "d")}
-      ${active && active.opened.frames > 1 ? press("Neighbours", () => study.set({ ghosts: !settings.ghosts }), settings.ghosts, "g") : ""}${does("Fit", () => active?.fitAll(), "0")}</span>
-    ${study.mode === "cines" ? html`<span class="group">${press(study.playing ? "Pause" : "Play", () => study.play(), study.playing, "space")}
-      ${does("‹", () => study.step(-1), "frame back (,)")}${does("›", () => study.step(1), "frame on (.)")}${press("One beat", () => { study.loop = !study.loop; study.render(); }, study.loop, "l")}
-      <select aria-label="Speed" value=${study.speed} onChange=${(/** @type {any} */ event) => { study.speed = Number(event.target.value); study.render(); }}>${SPEEDS.map((speed) => html`<option value=${speed}>${speed} ×</option>`)}</select></span>` : ""}
-    ${study.mode === "stacks" && active ? html`<span class="group">${does("‹", () => study.step(-1), "slice back (,)")}${does("›", () => study.step(1), "slice on (.)")}</span>` : ""}
-    <label>Level <input type="range" min="5" max="150" value=${settings.level} onInput=${(/** @type {any} */ event) => study.set({ level: Number(event.target.value) })} /></label>
-    <label>Window <input type="range" min="10" max="250" value=${settings.width} onInput=${(/** @type {any} */ event) => study.set({ width: Number(event.target.value) })} /></label>`;
-}
-
-/** @param {{study: Study}} props */
-function Side({ study }) {
-  const { shown, report, dirty, active } = study;
-  const best = bestRow(shown);
-  const stored = bestRow(report);
-  const moved = dirty.length && best && stored && best.ef_pct !== null && stored.ef_pct !== null ? best.ef_pct - stored.ef_pct : null;
-  const why = sessionStorage.getItem("cardiolabel:why")?.split("\n") ?? [];
-  return html`
-    <section class="card" aria-label="Ejection fraction">
-      <div class="quiet">${study.patient}</div>
-      <div class="ef" aria-live="polite" id="ef">${best ? `EF ${number(best.ef_pct, 0)} %` : "no EF"}</div>
-      ${best ? html`<div>${methodWords(best.method)}, ${best.convention} convention${interval(best.ef_low_pct, best.ef_high_pct) ? html`; 90 % interval ${interval(best.ef_low_pct, best.ef_high_pct)} %` : ""}</div>
-        <div>EDV ${number(best.edv_ml)} ml · ESV ${number(best.esv_ml)} ml · SV ${number(best.sv_ml)} ml</div>` : html`<div>Not measurable: ${shown.patient.find((/** @type {any} */ row) => row.reason)?.reason ?? "no mask"}</div>`}
-      ${moved !== null ? html`<div class="quiet">${moved >= 0 ? "+" : ""}${moved.toFixed(1)} points by unsaved contours</div>` : ""}
-      ${study.offline ? html`<div class="bad">The server cannot be reached: numbers are those before.</div>` : ""}
-    </section>
-    ${active && why[0] === active.opened.image && why[1] ? html`<section class="card"><h2>Why this image</h2>${why[1]}</section>` : ""}
-    ${study.conflict ? html`<${Conflict} study=${study} />` : ""}
-    <section class="card noprint">
-      <h2>Corrections</h2>
-      ${dirty.length ? html`<div>Unsaved: ${dirty.map((viewer) => `${viewer.opened.view} ${viewer.opened.phase}`).join(", ")}</div>` : html`<div class="quiet">Drag a point to correct a contour. The numbers follow.</div>`}
-      <div class="bar"><button class="main" disabled=${!dirty.length || study.isSaving} onClick=${() => study.save()}>${study.isSaving ? "Saving …" : "Submit"}</button>
-        <button disabled=${!dirty.length} onClick=${() => study.giveUp()}>Give up</button><button onClick=${() => study.next()}>Next image</button></div>
-    </section>
-    <section class="card"><h2>Quality</h2>${shown.quality.length ? html`<ul>${shown.quality.map((/** @type {string} */ flag) => html`<li class="flag">${flag === "foreshortening" ? foreshortening(shown) : flagWords(flag)}</li>`)}</ul>` : html`<div class="good">nothing to look at again</div>`}</section>
-    <section class="card"><h2>All methods</h2><table><thead><tr><th>Method</th><th class="number">EDV ml</th><th class="number">ESV ml</th><th class="number">EF %</th></tr></thead>
-      <tbody>${shown.patient.filter((/** @type {any} */ row) => row.ef_pct !== null).map((/** @type {any} */ row) => html`<tr>
-        <td><button title="Show what it was measured from" aria-pressed=${study.selected === row.method} onClick=${() => study.showSource(row.method)}>${methodWords(row.method)}</button> <span class="quiet">${row.convention}</span></td>
-        <td class="number">${number(row.edv_ml)}</td><td class="number">${number(row.esv_ml)}</td><td class="number">${number(row.ef_pct, 1)}${interval(row.ef_low_pct, row.ef_high_pct) ? html`<br /><span class="quiet">${interval(row.ef_low_pct, row.ef_high_pct)}</span>` : ""}</td></tr>`)}</tbody></table>
-      ${shown.area_change.filter((/** @type {any} */ row) => row.fac_pct !== null).map((/** @type {any} */ row) => html`<div class="quiet">Fractional area change ${row.view}: ${number(row.fac_pct, 0)} %</div>`)}</section>
-    ${active ? html`<section class="card"><h2>${active.opened.view} ${active.opened.phase}: ${stateWords(active.opened.source)}</h2><${Frame} study=${study} /><${Versions} study=${study} /></section>` : ""}
-    <p class="noprint"><a href=${address(`/cardiac/patients/${encodeURIComponent(study.patient)}/figure.png`)} target="_blank" rel="noopener">Figure (PNG)</a></p>`;
-}
-
-/** Numbers of the shown frame. @param {{study: Study}} props */
-function Frame({ study }) {
-  const viewer = study.active;
-  if (!viewer) return "";
-  const row = study.measured(viewer, viewer.frame);
-  if (!row) return "";
-  return html`<div>Frame ${viewer.frame + 1}: ${row.reason || `area ${number(row.lv_area_mm2 === null ? null : row.lv_area_mm2 / 100, 1)} cm², length ${number(row.lv_length_mm)} mm`}</div>`;
-}
-
-/** @param {{study: Study}} props */
-function Versions({ study }) {
-  const ef = (/** @type {any[] | null} */ rows) => number(rows?.find((row) => row.convention === "guideline")?.ef_pct ?? rows?.[0]?.ef_pct, 0);
-  if (!study.versions.length) return html`<div class="quiet">Nobody has corrected it yet.</div>`;
-  return html`<table><thead><tr><th>Version</th><th>Who, when</th><th class="number">EF %</th><th></th></tr></thead><tbody>
-    ${[...study.versions].reverse().map((version) => html`<tr><td>${version.version}${version.current ? " (now)" : ""}</td>
-      <td>${version.author || "somebody"}<br /><span class="quiet">${time(version.saved_at)}${version.info?.edit ? `, ${Math.round(version.info.edit.seconds)} s` : ""}</span></td>
-      <td class="number">${ef(version.ef_before)} → ${ef(version.ef_after)}</td>
-      <td>${version.current ? "" : html`<button onClick=${() => study.rollBack(version.version)}>Use</button>`}</td></tr>`)}</tbody></table>`;
-}
-
-/** @param {{study: Study}} props */
-function Conflict({ study }) {
-  const { viewer, theirs, message } = study.conflict;
-  return html`<section class="card" role="alertdialog" aria-label="Two masks">
-    <h2 class="bad">Two masks of ${viewer.opened.view} ${viewer.opened.phase}</h2><p>${message}</p>
-    <p>Both are kept as versions. The picture shows yours; which one shall be current?</p>
-    <div class="bar"><button class="main" onClick=${() => study.settle(true)}>Mine</button><button onClick=${() => study.settle(false)}>Theirs (version ${theirs.version})</button></div></section>`;
-}
-
-/** @param {any} report */
-const bestRow = (report) => report.patient.find((/** @type {any} */ row) => row.ef_pct !== null && row.convention === "guideline") ?? report.patient.find((/** @type {any} */ row) => row.ef_pct !== null);
-
-/** @param {any} report */
-function foreshortening(report) {
-  const row = bestRow(report);
-  const [a4c, a2c] = [row?.length_a4c_ed_mm, row?.length_a2c_ed_mm];
-  if (!a4c || !a2c) return flagWords("foreshortening");
-  const [short, long] = a4c < a2c ? ["A4C", "A2C"] : ["A2C", "A4C"];
-  return `${short} is ${Math.round(100 * (1 - Math.min(a4c, a2c) / Math.max(a4c, a2c)))} % shorter than ${long} at ED: probably foreshortened`;
 }
 
 askName();

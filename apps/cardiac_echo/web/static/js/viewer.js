@@ -134,6 +134,7 @@ export class Viewer {
 
   #drawContours() {
     const { settings } = this;
+    /** @type {Element[]} */
     const parts = [];
     if (settings.contours) {
       const { edits, frame } = this;
@@ -285,7 +286,7 @@ export class Viewer {
     const painting = tool === "brush" || tool === "erase" ? paintingOf(shape, structure, this.opened.cols, this.opened.rows) : null;
     const paint = (/** @type {Point} */ to) => {
       painting?.stroke(at, to, settings.radius, tool === "erase");
-      if (painting) takePainting(shape, structure, painting);
+      if (painting) takePainting(shape, original, structure, painting);
     };
     if (painting) paint(at);
     let moved = Boolean(painting);

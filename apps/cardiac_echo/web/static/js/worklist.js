@@ -142,7 +142,7 @@ function Worklist() {
         <td class="number">${interval(patient.low, patient.high)}</td>
         <td class="number">${patient.spread === null ? "" : `± ${number(patient.spread, 1)}`}</td>
         <td class="flag">${patient.flags.map(flagWords).join("; ") || html`<span class="quiet">${patient.ef === null ? patient.reason : ""}</span>`}</td>
-        <td>${Object.entries(patient.states).map(([state, count]) => `${count} ${stateWords(state)}`).join(", ")}</td>
+        <td>${Object.entries(patient.states).map(([state, count]) => `${count} ${state === "none" ? "not corrected" : stateWords(state)}`).join(", ")}</td>
         <td class="quiet">${patient.model}</td>
         <td>${patient.openBy.length ? [...new Set(patient.openBy)].join(", ") : ""}</td></tr>`)}</tbody>
     </table>

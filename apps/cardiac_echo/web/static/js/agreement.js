@@ -1,0 +1,39 @@
+// How well annotators agree, on the images that both have drawn.
+
+import { address, askName, get, onChange, telling } from "./api.js";
+import { html, render, useEffect, useState } from "../vendor/htm-preact.js";
+import { methodWords, number, structureWords } from "./words.js";
+
+/** @param {{pair: any}} props */
+function Pair({ pair }) {
+  return html`<section class="card"><h2>${pair.annotators.join(" and ")}: ${pair.images.length} shared images</h2>
+    <table><thead><tr><th>Structure</th><th class="number">Images</th><th class="number">Dice</th><th class="number">Hausdorff distance mm</th></tr></thead><tbody>
+      ${Object.entries(pair.structures).map(([name, means]) => html`<tr><td>${structureWords(name)}</td><td class="number">${means.dice_images}</td><td class="number">${number(means.dice, 3)}</td><td class="number">${number(means.hd_mm, 1)}</td></tr>`)}</tbody></table>
+    <table><thead><tr><th>EF</th><th class="number">Patients</th><th class="number">Bias in points</th><th class="number">Limits of agreement</th><th class="number">Mean absolute difference</th></tr></thead><tbody>
+      ${pair.ef.map((/** @type {any} */ row) => html`<tr><td>${methodWords(row.method)}, ${row.convention}</td><td class="number">${row.n}</td><td class="number">${number(row.bias_pct, 1)}</td>
+        <td class="number">${row.lower_limit_pct === null ? "–" : `${number(row.lower_limit_pct, 1)} to ${number(row.upper_limit_pct, 1)}`}</td><td class="number">${number(row.mean_absolute_difference_pct, 1)}</td></tr>`)}</tbody></table></section>`;
+}
+
+function Agreement() {
+  const [found, setFound] = useState(/** @type {any} */ (null));
+  const load = () => telling(async () => setFound(await get(address("/cardiac/agreement"))));
+  useEffect(() => {
+    load();
+    const events = onChange(load);
+    return () => events.close();
+  }, []);
+  if (!found) return html`<p class="quiet">Loading …</p>`;
+  return html`<div class="stack">
+    <section class="card"><h2>Annotators</h2>${found.annotators.length ? html`<table><thead><tr><th>Name</th><th class="number">Images corrected</th><th class="number">Also by others</th></tr></thead><tbody>
+      ${found.annotators.map((/** @type {any} */ row) => html`<tr><td>${row.annotator}</td><td class="number">${row.images}</td><td class="number">${row.shared_images}</td></tr>`)}</tbody></table>` : html`<p>Nobody has saved a correction under a name yet. Enter yours above before you correct.</p>`}</section>
+    ${found.pairs.map((/** @type {any} */ pair) => html`<${Pair} pair=${pair} />`)}
+    ${found.pairs.length ? html`<section class="card"><h2>Bland–Altman</h2><img alt="Bland–Altman plots of EF between annotators" src=${address("/cardiac/agreement/figure.png")} style=${{ maxWidth: "100%" }} /></section>` : html`<p class="quiet">Agreement needs two annotators who corrected the same image.</p>`}</div>`;
+}
+
+askName();
+const app = document.getElementById("app");
+if (app) {
+  app.replaceChildren();
+  app.removeAttribute("aria-busy");
+  render(html`<${Agreement} />`, app);
+}

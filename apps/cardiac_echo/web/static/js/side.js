@@ -1,0 +1,80 @@
+// Numbers, quality, methods and versions beside the images.
+
+import { address } from "./api.js";
+import { html } from "../vendor/htm-preact.js";
+import { flagWords, interval, methodWords, number, stateWords, time } from "./words.js";
+
+/** @param {{study: import("./study.js").Study}} props */
+export function Side({ study }) {
+  const { shown, report, dirty, active } = study;
+  const best = bestRow(shown);
+  const stored = bestRow(report);
+  const moved = dirty.length && best && stored && best.ef_pct !== null && stored.ef_pct !== null ? best.ef_pct - stored.ef_pct : null;
+  const why = sessionStorage.getItem("cardiolabel:why")?.split("\n") ?? [];
+  return html`
+    <section class="card" aria-label="Ejection fraction">
+      <div class="quiet">${study.patient}</div>
+      <div class="ef" aria-live="polite" id="ef">${best ? `EF ${number(best.ef_pct, 0)} %` : "no EF"}</div>
+      ${best ? html`<div>${methodWords(best.method)}, ${best.convention} convention${interval(best.ef_low_pct, best.ef_high_pct) ? html`; 90 % interval ${interval(best.ef_low_pct, best.ef_high_pct)} %` : ""}</div>
+        <div>EDV ${number(best.edv_ml)} ml · ESV ${number(best.esv_ml)} ml · SV ${number(best.sv_ml)} ml</div>` : html`<div>Not measurable: ${shown.patient.find((/** @type {any} */ row) => row.reason)?.reason ?? "no mask"}</div>`}
+      ${moved !== null ? html`<div class="quiet">${moved >= 0 ? "+" : ""}${moved.toFixed(1)} points by unsaved contours</div>` : ""}
+      ${study.offline ? html`<div class="bad">The server cannot be reached: numbers are those before.</div>` : ""}
+    </section>
+    ${active && why[0] === active.opened.image && why[1] ? html`<section class="card"><h2>Why this image</h2>${why[1]}</section>` : ""}
+    ${study.conflict ? html`<${Conflict} study=${study} />` : ""}
+    <section class="card noprint">
+      <h2>Corrections</h2>
+      ${dirty.length ? html`<div>Unsaved: ${dirty.map((viewer) => `${viewer.opened.view} ${viewer.opened.phase}`).join(", ")}</div>` : html`<div class="quiet">Drag a point to correct a contour. The numbers follow.</div>`}
+      <div class="bar"><button class="main" disabled=${!dirty.length || study.isSaving} onClick=${() => study.save()}>${study.isSaving ? "Saving …" : "Submit"}</button>
+        <button disabled=${!dirty.length} onClick=${() => study.giveUp()}>Give up</button><button onClick=${() => study.next()}>Next image</button></div>
+    </section>
+    <section class="card"><h2>Quality</h2>${shown.quality.length ? html`<ul>${shown.quality.map((/** @type {string} */ flag) => html`<li class="flag">${flag === "foreshortening" ? foreshortening(shown) : flagWords(flag)}</li>`)}</ul>` : html`<div class="good">nothing to look at again</div>`}</section>
+    <section class="card"><h2>All methods</h2><table><thead><tr><th>Method</th><th class="number">EDV ml</th><th class="number">ESV ml</th><th class="number">EF %</th></tr></thead>
+      <tbody>${shown.patient.filter((/** @type {any} */ row) => row.ef_pct !== null).map((/** @type {any} */ row) => html`<tr>
+        <td><button title="Show what it was measured from" aria-pressed=${study.selected === row.method} onClick=${() => study.showSource(row.method)}>${methodWords(row.method)}</button> <span class="quiet">${row.convention}</span></td>
+        <td class="number">${number(row.edv_ml)}</td><td class="number">${number(row.esv_ml)}</td><td class="number">${number(row.ef_pct, 1)}${interval(row.ef_low_pct, row.ef_high_pct) ? html`<br /><span class="quiet">${interval(row.ef_low_pct, row.ef_high_pct)}</span>` : ""}</td></tr>`)}</tbody></table>
+      ${shown.area_change.filter((/** @type {any} */ row) => row.fac_pct !== null).map((/** @type {any} */ row) => html`<div class="quiet">Fractional area change ${row.view}: ${number(row.fac_pct, 0)} %</div>`)}</section>
+    ${active ? html`<section class="card"><h2>${active.opened.view} ${active.opened.phase}: ${stateWords(active.opened.source)}</h2><${Frame} study=${study} /><${Versions} study=${study} /></section>` : ""}
+    <p class="noprint"><a href=${address(`/cardiac/patients/${encodeURIComponent(study.patient)}/figure.png`)} target="_blank" rel="noopener">Figure (PNG)</a></p>`;
+}
+
+/** Numbers of the shown frame. @param {{study: import("./study.js").Study}} props */
+function Frame({ study }) {
+  const viewer = study.active;
+  if (!viewer) return "";
+  const row = study.measured(viewer, viewer.frame);
+  if (!row) return "";
+  return html`<div>Frame ${viewer.frame + 1}: ${row.reason || `area ${number(row.lv_area_mm2 === null ? null : row.lv_area_mm2 / 100, 1)} cm², length ${number(row.lv_length_mm)} mm`}</div>`;
+}
+
+/** @param {{study: import("./study.js").Study}} props */
+function Versions({ study }) {
+  const ef = (/** @type {any[] | null} */ rows) => number(rows?.find((row) => row.convention === "guideline")?.ef_pct ?? rows?.[0]?.ef_pct, 0);
+  if (!study.versions.length) return html`<div class="quiet">Nobody has corrected it yet.</div>`;
+  return html`<table><thead><tr><th>Version</th><th>Who, when</th><th class="number">EF %</th><th></th></tr></thead><tbody>
+    ${[...study.versions].reverse().map((version) => html`<tr><td>${version.version}${version.current ? " (now)" : ""}</td>
+      <td>${version.author || "somebody"}<br /><span class="quiet">${time(version.saved_at)}${version.info?.edit ? `, ${Math.round(version.info.edit.seconds)} s` : ""}</span></td>
+      <td class="number">${ef(version.ef_before)} → ${ef(version.ef_after)}</td>
+      <td>${version.current ? "" : html`<button onClick=${() => study.rollBack(version.version)}>Use</button>`}</td></tr>`)}</tbody></table>`;
+}
+
+/** @param {{study: import("./study.js").Study}} props */
+function Conflict({ study }) {
+  const { viewer, theirs, message } = study.conflict;
+  return html`<section class="card" role="alertdialog" aria-label="Two masks">
+    <h2 class="bad">Two masks of ${viewer.opened.view} ${viewer.opened.phase}</h2><p>${message}</p>
+    <p>Both are kept as versions. The picture shows yours; which one shall be current?</p>
+    <div class="bar"><button class="main" onClick=${() => study.settle(true)}>Mine</button><button onClick=${() => study.settle(false)}>Theirs (version ${theirs.version})</button></div></section>`;
+}
+
+/** @param {any} report */
+const bestRow = (report) => report.patient.find((/** @type {any} */ row) => row.ef_pct !== null && row.convention === "guideline") ?? report.patient.find((/** @type {any} */ row) => row.ef_pct !== null);
+
+/** @param {any} report */
+function foreshortening(report) {
+  const row = bestRow(report);
+  const [a4c, a2c] = [row?.length_a4c_ed_mm, row?.length_a2c_ed_mm];
+  if (!a4c || !a2c) return flagWords("foreshortening");
+  const [short, long] = a4c < a2c ? ["A4C", "A2C"] : ["A2C", "A4C"];
+  return `${short} is ${Math.round(100 * (1 - Math.min(a4c, a2c) / Math.max(a4c, a2c)))} % shorter than ${long} at ED: probably foreshortened`;
+}

@@ -1,0 +1,11 @@
+// What the page uses of this library.
+
+export default class uPlot {
+  constructor(options: any, data: any, host: HTMLElement);
+  over: HTMLElement;
+  cursor: { left?: number };
+  posToVal(position: number, scale: string): number;
+  setSize(size: { width: number; height: number }): void;
+  redraw(rebuild?: boolean, recalculate?: boolean): void;
+  destroy(): void;
+}
