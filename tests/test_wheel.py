@@ -55,6 +55,10 @@ def run(site: Path, folder: Path, *arguments: str) -> str:
 def test_it_holds_the_app_the_recipes_and_the_weights_of_the_cards(site: Path) -> None:
     package = site / "cardiolabel"
     assert (package / "server_app" / "main.py").is_file() and (package / "server_app" / "lib").is_dir()
+    web = ROOT / "apps" / "cardiac_echo" / "web"
+    for folder in ("static", "templates"):
+        files = {path.relative_to(web) for path in (web / folder).rglob("*") if path.is_file()}
+        assert files and all((package / "server_app" / "web" / file).is_file() for file in files)
     recipes = {path.name for path in (ROOT / "lib/cardiolabel/training/recipes").glob("*.toml")}
     assert recipes == {path.name for path in (package / "training" / "recipes").glob("*.toml")}
     cards = sorted((package / "server_app" / "model").glob("*.json"))

@@ -85,6 +85,22 @@ CONTRACT = {
     ("GET", "/cardiac/agreement"): USER,
     ("GET", "/cardiac/agreement/figure.png"): USER,
     ("GET", "/cardiac/worklist"): USER,
+    ("GET", "/cardiac/images/{image}"): USER,
+    ("GET", "/cardiac/images/{image}/frames/{frame}.png"): USER,
+    ("PUT", "/cardiac/images/{image}/outlines"): ANNOTATOR,
+    ("PUT", "/cardiac/images/{image}/description"): ANNOTATOR,
+    ("POST", "/cardiac/measure"): USER,
+    ("GET", "/cardiac/events"): USER,
+    ("POST", "/cardiac/uploads"): ANNOTATOR,
+    ("PUT", "/cardiac/uploads/{upload}"): ANNOTATOR,
+    ("POST", "/cardiac/uploads/{upload}"): ANNOTATOR,
+    ("DELETE", "/cardiac/uploads/{upload}"): ANNOTATOR,
+    ("GET", "/study"): ANYBODY,
+    ("GET", "/upload"): ANYBODY,
+    ("GET", "/models"): ANYBODY,
+    ("GET", "/agreement"): ANYBODY,
+    ("GET", "/help"): ANYBODY,
+    ("GET", "/web/{version}/{path:path}"): ANYBODY,
 }
 """The lowest role that each route answers. Whoever adds a route decides this here as well."""
 

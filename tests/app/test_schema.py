@@ -53,7 +53,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.mark.long
 def test_nothing_that_is_asked_breaks_the_server(server: Server) -> None:
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
-    operations = [result.ok() for result in schema.get_all_operations()]
+    operations = [
+        operation
+        for result in schema.get_all_operations()
+        if (operation := result.ok()).path != "/cardiac/events"  # does not end
+    ]
     assert len(operations) > 40
     problems: dict[str, str] = {}
     for operation in operations:

@@ -42,8 +42,8 @@ def study_json(
     -------
     dict
         ``frames`` (areas in mm², lengths in mm, volumes in ml; contour, annulus, apex and the ends of the
-        20 discs as ``[row, col]`` in pixels), ``patient`` (the rows of ``patients.csv``), ``beats`` (frames
-        counted from 0, as in ``frames``), ``area_change``,
+        20 discs as ``[row, col]`` in pixels; ``area_px`` where the pixel size is unknown), ``patient`` (the
+        rows of ``patients.csv``), ``beats`` (frames counted from 0, as in ``frames``), ``area_change``,
         ``quality`` (all flags raised), ``sources``, ``model``, ``schema``.
     """
     shown = [row for row in study.frames if _is_shown(row, only)]
@@ -112,6 +112,7 @@ def frame_json(row: FrameRow, *, geometry: bool) -> dict[str, Any]:
         fields["contour"] = _points(shape.contour_px) if shape else None
         fields["annulus"] = _points(shape.annulus_px) if shape else None
         fields["apex"] = _points(shape.apex_px[None])[0] if shape else None
+        fields["area_px"] = round(shape.area, 1) if shape and not shape.calibrated else None
         fields["discs"] = np.round(shape.discs_px, 1).tolist() if shape else None
     return fields
 

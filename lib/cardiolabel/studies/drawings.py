@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cardiolabel.domain import Record
 from cardiolabel.errors import ImageContentError, InputError
-from cardiolabel.geometry.outlines import Outlines, fill_outlines, trace_outlines
+from cardiolabel.measurements.outlines import Outlines, fill_outlines, trace_outlines
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.records.layout import FINAL
 from cardiolabel.reporting.result import study_json

@@ -8,12 +8,12 @@ from fastapi import APIRouter, File, UploadFile
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
-from cardiolabel.records.names import check_name
 from lib.api import received
 from lib.api.labels import author
 from lib.api.schemas import Description, UploadedPatient
 from lib.files import incoming
 from lib.security.audit_entry import note_event
+from lib.security.names import check_name
 from lib.security.roles import Role, needs
 
 router = APIRouter(tags=["Page"])
@@ -49,7 +49,8 @@ def take(upload: str, patient: UploadedPatient, user: Annotator) -> dict[str, An
     ``may_train`` is the patient's consent to training use, and is kept in the manifest.
     """
     found = incoming.imported(upload)
-    name = check_name("patient", patient.patient) if patient.patient else ""
+    name = patient.patient.strip()
+    check_name("patient", name)
     records = (
         app_instance()
         .datastore()

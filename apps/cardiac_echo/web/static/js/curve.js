@@ -7,7 +7,7 @@ const COLOURS = ["#e0a100", "#2aa58a", "#5b8def", "#d94a6a"];
 /**
  * Draw area curves of cines; a click shows that moment.
  * @param {HTMLElement} host
- * @param {{name: string, times: number[], areas: (number | null)[], ed: number[], es: number[]}[]} curves times in s, areas in cm²
+ * @param {{name: string, times: number[], areas: (number | null)[], unit: string, ed: number[], es: number[]}[]} curves times in s
  * @param {(time: number) => void} go
  * @returns {{at: (time: number) => void, destroy: () => void}}
  */
@@ -56,7 +56,7 @@ export function areaCurve(host, curves, go) {
     width: host.clientWidth || 600,
     height: 170,
     scales: { x: { time: false } },
-    axes: [{ ...axis, label: "time in s", labelSize: 18 }, { ...axis, label: "LV area in cm²", labelSize: 18 }],
+    axes: [{ ...axis, label: "time in s", labelSize: 18 }, { ...axis, label: `LV area in ${curves[0].unit}`, labelSize: 18 }],
     series: [{ label: "s" }, ...curves.map((curve, k) => ({ label: curve.name, stroke: COLOURS[k % COLOURS.length], width: 2, spanGaps: true, points: { show: false }, value: (/** @type {any} */ _, /** @type {number | null} */ value) => (value === null || value === undefined ? "–" : value.toFixed(1)) }))],
     cursor: { drag: { x: false, y: false } },
     hooks: { draw: [marks] },

@@ -44,7 +44,7 @@ function Frame({ study }) {
   if (!viewer) return "";
   const row = study.measured(viewer, viewer.frame);
   if (!row) return "";
-  return html`<div>Frame ${viewer.frame + 1}: ${row.reason || `area ${number(row.lv_area_mm2 === null ? null : row.lv_area_mm2 / 100, 1)} cm², length ${number(row.lv_length_mm)} mm`}</div>`;
+  return html`<div>${viewer.opened.is_stack ? "Slice" : "Frame"} ${viewer.frame + 1}: ${row.reason || [["area", row.lv_area_mm2 === null ? null : row.lv_area_mm2 / 100, 1, "cm²"], ["length", row.lv_length_mm, 0, "mm"]].filter(([, value]) => value !== null).map(([name, value, digits, unit]) => `${name} ${number(value, digits)} ${unit}`).join(", ")}</div>`;
 }
 
 /** @param {{study: import("./study.js").Study}} props */

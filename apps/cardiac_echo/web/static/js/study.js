@@ -200,6 +200,7 @@ export class Study {
       }
     }
     this.isSaving = false;
+    this.render();
     await this.#refresh(true);
     this.#loadVersions();
   }
@@ -348,7 +349,8 @@ export class Study {
       return {
         name: opened.view,
         times: rows.map((/** @type {any} */ row) => this.#timeOf(viewer, row.frame)),
-        areas: rows.map((/** @type {any} */ row) => (row.lv_area_mm2 === null ? null : row.lv_area_mm2 / 100)),
+        areas: rows.map((/** @type {any} */ row) => (row.lv_area_mm2 === null ? row.area_px : row.lv_area_mm2 / 100)),
+        unit: rows.some((/** @type {any} */ row) => row.lv_area_mm2 !== null) ? "cm²" : "pixels",
         ed: [...new Set(beats.map((/** @type {any} */ beat) => beat.ed_index))],
         es: [...new Set(beats.map((/** @type {any} */ beat) => beat.es_index))],
       };
@@ -465,7 +467,7 @@ export class Study {
         this.active.choose(1);
       },
       Escape: key(() => this.set({})), Delete: key(() => this.active?.remove()), Backspace: key(() => this.active?.remove()),
-      " ": (event) => {
+      Space: (event) => {
         if (!/** @type {HTMLElement} */ (event.target).closest("button, input, select, a")) key(() => this.play())(event);
       },
       1: structure(0), 2: structure(1), 3: structure(2), s: key(() => this.active?.smooth()),

@@ -1,0 +1,283 @@
+"""The pages as a person uses them, in Chromium with every outside address blocked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cardiolabel.io import nifti
+from cardiolabel.records import manifest
+from cardiolabel.records.layout import StudiesLayout
+
+from .browser import Watched, chromium, needs_chromium, opened
+from .conftest import APP, Server, make_studies, needs_weights, running, start_server_command
+
+pytestmark = [
+    needs_chromium,
+    needs_weights,
+    # Playwright leaves its pipes to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+PAGES = ("/", "/study?patient=phantom01", "/upload", "/models", "/agreement", "/help")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    studies = make_studies(tmp_path_factory.mktemp("page") / "studies")
+    with running(start_server_command(APP, studies), studies) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Watched]:
+    with opened(browser) as tab:
+        yield tab
+        assert not tab.problems
+
+
+def study(tab: Watched, server: Server, patient: str, image: str = "") -> None:
+    tab.page.goto(f"{server.url}/study?patient={patient}&image={image}")
+    tab.page.wait_for_selector("#ef")
+    tab.until("cardiolabelStudy.visible.every((viewer) => viewer.frames.ready > 0)")
+
+
+def ef_pct(tab: Watched) -> int:
+    shown = re.search(r"EF (\d+) %", tab.text("#ef"))
+    assert shown, tab.text("#ef")
+    return int(shown[1])
+
+
+def drag(tab: Watched, viewer: int, index: int, by: tuple[float, float]) -> None:
+    """Drag a point of the chosen structure in one of the images."""
+    box = tab.page.locator(".viewer").nth(viewer).locator(f'circle[data-index="{index}"]').bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    tab.page.mouse.move(x, y)
+    tab.page.mouse.down()
+    tab.page.mouse.move(x + by[0], y + by[1], steps=8)
+    tab.page.mouse.up()
+    settle(tab)
+
+
+def settle(tab: Watched) -> None:
+    tab.until("!cardiolabelStudy.newest.isRunning && !cardiolabelStudy.isSaving")
+
+
+def test_from_the_address_to_the_first_ef(tab: Watched, server: Server) -> None:
+    tab.page.goto(server.url)
+    tab.page.click("text=phantom01")
+    tab.page.wait_for_selector("#ef")
+    assert 20 < ef_pct(tab) < 80
+    assert tab.page.locator(".viewer").count() == 4
+    assert "ml" in tab.text(".side") and "guideline" in tab.text(".side")
+
+
+def test_a_dragged_hinge_point_changes_the_ef_and_submitting_stores_a_version(
+    tab: Watched, server: Server
+) -> None:
+    study(tab, server, "phantom01")
+    before = ef_pct(tab)
+    tab.page.fill("#who input", "ada")
+    drag(tab, 1, 0, (14, -40))
+    assert ef_pct(tab) != before and "unsaved" in tab.text(".side")
+    moved = ef_pct(tab)
+    tab.page.reload()
+    tab.page.wait_for_selector("#ef")
+    tab.until("cardiolabelStudy.newest.times.length > 0")
+    settle(tab)
+    assert ef_pct(tab) == moved and "restored" in tab.text("#messages")
+    tab.page.click("text=Submit")
+    tab.page.wait_for_selector("text=version 1 is saved")
+    settle(tab)
+    assert ef_pct(tab) == moved
+    (version,) = server.get("/cardiac/labels/phantom01_4CH_ES/versions").json()
+    assert version["author"] == "ada" and version["info"]["edit"]["drags"] == 1
+    tab.page.locator(".viewer").nth(1).click(position={"x": 5, "y": 300})
+    tab.page.wait_for_selector("td:has-text('ada')")
+
+
+def test_undo_and_redo_go_back_to_the_stored_mask_and_forth_again(tab: Watched, server: Server) -> None:
+    study(tab, server, "phantom02", "phantom02_4CH_ED")
+    before = tab.text(".side table")
+    drag(tab, 0, 3, (-12, 0))
+    drag(tab, 0, 9, (16, 4))
+    after = tab.text(".side table")
+    assert after != before
+    for _ in range(2):
+        tab.page.keyboard.press("Control+z")
+        settle(tab)
+    assert tab.text(".side table") == before
+    for _ in range(2):
+        tab.page.keyboard.press("Control+Shift+z")
+        settle(tab)
+    assert tab.text(".side table") == after
+    tab.page.click("text=Give up")
+
+
+def test_every_tool_draws_and_the_keyboard_moves_points(tab: Watched, server: Server) -> None:
+    study(tab, server, "phantom02", "phantom02_4CH_ED")
+    page = tab.page
+    area = "cardiolabelStudy.measured(cardiolabelStudy.active, 0).lv_area_mm2"
+    changed = []
+    box = page.locator('.viewer.active circle[data-index="3"]').bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for tool in "bue":
+        page.keyboard.press(tool)
+        page.mouse.move(x + 10, y)
+        page.mouse.down()
+        page.mouse.move(x - 15, y, steps=5)
+        page.mouse.up()
+        settle(tab)
+        changed.append(page.evaluate(area))
+    assert len(set(changed)) == 3 and changed[2] < changed[1]
+    page.keyboard.press("s")
+    page.keyboard.press("p")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowLeft")
+    settle(tab)
+    assert len(set([*changed, page.evaluate(area)])) == 4
+    for _ in range(5):
+        page.keyboard.press("Control+z")
+    settle(tab)
+    assert not page.evaluate("cardiolabelStudy.dirty.length")
+
+
+def test_two_browsers_on_one_image_end_in_a_choice(browser: Any, server: Server) -> None:
+    with opened(browser) as first, opened(browser) as other:
+        for tab, name in ((first, "ada"), (other, "bob")):
+            study(tab, server, "phantom02", "phantom02_2CH_ED")
+            tab.page.fill("#who input", name)
+        position = first.page.evaluate(
+            "cardiolabelStudy.visible.findIndex((viewer) => viewer.opened.image === 'phantom02_2CH_ED')"
+        )
+        drag(first, position, 4, (-10, 0))
+        drag(other, position, 8, (10, 0))
+        first.page.click("text=Submit")
+        first.page.wait_for_selector("text=version 1 is saved")
+        other.page.wait_for_selector("text=somebody else saved version 1")
+        other.page.click("text=Submit")
+        other.page.wait_for_selector("text=Two masks of A2C ED")
+        other.page.click("text=Mine")
+        other.page.wait_for_selector("text=version 3 is saved")
+        versions = server.get("/cardiac/labels/phantom02_2CH_ED/versions").json()
+        assert [version["author"] for version in versions] == ["ada", "bob", "bob"]
+        first.until("cardiolabelStudy.viewers.some((viewer) => viewer.opened.version === 3)")
+        assert not first.problems
+
+
+def test_a_lost_connection_loses_no_work(tab: Watched, server: Server) -> None:
+    study(tab, server, "phantom01", "phantom01_2CH_ED")
+    tab.page.context.set_offline(True)
+    drag(tab, 2, 4, (-9, 0))
+    tab.page.wait_for_selector("text=The server cannot be reached: numbers")
+    tab.page.click("text=Submit")
+    tab.page.wait_for_selector("text=Not saved")
+    tab.page.context.set_offline(False)
+    tab.page.click("text=Submit")
+    tab.page.wait_for_selector("text=is saved")
+    assert len(server.get("/cardiac/labels/phantom01_2CH_ED/versions").json()) == 1
+    tab.problems = [line for line in tab.problems if "ERR_INTERNET_DISCONNECTED" not in line]
+
+
+def test_cines_play_in_step_and_the_curve_leads_to_a_frame(tab: Watched, server: Server) -> None:
+    study(tab, server, "phantom02", "phantom02_4CH_cine")
+    page = tab.page
+    tab.until("cardiolabelStudy.visible.every((viewer) => viewer.frames.ready === viewer.opened.frames)")
+    page.keyboard.press("Space")
+    tab.until("cardiolabelStudy.active.frame > 5")
+    page.keyboard.press("Space")
+    frames = page.evaluate("cardiolabelStudy.visible.map((viewer) => viewer.frame)")
+    assert len(frames) == 2 and abs(frames[0] - frames[1]) <= 1
+    box = page.locator(".u-over").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert page.evaluate("cardiolabelStudy.active.frame") in range(10, 15)
+    page.keyboard.press("c")
+    settle(tab)
+    assert page.evaluate("cardiolabelStudy.active.edits.changed.size") == 1
+    page.keyboard.press("Control+z")
+
+
+def test_an_upload_shows_its_ef(tab: Watched, server: Server, tmp_path: Path) -> None:
+    files = []
+    for phase in ("ED", "ES"):
+        image = StudiesLayout(server.studies).image(f"phantom02_4CH_{phase}")
+        files.append(tmp_path / f"w_4CH_{phase}.png")
+        Image.fromarray(np.asarray(nifti.read(image).clip.pixels[0])).save(files[-1])
+    page = tab.page
+    page.goto(f"{server.url}/upload")
+    page.set_input_files("input[type=file]", [str(file) for file in files])
+    page.fill("input[placeholder=pseudonym]", "walkin")
+    page.check("input[type=checkbox]")
+    page.click("button:has-text('Upload')")
+    page.wait_for_selector("text=Open walkin", timeout=90_000)
+    for left in (1, 0):
+        page.click("text=From the depth ruler >> nth=0")
+        canvas = page.locator("dialog canvas")
+        canvas.click(position={"x": 100, "y": 50})
+        canvas.click(position={"x": 100, "y": 250})
+        page.click("dialog >> text=Use")
+        tab.until(f"document.querySelectorAll('td button').length === {left}")
+    page.click("text=Open walkin")
+    page.wait_for_selector("#ef")
+    assert 20 < ef_pct(tab) < 80
+    rows = [row for row in manifest.read(server.studies) if row.patient == "walkin"]
+    assert len(rows) == 2 and all(row.may_train for row in rows) and all(row.mm_per_pixel for row in rows)
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080), (820, 1180)])
+@pytest.mark.parametrize("path", PAGES)
+def test_nothing_overflows_or_fails(browser: Any, server: Server, path: str, size: tuple[int, int]) -> None:
+    for scheme in ("dark", "light"):
+        with opened(browser, size=size, color_scheme=scheme) as tab:
+            tab.page.goto(server.url + path)
+            tab.page.wait_for_selector("#app:not([aria-busy]), .help main")
+            tab.page.wait_for_load_state("load")
+            width = tab.page.evaluate("document.documentElement.scrollWidth")
+            assert width <= size[0], (path, size)
+            assert not tab.problems
+
+
+def test_the_page_is_small_and_asks_no_other_machine(tab: Watched, server: Server) -> None:
+    sizes: dict[str, int] = {}
+
+    def note(response: Any) -> None:
+        if "/web/" in response.url:
+            sizes[response.url] = int(response.headers["content-length"])
+            assert response.headers["content-encoding"] == "gzip"
+
+    tab.page.on("response", note)
+    study(tab, server, "phantom01")
+    assert 8 < len(sizes) and sum(sizes.values()) < 500_000
+    policy = server.get("/").headers["Content-Security-Policy"]
+    assert "unsafe" not in policy and "http" not in policy
+
+
+def test_a_list_of_many_patients_paints_at_once(tab: Watched, server: Server) -> None:
+    row = server.get("/cardiac/worklist").json()["rows"][0]
+    rows = [{**row, "patient": f"many{number:05}", "image": f"i{number}"} for number in range(5000)]
+    body = json.dumps({"rows": rows, "images": len(rows), "scoring": {"running": False}})
+    tab.page.route(
+        "**/cardiac/worklist*", lambda route: route.fulfill(body=body, content_type="application/json")
+    )
+    tab.page.goto(server.url)
+    tab.page.wait_for_selector("text=5000 of 5000 patients")
+    assert tab.page.locator("tbody tr").count() == 200
+    tab.page.fill("input[type=search]", "many04999")
+    assert tab.page.locator("tbody tr").count() == 1
+    paint_ms = tab.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert paint_ms < 2000
