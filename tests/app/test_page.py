@@ -230,6 +230,7 @@ def test_an_upload_shows_its_ef(tab: Watched, server: Server, tmp_path: Path) ->
         canvas = page.locator("dialog canvas")
         canvas.click(position={"x": 100, "y": 50})
         canvas.click(position={"x": 100, "y": 250})
+        page.fill("dialog input", "58")
         page.click("dialog >> text=Use")
         tab.until(f"document.querySelectorAll('td button').length === {left}")
     page.click("text=Open walkin")

@@ -39,8 +39,9 @@ function Upload() {
       for (const [index, file] of files.entries()) {
         setSent(index);
         const form = new FormData();
-        // Files of a series may share a name in different folders.
-        form.append("file", file, files.length > 1 ? `${String(index).padStart(4, "0")}_${file.name}` : file.name);
+        // Files of a series may share a name in different folders; other names tell which images belong together.
+        const isShared = files.filter((other) => other.name === file.name).length > 1;
+        form.append("file", file, isShared ? `${String(index).padStart(4, "0")}_${file.name}` : file.name);
         await request("PUT", address(`/cardiac/uploads/${upload}`), form);
       }
       setSent(files.length);
