@@ -72,7 +72,7 @@ def test_it_holds_the_app_the_recipes_and_the_weights_of_the_cards(site: Path) -
 def test_it_holds_nothing_that_a_server_or_python_wrote(site: Path) -> None:
     assert not list(site.rglob("__pycache__"))
     app = site / "cardiolabel" / "server_app"
-    assert {path.name for path in app.iterdir()} == {"lib", "main.py", "model", "task.py"}
+    assert {path.name for path in app.iterdir()} == {"lib", "main.py", "model", "task.py", "web"}
     assert [path.name for path in (app / "model").iterdir() if path.is_dir()] == ["views"]
     card = json.loads((app / "model" / "views" / "view_head.json").read_text())
     weights = (app / "model" / "views" / "view_head.safetensors").read_bytes()
