@@ -17,7 +17,7 @@ from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout
 
 from .browser import Watched, chromium, needs_chromium, opened
-from .conftest import APP, Server, make_studies, needs_weights, running, start_server_command
+from .conftest import APP, ROOT, Server, make_studies, needs_weights, running, start_server_command
 
 pytestmark = [
     needs_chromium,
@@ -27,6 +27,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
+AXE = ROOT / ".venv" / "page" / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = ("/", "/study?patient=phantom01", "/upload", "/models", "/agreement", "/help")
 
 
@@ -282,3 +283,39 @@ def test_a_list_of_many_patients_paints_at_once(tab: Watched, server: Server) ->
     assert tab.page.locator("tbody tr").count() == 1
     paint_ms = tab.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     assert paint_ms < 2000
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="needs axe, which scripts/test installs with npm")
+@pytest.mark.parametrize("path", [*PAGES, "/study?patient=phantom02&image=phantom02_4CH_cine"])
+def test_axe_finds_nothing_serious(browser: Any, server: Server, path: str) -> None:
+    for scheme in ("dark", "light"):
+        with opened(browser, color_scheme=scheme) as tab:
+            tab.page.goto(server.url + path)
+            tab.page.wait_for_selector("#app:not([aria-busy]), .help main")
+            tab.page.wait_for_timeout(500)
+            tab.page.evaluate(AXE.read_text(encoding="utf-8"))
+            found = tab.page.evaluate(
+                "axe.run().then((result) => result.violations.map((rule) => [rule.id, rule.impact]))"
+            )
+            assert not [rule for rule, impact in found if impact in ("serious", "critical")], found
+
+
+def test_a_frame_is_made_ed_and_a_report_prints_on_one_page(tab: Watched, server: Server) -> None:
+    study(tab, server, "phantom02", "phantom02_2CH_cine")
+    page = tab.page
+    page.keyboard.press(".")
+    frame = page.evaluate("cardiolabelStudy.active.frame")
+    page.click("text=Set ED")
+    page.wait_for_selector(f"text=Frame {frame + 1} is ED now")
+    image = page.evaluate("cardiolabelStudy.active.opened.image")
+    (row,) = (row for row in manifest.read(server.studies) if row.image_id == image)
+    assert row.ed_frame == frame + 1 and row.es_frame
+    assert server.get("/cardiac/patients/phantom02").json()["beats"][image][0]["ed_index"] == frame
+    page.emulate_media(media="print")
+    assert page.locator(".report").is_visible() and "phantom02" not in page.inner_text("main")
+    assert page.pdf(format="A4").count(b"/Type /Page\n") == 1
+
+
+def test_the_reference_of_all_routes_is_shown_without_another_machine(tab: Watched, server: Server) -> None:
+    tab.page.goto(f"{server.url}/docs")
+    tab.page.get_by_text("/cardiac/measure").first.wait_for()

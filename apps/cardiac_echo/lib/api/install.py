@@ -62,8 +62,8 @@ ROUTERS = (
 )
 """Routers in order of precedence."""
 
-STOCK = frozenset({"/docs", "/favicon.ico"})
-"""MONAI Label's own routes that stay: public pages. No other route of any version is served."""
+STOCK = frozenset({"/favicon.ico"})
+"""MONAI Label's own routes that stay. No other route of any version is served."""
 
 PUBLIC = frozenset({"/auth/", "/auth/token", "/openapi.json", "/web/{version}/{path:path}", *PAGES})
 """Routes of this app that need no role."""

@@ -6,7 +6,7 @@ from starlette.types import Scope
 
 START, REFERENCE, OHIF = "/", "/docs", "/ohif/"
 
-PAGES = (START, "/study", "/upload", "/models", "/agreement", "/help")
+PAGES = (START, REFERENCE, "/study", "/upload", "/models", "/agreement", "/help")
 """Addresses of this app's own pages."""
 
 
@@ -25,4 +25,4 @@ def is_page(path: str) -> bool:
     >>> is_page("/study"), is_page("/ohif/viewer"), is_page("/datastore/dataset")
     (True, True, False)
     """
-    return path in (*PAGES, REFERENCE) or path.startswith(OHIF)
+    return path in PAGES or path.startswith(OHIF)

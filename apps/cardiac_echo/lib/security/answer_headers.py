@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lib.security.addresses import OHIF, REFERENCE, path_of
+from lib.security.addresses import OHIF, path_of
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -20,14 +20,6 @@ _WITHIN = "base-uri 'self'; object-src 'none'; frame-ancestors 'self'; form-acti
 
 DATA = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 """Policy for JSON, images and files: nothing in them runs or loads."""
-
-API_PAGE = (
-    "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; worker-src blob:;"
-    " style-src 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com;"
-    " font-src https://fonts.gstatic.com; connect-src 'self';"
-    " img-src 'self' data: https://fastapi.tiangolo.com https://cdn.redoc.ly; " + _WITHIN
-)
-"""Policy for the reference, whose user interface comes from a public server."""
 
 VIEWER = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:;"
@@ -65,8 +57,6 @@ def content_policy(path: str) -> str:
     >>> content_policy("/cardiac/patients")
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     """
-    if path == REFERENCE:
-        return API_PAGE
     return VIEWER if path.startswith(OHIF) else DATA
 
 

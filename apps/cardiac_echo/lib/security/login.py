@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lib.security.addresses import PAGES, REFERENCE, path_of
+from lib.security.addresses import PAGES, path_of
 from lib.security.audit_entry import note_login
 from lib.security.environment import environment
 from lib.security.realm import Realm
@@ -27,7 +27,7 @@ MAX_TOKEN = 16 * 1024
 LEEWAY_S = 30
 """Largest difference between the clocks of this server and of the realm, in seconds."""
 
-PUBLIC = frozenset({*PAGES, REFERENCE, "/openapi.json", "/favicon.ico", "/auth"})
+PUBLIC = frozenset({*PAGES, "/openapi.json", "/favicon.ico", "/auth"})
 PUBLIC_FOLDERS = ("/auth/", "/web/")
 """Paths that are answered without a token; all others need one."""
 

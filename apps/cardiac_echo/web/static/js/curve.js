@@ -5,13 +5,14 @@ import uPlot from "../vendor/uplot.js";
 const COLOURS = ["#e0a100", "#2aa58a", "#5b8def", "#d94a6a"];
 
 /**
- * Draw area curves of cines; a click shows that moment.
+ * Draw areas over time, or over the slices of stacks; a click shows that moment or slice.
  * @param {HTMLElement} host
- * @param {{name: string, times: number[], areas: (number | null)[], unit: string, ed: number[], es: number[]}[]} curves times in s
+ * @param {{name: string, times: number[], areas: (number | null)[], unit: string, ed: number[], es: number[]}[]} curves times in s, or numbers of slices
  * @param {(time: number) => void} go
+ * @param {string} [label] of the horizontal axis
  * @returns {{at: (time: number) => void, destroy: () => void}}
  */
-export function areaCurve(host, curves, go) {
+export function areaCurve(host, curves, go, label = "time in s") {
   host.replaceChildren();
   if (!curves.length) return { at: () => {}, destroy: () => {} };
   const times = [...new Set(curves.flatMap((curve) => curve.times))].sort((a, b) => a - b);
@@ -56,8 +57,8 @@ export function areaCurve(host, curves, go) {
     width: host.clientWidth || 600,
     height: 170,
     scales: { x: { time: false } },
-    axes: [{ ...axis, label: "time in s", labelSize: 18 }, { ...axis, label: `LV area in ${curves[0].unit}`, labelSize: 18 }],
-    series: [{ label: "s" }, ...curves.map((curve, k) => ({ label: curve.name, stroke: COLOURS[k % COLOURS.length], width: 2, spanGaps: true, points: { show: false }, value: (/** @type {any} */ _, /** @type {number | null} */ value) => (value === null || value === undefined ? "–" : value.toFixed(1)) }))],
+    axes: [{ ...axis, label, labelSize: 18 }, { ...axis, label: `LV area in ${curves[0].unit}`, labelSize: 18 }],
+    series: [{ label: label.split(" ")[0] }, ...curves.map((curve, k) => ({ label: curve.name, stroke: COLOURS[k % COLOURS.length], width: 2, spanGaps: true, points: { show: false }, value: (/** @type {any} */ _, /** @type {number | null} */ value) => (value === null || value === undefined ? "–" : value.toFixed(1)) }))],
     cursor: { drag: { x: false, y: false } },
     hooks: { draw: [marks] },
   }, /** @type {any} */ ([times, ...columns]), host);

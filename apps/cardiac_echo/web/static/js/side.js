@@ -13,7 +13,7 @@ export function Side({ study }) {
   const why = sessionStorage.getItem("cardiolabel:why")?.split("\n") ?? [];
   return html`
     <section class="card" aria-label="Ejection fraction">
-      <div class="quiet">${study.patient}</div>
+      <div class="quiet noprint">${study.patient}</div>
       <div class="ef" aria-live="polite" id="ef">${best ? `EF ${number(best.ef_pct, 0)} %` : "no EF"}</div>
       ${best ? html`<div>${methodWords(best.method)}, ${best.convention} convention${interval(best.ef_low_pct, best.ef_high_pct) ? html`; 90 % interval ${interval(best.ef_low_pct, best.ef_high_pct)} %` : ""}</div>
         <div>EDV ${number(best.edv_ml)} ml · ESV ${number(best.esv_ml)} ml · SV ${number(best.sv_ml)} ml</div>` : html`<div>Not measurable: ${shown.patient.find((/** @type {any} */ row) => row.reason)?.reason ?? "no mask"}</div>`}
@@ -35,7 +35,16 @@ export function Side({ study }) {
         <td class="number">${number(row.edv_ml)}</td><td class="number">${number(row.esv_ml)}</td><td class="number">${number(row.ef_pct, 1)}${interval(row.ef_low_pct, row.ef_high_pct) ? html`<br /><span class="quiet">${interval(row.ef_low_pct, row.ef_high_pct)}</span>` : ""}</td></tr>`)}</tbody></table>
       ${shown.area_change.filter((/** @type {any} */ row) => row.fac_pct !== null).map((/** @type {any} */ row) => html`<div class="quiet">Fractional area change ${row.view}: ${number(row.fac_pct, 0)} %</div>`)}</section>
     ${active ? html`<section class="card"><h2>${active.opened.view} ${active.opened.phase}: ${stateWords(active.opened.source)}</h2><${Frame} study=${study} /><${Versions} study=${study} /></section>` : ""}
+    <p class="noprint"><button onClick=${() => window.print()}>Print a report</button> <label><input type="checkbox" checked=${study.isNamed} onChange=${(/** @type {any} */ event) => { study.isNamed = event.target.checked; study.render(); }} /> with the patient's id</label></p>
+    <section class="report"><h2>Left-ventricular function</h2><p>Patient: ${study.isNamed ? study.patient : "______________________"} · ${new Date().toLocaleDateString()}</p>
+      <p>Masks: ${Object.entries(shown.sources).map(([image, source]) => `${viewWords(study, image)} ${stateWords(/** @type {string} */ (source))}`).join(", ")}.${shown.model ? ` Model: ${shown.model.name} ${shown.model.version}.` : ""} Research software, not a medical device.</p></section>
     <p class="noprint"><a href=${address(`/cardiac/patients/${encodeURIComponent(study.patient)}/figure.png`)} target="_blank" rel="noopener">Figure (PNG)</a></p>`;
+}
+
+/** @param {import("./study.js").Study} study @param {string} image */
+function viewWords(study, image) {
+  const opened = study.viewers.find((viewer) => viewer.opened.image === image)?.opened;
+  return opened ? `${opened.view} ${opened.phase}` : "";
 }
 
 /** Numbers of the shown frame. @param {{study: import("./study.js").Study}} props */

@@ -43,6 +43,7 @@ export class Study {
     /** @type {any} */
     this.conflict = null;
     this.isSaving = false;
+    this.isNamed = false;
     /** @type {Map<string, any>} */
     this.measuredFrames = new Map();
     this.settings = {
@@ -138,6 +139,14 @@ export class Study {
       this.versions = versions;
       this.render();
     }
+  }
+
+  /** After the wheel led to another frame. @param {Viewer} viewer */
+  scrolled(viewer) {
+    this.playing = false;
+    if (this.mode === "stacks") this.#goToSlice(viewer.frame);
+    else this.curve?.at(this.#timeOf(viewer, viewer.frame));
+    this.render();
   }
 
   /** While a contour is drawn. */
@@ -267,6 +276,20 @@ export class Study {
     this.#loadVersions();
   }
 
+  /** Say that the shown frame of a cine is ED or ES. @param {"ed_frame" | "es_frame"} which */
+  async setPhase(which) {
+    const viewer = this.active;
+    if (!viewer) return;
+    await telling(async () => {
+      const [beat] = this.report.beats[viewer.opened.image] ?? [];
+      // Both frames count together, so the other one stays where it was found.
+      const frames = { ed_frame: beat ? beat.ed_index + 1 : null, es_frame: beat ? beat.es_index + 1 : null, [which]: viewer.frame + 1 };
+      await request("PUT", address(`/cardiac/images/${encodeURIComponent(viewer.opened.image)}/description`), frames);
+      say(`Frame ${viewer.frame + 1} is ${which === "ed_frame" ? "ED" : "ES"} now.`, "good");
+      await this.#refresh(true);
+    });
+  }
+
   giveUp() {
     for (const viewer of this.dirty) {
       viewer.edits.forget();
@@ -301,7 +324,7 @@ export class Study {
     this.sized?.disconnect();
     this.sized = new ResizeObserver(() => {
       const top = views.getBoundingClientRect().top + window.scrollY;
-      const room = window.innerHeight - top - (this.mode === "cines" ? CURVE_PX : 0) - 12;
+      const room = window.innerHeight - top - (this.mode === "stills" ? 0 : CURVE_PX) - 12;
       views.style.setProperty("--viewer-height", `${Math.max(200, Math.floor(room / rows) - 8)}px`);
     });
     this.sized.observe(this.tools);
@@ -323,7 +346,10 @@ export class Study {
     for (const viewer of this.visible) {
       const { opened } = viewer;
       const beat = this.report.beats[opened.image]?.[0];
-      if (opened.is_stack) viewer.show(Math.floor(opened.frames / 2));
+      if (opened.is_stack) {
+        viewer.show(Math.floor(opened.frames / 2));
+        viewer.zoomToContours();
+      }
       else if (beat) viewer.show(beat.ed_index);
       viewer.draw();
     }
@@ -338,24 +364,32 @@ export class Study {
   #drawCurve() {
     this.curve?.destroy();
     this.curve = undefined;
-    if (!this.curveHost || this.mode !== "cines") {
+    if (!this.curveHost || this.mode === "stills") {
       this.curveHost?.replaceChildren();
       return;
     }
+    const isStack = this.mode === "stacks";
     const curves = this.visible.map((viewer) => {
       const { opened } = viewer;
       const rows = this.report.frames.filter((/** @type {any} */ row) => row.image_id === opened.image);
       const beats = this.report.beats[opened.image] ?? [];
       return {
-        name: opened.view,
-        times: rows.map((/** @type {any} */ row) => this.#timeOf(viewer, row.frame)),
+        name: isStack ? opened.phase : opened.view,
+        times: rows.map((/** @type {any} */ row) => (isStack ? row.frame + 1 : this.#timeOf(viewer, row.frame))),
         areas: rows.map((/** @type {any} */ row) => (row.lv_area_mm2 === null ? row.area_px : row.lv_area_mm2 / 100)),
         unit: rows.some((/** @type {any} */ row) => row.lv_area_mm2 !== null) ? "cm²" : "pixels",
         ed: [...new Set(beats.map((/** @type {any} */ beat) => beat.ed_index))],
         es: [...new Set(beats.map((/** @type {any} */ beat) => beat.es_index))],
       };
     }).filter((curve) => curve.areas.some((/** @type {number | null} */ area) => area !== null));
-    this.curve = areaCurve(this.curveHost, curves, (at) => this.#goTo(at));
+    this.curve = areaCurve(this.curveHost, curves, (at) => (isStack ? this.#goToSlice(Math.round(at) - 1) : this.#goTo(at)), isStack ? "slice" : undefined);
+  }
+
+  /** Show the same slice of all stacks. @param {number} slice from 0 */
+  #goToSlice(slice) {
+    for (const viewer of this.visible) if (slice >= 0 && slice < viewer.opened.frames) viewer.show(slice);
+    this.curve?.at(slice + 1);
+    this.render();
   }
 
   /** Show all cines at a time. @param {number} at in s */
@@ -395,6 +429,10 @@ export class Study {
     const viewer = this.active;
     if (!viewer || viewer.opened.frames < 2) return;
     viewer.show(viewer.frame + by);
+    if (this.mode === "stacks") {
+      this.#goToSlice(viewer.frame);
+      return;
+    }
     this.clock = this.#timeOf(viewer, viewer.frame);
     this.curve?.at(this.clock);
     this.render();

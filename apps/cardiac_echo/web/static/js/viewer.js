@@ -15,6 +15,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const POINT_PX = 5.5;
 const GRAB_PX = 14;
 const KEY_STEP = 0.5;
+const AROUND = 0.45;
 
 /** @param {string} name @param {Record<string, string | number>} attributes */
 function element(name, attributes = {}) {
@@ -30,7 +31,7 @@ export class Viewer {
    * @param {import("./frames.js").Frames} frames
    * @param {import("./edits.js").Edits} edits
    * @param {Settings} settings shared by all viewers
-   * @param {{activate: (viewer: Viewer) => void, drawing: () => void, drawn: () => void, measured: (viewer: Viewer, frame: number) => any}} owner
+   * @param {{activate: (viewer: Viewer) => void, scrolled: (viewer: Viewer) => void, drawing: () => void, drawn: () => void, measured: (viewer: Viewer, frame: number) => any}} owner
    */
   constructor(opened, frames, edits, settings, owner) {
     this.opened = opened;
@@ -113,6 +114,8 @@ export class Viewer {
     const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
     if (this.canvas.width !== w || this.canvas.height !== h) [this.canvas.width, this.canvas.height] = [w, h];
     this.ratio = ratio;
+    // On paper the panel has another size: picture and contours are scaled alike.
+    this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   }
 
   #drawPicture() {
@@ -332,7 +335,7 @@ export class Viewer {
     this.owner.activate(this);
     if (!event.ctrlKey && this.opened.frames > 1) {
       this.show(this.frame + Math.sign(event.deltaY));
-      this.owner.drawing();
+      this.owner.scrolled(this);
       return;
     }
     const factor = Math.exp(-event.deltaY / 400);
@@ -345,6 +348,20 @@ export class Viewer {
       this.pan[0] + event.clientX - box.left - this.host.clientLeft - after[0],
       this.pan[1] + event.clientY - box.top - this.host.clientTop - after[1],
     ];
+    this.draw();
+  }
+
+  /** Show the part of a stack that its contours are in. */
+  zoomToContours() {
+    const points = this.edits.outlines.flatMap((structures) => Object.values(structures).flat(2));
+    const { rows, cols } = this.opened;
+    if (!points.length) return;
+    const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
+    const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+    this.zoom = clamp(AROUND * Math.min(cols / (right - left), rows / (bottom - top)), 1, 4);
+    this.pan = [0, 0];
+    this.#fit();
+    this.pan = [((cols - left - right) / 2) * this.scale.x, ((rows - top - bottom) / 2) * this.scale.y];
     this.draw();
   }
 
