@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cardiolabel.datasets.phantom import make_study
+from cardiolabel.datasets.phantom_short_axis import short_axis
+from cardiolabel.domain import Spacing
 from cardiolabel.io import nifti
 from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout
@@ -319,3 +322,29 @@ def test_a_frame_is_made_ed_and_a_report_prints_on_one_page(tab: Watched, server
 def test_the_reference_of_all_routes_is_shown_without_another_machine(tab: Watched, server: Server) -> None:
     tab.page.goto(f"{server.url}/docs")
     tab.page.get_by_text("/cardiac/measure").first.wait_for()
+
+
+def test_the_slices_of_a_stack_are_shown_in_step_and_drawn(
+    browser: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    studies = tmp_path_factory.mktemp("stack") / "studies"
+    studies.mkdir()
+    series = short_axis(
+        make_study("mr1", seed=3, shape=(256, 320), spacing=Spacing(0.58, 0.58), cine=False).heart, seed=(3,)
+    )
+    for phase, index in (("ED", 0), ("ES", series.es_phase)):
+        nifti.write_stack(series.stacks[index], studies / f"mr1_SAX_{phase}.nii.gz")
+    with running(start_server_command(APP, studies), studies) as server, opened(browser) as tab:
+        study(tab, server, "mr1")
+        before = tab.text(".side table")
+        assert "slice summation" in tab.text(".side")
+        box = tab.page.locator(".viewer").nth(0).bounding_box()
+        tab.page.mouse.move(box["x"] + 40, box["y"] + 40)
+        tab.page.mouse.wheel(0, 100)
+        slices = tab.page.evaluate("cardiolabelStudy.visible.map((viewer) => viewer.frame)")
+        assert slices[0] == slices[1] == series.stacks[0].pixels.shape[0] // 2 + 1
+        drag(tab, 0, 4, (12, 9))
+        assert tab.text(".side table") != before
+        tab.page.click("text=Submit")
+        tab.page.wait_for_selector("text=version 1 is saved")
+        assert not tab.problems

@@ -448,6 +448,11 @@ export class Viewer {
     });
   }
 
+  /** The closed polygon of a structure in the shown frame. @param {string} structure */
+  polygon(structure) {
+    return polygonOf(this.edits.shape(this.frame), structure);
+  }
+
   /** Structures that can be drawn here. @returns {string[]} */
   get structures() {
     return [...this.opened.structures].sort((a, b) => Number(b === CAVITY) - Number(a === CAVITY));
