@@ -57,7 +57,7 @@ def tab(browser: Any) -> Iterator[Watched]:
 def study(tab: Watched, server: Server, patient: str, image: str = "") -> None:
     tab.page.goto(f"{server.url}/study?patient={patient}&image={image}")
     tab.page.wait_for_selector("#ef")
-    tab.until("cardiolabelStudy.visible.every((viewer) => viewer.frames.ready > 0)")
+    tab.until("cardiolabelStudy.visible.every((viewer) => viewer.frames.ready === viewer.opened.frames)")
 
 
 def ef_pct(tab: Watched) -> int:
@@ -343,6 +343,8 @@ def test_the_slices_of_a_stack_are_shown_in_step_and_drawn(
         tab.page.mouse.wheel(0, 100)
         slices = tab.page.evaluate("cardiolabelStudy.visible.map((viewer) => viewer.frame)")
         assert slices[0] == slices[1] == series.stacks[0].pixels.shape[0] // 2 + 1
+        tab.page.mouse.wheel(0, -100)
+        tab.until("cardiolabelStudy.active.frame === " + str(slices[0] - 1))
         drag(tab, 0, 4, (12, 9))
         assert tab.text(".side table") != before
         tab.page.click("text=Submit")

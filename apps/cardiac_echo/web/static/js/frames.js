@@ -9,7 +9,7 @@ export class Frames {
   /**
    * @param {string} image
    * @param {number} count
-   * @param {() => void} loaded called whenever a frame has arrived
+   * @param {(frame: number) => void} loaded called whenever a frame has arrived
    */
   constructor(image, count, loaded) {
     this.image = image;
@@ -34,7 +34,7 @@ export class Frames {
       const response = await fetch(address(`/cardiac/images/${encodeURIComponent(this.image)}/frames/${frame}.png`));
       if (!response.ok) return;
       this.bitmaps[frame] = await createImageBitmap(await response.blob());
-      this.loaded();
+      this.loaded(frame);
     }
   }
 

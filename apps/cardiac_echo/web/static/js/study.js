@@ -88,7 +88,7 @@ export class Study {
 
   /** @param {any} opened */
   #makeViewer(opened) {
-    const frames = new Frames(opened.image, opened.frames, () => viewer.draw());
+    const frames = new Frames(opened.image, opened.frames, (frame) => (frame === viewer.frame ? viewer.draw() : viewer.label()));
     const viewer = new Viewer(opened, frames, this.#editsOf(opened), this.settings, this);
     this.viewers.push(viewer);
     return viewer;

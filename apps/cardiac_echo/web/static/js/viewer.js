@@ -90,6 +90,11 @@ export class Viewer {
     this.#fit();
     this.#drawPicture();
     this.#drawContours();
+    this.label();
+  }
+
+  /** Say what is shown. */
+  label() {
     const { opened, frame } = this;
     const where = opened.frames > 1 ? ` · ${opened.is_stack ? "slice" : "frame"} ${frame + 1} of ${opened.frames}` : "";
     this.name.textContent = `${opened.view} ${opened.phase === "cine" ? "" : opened.phase}${where}`;
