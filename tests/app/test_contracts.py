@@ -85,6 +85,7 @@ CONTRACT = {
     ("GET", "/cardiac/agreement"): USER,
     ("GET", "/cardiac/agreement/figure.png"): USER,
     ("GET", "/cardiac/worklist"): USER,
+    ("GET", "/cardiac/edit-cost"): USER,
     ("GET", "/cardiac/images/{image}"): USER,
     ("GET", "/cardiac/images/{image}/frames/{frame}.png"): USER,
     ("PUT", "/cardiac/images/{image}/outlines"): ANNOTATOR,

@@ -125,6 +125,8 @@ def test_a_saved_drawing_is_a_version_with_its_cost(server: Server) -> None:
     assert version["author"] == "ada" and version["ef_after"]
     edit = version["info"]["edit"]
     assert (edit["seconds"], edit["drags"]) == (12.5, 4) and edit["changed_px"] > 0
+    (cost,) = (row for row in server.get("/cardiac/edit-cost").json() if row["annotator"] == "ada")
+    assert (cost["seconds"], cost["drags"], cost["changed_px"]) == (12.5, 4, edit["changed_px"])
 
 
 def test_frames_that_were_not_drawn_keep_their_masks(server: Server) -> None:

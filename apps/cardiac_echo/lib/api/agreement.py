@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from monailabel.interfaces.utils.app import app_instance
 
+from cardiolabel.evaluation.annotators.edit_cost import edit_cost
 from cardiolabel.evaluation.annotators.figure import agreement_png
 from lib.security.roles import Role, needs
 
@@ -18,6 +19,12 @@ def agreement() -> dict[str, Any]:
     """Compare every two annotators on the images that both segmented."""
     table: dict[str, Any] = app_instance().engine.agreement()
     return table
+
+
+@router.get("/cardiac/edit-cost", tags=["Cardiac"], summary="What corrections cost and change, by annotator")
+def costs() -> list[dict[str, Any]]:
+    """Return medians over the last correction of each image by each named annotator."""
+    return edit_cost(version for version, _ in app_instance().engine.store.readings())
 
 
 @router.get(
