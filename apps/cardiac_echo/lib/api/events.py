@@ -33,15 +33,15 @@ async def events(request: Request) -> StreamingResponse:
 
 async def _changes(request: Request) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
-    end_s, said_s = loop.time() + _LONGEST_S, loop.time()
+    end_s, sent_s = loop.time() + _LONGEST_S, loop.time()
     seen = await _state()
     yield f"retry: 2000\nevent: ready\ndata: {json.dumps(hash(seen))}\n\n"
     while loop.time() < end_s and not _is_ending() and not await request.is_disconnected():
         await asyncio.sleep(_LOOKED_EVERY_S)
         state = await _state()
-        if state != seen or loop.time() - said_s > _ALIVE_EVERY_S:
+        if state != seen or loop.time() - sent_s > _ALIVE_EVERY_S:
             yield f"event: change\ndata: {json.dumps(hash(state))}\n\n" if state != seen else ": alive\n\n"
-            seen, said_s = state, loop.time()
+            seen, sent_s = state, loop.time()
 
 
 async def _state() -> Hashable:

@@ -48,19 +48,19 @@ def take(upload: str, patient: UploadedPatient, user: Annotator) -> dict[str, An
     Without a name, patients keep the pseudonyms of DICOM files, or names from those of other files.
     ``may_train`` is the patient's consent to training use, and is kept in the manifest.
     """
-    found = incoming.imported(upload)
+    content = incoming.imported(upload)
     name = patient.patient.strip()
     check_name("patient", name)
     records = (
         app_instance()
         .datastore()
         .add_imported(
-            found.records, patient=name, may_train=patient.may_train, mm_per_pixel=patient.mm_per_pixel
+            content.records, patient=name, may_train=patient.may_train, mm_per_pixel=patient.mm_per_pixel
         )
     )
     incoming.remove(upload)
-    renamed = {old.image_id: new.image_id for old, new in zip(found.records, records, strict=True)}
-    notes = dict(found.notes)
+    renamed = {old.image_id: new.image_id for old, new in zip(content.records, records, strict=True)}
+    notes = dict(content.notes)
     for record in records:
         consent = "with" if patient.may_train else "without"
         note_event(f"uploaded {consent} consent to training", record.image_id)
@@ -76,7 +76,7 @@ def take(upload: str, patient: UploadedPatient, user: Annotator) -> dict[str, An
             }
             for (old, new), record in zip(renamed.items(), records, strict=True)
         ],
-        "skipped": [{"file": place, "reason": reason} for place, reason in found.skipped],
+        "skipped": [{"file": place, "reason": reason} for place, reason in content.skipped],
     }
 
 
