@@ -34,7 +34,12 @@ ADMIN, REVIEWER, ANNOTATOR, USER = (
     f"monailabel-{role}" for role in ("admin", "reviewer", "annotator", "user")
 )
 STILL = "phantom01_4CH_ED"
-PUBLIC = {"/", "/docs", "/openapi.json", "/favicon.ico", "/auth/", "/auth/token", "/auth/token/valid"}
+PAGES = ("/", "/docs", "/study", "/upload", "/models", "/agreement", "/help")
+PUBLIC = {
+    *PAGES,
+    *("/openapi.json", "/favicon.ico", "/web/{version}/{path:path}"),
+    *("/auth/", "/auth/token", "/auth/token/valid"),
+}
 
 NEEDED = {
     ("GET", "/logs/"): ADMIN,
@@ -241,7 +246,7 @@ def test_every_route_needs_a_role(server: Server, realm: Realm, routes: list[tup
             assert method == "HEAD" or response.json()["code"] == "forbidden"
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/favicon.ico", "/auth/"])
+@pytest.mark.parametrize("path", [*PAGES, "/openapi.json", "/favicon.ico", "/auth/", "/web/0/css/page.css"])
 def test_what_anybody_may_see(server: Server, path: str) -> None:
     assert server.get(path).status_code == 200
 

@@ -244,6 +244,7 @@ def test_an_upload_shows_its_ef(tab: Watched, server: Server, tmp_path: Path) ->
     assert len(rows) == 2 and all(row.may_train for row in rows) and all(row.mm_per_pixel for row in rows)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1080), (820, 1180)])
 @pytest.mark.parametrize("path", PAGES)
 def test_nothing_overflows_or_fails(browser: Any, server: Server, path: str, size: tuple[int, int]) -> None:
@@ -288,6 +289,7 @@ def test_a_list_of_many_patients_paints_at_once(tab: Watched, server: Server) ->
     assert paint_ms < 2000
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not AXE.is_file(), reason="needs axe, which scripts/test installs with npm")
 @pytest.mark.parametrize("path", [*PAGES, "/study?patient=phantom02&image=phantom02_4CH_cine"])
 def test_axe_finds_nothing_serious(browser: Any, server: Server, path: str) -> None:

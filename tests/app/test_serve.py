@@ -120,4 +120,5 @@ def test_without_weights_nothing_is_predicted_until_they_are_back(tmp_path: Path
             shutil.copy(WEIGHTS.with_suffix(suffix), app / "model")
         assert server.post("/infer/camus?image=phantom01_4CH_ED&output=json").status_code == 200
         assert "no weights for model camus" in server.get("/logs/").text
-    assert {path.name for path in app.iterdir()} - {"__pycache__"} == {"lib", "main.py", "model", "task.py"}
+    names = {path.name for path in app.iterdir()} - {"__pycache__"}
+    assert names == {"lib", "main.py", "model", "task.py", "web"}

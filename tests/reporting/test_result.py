@@ -46,11 +46,13 @@ def test_keys_are_the_contract(cine: Study) -> None:
 def test_a_frame_carries_its_row_and_its_geometry(cine: Study) -> None:
     row = cine.frames[3]
     result = frame_json(row, geometry=True)
-    assert tuple(result) == (*FRAME_COLUMNS, "contour", "annulus", "apex")
+    assert tuple(result) == (*FRAME_COLUMNS, "contour", "annulus", "apex", "area_px", "discs")
     assert row.geometry is not None
     contour = np.array(result["contour"])
     assert contour.shape[1] == 2 and 32 <= len(contour) <= 128
     assert np.array(result["annulus"]) == pytest.approx(row.geometry.annulus_px, abs=0.006)
+    assert np.array(result["discs"]) == pytest.approx(row.geometry.discs_px, abs=0.06)
+    assert result["area_px"] is None  # as the size of a pixel is known
     assert np.array(result["apex"]) == pytest.approx(row.geometry.apex_px, abs=0.006)
 
 
