@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cardiolabel.measurements.quality import Flag
+
 from .conftest import APP, ROOT
 
 WEB = APP / "web"
@@ -45,6 +47,14 @@ def test_vendored_files_are_those_of_their_packages() -> None:
     for row in listed:
         assert hashlib.sha256((VENDOR / row["file"]).read_bytes()).hexdigest() == row["sha256"], row["file"]
         assert (VENDOR / "licences" / f"{row['package']}.txt").is_file() and row["version"]
+
+
+def test_every_flag_is_said_in_words() -> None:
+    flags = {str(flag) for flag in Flag}
+    explained = (ROOT / "docs" / "explanation" / "ef-intervals.md").read_text(encoding="utf-8")
+    flags |= set(re.findall(r"^\| `(\w+)` \|", explained, re.MULTILINE))
+    words = (WEB / "static" / "js" / "words.js").read_text(encoding="utf-8")
+    assert len(flags) > 20 and not {flag for flag in flags if f"  {flag}: " not in words}
 
 
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)

@@ -20,7 +20,11 @@ const FLAGS = {
   slices_differ: "ED and ES cover different slices",
   apex_missing: "the stack does not reach the apex",
   unlike_training: "the image is unlike those that the model learned from",
-  swapped_views: "the names A4C and A2C may be exchanged",
+  views_swapped: "the names A4C and A2C may be exchanged",
+  blank: "the picture has hardly any grey values",
+  saturated: "more than a tenth of the pixels are white",
+  unreadable: "the file cannot be read",
+  phantom: "a generated image",
 };
 
 /** @type {Record<string, string>} */
