@@ -352,3 +352,15 @@ def test_the_slices_of_a_stack_are_shown_in_step_and_drawn(
         tab.page.click("text=Submit")
         tab.page.wait_for_selector("text=version 1 is saved")
         assert not tab.problems
+
+
+def test_an_unreadable_image_is_left_out_with_its_reason(browser: Any, server: Server) -> None:
+    broken = server.studies / "broken1_4CH_ED.nii.gz"
+    whole = StudiesLayout(server.studies).image("phantom01_4CH_ES")
+    (server.studies / "broken1_4CH_ES.nii.gz").write_bytes(whole.read_bytes())
+    broken.write_bytes(whole.read_bytes()[:2000])
+    with opened(browser) as tab:
+        tab.page.goto(f"{server.url}/study?patient=broken1")
+        tab.page.wait_for_selector("#ef")
+        assert tab.page.locator(".viewer").count() == 1
+        assert "broken1_4CH_ED" in tab.text("#messages") and "ends too early" in tab.text("#messages")

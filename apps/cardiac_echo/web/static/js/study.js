@@ -54,11 +54,14 @@ export class Study {
 
   async open() {
     const report = await get(address(`/cardiac/patients/${encodeURIComponent(this.patient)}`));
-    const images = await Promise.all(Object.keys(report.sources).map((image) => this.#openImage(image)));
+    // An image that cannot be read is left out, with the reason.
+    const opened = await Promise.all(Object.keys(report.sources).map((image) => telling(() => this.#openImage(image))));
+    const images = opened.filter(Boolean);
+    if (!images.length) throw new Error(`No image of ${this.patient} can be shown.`);
     this.#take(report);
     const rank = (/** @type {any} */ opened) => 10 * ORDER.indexOf(opened.view) + PHASES.indexOf(opened.phase);
     this.images = images.sort((a, b) => rank(a) - rank(b) || a.image.localeCompare(b.image));
-    for (const opened of this.images) this.#makeViewer(opened);
+    for (const each of this.images) this.#makeViewer(each);
     const wanted = this.viewers.find((viewer) => viewer.opened.image === parameters.get("image"));
     this.mode = wanted ? modeOf(wanted.opened) : this.viewers.some((viewer) => modeOf(viewer.opened) === "stills") ? "stills" : modeOf(this.viewers[0].opened);
     this.#layout();
