@@ -55,8 +55,8 @@ export class Study {
   async open() {
     const report = await get(address(`/cardiac/patients/${encodeURIComponent(this.patient)}`));
     // An image that cannot be read is left out, with the reason.
-    const opened = await Promise.all(Object.keys(report.sources).map((image) => telling(() => this.#openImage(image))));
-    const images = opened.filter(Boolean);
+    const answers = await Promise.all(Object.keys(report.sources).map((image) => telling(() => this.#openImage(image))));
+    const images = answers.filter(Boolean);
     if (!images.length) throw new Error(`No image of ${this.patient} can be shown.`);
     this.#take(report);
     const rank = (/** @type {any} */ opened) => 10 * ORDER.indexOf(opened.view) + PHASES.indexOf(opened.phase);
