@@ -198,10 +198,10 @@ def test_changes_come_as_events(server: Server) -> None:
 
 def test_what_a_person_says_of_an_image_is_in_the_manifest(server: Server) -> None:
     path = f"/cardiac/images/{CINE}/description"
-    answer = server.put(path, json={"ed_frame": 2, "es_frame": 9, "may_train": False})
+    answer = server.put(path, json={"ed_frame": 2, "es_frame": 9, "training_consent": False})
     assert answer.status_code == 200, answer.text
     (row,) = (row for row in manifest.read(server.studies) if row.image_id == CINE)
-    assert (row.ed_frame, row.es_frame, row.may_train) == (2, 9, False)
+    assert (row.ed_frame, row.es_frame, row.training_consent) == (2, 9, False)
     beats = server.get("/cardiac/patients/phantom02").json()["beats"][CINE]
     assert beats == [{"ed_index": 1, "es_index": 8}]
     assert server.put(path, json={"ed_frame": None, "es_frame": None}).status_code == 200
@@ -220,12 +220,14 @@ def test_an_upload_becomes_a_patient_with_consent_noted(server: Server) -> None:
     assert (
         server.put(f"/cardiac/uploads/{upload}", files={"file": ("notes.txt", b"nothing")}).status_code == 200
     )
-    answer = server.post(f"/cardiac/uploads/{upload}", json={"patient": "walk-in 7", "may_train": True})
+    answer = server.post(
+        f"/cardiac/uploads/{upload}", json={"patient": "walk-in 7", "training_consent": True}
+    )
     assert answer.status_code == 200, answer.text
     images = answer.json()["images"]
     assert {(row["patient"], row["view"], row["is_sized"]) for row in images} == {("walk-in 7", "A4C", False)}
     rows = [row for row in manifest.read(server.studies) if row.patient == "walk-in 7"]
-    assert len(rows) == 2 and all(row.may_train for row in rows)
+    assert len(rows) == 2 and all(row.training_consent for row in rows)
     assert server.post(f"/cardiac/uploads/{upload}", json={}).status_code == 404
     empty = server.post("/cardiac/uploads").json()["upload"]
     refused = server.post(f"/cardiac/uploads/{empty}", json={})

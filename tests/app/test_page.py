@@ -241,7 +241,9 @@ def test_an_upload_shows_its_ef(tab: Watched, server: Server, tmp_path: Path) ->
     page.wait_for_selector("#ef")
     assert 20 < ef_pct(tab) < 80
     rows = [row for row in manifest.read(server.studies) if row.patient == "walkin"]
-    assert len(rows) == 2 and all(row.may_train for row in rows) and all(row.mm_per_pixel for row in rows)
+    assert (
+        len(rows) == 2 and all(row.training_consent for row in rows) and all(row.mm_per_pixel for row in rows)
+    )
 
 
 @pytest.mark.long

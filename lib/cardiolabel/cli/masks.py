@@ -136,10 +136,10 @@ def measure(
         views = views_of(studies, quiet) if images == studies else {}
         studies = images
     with clear_errors(), left_out_labels_named(studies, quiet), bar("measuring", quiet) as progress:
-        done = measure_folder(studies, labels, out=out, on_progress=progress, views=views)
-    list_problems(done.problems, quiet)
+        measured = measure_folder(studies, labels, out=out, on_progress=progress, views=views)
+    list_problems(measured.problems, quiet)
     say(
-        f"{done.images} images of {done.patients} patients, {len(done.problems)} not measurable; "
+        f"{measured.images} images of {measured.patients} patients, {len(measured.problems)} not measurable; "
         f"tables in {out}",
         quiet,
     )

@@ -41,9 +41,9 @@ class Record:
         Part of the dataset's official split, one of `SPLITS`.
     person : str or None
         Who the patient is, where studies of one person are measured apart as patients of their own.
-    may_train : bool or None
-        Whether the patient consented that models learn from the image; None where nobody was asked, so that
-        the owner of the folder decides.
+    training_consent : bool or None
+        The patient's consent that models are trained on the image; None where nobody was asked, so that the
+        owner of the folder decides.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class Record:
     mm_per_pixel: float | None = None
     split: str | None = None
     person: str | None = None
-    may_train: bool | None = None
+    training_consent: bool | None = None
 
     def __post_init__(self) -> None:
         if self.split not in (None, *SPLITS):

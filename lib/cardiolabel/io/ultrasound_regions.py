@@ -126,9 +126,9 @@ def tissue_region(dataset: Dataset, rows: int, columns: int) -> TissueRegion:
     if len(by_area) > 1 and area < _MUCH_LARGER * by_area[1][0] and by_area[1][1] != box:
         raise ImageContentError("shows two 2-D pictures beside each other; export each on its own")
     within = Box(box.top, box.left, min(box.bottom, rows), min(box.right, columns))
-    same_place = [other for _, its_box, other in by_area if its_box == box]
-    sizes = [_spacing(other)[0] for other in (*same_place, *_of_frames(dataset, box))]
-    if any(not _is_close(size, sizes[0]) for size in sizes):
+    regions_at_box = [candidate for _, place, candidate in by_area if place == box]
+    spacings = [_spacing(candidate)[0] for candidate in (*regions_at_box, *_of_frames(dataset, box))]
+    if any(not _is_close(spacing, spacings[0]) for spacing in spacings):
         return TissueRegion(
             within,
             None,

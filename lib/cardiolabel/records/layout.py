@@ -154,7 +154,7 @@ def labelled_records(
     return [
         record
         for record in records
-        if record.may_train is not False
+        if record.training_consent is not False
         and (views is None or record.view in views)
         and file_of(masks, record.image_id).is_file()
     ]

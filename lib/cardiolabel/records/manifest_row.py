@@ -123,7 +123,7 @@ _CELLS: dict[str, tuple[Callable[[str], object], str]] = {
     "reference_ef_pct": (real(0, 100), "a percentage, 0 to 100"),
     "reference_convention": _one_of(Convention),
     "mm_per_pixel": (real(*MM_PER_PIXEL), "the side of a pixel in mm, 0.02 to 5"),
-    "may_train": (_yes_or_no, "yes or no"),
+    "training_consent": (_yes_or_no, "yes or no"),
     "split": (_split, f"one of {', '.join(SPLITS)}"),
 }
 """Parser and expected text of each column; other columns are plain text."""

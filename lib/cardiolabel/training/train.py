@@ -92,7 +92,7 @@ def train(
     usable = [
         record
         for record in records
-        if record.view in form.views and record.image_id in paths and record.may_train is not False
+        if record.view in form.views and record.image_id in paths and record.training_consent is not False
     ]
     if not usable:
         raise DatasetError(f"{labels}: no masks of {', '.join(sorted(form.views))} images to train on")

@@ -200,7 +200,7 @@ class UploadedPatient(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     patient: str = Field(default="", max_length=100)
-    may_train: bool = False
+    training_consent: bool = False
     mm_per_pixel: float | None = Field(default=None, ge=MM_PER_PIXEL[0], le=MM_PER_PIXEL[1])
 
 
@@ -214,7 +214,7 @@ class Description(BaseModel):
     ed_frame: int | None = Field(default=None, ge=1, lt=10**6)
     es_frame: int | None = Field(default=None, ge=1, lt=10**6)
     mm_per_pixel: float | None = Field(default=None, ge=MM_PER_PIXEL[0], le=MM_PER_PIXEL[1])
-    may_train: bool | None = None
+    training_consent: bool | None = None
 
     def changes(self) -> dict[str, Any]:
         """Return the fields that were sent; a view and a phase cannot be taken away."""

@@ -46,7 +46,7 @@ def take(upload: str, patient: UploadedPatient, user: Annotator) -> dict[str, An
     """Convert the files, recognise their views, and add the images to the studies folder.
 
     Without a name, patients keep the pseudonyms of DICOM files, or names from those of other files.
-    ``may_train`` is the patient's consent to training use, and is kept in the manifest.
+    ``training_consent`` is the patient's consent to training use, and is kept in the manifest.
     """
     content = incoming.imported(upload)
     name = patient.patient.strip()
@@ -55,14 +55,17 @@ def take(upload: str, patient: UploadedPatient, user: Annotator) -> dict[str, An
         app_instance()
         .datastore()
         .add_imported(
-            content.records, patient=name, may_train=patient.may_train, mm_per_pixel=patient.mm_per_pixel
+            content.records,
+            patient=name,
+            training_consent=patient.training_consent,
+            mm_per_pixel=patient.mm_per_pixel,
         )
     )
     incoming.remove(upload)
     renamed = {old.image_id: new.image_id for old, new in zip(content.records, records, strict=True)}
     notes = dict(content.notes)
     for record in records:
-        consent = "with" if patient.may_train else "without"
+        consent = "with" if patient.training_consent else "without"
         note_event(f"uploaded {consent} consent to training", record.image_id)
     return {
         "images": [
@@ -85,8 +88,8 @@ def describe(image: str, description: Description, user: Annotator) -> dict[str,
     """Set view, phase, frames of ED and ES, pixel size or consent; what is not sent stays."""
     changes = description.changes()
     record = app_instance().datastore().describe(image, changes)
-    if "may_train" in changes:
-        note_event("consent to training " + ("given" if record.may_train else "revoked"), image)
+    if "training_consent" in changes:
+        note_event("consent to training " + ("given" if record.training_consent else "revoked"), image)
     return {"image": image, "by": author(user), **{key: _shown(getattr(record, key)) for key in changes}}
 
 

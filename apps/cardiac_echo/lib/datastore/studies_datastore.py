@@ -227,7 +227,7 @@ class StudiesDatastore(Datastore):
             self._store.update_image_info(image_id, {"view_note": note})
 
     def add_imported(
-        self, records: Sequence[Record], *, patient: str, may_train: bool, mm_per_pixel: float | None
+        self, records: Sequence[Record], *, patient: str, training_consent: bool, mm_per_pixel: float | None
     ) -> list[Record]:
         """Add the images of another studies folder, with their rows of its manifest.
 
@@ -236,7 +236,7 @@ class StudiesDatastore(Datastore):
         records : sequence of Record
         patient : str
             Name of the patient that all are of; the records' own where it is empty.
-        may_train : bool
+        training_consent : bool
             Whether models may learn from them.
         mm_per_pixel : float or None
             Size of the pixels of images without one.
@@ -256,7 +256,7 @@ class StudiesDatastore(Datastore):
             changes[image_id] = {
                 **{name: getattr(record, name) for name in _IMPORTED_FIELDS},
                 "patient": patient or record.patient,
-                "may_train": may_train,
+                "training_consent": training_consent,
                 "mm_per_pixel": mm_per_pixel or record.mm_per_pixel,
             }
             added.append(image_id)

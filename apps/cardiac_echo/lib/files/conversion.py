@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -47,14 +46,7 @@ def converted(path: Path) -> tuple[Path, Facts]:
         "cardiolabel.datasets.as_nifti", str(path), str(target), str(limit_bytes)
     )
     try:
-        process = subprocess.run(  # noqa: S603  a fixed command, and two paths that this server chose
-            command,
-            env=child_process.environment(os.environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PATIENCE_S,
-            check=False,
-        )
+        process = child_process.run_module(command, at_most_s=_PATIENCE_S)
     except subprocess.TimeoutExpired:
         raise ImageReadError(f"{path.name}: takes over {_PATIENCE_S} s to decode; copy it again") from None
     reason = process.stderr.decode("utf-8", "replace").strip().splitlines()

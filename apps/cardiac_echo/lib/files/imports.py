@@ -68,15 +68,16 @@ class Imports:
         self._looked_at |= {(record.image_id, record.path) for record in unknown}
 
     def _watch(self) -> None:
-        taken = before = self._state()
+        imported_state = previous_state = self._state()
         pause = threading.Event()
         while True:
             pause.wait(_LOOKED_EVERY_S)
-            now = self._state()
-            if now == before != taken:  # the same twice: nobody is copying
+            state = self._state()
+            is_still_copied = state != previous_state
+            if not is_still_copied and state != imported_state:
                 self.take()
-                taken = now
-            before = now
+                imported_state = state
+            previous_state = state
 
     def _state(self) -> tuple[str, int]:
         """Return a state that changes with the files and with the number of images."""

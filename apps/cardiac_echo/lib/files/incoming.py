@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import shutil
@@ -83,14 +82,7 @@ def imported(upload: str) -> Imported:
         "cardiolabel", "prepare", "folder", str(files), str(dest), "--quiet"
     )
     try:
-        process = subprocess.run(  # noqa: S603  a fixed command, and two paths that this server chose
-            command,
-            env=child_process.environment(os.environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PATIENCE_S,
-            check=False,
-        )
+        process = child_process.run_module(command, at_most_s=_PATIENCE_S)
     except subprocess.TimeoutExpired:
         raise ImageReadError(f"the files take over {_PATIENCE_S} s to convert; upload fewer") from None
     noted = StudiesLayout(dest).imported

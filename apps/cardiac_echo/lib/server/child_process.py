@@ -55,6 +55,24 @@ _MODULE = (
 _SHOWN_LINES = 20
 
 
+def run_module(command: list[str], *, at_most_s: float) -> subprocess.CompletedProcess[bytes]:
+    """Run a command of `module_command` to its end, and return what it printed and its exit code.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        It took longer; it is killed.
+    """
+    return subprocess.run(  # noqa: S603  a fixed command, and paths that this server chose
+        command,
+        env=environment(os.environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=at_most_s,
+        check=False,
+    )
+
+
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a child process.
 

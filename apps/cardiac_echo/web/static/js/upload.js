@@ -45,7 +45,7 @@ function Upload() {
         await request("PUT", address(`/cardiac/uploads/${upload}`), form);
       }
       setSent(files.length);
-      setResult(await request("POST", address(`/cardiac/uploads/${upload}`), { patient: patient.trim(), may_train: consent }));
+      setResult(await request("POST", address(`/cardiac/uploads/${upload}`), { patient: patient.trim(), training_consent: consent }));
     } catch (error) {
       if (!(error instanceof ServerError && error.status === 404)) request("DELETE", address(`/cardiac/uploads/${upload}`)).catch(() => {});
       throw error;
