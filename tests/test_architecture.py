@@ -15,7 +15,7 @@ LEVELS = (
     ("io", "measurements"),
     ("preprocessing",),
     ("records", "networks", "reporting"),
-    ("datasets", "inference", "store"),
+    ("accounts", "datasets", "inference", "store"),
     ("models", "uncertainty"),
     ("studies",),
     ("active_learning",),

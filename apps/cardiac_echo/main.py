@@ -34,6 +34,7 @@ from lib.infers.batch import Batch
 from lib.infers.model_choice import choose_model
 from lib.security.audit_entry import note_event
 from lib.security.environment import apply_limits, environment
+from lib.security.local_accounts import choose_login
 from lib.security.roles import Role, require
 from lib.server.devices import check_device
 from lib.server.engine import Engine
@@ -61,6 +62,7 @@ class CardiacEchoApp(MONAILabelApp):
 
     def _open(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         _settle()
+        choose_login()
         if studies.startswith(("http://", "https://")):
             raise refused(
                 422, "unsupported_studies", f"{studies}: expected a folder; DICOMweb is not served yet"

@@ -22,6 +22,7 @@ from cardiolabel.domain import Clip, Spacing
 from cardiolabel.experiments.servers import LEAN
 from cardiolabel.io import nifti
 
+from .browser import Watched, chromium, opened
 from .warm_start import Starter, WarmProcess
 
 Process = subprocess.Popen[bytes] | WarmProcess
@@ -40,6 +41,19 @@ needs_weights = pytest.mark.skipif(
 def _starter() -> Iterator[None]:
     yield
     STARTER.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Watched]:
+    with opened(browser) as tab:
+        yield tab
+        assert not tab.problems
 
 
 class Server:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import secrets
 import subprocess
 import sys
 import threading
@@ -11,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import jwt
 import pytest
@@ -34,14 +38,21 @@ ADMIN, REVIEWER, ANNOTATOR, USER = (
     f"monailabel-{role}" for role in ("admin", "reviewer", "annotator", "user")
 )
 STILL = "phantom01_4CH_ED"
-PAGES = ("/", "/docs", "/study", "/upload", "/models", "/agreement", "/help")
+REFRESH = "again"
+PAGES = ("/", "/docs", "/study", "/upload", "/models", "/agreement", "/people", "/help", "/login")
 PUBLIC = {
     *PAGES,
     *("/openapi.json", "/favicon.ico", "/web/{version}/{path:path}"),
     *("/auth/", "/auth/token", "/auth/token/valid"),
+    *("/auth/session", "/auth/password", "/auth/login", "/auth/callback"),
 }
 
 NEEDED = {
+    ("GET", "/cardiac/audit"): ADMIN,
+    ("GET", "/cardiac/accounts"): ADMIN,
+    ("POST", "/cardiac/accounts"): ADMIN,
+    ("PUT", "/cardiac/accounts/{name}"): ADMIN,
+    ("DELETE", "/cardiac/accounts/{name}"): ADMIN,
     ("GET", "/logs/"): ADMIN,
     ("GET", "/logs/gpu"): ADMIN,
     ("POST", "/reload"): ADMIN,
@@ -76,6 +87,8 @@ class Realm(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answers)
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.style, self.kid, self.asked = "keycloak", "one", 0
+        self.challenges: dict[str, str] = {}
+        self.token_life_s, self.renewed = 300.0, 0
         self.uri = f"http://127.0.0.1:{self.server_address[1]}/realms/monailabel"
 
     def token(self, *roles: str, key: Any = None, algorithm: str = "RS256", **changes: Any) -> str:
@@ -117,7 +130,16 @@ class _Answers(BaseHTTPRequestHandler):
             self._send(200, self.server.published())
         elif path == "/.well-known/openid-configuration":
             uri = self.server.uri
-            self._send(200, {"issuer": uri, "jwks_uri": f"{uri}/certs", "token_endpoint": f"{uri}/token"})
+            described = {"issuer": uri, "jwks_uri": f"{uri}/certs", "token_endpoint": f"{uri}/token"}
+            described |= {
+                "authorization_endpoint": f"{uri}/authorize",
+                "end_session_endpoint": f"{uri}/leave",
+            }
+            self._send(200, described)
+        elif path.startswith("/authorize?"):
+            self._authorize(dict(parse_qsl(urlsplit(path).query)))
+        elif path.startswith("/leave?"):
+            self._send(200, {"left": True})
         else:
             self._send(200, self.server.jwks())
 
@@ -125,10 +147,37 @@ class _Answers(BaseHTTPRequestHandler):
         form = self.rfile.read(int(self.headers["Content-Length"])).decode()
         if self.server.style == "broken":
             self._send(500, {"error": "broken"})
+        elif "grant_type=authorization_code" in form or "grant_type=refresh_token" in form:
+            self._tokens(dict(parse_qsl(form)))
         elif "password=right" in form and "username=ada" in form and "client_id=monailabel-app" in form:
             self._send(200, {"access_token": self.server.token(USER), "token_type": "Bearer"})
         else:
             self._send(401, {"error": "invalid_grant", "error_description": "Invalid user credentials"})
+
+    def _authorize(self, asked: dict[str, str]) -> None:
+        """As the realm's own page does once the user is logged in there."""
+        assert asked["response_type"] == "code" and asked["code_challenge_method"] == "S256"
+        code = secrets.token_hex(8)
+        self.server.challenges[code] = asked["code_challenge"]
+        self.send_response(302)
+        answer = urlencode({"code": code, "state": asked["state"]})
+        self.send_header("Location", f"{asked['redirect_uri']}?{answer}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _tokens(self, form: dict[str, str]) -> None:
+        if form["grant_type"] == "refresh_token":
+            is_right = form["refresh_token"] == REFRESH
+            self.server.renewed += 1
+        else:
+            digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+            challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+            is_right = self.server.challenges.pop(form["code"], None) == challenge
+        if is_right:
+            token = self.server.token(ANNOTATOR, exp=time.time() + self.server.token_life_s)
+            self._send(200, {"access_token": token, "token_type": "Bearer", "refresh_token": REFRESH})
+        else:
+            self._send(400, {"error": "invalid_grant"})
 
     def log_message(self, *_: Any) -> None:
         """Silent."""

@@ -19,7 +19,7 @@ from cardiolabel.io import nifti
 from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout
 
-from .browser import Watched, chromium, needs_chromium, opened
+from .browser import Watched, needs_chromium, opened
 from .conftest import APP, ROOT, Server, make_studies, needs_weights, running, start_server_command
 
 pytestmark = [
@@ -31,7 +31,7 @@ pytestmark = [
 ]
 
 AXE = ROOT / ".venv" / "page" / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = ("/", "/study?patient=phantom01", "/upload", "/models", "/agreement", "/help")
+PAGES = ("/", "/study?patient=phantom01", "/upload", "/models", "/agreement", "/people", "/help", "/login")
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +39,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     studies = make_studies(tmp_path_factory.mktemp("page") / "studies")
     with running(start_server_command(APP, studies), studies) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Watched]:
-    with opened(browser) as tab:
-        yield tab
-        assert not tab.problems
 
 
 def study(tab: Watched, server: Server, patient: str, image: str = "") -> None:

@@ -23,7 +23,7 @@ def test_masks_lie_below_their_tag() -> None:
 
 
 def test_private_files_lie_in_one_folder() -> None:
-    private = (STUDIES.versions, STUDIES.drafts, STUDIES.database, STUDIES.image_ids, STUDIES.audit)
+    private = (STUDIES.versions, STUDIES.drafts, STUDIES.database, STUDIES.image_ids)
     assert {path.parent for path in private} == {STUDIES.home}
 
 

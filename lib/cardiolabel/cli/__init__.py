@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from cardiolabel.cli import (
+    accounts,
     audit,
     bench,
     data,
@@ -53,3 +54,4 @@ app.add_typer(export, name="export")
 app.add_typer(versions.app, name="models")
 app.add_typer(store.app, name="store")
 app.add_typer(audit.app, name="audit")
+app.add_typer(accounts.app, name="accounts")

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from cardiolabel.accounts.accounts import Accounts
 from cardiolabel.cli.imports import with_imports
 from cardiolabel.cli.left_out import name_left_out_labels
 from cardiolabel.cli.options import APP, Existing, KeepNames, MmPerPixel, Quiet
@@ -80,9 +81,12 @@ def serve(
         StudiesFolder(studies).records()
         _check_address(host, port)
         name_left_out_labels(studies, quiet, read=True)
+        has_accounts = bool(Accounts(studies))
     scheme = "https" if ssl_certfile else "http"
     say(f"serving {studies} on {scheme}://{host}:{port} (patients: /cardiac/patients)", quiet)
-    if host not in {"127.0.0.1", "localhost", "::1"}:
+    if has_accounts:
+        say("people log in with the accounts of these studies: cardiolabel accounts list", quiet)
+    elif host not in {"127.0.0.1", "localhost", "::1"}:
         say("without login only this machine is answered; see docs/explanation/security.md", quiet)
     sys.stdout.flush()
     # -P: nothing is imported from the folder that the command is called in, which may take uploads.

@@ -132,11 +132,6 @@ class StudiesLayout:
         """Models that were published for these studies, and the runs that trained them."""
         return self.home / "models"
 
-    @property
-    def audit(self) -> Path:
-        """Folder of the audit log."""
-        return self.home / "audit"
-
 
 def labelled_records(
     records: Iterable[Record], masks: Path, views: Collection[View] | None = None

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC
 from monailabel.interfaces.utils.app import app_instance
 
-router = APIRouter(dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))])
+from lib.security.roles import Role, needs
+
+router = APIRouter(dependencies=[needs(Role.ADMIN)])
 
 _PIECE = 262_144
 

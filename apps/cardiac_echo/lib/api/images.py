@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Header, Query, Response, UploadFile
+from fastapi import APIRouter, File, Header, Query, Response, UploadFile
 from fastapi.responses import FileResponse
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.others.generic import file_checksum
 
@@ -19,14 +18,14 @@ from lib.api import received
 from lib.api.labels import author
 from lib.api.schemas import NotesText
 from lib.files import temporary
-from lib.security.roles import Role, require
+from lib.security.roles import Role, needs, require
 from lib.server.errors import refused
 
 router = APIRouter(tags=["Datastore"])
 
-Reader = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
-Administrator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
-Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
+Reader = needs(Role.USER)
+Administrator = Annotated[User, needs(Role.ADMIN)]
+Annotator = Annotated[User, needs(Role.ANNOTATOR)]
 
 Stored = Annotated[bool, Query(description="The file as it is in the studies folder.")]
 

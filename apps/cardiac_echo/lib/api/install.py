@@ -9,14 +9,15 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from monailabel.config import settings
-from monailabel.endpoints.user import auth
 from monailabel.utils.async_tasks import utils as background
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from lib.api import (
-    account,
+    accounts,
     agreement,
+    audit,
+    browser_login,
     dataset,
     description,
     drawing,
@@ -39,12 +40,12 @@ from lib.api import (
     worklist,
 )
 from lib.api import logs as log_routes
-from lib.security.addresses import PAGES
+from lib.security.addresses import LOGIN_END, PAGES
 from lib.security.answer_headers import AnswerHeaders
 from lib.security.audit import Audit, begin
 from lib.security.front import bound_connections
 from lib.security.guard import Guard
-from lib.security.login import Login, token_user
+from lib.security.login import Login
 from lib.security.roles import begin_serving, check_declared
 from lib.security.sites import allowed_origins
 from lib.security.uploads import Uploads
@@ -59,19 +60,30 @@ ROUTERS = (
     *(log_routes.router, dataset.router, reload.router),
     *(patients.router, agreement.router, images.router, labels.router, samples.router),
     *(worklist.router, drawing.router, events.router, uploads.router, pages.router),
+    *(accounts.router, audit.router),
 )
 """Routers in order of precedence."""
 
 STOCK = frozenset({"/favicon.ico"})
 """MONAI Label's own routes that stay. No other route of any version is served."""
 
-PUBLIC = frozenset({"/auth/", "/auth/token", "/openapi.json", "/web/{version}/{path:path}", *PAGES})
+PUBLIC = frozenset(
+    {
+        *("/auth/", "/auth/token", "/auth/session", "/auth/login", LOGIN_END),
+        "/openapi.json",
+        "/web/{version}/{path:path}",
+        *PAGES,
+    }
+)
 """Routes of this app that need no role."""
+
+TOKENS = {"type": "oauth2", "flows": {"password": {"tokenUrl": "auth/token", "scopes": {}}}}
+"""How programs log in, as OpenAPI describes it."""
 
 
 def routers() -> tuple[APIRouter, ...]:
     """Return the routers that are served; with login those of login as well."""
-    return (login.router, account.router, *ROUTERS) if settings.MONAI_LABEL_AUTH_ENABLE else ROUTERS
+    return (login.router, browser_login.router, *ROUTERS) if settings.MONAI_LABEL_AUTH_ENABLE else ROUTERS
 
 
 def install() -> None:
@@ -89,15 +101,17 @@ def install() -> None:
 def _install(api: FastAPI) -> None:
     errors.install(api)
     begin_serving()
-    # Not by FastAPI's dependency_overrides: with any of them it analyses every dependency at every request.
-    auth.from_token = token_user
     background._task_func = run_task
     api.router.routes[:] = [route for route in api.router.routes if getattr(route, "path", None) in STOCK]
     for router in routers():
         check_declared(router, public=PUBLIC)
         api.include_router(router)
     api.openapi_schema = None
-    logs.show_routes_only(_words(api.openapi()["paths"]))
+    described = api.openapi()
+    if settings.MONAI_LABEL_AUTH_ENABLE:
+        described["components"]["securitySchemes"] = {"password": TOKENS}
+        described["security"] = [{"password": []}]
+    logs.show_routes_only(_words(described["paths"]))
     # MONAI Label lets every web page in, with credentials.
     cross_origin: Any = CORSMiddleware
     inner = [middleware for middleware in api.user_middleware if middleware.cls is not cross_origin]

@@ -1,69 +1,40 @@
-"""Tokens for passwords, for clients such as 3D Slicer that ask for both."""
+"""Login of programs such as 3D Slicer: a token for a user name and a password."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from anyio import CapacityLimiter
 from fastapi import APIRouter, Depends, Request
 from fastapi.security import OAuth2PasswordRequestForm
 from monailabel.config import settings
-from starlette.exceptions import HTTPException
+from monailabel.endpoints.user.auth import User
 
-from lib.security.attempts import Attempts
-from lib.security.login import realm
-from lib.security.realm import unavailable
-from lib.server.errors import refused
+from lib.security.password_login import token_for_password
+from lib.security.roles import Role, needs
 
-router = APIRouter()
-
-MAX_NAME, MAX_PASSWORD = 256, 1024
-"""Largest lengths of user name and password."""
-
-_AT_ONCE, _WAITING = 8, 200
-"""Passwords checked at once, and waiting, so that simultaneous guesses are counted one by one."""
-
-_attempts = Attempts()
-_places = CapacityLimiter(_AT_ONCE)
+router = APIRouter(prefix="/auth", tags=["Auth"])
 
 
-@router.post("/auth/token", tags=["Auth"], summary="A token for a user name and a password")
+@router.get("/", summary="Whether there is login")
+def login() -> dict[str, Any]:
+    """Return whether there is login, as MONAI Label's endpoint does, without a token."""
+    return {
+        "enabled": settings.MONAI_LABEL_AUTH_ENABLE,
+        "client_id": settings.MONAI_LABEL_AUTH_CLIENT_ID,
+        "realm": settings.MONAI_LABEL_AUTH_REALM_URI,
+    }
+
+
+@router.post("/token", summary="A token for a user name and a password")
 async def token(request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> dict[str, Any]:
-    """Exchange a password for a token, as MONAI Label's endpoint does; the realm checks it, and guesses are
-    limited.
-    """
-    if len(form.username) > MAX_NAME or len(form.password) > MAX_PASSWORD:
-        message = (
-            f"expected a user name of at most {MAX_NAME} and a password of at most {MAX_PASSWORD} letters"
-        )
-        raise refused(422, "bad_request", message)
+    """Exchange a password for a token, as MONAI Label's endpoint does; guesses are limited."""
     address = request.client.host if request.client else ""
-    async with _place():
-        _attempts.check(form.username, address)
-        try:
-            answer = await realm().log_in(form.username, form.password)
-        except HTTPException as error:
-            if error.status_code == 401:
-                _attempts.fail(form.username, address)
-            raise
-    _attempts.succeed(form.username, address)
-    return answer
+    access_token = await token_for_password(form.username, form.password, address)
+    return {"access_token": access_token, "token_type": "Bearer"}
 
 
-@asynccontextmanager
-async def _place() -> AsyncIterator[None]:
-    """Wait for a free place, no longer than for the realm itself."""
-    if _places.statistics().tasks_waiting >= _WAITING:
-        raise unavailable()
-    try:
-        async with asyncio.timeout(settings.MONAI_LABEL_AUTH_TIMEOUT):
-            await _places.acquire()
-    except TimeoutError:
-        raise unavailable() from None
-    try:
-        yield
-    finally:
-        _places.release()
+@router.get("/token/valid", summary="Whom a token names, and their roles")
+def valid(user: Annotated[User, needs(Role.USER)]) -> dict[str, Any]:
+    """Return the user of a token, as MONAI Label's endpoint does."""
+    fields: dict[str, Any] = user.model_dump()
+    return fields

@@ -9,16 +9,13 @@ import subprocess
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC
 
+from lib.security.roles import Role, needs
 from lib.server.errors import refused
 
-router = APIRouter(
-    prefix="/logs", tags=["Others"], dependencies=[Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
-)
+router = APIRouter(prefix="/logs", tags=["Others"], dependencies=[needs(Role.ADMIN)])
 
 _LINE_BYTES = 400  # most are shorter
 _GPU_S = 20

@@ -8,12 +8,16 @@ import hashlib
 import mimetypes
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from starlette.responses import HTMLResponse
+from monailabel.config import settings
+from starlette.responses import HTMLResponse, RedirectResponse
 
-from lib.security.addresses import PAGES, START
+from lib.security.addresses import OPEN_PAGES, PAGES, START
+from lib.security.local_accounts import uses_accounts
+from lib.security.roles import STRANGER, sender
 from lib.server.errors import refused
 
 router = APIRouter(include_in_schema=False)
@@ -32,10 +36,13 @@ _POLICY = (
 
 
 def page(request: Request) -> Response:
-    """Return the page at an address of `PAGES`."""
+    """Return the page at an address of `PAGES`, or lead those who must log in to the login."""
     path = request.scope["path"].removeprefix(str(request.scope.get("root_path", "")))
     name = "worklist" if path == START else path.strip("/")
     root = str(request.scope.get("root_path", "")).rstrip("/")
+    if path not in OPEN_PAGES and sender() is STRANGER:
+        here = path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"{root}/login?{urlencode({'next': here})}", status_code=303)
     return Response(
         _html(name, root),
         media_type="text/html",
@@ -95,7 +102,16 @@ def _templates() -> Environment:
 @cache
 def _html(name: str, root: str) -> str:
     template = _templates().get_template(f"{name}.html")
-    return template.render(page=name, root=root, files=f"{root}/web/{_version()}", imports=_imports(root))
+    return template.render(
+        page=name, root=root, login=_login(), files=f"{root}/web/{_version()}", imports=_imports(root)
+    )
+
+
+def _login() -> str:
+    """Return how people log in, as the pages know it."""
+    if not settings.MONAI_LABEL_AUTH_ENABLE:
+        return "none"
+    return "accounts" if uses_accounts() else "realm"
 
 
 def _imports(root: str) -> str:

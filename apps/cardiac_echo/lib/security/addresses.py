@@ -5,9 +5,14 @@ from __future__ import annotations
 from starlette.types import Scope
 
 START, REFERENCE, OHIF = "/", "/docs", "/ohif/"
+LOGIN_END = "/auth/callback"
+"""Where the realm sends a browser back to."""
 
-PAGES = (START, REFERENCE, "/study", "/upload", "/models", "/agreement", "/help")
+PAGES = (START, REFERENCE, "/study", "/upload", "/models", "/agreement", "/people", "/help", "/login")
 """Addresses of this app's own pages."""
+
+OPEN_PAGES = (REFERENCE, "/help", "/login")
+"""Pages that are shown without a login."""
 
 
 def path_of(scope: Scope) -> str:
@@ -25,4 +30,4 @@ def is_page(path: str) -> bool:
     >>> is_page("/study"), is_page("/ohif/viewer"), is_page("/datastore/dataset")
     (True, True, False)
     """
-    return path in PAGES or path.startswith(OHIF)
+    return path in PAGES or path == LOGIN_END or path.startswith(OHIF)

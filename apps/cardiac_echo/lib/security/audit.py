@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cardiolabel.errors import CardiolabelError
 from cardiolabel.store.audit.audit_log import AuditLog
+from cardiolabel.store.audit.audit_reader import read_events
 from cardiolabel.store.audit.places import LOG_NAME, audit_folder, secret_key
 from cardiolabel.store.audit.pseudonym import pseudonym
 from lib.security.addresses import path_of
@@ -64,6 +65,11 @@ EVENTS: Mapping[tuple[str, str], str] = {
     ("POST", "/reload"): "reloaded",
     ("GET", "/logs/"): "log read",
     ("POST", "/auth/token"): "logged in",
+    ("POST", "/auth/session"): "logged in",
+    ("POST", "/cardiac/accounts"): "account added",
+    ("PUT", "/cardiac/accounts/{name}"): "account changed",
+    ("DELETE", "/cardiac/accounts/{name}"): "account removed",
+    ("GET", "/cardiac/audit"): "audit log read",
 }
 """Events of successful requests, by method and route."""
 
@@ -111,7 +117,7 @@ def begin(studies: Path, *, read_only: bool) -> None:
     if log is None:
         return
     shown = {
-        **environment().model_dump(exclude={"audit_log"}),
+        **environment().model_dump(exclude={"audit_log", "auth_client_secret"}),
         "login": settings.MONAI_LABEL_AUTH_ENABLE,
         "read_only": read_only,
         "sessions": settings.MONAI_LABEL_SESSIONS,
@@ -121,6 +127,22 @@ def begin(studies: Path, *, read_only: bool) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             before = signal.getsignal(number)
             signal.signal(number, partial(_stopped, log, before))
+
+
+def recent_events(*, who: str, event: str, subject: str, limit: int) -> dict[str, Any]:
+    """Return the latest events, and whether there is a log at all; empty values match all events.
+
+    Parameters
+    ----------
+    who, event : str
+    subject : str
+        An image id or a patient; the log has its pseudonym.
+    limit : int
+    """
+    if _log is None:
+        return {"is_on": False, "events": []}
+    equal_to = {"who": who, "event": event, "subject": pseudonym(subject, _key) if subject else ""}
+    return {"is_on": True, "events": read_events(_log.path, equal_to=equal_to, limit=limit)}
 
 
 def record_promotion(studies: Path, model: str) -> None:

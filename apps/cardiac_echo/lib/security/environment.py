@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cardiolabel.io.limits import set_image_limit
@@ -28,6 +28,10 @@ class Environment(BaseSettings):
     max_sessions_mb: int = Field(default=8192, gt=0)
     max_uploads_mb: int = Field(default=0, ge=0)
     auth_issuer: str = ""
+    auth_scope: str = "openid"
+    auth_client_secret: SecretStr = SecretStr("")
+    login_hours: float = Field(default=12, gt=0)
+    login_idle_minutes: float = Field(default=120, gt=0)
     leases_per_annotator: int = Field(default=10, gt=0)
     show_paths: bool = False
     audit_log: str = ""

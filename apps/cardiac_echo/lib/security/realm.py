@@ -80,8 +80,8 @@ class Realm:
             raise unavailable()
         return self._kept(kid)
 
-    async def log_in(self, username: str, password: str) -> dict[str, Any]:
-        """Exchange a password for a token.
+    async def log_in(self, username: str, password: str) -> str:
+        """Exchange a password for an access token.
 
         Raises
         ------
@@ -122,26 +122,32 @@ class Realm:
         finally:
             self._fetching = None
 
-    def _token(self, username: str, password: str) -> dict[str, Any]:
+    def _token(self, username: str, password: str) -> str:
         data = {
             "client_id": settings.MONAI_LABEL_AUTH_CLIENT_ID,
             "username": username,
             "password": password,
             "grant_type": "password",
         }
-        status, token = realm_answers.post(realm_answers.token_endpoint(self.uri), data)
+        status, token = realm_answers.post(realm_answers.endpoint(self.uri, "token_endpoint"), data)
         if status in (400, 401):
-            raise refused(
-                401,
-                "bad_credentials",
-                "expected a known user name and its password",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+            raise bad_credentials()
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             raise unavailable()
-        if not isinstance(token.get("access_token"), str):
+        access_token = token.get("access_token")
+        if not isinstance(access_token, str):
             raise unavailable()
-        return {"access_token": token["access_token"], "token_type": "Bearer"}
+        return access_token
+
+
+def bad_credentials() -> HTTPException:
+    """Return the error for a name and a password that do not belong together."""
+    return refused(
+        401,
+        "bad_credentials",
+        "expected a known user name and its password",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
 
 
 def unavailable() -> HTTPException:

@@ -28,7 +28,7 @@ def keys(uri: str) -> dict[str | None, Any]:
         What it answers names no key.
     """
     try:
-        published = _get(str(_get(uri + DISCOVERY).get("jwks_uri")))
+        published = _get(endpoint(uri, "jwks_uri"))
         by_id = _usable(published.get("keys"))
     except (requests.RequestException, ValueError):
         pem = _get(uri).get("public_key")
@@ -39,17 +39,32 @@ def keys(uri: str) -> dict[str | None, Any]:
     return by_id
 
 
-def token_endpoint(uri: str) -> str:
-    """Return the address at which a realm exchanges passwords for tokens.
+def discovery(uri: str) -> dict[str, Any]:
+    """Return a realm's description of itself.
 
     Raises
     ------
+    requests.RequestException
+        The realm does not answer.
+    ValueError
+        It answers an error.
+    """
+    return _get(uri + DISCOVERY)
+
+
+def endpoint(uri: str, name: str) -> str:
+    """Return an address of a realm, such as its ``token_endpoint``.
+
+    Raises
+    ------
+    requests.RequestException
+        The realm does not answer.
     ValueError
         It does not say.
     """
-    address = _get(uri + DISCOVERY).get("token_endpoint")
+    address = discovery(uri).get(name)
     if not isinstance(address, str):
-        raise ValueError("the realm names no token endpoint")
+        raise ValueError(f"the realm names no {name}")
     return address
 
 

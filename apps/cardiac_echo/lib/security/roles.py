@@ -15,7 +15,8 @@ from fastapi import APIRouter, Depends
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from monailabel.config import settings
-from monailabel.endpoints.user.auth import DEFAULT_USER, RBAC, User
+from monailabel.endpoints.user.auth import DEFAULT_USER, User
+from starlette.exceptions import HTTPException
 
 from lib.server.errors import refused
 
@@ -84,15 +85,46 @@ def has(role: Role) -> bool:
     return role.claim in sender().roles
 
 
+def highest_and_below(claims: Collection[str]) -> list[str]:
+    """Return the highest of some roles, as tokens name them, with those that it includes after it."""
+    ranks = [role.claim for role in reversed(Role)]
+    highest = min((rank for rank, claim in enumerate(ranks) if claim in claims), default=None)
+    return [] if highest is None else ranks[highest:]
+
+
+def not_logged_in(message: str) -> HTTPException:
+    """Return the error for a request without a valid login."""
+    return refused(401, "not_logged_in", message, headers={"WWW-Authenticate": "Bearer"})
+
+
+class Need:
+    """Dependency of a route that requires a role, and gives the sender.
+
+    It takes the place of MONAI Label's ``RBAC``, which reads the token again for each dependency and knows no
+    cookies.
+    """
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+
+    async def __call__(self) -> User:
+        """Return the sender, or refuse."""
+        user = sender()
+        if user is STRANGER:
+            raise not_logged_in("log in again: the login is not valid here")
+        require(self.role)
+        return user
+
+
 def needs(role: Role) -> Any:
     """Make a dependency of a route or router that requires a role."""
-    return Depends(RBAC(role.claim))
+    return Depends(Need(role))
 
 
 def declared_role(route: APIRoute) -> Role | None:
     """Return the highest role that a route declares; None where it declares none."""
-    claims = {check.roles for check in _checks([route.dependant]) if isinstance(check.roles, str)}
-    return next((role for role in reversed(Role) if role.claim in claims), None)
+    needed = {need.role for need in _needs([route.dependant])}
+    return next((role for role in reversed(Role) if role in needed), None)
 
 
 def check_declared(router: APIRouter, *, public: Collection[str]) -> None:
@@ -115,8 +147,8 @@ def check_declared(router: APIRouter, *, public: Collection[str]) -> None:
             raise RuntimeError(f"{path}: expected a route with `needs(Role…)`; every route says its role")
 
 
-def _checks(dependants: Iterable[Dependant]) -> Iterator[RBAC]:
+def _needs(dependants: Iterable[Dependant]) -> Iterator[Need]:
     for dependant in dependants:
-        if isinstance(dependant.call, RBAC):
+        if isinstance(dependant.call, Need):
             yield dependant.call
-        yield from _checks(dependant.dependencies)
+        yield from _needs(dependant.dependencies)

@@ -49,6 +49,22 @@ def check_site(scope: Scope) -> None:
         raise _foreign(_origin(referer))
 
 
+def check_own_page(scope: Scope) -> None:
+    """Refuse a change that a browser's cookie vouches for, unless a page of this server asks for it.
+
+    Raises
+    ------
+    HTTPException
+        403.
+    """
+    if scope["method"] in SAFE_METHODS:
+        return
+    headers = Headers(scope=scope)
+    origin = headers.get("origin", "")
+    if not (origin and _is_own(origin, headers)):
+        raise _foreign(origin or "a page that does not say its origin")
+
+
 def _opens_page(scope: Scope, headers: Headers) -> bool:
     mode, target = headers.get("sec-fetch-mode", ""), headers.get("sec-fetch-dest", "document")
     is_link = scope["method"] == "GET" and mode == "navigate" and target == "document"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from cardiolabel.errors import InputError
 from cardiolabel.io.secret_file import make_secret, read_secret
-from cardiolabel.records.layout import StudiesLayout
-from cardiolabel.system.user_folders import state_folder
+from cardiolabel.records.private_folders import make_private_folder, private_folders
 
 __all__ = ["LOG_NAME", "audit_folder", "read_key", "secret_key"]
 
 LOG_NAME = "audit.jsonl"
 
+_FOLDER = "audit"
 _KEY_NAME = "key"
 
 
@@ -34,18 +31,7 @@ def audit_folder(studies: Path, *, read_only: bool = False) -> Path:
     OSError
         Neither place can be written to.
     """
-    folders = list(_folders(studies))[1 if read_only else 0 :]
-    for folder in folders:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o700)
-        except OSError:
-            if folder == folders[-1]:
-                raise
-            continue
-        if os.access(folder, os.W_OK):
-            return folder
-    raise PermissionError(f"no folder for the audit log of {studies.name} can be written to")
+    return make_private_folder(studies, _FOLDER, read_only=read_only)
 
 
 def secret_key(studies: Path, folder: Path) -> bytes:
@@ -78,11 +64,5 @@ def read_key(studies: Path) -> bytes:
 
 
 def _key_file(studies: Path) -> Path | None:
-    paths = (folder / _KEY_NAME for folder in _folders(studies))
+    paths = (folder / _KEY_NAME for folder in private_folders(studies, _FOLDER))
     return next((path for path in paths if path.is_file()), None)
-
-
-def _folders(studies: Path) -> Iterator[Path]:
-    resolved = studies.resolve()
-    yield StudiesLayout(resolved).audit
-    yield state_folder() / "audit" / hashlib.sha256(os.fsencode(resolved)).hexdigest()[:16]

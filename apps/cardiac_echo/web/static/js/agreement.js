@@ -1,6 +1,6 @@
 // How well annotators agree, on the images that both have drawn.
 
-import { address, askName, get, onChange, telling } from "./api.js";
+import { address, showWho, get, onChange, telling } from "./api.js";
 import { html, render, useEffect, useState } from "../vendor/htm-preact.js";
 import { methodWords, number, structureWords } from "./words.js";
 
@@ -35,7 +35,7 @@ function Agreement() {
     ${content.pairs.length ? html`<section class="card"><h2>Bland–Altman</h2><img alt="Bland–Altman plots of EF between annotators" src=${address("/cardiac/agreement/figure.png")} style=${{ maxWidth: "100%" }} /></section>` : html`<p class="quiet">Agreement needs two annotators who corrected the same image.</p>`}</div>`;
 }
 
-askName();
+showWho();
 const app = document.getElementById("app");
 if (app) {
   app.replaceChildren();

@@ -2,6 +2,9 @@
 
 const root = document.querySelector('meta[name="root"]')?.getAttribute("content") ?? "";
 
+/** How people log in: "none", "accounts" of this server, or at a "realm". */
+export const login = document.querySelector('meta[name="login"]')?.getAttribute("content") ?? "none";
+
 /** Error of the server: its status, code and message, and what else it says. */
 export class ServerError extends Error {
   /** @param {number} status @param {{code?: string, message?: string, details?: any}} body */
@@ -46,8 +49,19 @@ export async function request(method, url, body, options = {}) {
   });
   const text = await response.text();
   const content = text && response.headers.get("content-type")?.includes("json") ? JSON.parse(text) : {};
+  if (response.status === 401 && content.code === "not_logged_in" && login !== "none") logIn();
   if (!response.ok) throw new ServerError(response.status, content);
   return content;
+}
+
+let isLeaving = false;
+
+/** Go to the login, and come back to this page afterwards; unsaved contours stay in this browser. */
+function logIn() {
+  if (isLeaving) return;
+  isLeaving = true;
+  const here = location.pathname.slice(root.length) + location.search;
+  location.assign(address("/login", { next: here }));
 }
 
 /** @param {string} url */
@@ -88,15 +102,33 @@ export function onChange(changed) {
   return events;
 }
 
+/** Who is logged in, and what they may do; nobody where there is no login.
+ * @type {Promise<{username: string, name: string, may_annotate: boolean, may_administer: boolean, uses_accounts: boolean} | null>} */
+export const sender = login === "none" || document.body.classList.contains("login") ? Promise.resolve(null) : get(address("/auth/session")).catch(() => null);
+
 /** Name of the annotator where there is no login; kept in this browser. */
 export function annotator() {
   return localStorage.getItem("cardiolabel:annotator") ?? "";
 }
 
-/** Show the field for the annotator's name in the header. */
-export function askName() {
+/** Show in the header who works here: the login's name, or a field for the annotator's. */
+export async function showWho() {
   const place = document.getElementById("who");
   if (!place) return;
+  if (login !== "none") {
+    const user = await sender;
+    if (!user) return;
+    document.body.classList.toggle("may-annotate", user.may_annotate);
+    document.body.classList.toggle("may-administer", user.may_administer);
+    const leave = document.createElement("button");
+    leave.textContent = "Log out";
+    leave.addEventListener("click", () => telling(async () => {
+      const answer = await request("DELETE", address("/auth/session"));
+      location.assign(answer.leave ?? address("/login"));
+    }));
+    place.replaceChildren(`${user.name} `, leave);
+    return;
+  }
   const label = document.createElement("label");
   label.textContent = "Annotator ";
   const field = document.createElement("input");

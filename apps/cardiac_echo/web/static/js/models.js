@@ -1,6 +1,6 @@
 // Models: versions, cards, the last retraining with its verdict; train, cancel, serve another version.
 
-import { address, askName, get, onChange, request, say, telling } from "./api.js";
+import { address, showWho, get, onChange, request, say, telling } from "./api.js";
 import { html, render, useEffect, useState } from "../vendor/htm-preact.js";
 import { number, time } from "./words.js";
 
@@ -25,8 +25,8 @@ function Model({ model, training, changed }) {
     <p>${model.description}. Views: ${model.views.join(", ")}.</p>
     ${model.card ? html`<p class="quiet">Learned from ${model.card.trained_on}. Licence: ${model.card.licence}.</p>` : ""}
     <div class="bar">
-      <button disabled=${busy} onClick=${() => act("POST", address(`/train/${model.name}`), `${model.name} is being retrained.`, {})}>Retrain on corrections</button>
-      ${busy ? html`<button onClick=${() => act("DELETE", address("/train/"), "The training was stopped.")}>Stop</button>` : ""}
+      <button class="administrators" disabled=${busy} onClick=${() => act("POST", address(`/train/${model.name}`), `${model.name} is being retrained.`, {})}>Retrain on corrections</button>
+      ${busy ? html`<button class="administrators" onClick=${() => act("DELETE", address("/train/"), "The training was stopped.")}>Stop</button>` : ""}
       ${model.card ? html`<button aria-expanded=${shown} onClick=${() => setShown(!shown)}>${shown ? "Hide the card" : "Show the card"}</button>` : ""}
     </div>
     ${shown && model.card ? html`<table><thead><tr><th>Evaluation</th><th>Figure</th><th class="number">Value</th></tr></thead><tbody>
@@ -39,7 +39,7 @@ function Model({ model, training, changed }) {
       ${training.curve?.length ? html`<img alt=${`Loss and Dice of the last retraining of ${model.name}`} src=${address(`/cardiac/training/${model.name}/curve.png`, { at: training.changed_at })} style=${{ maxWidth: "100%" }} />` : ""}` : ""}
     ${model.versions.length > 1 ? html`<h3>Versions</h3><table><thead><tr><th>Version</th><th>Published</th><th>Why</th><th></th></tr></thead><tbody>
       ${[...model.versions].reverse().map((version) => html`<tr><td>${version.number}${version.served ? " (served)" : ""}</td><td>${time(version.note?.published_at)}</td><td>${version.note?.why ?? "shipped"}</td>
-        <td>${version.served ? "" : html`<button onClick=${() => act("POST", address(`/cardiac/models/${model.name}/rollback`, { version: version.number }), `Version ${version.number} is served.`)}>Serve</button>`}</td></tr>`)}</tbody></table>` : ""}
+        <td>${version.served ? "" : html`<button class="administrators" onClick=${() => act("POST", address(`/cardiac/models/${model.name}/rollback`, { version: version.number }), `Version ${version.number} is served.`)}>Serve</button>`}</td></tr>`)}</tbody></table>` : ""}
   </section>`;
 }
 
@@ -64,7 +64,7 @@ function Models() {
   return html`<div class="stack">${models.map((model) => html`<${Model} key=${model.name} model=${model} training=${trainings.find((run) => run.model === model.weights)} changed=${load} />`)}</div>`;
 }
 
-askName();
+showWho();
 const app = document.getElementById("app");
 if (app) {
   app.replaceChildren();

@@ -25,7 +25,7 @@ export function Side({ study }) {
     <section class="card noprint">
       <h2>Corrections</h2>
       ${dirty.length ? html`<div>Unsaved: ${dirty.map((viewer) => `${viewer.opened.view} ${viewer.opened.phase}`).join(", ")}</div>` : html`<div class="quiet">Drag a point to correct a contour. The numbers follow.</div>`}
-      <div class="bar"><button class="main" disabled=${!dirty.length || study.isSaving} onClick=${() => study.save()}>${study.isSaving ? "Saving …" : "Submit"}</button>
+      <div class="bar annotators"><button class="main" disabled=${!dirty.length || study.isSaving} onClick=${() => study.save()}>${study.isSaving ? "Saving …" : "Submit"}</button>
         <button disabled=${!dirty.length} onClick=${() => study.giveUp()}>Give up</button><button onClick=${() => study.next()}>Next image</button></div>
     </section>
     <section class="card"><h2>Quality</h2>${shown.quality.length ? html`<ul>${shown.quality.map((/** @type {string} */ flag) => html`<li class="flag">${flag === "foreshortening" ? foreshortening(shown) : flagWords(flag)}</li>`)}</ul>` : html`<div class="good">nothing to look at again</div>`}</section>
@@ -64,7 +64,7 @@ function Versions({ study }) {
     ${[...study.versions].reverse().map((version) => html`<tr><td>${version.version}${version.current ? " (now)" : ""}</td>
       <td>${version.author || "somebody"}<br /><span class="quiet">${time(version.saved_at)}${version.info?.edit ? `, ${Math.round(version.info.edit.seconds)} s` : ""}</span></td>
       <td class="number">${ef(version.ef_before)} → ${ef(version.ef_after)}</td>
-      <td>${version.current ? "" : html`<button onClick=${() => study.rollBack(version.version)}>Use</button>`}</td></tr>`)}</tbody></table>`;
+      <td>${version.current ? "" : html`<button class="annotators" onClick=${() => study.rollBack(version.version)}>Use</button>`}</td></tr>`)}</tbody></table>`;
 }
 
 /** @param {{study: import("./study.js").Study}} props */

@@ -1,6 +1,6 @@
 // One patient: images beside each other, EF that follows the hand, versions, and submitting.
 
-import { address, annotator, askName, get, onChange, request, say, ServerError, telling } from "./api.js";
+import { address, annotator, showWho, get, onChange, request, say, ServerError, telling } from "./api.js";
 import { areaCurve } from "./curve.js";
 import { Edits } from "./edits.js";
 import { Frames } from "./frames.js";
@@ -541,7 +541,7 @@ export class Study {
   }
 }
 
-askName();
+showWho();
 const study = new Study(parameters.get("patient") ?? "");
 Object.assign(window, { cardiolabelStudy: study });
 study.open().catch((error) => {

@@ -1,6 +1,6 @@
 // Upload of a patient's files: sent one by one, converted, described by a person, then measured.
 
-import { address, askName, request, say, ServerError, telling } from "./api.js";
+import { address, showWho, request, say, ServerError, telling } from "./api.js";
 import { html, render, useState } from "../vendor/htm-preact.js";
 import { ruler } from "./ruler.js";
 
@@ -68,7 +68,7 @@ function Upload() {
       <p><label>Patient <input value=${patient} maxlength="100" placeholder="pseudonym" onInput=${(/** @type {any} */ event) => setPatient(event.target.value)} /></label>
         <span class="quiet"> Leave it blank for a pseudonym. Do not enter a name.</span></p>
       <p><label><input type="checkbox" checked=${consent} onChange=${(/** @type {any} */ event) => setConsent(event.target.checked)} /> The patient consented that models learn from these images.</label></p>
-      <button class="main" disabled=${busy} onClick=${send}>Upload</button>
+      <button class="main annotators" disabled=${busy} onClick=${send}>Upload</button>
       ${busy ? html` <progress max=${files.length + 1} value=${sent} aria-label="Progress"></progress> <span>${sent < files.length ? `sending ${sent + 1} of ${files.length}` : "converting and recognising views"}</span>` : ""}</section>` : ""}</div>`;
 }
 
@@ -99,7 +99,7 @@ function ImageRow({ image }) {
     <td>${record.is_sized ? "known" : html`<button onClick=${() => ruler(image.image, (mm) => describe({ mm_per_pixel: mm }))}>From the depth ruler …</button>`}</td><td class="quiet">${image.note}</td></tr>`;
 }
 
-askName();
+showWho();
 const app = document.getElementById("app");
 if (app) {
   app.replaceChildren();

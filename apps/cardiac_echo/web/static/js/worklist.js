@@ -1,6 +1,6 @@
 // The worklist: patients with EF, flags and label state, live; and the next image worth correcting.
 
-import { address, annotator, askName, get, onChange, request, say, telling } from "./api.js";
+import { address, annotator, showWho, get, onChange, request, say, telling } from "./api.js";
 import { html, render, useEffect, useMemo, useState } from "../vendor/htm-preact.js";
 import { flagWords, interval, number, stateWords } from "./words.js";
 
@@ -123,7 +123,7 @@ function Worklist() {
   if (!patients.length) return html`<p>This server's folder holds no image yet. <a href=${address("/upload")}>Upload a patient's files</a>, or copy them into the folder.</p>`;
   return html`
     <div class="bar">
-      <button class="main" onClick=${next}>Next image</button>
+      <button class="main annotators" onClick=${next}>Next image</button>
       <label>by <select value=${strategy} onChange=${(/** @type {any} */ event) => setStrategy(event.target.value)}>
         ${STRATEGIES.map(([name, words]) => html`<option value=${name}>${words}</option>`)}</select></label>
       <label class="wide">Search <input type="search" value=${search} onInput=${(/** @type {any} */ event) => setSearch(event.target.value)} /></label>
@@ -149,7 +149,7 @@ function Worklist() {
     ${listed.length > shown ? html`<p><button onClick=${() => setShown(shown + SHOWN)}>Show ${Math.min(SHOWN, listed.length - shown)} more</button></p>` : ""}`;
 }
 
-askName();
+showWho();
 const app = document.getElementById("app");
 if (app) {
   app.replaceChildren();

@@ -1,0 +1,1 @@
+"""Accounts of a server's users, for labs without a login server of their own."""
