@@ -231,7 +231,7 @@ class CardiacEchoApp(MONAILabelApp):
         """Import new files, install the routes, warm up the first model, start scoring; once per server."""
         super().on_init_complete()
         if not settings.MONAI_LABEL_DATASTORE_READ_ONLY:
-            self._imports = Imports(self.engine.studies, self._models, self.datastore())
+            self._imports = Imports(self.engine.studies, self._models, self.datastore().images)
             self._imports.take()
         clear_abandoned()
         install()

@@ -111,6 +111,8 @@ CONTRACT = {
     ("GET", "/upload"): ANYBODY,
     ("GET", "/models"): ANYBODY,
     ("GET", "/agreement"): ANYBODY,
+    ("DELETE", "/cardiac/patients/{patient}"): ADMIN,
+    ("PUT", "/cardiac/patients/{patient}/consent"): ANNOTATOR,
     ("GET", "/people"): ANYBODY,
     ("GET", "/help"): ANYBODY,
     ("GET", "/login"): ANYBODY,

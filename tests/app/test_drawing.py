@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -198,10 +199,10 @@ def test_changes_come_as_events(server: Server) -> None:
 
 def test_what_a_person_says_of_an_image_is_in_the_manifest(server: Server) -> None:
     path = f"/cardiac/images/{CINE}/description"
-    answer = server.put(path, json={"ed_frame": 2, "es_frame": 9, "training_consent": False})
+    answer = server.put(path, json={"ed_frame": 2, "es_frame": 9})
     assert answer.status_code == 200, answer.text
     (row,) = (row for row in manifest.read(server.studies) if row.image_id == CINE)
-    assert (row.ed_frame, row.es_frame, row.training_consent) == (2, 9, False)
+    assert (row.ed_frame, row.es_frame) == (2, 9)
     beats = server.get("/cardiac/patients/phantom02").json()["beats"][CINE]
     assert beats == [{"ed_index": 1, "es_index": 8}]
     assert server.put(path, json={"ed_frame": None, "es_frame": None}).status_code == 200
@@ -233,3 +234,41 @@ def test_an_upload_becomes_a_patient_with_consent_noted(server: Server) -> None:
     refused = server.post(f"/cardiac/uploads/{empty}", json={})
     assert refused.status_code == 422 and "no image" in refused.text and "incoming" not in refused.text
     assert server.request("DELETE", f"/cardiac/uploads/{empty}").status_code == 200
+
+
+def test_consent_is_revoked_and_the_patient_deleted_for_good(server: Server) -> None:
+    upload = server.post("/cardiac/uploads").json()["upload"]
+    pixels = np.asarray(nifti.read(StudiesLayout(server.studies).image(STILL)).clip.pixels[0])
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    for phase in ("ED", "ES"):
+        files = {"file": (f"gone_4CH_{phase}.png", buffer.getvalue())}
+        assert server.put(f"/cardiac/uploads/{upload}", files=files).ok
+    body = {"patient": "leaver", "training_consent": True, "mm_per_pixel": 0.3}
+    images = [row["image"] for row in server.post(f"/cardiac/uploads/{upload}", json=body).json()["images"]]
+    assert server.get("/cardiac/patients/leaver").ok
+    assert save(server, images[0], {0: {"left_atrium": []}}, client_id="eve").status_code == 200
+    assert server.get(f"/datastore/image?image={images[0]}").ok
+
+    answer = server.put("/cardiac/patients/leaver/consent", json={"training_consent": False})
+    assert answer.ok and sorted(answer.json()["images"]) == sorted(images)
+    rows = [row for row in manifest.read(server.studies) if row.patient == "leaver"]
+    assert [row.training_consent for row in rows] == [False, False]
+    assert server.put("/cardiac/patients/nobody/consent", json={"training_consent": False}).status_code == 404
+
+    before = {path for path in server.studies.rglob("*") if path.is_file() and "leaver" not in str(path)}
+    gone = server.request("DELETE", "/cardiac/patients/leaver")
+    assert gone.ok, gone.text
+    assert (gone.json()["images"], gone.json()["versions"], gone.json()["left"]) == (2, 1, [])
+    assert server.request("DELETE", "/cardiac/patients/leaver").status_code == 404
+    assert server.get("/cardiac/patients/leaver").status_code == 404
+    assert server.get(f"/datastore/image?image={images[0]}").status_code == 404
+    assert "leaver" not in server.get("/cardiac/worklist").text
+    for root in (server.studies, server.studies.parent / "home"):
+        told = [path for path in root.rglob("*") if "leaver" in str(path) or _tells(path, b"leaver")]
+        assert not told
+    assert all(path.is_file() for path in before if ".cardiolabel" not in path.parts)
+
+
+def _tells(path: Path, word: bytes) -> bool:
+    return path.is_file() and word in path.read_bytes()

@@ -53,6 +53,8 @@ NEEDED = {
     ("POST", "/cardiac/accounts"): ADMIN,
     ("PUT", "/cardiac/accounts/{name}"): ADMIN,
     ("DELETE", "/cardiac/accounts/{name}"): ADMIN,
+    ("DELETE", "/cardiac/patients/{patient}"): ADMIN,
+    ("PUT", "/cardiac/patients/{patient}/consent"): ANNOTATOR,
     ("GET", "/logs/"): ADMIN,
     ("GET", "/logs/gpu"): ADMIN,
     ("POST", "/reload"): ADMIN,

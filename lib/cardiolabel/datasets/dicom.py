@@ -293,4 +293,4 @@ def _stack_entry(series: _Series, cine: CineSeries, phase: Phase, index: int) ->
         sex=series.sex,
         age_years=series.age_years,
     )
-    return Entry(record, partial(cine.stack, index))
+    return Entry(record, partial(cine.stack, index), files=tuple(cine.places()))

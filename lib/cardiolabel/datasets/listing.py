@@ -27,6 +27,8 @@ class Entry:
         A NIfTI or MetaImage file, or what decodes the image from anything else.
     masks : Path or callable, optional
         The reference masks: such a file, or what makes them as uint8 of the image's shape.
+    files : tuple of Path
+        All files that the image comes from, where they are more than the record's ``path``.
 
     Notes
     -----
@@ -36,6 +38,7 @@ class Entry:
     record: Record
     image: Path | Callable[[], Clip | Stack]
     masks: Path | Callable[[Shape], NDArray[np.uint8]] | None = None
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,10 @@ class RememberedGeometry:
     def __init__(self, limit_bytes: int) -> None:
         self._kept: BoundedCache[LVGeometry | str] = BoundedCache(limit_bytes, size_of=_bytes_of)
 
+    def clear(self) -> None:
+        """Forget all geometries."""
+        self._kept.clear()
+
     def __call__(self, mask: NDArray[np.uint8], spacing: Spacing | None, *, labels: LabelSet) -> LVGeometry:
         """As `measure_geometry`."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 from cardiolabel.datasets import dicom, folder
-from cardiolabel.datasets.listing import Listing
+from cardiolabel.datasets.listing import Entry, Listing
 from cardiolabel.datasets.prepare import Prepared, place
 from cardiolabel.errors import DatasetError, ImageContentError, ModelError
 from cardiolabel.inference.predictor import Predictor
@@ -155,8 +155,23 @@ def import_folder(
         ),
     )
     new_ids = ids | {record.image_id for record in manifest.read(dest)}
-    _Earlier(state, options.keep_names, options.mm_per_pixel, new_ids, result).write(dest)
+    sources = {
+        entry.record.image_id: _places(entry, source, dest)
+        for listing, has_own_ids in listings
+        for entry in (listing.entries if has_own_ids else ())
+    }
+    earlier_sources = earlier.sources if earlier else {}
+    _Earlier(
+        state, options.keep_names, options.mm_per_pixel, new_ids, result, {**earlier_sources, **sources}
+    ).write(dest)
     return result
+
+
+def _places(entry: Entry, source: Path, dest: Path) -> list[str]:
+    """Return the files within the studies folder that an image comes from, relative to it."""
+    if source.resolve() != dest.resolve():
+        return []
+    return [path.relative_to(source).as_posix() for path in entry.files or (entry.record.path,)]
 
 
 def _without_removed(listing: Listing, ids: frozenset[str], dest: Path) -> Listing:
@@ -242,6 +257,7 @@ class _Earlier:
     mm_per_pixel: float | None
     ids: frozenset[str]
     result: Prepared
+    sources: dict[str, list[str]] = field(default_factory=dict)
 
     def is_same(self, state: str, options: ImportOptions) -> bool:
         return self.state == state and options.mm_per_pixel in (None, self.mm_per_pixel)
@@ -268,6 +284,7 @@ class _Earlier:
                 content["mm_per_pixel"],
                 frozenset(map(str, content["ids"])),
                 Prepared(int(content["images"]), int(content["labels"]), pairs[0], pairs[1]),
+                {str(key): list(map(str, paths)) for key, paths in content.get("sources", {}).items()},
             )
         except FileNotFoundError:
             return None
@@ -280,6 +297,7 @@ class _Earlier:
             "keep_names": self.keep_names,
             "mm_per_pixel": self.mm_per_pixel,
             "ids": sorted(self.ids),
+            "sources": self.sources,
             **asdict(self.result),
         }
         with atomic(StudiesLayout(dest).imported) as draft:

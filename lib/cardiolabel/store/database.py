@@ -118,6 +118,21 @@ class Database:
         if not self.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ALONE})
 
+    def compact(self) -> None:
+        """Rewrite the files, so that nothing of deleted rows is left in them."""
+        with translated(self.file), self._one_writer:
+            if not self.is_sqlite:
+                with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                    connection.exec_driver_sql("VACUUM")
+                return
+            raw = self._engine.raw_connection()  # outside of any transaction
+            try:
+                cursor = raw.cursor()
+                cursor.execute("VACUUM")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                raw.close()
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()

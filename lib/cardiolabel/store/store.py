@@ -16,6 +16,7 @@ from cardiolabel.records.id_register import IdRegister, note_patients
 from cardiolabel.records.label_names import image_names
 from cardiolabel.records.names import check_name, storable
 from cardiolabel.store import counts, datastore_v2, images, leases, scores, versions
+from cardiolabel.store.database import fact
 from cardiolabel.store.foreign_labels import ForeignLabels
 from cardiolabel.store.label_files import LabelFiles
 from cardiolabel.store.lease_clock import LeaseClock
@@ -30,6 +31,9 @@ from cardiolabel.store.writer import LabelWriter
 
 LEASE_S = 3600.0
 """Default length of a lease in seconds."""
+
+ERASURES_FACT = "erasures"
+"""Number of deletions for good, by which caches notice them."""
 
 _PATIENCE_S = 10.0
 """Seconds to wait for the only free image while another transaction holds it."""
@@ -223,7 +227,8 @@ class Store:
     def revision(self) -> tuple[object, ...]:
         """Return a token that changes whenever a label does."""
         with self._current() as connection:
-            return repr(counts.read(connection)), versions.total(connection)
+            erasures = fact(connection, ERASURES_FACT)
+            return repr(counts.read(connection)), versions.total(connection), erasures
 
     def scores_since(self, sequence: int) -> list[Scored]:
         """Return the scores stored after the given `Scored.sequence`, in order; 0 for all."""

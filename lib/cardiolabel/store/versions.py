@@ -77,7 +77,7 @@ class Version:
 
 
 def total(connection: Connection) -> int:
-    """Return the number of versions; none is ever removed."""
+    """Return the number of versions; only deletion for good removes any."""
     return int(connection.execute(select(func.count()).select_from(versions)).scalar() or 0)
 
 

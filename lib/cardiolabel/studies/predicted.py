@@ -63,6 +63,10 @@ class Predictions:
             limit_bytes, size_of=lambda prediction: prediction.clip.pixels.nbytes + prediction.masks.nbytes
         )
 
+    def clear(self) -> None:
+        """Forget all predictions."""
+        self._kept.clear()
+
     def get(self, record: Record, predictor: Predictor) -> Predicted:
         """Return a model's masks for a record's image; errors as `predict_file`."""
         state = state_of(record.path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from cardiolabel.domain import Convention, Method
@@ -46,6 +46,12 @@ class ScoreReader:
                 self._scores[score.patient] = score
                 self._sequence = score.sequence
             return self._scores
+
+    def forget(self, patients: Collection[str]) -> None:
+        """Drop the scores of patients who are gone."""
+        with self._lock:
+            for patient in patients:
+                self._scores.pop(patient, None)
 
     def spreads_pct(self, patient: str, *, state: str) -> Mapping[MethodKey, float]:
         """Return EF's spread in points by method and convention, at most a second old.

@@ -87,6 +87,13 @@ class Studies(StudiesFolder):
         self._geometry = RememberedGeometry(_STUDY_BYTES)
         self._studies: BoundedCache[Measured] = BoundedCache(_STUDY_BYTES, size_of=_study_bytes)
 
+    def forget(self) -> None:
+        """Drop everything that was kept in memory."""
+        self._predictions.clear()
+        self._geometry.clear()
+        for cache in (self._images, self._masks, self._studies):
+            cache.clear()
+
     def image(self, record: Record) -> ImageFile:
         """Return a record's image, cached while its file stays the same; errors as `read_image`."""
         return self._images.get(state_of(record.path), lambda: read_image(record.path))

@@ -39,6 +39,12 @@ class BoundedCache(Generic[Value]):
         with self._lock:
             return key in self._values
 
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._values.clear()
+            self._bytes = 0
+
     def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
         """Return the value of ``key``, computing it if it is not cached; two threads may both compute it."""
         with self._lock:

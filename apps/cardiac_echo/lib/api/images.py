@@ -149,7 +149,7 @@ def _replace(image: str, path: Path, if_match: str | None, user: User) -> dict[s
         message = 'to replace an image, send its file\'s checksum: If-Match: "SHA256:…"'
         raise refused(428, "checksum_needed", message)
     replaced = (
-        app_instance().datastore().replace_image(image, path, checksum=checksum[2], author=author(user))
+        app_instance().datastore().images.replace(image, path, checksum=checksum[2], author=author(user))
     )
     return {
         "image": replaced.image_id,

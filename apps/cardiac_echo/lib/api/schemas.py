@@ -214,7 +214,6 @@ class Description(BaseModel):
     ed_frame: int | None = Field(default=None, ge=1, lt=10**6)
     es_frame: int | None = Field(default=None, ge=1, lt=10**6)
     mm_per_pixel: float | None = Field(default=None, ge=MM_PER_PIXEL[0], le=MM_PER_PIXEL[1])
-    training_consent: bool | None = None
 
     def changes(self) -> dict[str, Any]:
         """Return the fields that were sent; a view and a phase cannot be taken away."""
@@ -222,6 +221,14 @@ class Description(BaseModel):
         return {
             name: value for name, value in sent.items() if value is not None or name not in ("view", "phase")
         }
+
+
+class Consent(BaseModel):
+    """Whether a patient agrees to training use."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    training_consent: bool
 
 
 def json_text(schema: type[BaseModel]) -> Any:

@@ -54,7 +54,7 @@ def take(upload: str, patient: UploadedPatient, user: Annotator) -> dict[str, An
     records = (
         app_instance()
         .datastore()
-        .add_imported(
+        .images.add_imported(
             content.records,
             patient=name,
             training_consent=patient.training_consent,
@@ -85,11 +85,9 @@ def take(upload: str, patient: UploadedPatient, user: Annotator) -> dict[str, An
 
 @router.put("/cardiac/images/{image}/description", summary="Say what an image shows, in the manifest")
 def describe(image: str, description: Description, user: Annotator) -> dict[str, Any]:
-    """Set view, phase, frames of ED and ES, pixel size or consent; what is not sent stays."""
+    """Set view, phase, frames of ED and ES or pixel size; what is not sent stays."""
     changes = description.changes()
-    record = app_instance().datastore().describe(image, changes)
-    if "training_consent" in changes:
-        note_event("consent to training " + ("given" if record.training_consent else "revoked"), image)
+    record = app_instance().datastore().images.describe(image, changes)
     return {"image": image, "by": author(user), **{key: _shown(getattr(record, key)) for key in changes}}
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +12,10 @@ import numpy as np
 from monailabel.interfaces.datastore import Datastore
 from numpy.typing import NDArray
 
-from cardiolabel.domain import Record
 from cardiolabel.errors import UnknownLabelError
-from cardiolabel.inference.image_cost import check_upload
 from cardiolabel.io.mask_files import read_mask_on
-from cardiolabel.pipeline.recognised_views import recognised_views
-from cardiolabel.records.file_names import clean_id, image_stem
 from cardiolabel.records.layout import FINAL, ORIGINAL
-from cardiolabel.records.names import check_name
 from cardiolabel.store import datastore_v2
-from cardiolabel.store.image_files import ImageFiles, Replaced
 from cardiolabel.store.writer import Save
 from cardiolabel.studies.corrections import Correction
 from lib.datastore import label_fields
@@ -33,13 +25,11 @@ from lib.datastore.notes import (
     checked_notes,
     writable_tag,
 )
+from lib.datastore.study_images import StudyImages
 from lib.files import temporary
-from lib.files.conversion import converted
 from lib.security.roles import Role, require, sender_name
 from lib.server.engine import Engine
 from lib.server.errors import refused
-
-_IMPORTED_FIELDS = ("view", "phase", "dataset", "frame_rate_hz", "sex", "age_years", "person")
 
 
 class StudiesDatastore(Datastore):
@@ -51,14 +41,16 @@ class StudiesDatastore(Datastore):
         The studies and their store.
     read_only : bool
         Refuse every change.
+
+    Attributes
+    ----------
+    images : StudyImages
+        Changes of images.
     """
 
     def __init__(self, engine: Engine, *, read_only: bool = False) -> None:
         self._engine, self._store, self._studies = engine, engine.store, engine.studies
-        self._images = ImageFiles(engine.studies, engine.store)
-        self._read_only = read_only
-        if not read_only:
-            self._images.clear_abandoned()
+        self.images = StudyImages(engine, read_only=read_only)
 
     def name(self) -> str:
         """Return the studies folder's name."""
@@ -174,116 +166,12 @@ class StudiesDatastore(Datastore):
         self._store.sync.refresh()
 
     def add_image(self, image_id: str, image_filename: str | Path, image_info: dict[str, Any]) -> str:
-        """Store a new image; returns its id.
-
-        Parameters
-        ----------
-        image_id : str
-            Name of the image in the studies folder; where it is empty, the file keeps its own name, and its
-            id follows from that as for any other image of the folder.
-        image_filename : str or Path
-        image_info : dict
-            Notes on the image.
-
-        Raises
-        ------
-        BadNameError, ImageReadError, ImageContentError, ConflictError, BusyError
-            As `ImageFiles.add`; nothing is stored.
-        """
-        self._allow_change(Role.ANNOTATOR)
-        source = Path(image_filename)
-        stem = check_name("image id", image_id) if image_id else image_stem(source)
-        notes = checked_notes(image_info or {}, IMAGE_FIELDS)
-        image, facts = converted(source)
-        check_upload(image)
-        record = self._images.add(
-            image,
-            stem,
-            original=source if image != source else None,
-            view=facts.view,
-            frame_rate_hz=facts.frame_rate_hz,
-        )
-        self._store.update_image_info(record.image_id, notes)
-        self.recognise_views([record])
-        return record.image_id
-
-    @contextmanager
-    def changing_images(self) -> Iterator[None]:
-        """Keep others from adding or describing images within the block; errors as `ImageFiles.locked`."""
-        with self._images.locked():
-            yield
-
-    def recognise_views(self, records: Iterable[Record]) -> None:
-        """Write recognised views of images of unknown view into the manifest, and a note on each image.
-
-        Raises
-        ------
-        ManifestError, BusyError
-            As `ImageFiles.describe`.
-        """
-        views, notes = recognised_views(records, self._engine.models.folders.shipped)
-        self._images.describe({image_id: {"view": view} for image_id, view in views.items()})
-        for image_id, note in notes:
-            self._store.update_image_info(image_id, {"view_note": note})
-
-    def add_imported(
-        self, records: Sequence[Record], *, patient: str, training_consent: bool, mm_per_pixel: float | None
-    ) -> list[Record]:
-        """Add the images of another studies folder, with their rows of its manifest.
-
-        Parameters
-        ----------
-        records : sequence of Record
-        patient : str
-            Name of the patient that all are of; the records' own where it is empty.
-        training_consent : bool
-            Whether models may learn from them.
-        mm_per_pixel : float or None
-            Size of the pixels of images without one.
-
-        Raises
-        ------
-        ConflictError, BusyError, ImageReadError, ImageContentError, ManifestError
-            As `add_image` and `ImageFiles.describe`; images before the failing one are added.
-        """
-        self._allow_change(Role.ANNOTATOR)
-        changes: dict[str, dict[str, Any]] = {}
-        added = []
-        for record in records:
-            check_upload(record.path)
-            stem = f"{clean_id(patient)}_{record.image_id}" if patient else record.image_id
-            image_id = self._images.add(record.path, stem).image_id
-            changes[image_id] = {
-                **{name: getattr(record, name) for name in _IMPORTED_FIELDS},
-                "patient": patient or record.patient,
-                "training_consent": training_consent,
-                "mm_per_pixel": mm_per_pixel or record.mm_per_pixel,
-            }
-            added.append(image_id)
-        self._images.describe(changes)
-        return [self._studies.record(image_id) for image_id in added]
-
-    def describe(self, image_id: str, changes: Mapping[str, Any]) -> Record:
-        """Write what a person says of an image into the manifest; errors as `ImageFiles.describe`."""
-        self._allow_change(Role.ANNOTATOR)
-        record = self._studies.record(image_id)
-        self._images.describe({record.image_id: changes})
-        return self._studies.record(image_id)
-
-    def replace_image(self, image_id: str, file: Path, *, checksum: str, author: str) -> Replaced:
-        """Replace an image's pixels, and archive the old file; errors as `ImageFiles.replace`."""
-        self._allow_change(Role.ADMIN)
-        file, _ = converted(file)
-        check_upload(file)
-        replaced = self._images.replace(image_id, file, checksum=checksum, author=author)
-        self._engine.viewer_images.remove(image_id)
-        return replaced
+        """Store a new image; returns its id. Parameters and errors as `StudyImages.add`."""
+        return self.images.add(image_id, Path(image_filename), image_info or {}).image_id
 
     def remove_image(self, image_id: str, *, author: str = "") -> None:
         """Remove an image and its labels; the labels' versions and the image's checksum are kept."""
-        self._allow_change(Role.ADMIN)
-        self._images.remove(image_id, author=author)
-        self._engine.viewer_images.remove(image_id)
+        self.images.remove(image_id, author=author)
 
     def save_label(
         self, image_id: str, label_filename: str | Path, label_tag: str, label_info: dict[str, Any]
@@ -323,7 +211,7 @@ class StudiesDatastore(Datastore):
         ------
         As `cardiolabel.studies.corrections.Corrections.save`.
         """
-        self._allow_change(Role.ANNOTATOR)
+        self.images.allow_change(Role.ANNOTATOR)
         record = self._studies.record(image_id)
         writable_tag(tag)
         with self._studies.memory(record):
@@ -349,7 +237,7 @@ class StudiesDatastore(Datastore):
         model: dict[str, Any] | None = None,
     ) -> Correction:
         """Store masks ``(T, H, W)`` of an image and measure; parameters and errors as `save`."""
-        self._allow_change(Role.ANNOTATOR)
+        self.images.allow_change(Role.ANNOTATOR)
         record = self._studies.record(image_id)
         writable_tag(tag)
         notes = checked_notes(info, LABEL_FIELDS)
@@ -368,7 +256,7 @@ class StudiesDatastore(Datastore):
         ------
         As `cardiolabel.studies.corrections.Corrections.save`.
         """
-        self._allow_change(Role.ANNOTATOR)
+        self.images.allow_change(Role.ANNOTATOR)
         save = Save(author=sender_name(), base=None, model=model, info={})
         self._engine.corrections.save(
             image_id, frames, tag=ORIGINAL, save=save, allow_empty=True, measure=False
@@ -376,24 +264,24 @@ class StudiesDatastore(Datastore):
 
     def roll_back(self, image_id: str, number: int, tag: str) -> Correction:
         """Make an earlier version the current one, as `Corrections.roll_back`."""
-        self._allow_change(Role.ANNOTATOR)
+        self.images.allow_change(Role.ANNOTATOR)
         save = Save(author=sender_name())
         return self._engine.corrections.roll_back(image_id, number, tag=writable_tag(tag), save=save)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Remove a label; its versions are kept."""
-        self._allow_change(Role.ADMIN)
+        self.images.allow_change(Role.ADMIN)
         self._store.writer.remove_label(label_id, label_tag)
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Add notes to an image."""
-        self._allow_change(Role.ANNOTATOR)
+        self.images.allow_change(Role.ANNOTATOR)
         notes = self._store.image_info(self._studies.record(image_id).image_id)
         self._store.update_image_info(image_id, checked_notes(info, IMAGE_FIELDS, beside=notes))
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add notes to a label."""
-        self._allow_change(Role.ANNOTATOR)
+        self.images.allow_change(Role.ANNOTATOR)
         current = self._store.label(label_id, writable_tag(label_tag))
         notes = checked_notes(info, LABEL_FIELDS, beside=current.info if current else None)
         self._store.update_label_info(label_id, label_tag, notes)
@@ -413,12 +301,6 @@ class StudiesDatastore(Datastore):
             for label in entry["labels"].values():
                 label["info"] = label_fields.with_label_names(label["info"], records.get(image_id))
         return document
-
-    def _allow_change(self, role: Role) -> None:
-        """Refuse senders without this role, and all changes of a read-only folder."""
-        require(role)
-        if self._read_only:
-            raise refused(403, "read_only", "this server only reads its studies folder")
 
     def _label_uri(self, label_id: str, label_tag: str) -> str:
         uri = self.get_label_uri(label_id, label_tag)

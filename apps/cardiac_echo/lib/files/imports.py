@@ -11,7 +11,7 @@ from cardiolabel.errors import CardiolabelError
 from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.pipeline.import_folder import ImportOptions, files_state, import_folder, needs_import
 from cardiolabel.records.studies_folder import StudiesFolder
-from lib.datastore.studies_datastore import StudiesDatastore
+from lib.datastore.study_images import StudyImages
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +26,12 @@ class Imports:
     studies : StudiesFolder
     models : ModelFolders
         Models that find ED and ES, and recognise views.
-    datastore : StudiesDatastore
+    images : StudyImages
         Keeps the views.
     """
 
-    def __init__(self, studies: StudiesFolder, models: ModelFolders, datastore: StudiesDatastore) -> None:
-        self._studies, self._models, self._datastore = studies, models, datastore
+    def __init__(self, studies: StudiesFolder, models: ModelFolders, images: StudyImages) -> None:
+        self._studies, self._models, self._images = studies, models, images
         self._turn = threading.Lock()
         self._looked_at: set[tuple[str, Path]] = set()
 
@@ -52,7 +52,7 @@ class Imports:
     def _convert(self, folder: Path) -> None:
         if not folder.is_dir() or not needs_import(folder):
             return
-        with self._datastore.changing_images():
+        with self._images.changing():
             prepared = import_folder(folder, folder, ImportOptions(self._models))
         logger.info("%d images imported, %d files left out", prepared.images, len(prepared.skipped))
         for place, reason in (*prepared.skipped, *prepared.notes):
@@ -64,7 +64,7 @@ class Imports:
             for record in self._studies.records()
             if record.view is View.UNKNOWN and (record.image_id, record.path) not in self._looked_at
         ]
-        self._datastore.recognise_views(unknown)
+        self._images.recognise_views(unknown)
         self._looked_at |= {(record.image_id, record.path) for record in unknown}
 
     def _watch(self) -> None:

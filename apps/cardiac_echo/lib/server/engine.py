@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class Engine:
         self.studies = Studies(folder, models=models)
         self.viewer_images = ViewerImages(self.studies, read_only=read_only)
         self.store = Store(folder, records=self.studies.by_id, url=database_url, watch=watch)
-        scores = ScoreReader(self.store)
+        self._scores = scores = ScoreReader(self.store)
         self.patients = PatientReports(self.studies, scores)
         self.worklist = Worklist(self.patients, self.store, scores)
         self.corrections = Corrections(self.patients, self.store)
@@ -83,6 +83,12 @@ class Engine:
         """
         self.models.reload()
         self.store.sync.refresh()
+
+    def forget(self, patients: Collection[str]) -> None:
+        """Drop what is kept in memory of patients who are gone."""
+        self.studies.forget()
+        self._scores.forget(patients)
+        self._agreement.clear()
 
     def warm_up(self) -> None:
         """Predict an empty frame with the first model, so that no request waits for libraries.
