@@ -113,6 +113,7 @@ CONTRACT = {
     ("GET", "/agreement"): ANYBODY,
     ("DELETE", "/cardiac/patients/{patient}"): ADMIN,
     ("PUT", "/cardiac/patients/{patient}/consent"): ANNOTATOR,
+    ("GET", "/cardiac/images/{image}/surface"): USER,
     ("GET", "/people"): ANYBODY,
     ("GET", "/help"): ANYBODY,
     ("GET", "/login"): ANYBODY,

@@ -340,7 +340,47 @@ def test_the_slices_of_a_stack_are_shown_in_step_and_drawn(
         assert tab.text(".side table") != before
         tab.page.click("text=Submit")
         tab.page.wait_for_selector("text=version 1 is saved")
+
+        pictures = tab.page.locator(".slices >> nth=0").locator("button")
+        assert pictures.count() == series.stacks[0].pixels.shape[0]
+        pictures.nth(3).click()
+        assert tab.page.evaluate("cardiolabelStudy.visible.map((viewer) => viewer.frame)") == [3, 3]
+        assert pictures.nth(3).get_attribute("aria-pressed") == "true"
+        tab.page.click("text=Clear")
+        settle(tab)
+        assert "no cavity, though" in pictures.nth(3).get_attribute("title")
+        drawn = "new Set(new Uint8Array(pixels)).size > 20"
+        surface = """(() => {{ const {{gl}} = cardiolabelStudy.surface; cardiolabelStudy.surface.draw();
+            const pixels = new Uint8Array(4 * gl.canvas.width * gl.canvas.height);
+            gl.readPixels(0, 0, gl.canvas.width, gl.canvas.height, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+            return {what}; }})()"""
+        tab.until("cardiolabelStudy.surface.parts?.length === 2")
+        assert tab.page.evaluate(surface.format(what=drawn))
+        before = tab.page.evaluate(surface.format(what="pixels.join()"))
+        tab.page.focus(".surface canvas")
+        tab.page.keyboard.press("ArrowRight")
+        assert tab.page.evaluate(surface.format(what="pixels.join()")) != before
         assert not tab.problems
+
+
+def test_ed_is_dragged_along_the_curve(tab: Watched, server: Server) -> None:
+    study(tab, server, "phantom02", "phantom02_4CH_cine")
+    page, cine = tab.page, "phantom02_4CH_cine"
+    (beat,) = page.evaluate(f"cardiolabelStudy.report.beats['{cine}']")
+    place = """(frame) => { const {plot, curves: [curve]} = cardiolabelStudy.curve;
+        const {left, top} = plot.over.getBoundingClientRect();
+        return [left + plot.valToPos(curve.times[frame], 'x'), top + plot.valToPos(curve.areas[frame], 'y')]; }"""
+    start, end = (page.evaluate(place, frame) for frame in (beat["es_index"], beat["es_index"] + 3))
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*end, steps=6)
+    page.mouse.up()
+    tab.until(f"cardiolabelStudy.report.beats['{cine}'][0].es_index === {beat['es_index'] + 3}")
+    assert page.evaluate("cardiolabelStudy.active.frame") == beat["es_index"] + 3
+    (row,) = (row for row in manifest.read(server.studies) if row.image_id == cine)
+    assert (row.ed_frame, row.es_frame) == (beat["ed_index"] + 1, beat["es_index"] + 4)
+    found = {"ed_frame": None, "es_frame": None}
+    assert server.put(f"/cardiac/images/{cine}/description", json=found).ok
 
 
 def test_an_unreadable_image_is_left_out_with_its_reason(browser: Any, server: Server) -> None:

@@ -13,12 +13,12 @@ from cardiolabel.errors import ImageContentError
 from cardiolabel.geometry.polygon import fill_polygon
 from cardiolabel.geometry.regions import bounding_box, filled
 
-__all__ = ["Outlines", "fill_outlines", "trace_outlines"]
+__all__ = ["CAVITY", "Outlines", "fill_outlines", "trace_outlines"]
 
 Outlines = Mapping[str, Sequence[NDArray[np.float64]]]
 """Closed outlines ``(N, 2)`` as (row, col) in pixels, by structure."""
 
-_CAVITY, _WALL = "lv_cavity", "myocardium"
+CAVITY, _WALL = "lv_cavity", "myocardium"
 _TOLERANCE_PX = 0.25
 _LEAST_POINTS = 4
 
@@ -84,9 +84,9 @@ def fill_outlines(mask: NDArray[np.uint8], outlines: Outlines, labels: LabelSet)
         raise ImageContentError(f"no structure {unknown[0]!r}; expected {', '.join(regions)}")
     drawn = np.zeros_like(mask)
     for name, region in regions.items():
-        if name not in (_CAVITY, _WALL):
+        if name not in (CAVITY, _WALL):
             drawn[region] = labels.value(name)
-    for name in (_WALL, _CAVITY):
+    for name in (_WALL, CAVITY):
         if name in regions:
             drawn[regions[name]] = labels.value(name)
     return drawn
@@ -95,7 +95,7 @@ def fill_outlines(mask: NDArray[np.uint8], outlines: Outlines, labels: LabelSet)
 def _region(mask: NDArray[np.uint8], labels: LabelSet, name: str) -> NDArray[np.bool_]:
     """Return a structure with what lies within its outline."""
     region: NDArray[np.bool_] = mask == labels.value(name)
-    return region | (mask == labels.value(_CAVITY)) if name == _WALL and region.any() else region
+    return region | (mask == labels.value(CAVITY)) if name == _WALL and region.any() else region
 
 
 def _traced(region: NDArray[np.bool_]) -> list[NDArray[np.float64]]:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.domain import Record
-from cardiolabel.errors import ImageContentError, InputError
-from cardiolabel.measurements.outlines import Outlines, fill_outlines, trace_outlines
+from cardiolabel.errors import ImageContentError, InputError, MeasurementError
+from cardiolabel.geometry.lofted_surface import lofted_surface
+from cardiolabel.measurements.outlines import CAVITY, Outlines, fill_outlines, trace_outlines
 from cardiolabel.measurements.records import MaskedImage
 from cardiolabel.records.layout import FINAL
 from cardiolabel.reporting.result import study_json
@@ -65,6 +66,7 @@ class OpenedImage:
             "col_mm": image.spacing.col_mm if image.spacing else None,
             "slice_spacing_mm": image.slice_spacing_mm,
             "frame_rate_hz": record.frame_rate_hz,
+            "training_consent": record.training_consent,
             "structures": [name for name, _ in record.labels.values],
             "source": self.source,
             "reason": image.problem,
@@ -127,6 +129,41 @@ class Drawings:
             else:
                 image, source = self._studies.best_masks(record)
             return OpenedImage(record, image, source, shape, current.number if current else 0)
+
+    def surface_json(self, image_id: str) -> str:
+        """Return the endocardium of a short-axis stack: vertices in mm, triangles, spanned slices.
+
+        Raises
+        ------
+        MeasurementError
+            The image is no stack, its size is unknown, or too few slices have a cavity; the message says so.
+        UnknownImageError, ImageReadError, ImageContentError, TooLargeError, OverloadedError
+            As `opened`.
+        """
+        record = self._studies.record(image_id)
+        if not record.is_stack:
+            raise MeasurementError(f"{image_id} is no short-axis stack")
+        with self._studies.memory(record):
+            image, _ = self._studies.best_masks(record)
+        if image.spacing is None or image.slice_spacing_mm is None:
+            raise MeasurementError(
+                f"{image_id}: the size of its pixels, or the distance of its slices, is unknown"
+            )
+        to_mm = np.array([image.spacing.col_mm, image.spacing.row_mm])
+        outlines = [trace_outlines(mask, image.labels).get(CAVITY) for mask in image.masks]
+        contours = [each[0][:, ::-1] * to_mm if each else None for each in outlines]
+        heights = [index * image.slice_spacing_mm for index in range(len(contours))]
+        try:
+            surface = lofted_surface(contours, heights)
+        except ValueError:
+            raise MeasurementError(f"{image_id}: fewer than two slices have a cavity") from None
+        fields = {
+            "image": image_id,
+            "vertices_mm": np.round(surface.vertices_mm, 2).tolist(),
+            "triangles": surface.triangles.tolist(),
+            "spanned": list(surface.spanned),
+        }
+        return json.dumps(fields)
 
     def is_sized(self, image_id: str) -> bool:
         """Return whether the size of an image's pixels is known; errors as `Studies.image`."""

@@ -50,6 +50,12 @@ def frame(image: str, frame: Annotated[int, PathParameter(ge=0, le=10**6)], user
         return Response(frame_png(clip, frame), media_type="image/png")
 
 
+@router.get("/cardiac/images/{image}/surface", summary="The endocardium of a short-axis stack as a surface")
+def surface(image: str, user: Reader) -> Response:
+    """Return vertices in mm, triangles, and the slices without a cavity that the surface spans."""
+    return Response(app_instance().engine.drawings.surface_json(image), media_type="application/json")
+
+
 @router.post("/cardiac/measure", summary="Measure a patient with outlines that are not saved")
 def measure(drawn: DrawnImages, user: Reader) -> Response:
     """Measure the patient with the drawn outlines in place of the images' masks; nothing is stored."""

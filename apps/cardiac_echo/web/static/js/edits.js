@@ -49,6 +49,13 @@ export class Edits {
     return shape;
   }
 
+  /** Outlines of a structure on a frame, corrected ones included. @param {number} frame @param {string} name @returns {import("./spline.js").Point[][]} */
+  polygons(frame, name) {
+    const changed = this.changed.get(frame);
+    if (!changed) return this.outlines[frame]?.[name] ?? [];
+    return changed.curves[name] ? [polygonOf(changed, name)] : [];
+  }
+
   /** Whether something is unsaved. */
   get isDirty() {
     return this.changed.size > 0;

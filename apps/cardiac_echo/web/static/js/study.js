@@ -9,10 +9,13 @@ import { Newest } from "./live.js";
 import { tinykeys } from "../vendor/tinykeys.js";
 import { Viewer } from "./viewer.js";
 import { Side } from "./side.js";
+import { Slices } from "./slices.js";
 import { modeOf, TOOLS } from "./study_parts.js";
+import { Surface } from "./surface.js";
 import { Tools } from "./tools.js";
 
-const CURVE_PX = 225;
+/** Height of what is shown below the images. */
+const BELOW_PX = /** @type {Record<string, number>} */ ({ stills: 0, cines: 225, stacks: 170 });
 const ORDER = ["A4C", "A2C", "SAX", "unknown"];
 const PHASES = ["ED", "ES", "cine"];
 
@@ -91,7 +94,11 @@ export class Study {
 
   /** @param {any} opened */
   #makeViewer(opened) {
-    const frames = new Frames(opened.image, opened.frames, (frame) => (frame === viewer.frame ? viewer.draw() : viewer.label()));
+    const frames = new Frames(opened.image, opened.frames, (frame) => {
+      if (frame === viewer.frame) viewer.draw();
+      else viewer.label();
+      if (opened.is_stack && frames.ready === opened.frames) this.slices?.draw(viewer);
+    });
     const viewer = new Viewer(opened, frames, this.#editsOf(opened), this.settings, this);
     this.viewers.push(viewer);
     return viewer;
@@ -160,6 +167,7 @@ export class Study {
   /** After a contour was drawn. */
   drawn() {
     this.measure();
+    if (this.active?.opened.is_stack) this.slices?.draw(this.active);
     this.render();
   }
 
@@ -262,6 +270,8 @@ export class Study {
     }
     this.measure();
     for (const viewer of this.visible) viewer.draw();
+    this.slices?.draw();
+    if (this.mode === "stacks") this.surface?.show(this.visible);
     this.#drawCurve();
   }
 
@@ -279,16 +289,15 @@ export class Study {
     this.#loadVersions();
   }
 
-  /** Say that the shown frame of a cine is ED or ES. @param {"ed_frame" | "es_frame"} which */
-  async setPhase(which) {
-    const viewer = this.active;
+  /** Say that a frame of a cine is ED or ES, by default the shown one. @param {"ed_frame" | "es_frame"} which @param {Viewer | null} [viewer] @param {number} [frame] */
+  async setPhase(which, viewer = this.active, frame = viewer?.frame ?? 0) {
     if (!viewer) return;
     await telling(async () => {
       const [beat] = this.report.beats[viewer.opened.image] ?? [];
       // Both frames count together, so the other one stays where it was found.
-      const frames = { ed_frame: beat ? beat.ed_index + 1 : null, es_frame: beat ? beat.es_index + 1 : null, [which]: viewer.frame + 1 };
+      const frames = { ed_frame: beat ? beat.ed_index + 1 : null, es_frame: beat ? beat.es_index + 1 : null, [which]: frame + 1 };
       await request("PUT", address(`/cardiac/images/${encodeURIComponent(viewer.opened.image)}/description`), frames);
-      say(`Frame ${viewer.frame + 1} is ${which === "ed_frame" ? "ED" : "ES"} now.`, "good");
+      say(`Frame ${frame + 1} is ${which === "ed_frame" ? "ED" : "ES"} now.`, "good");
       await this.#refresh(true);
     });
   }
@@ -327,7 +336,7 @@ export class Study {
     this.sized?.disconnect();
     this.sized = new ResizeObserver(() => {
       const top = views.getBoundingClientRect().top + window.scrollY;
-      const room = window.innerHeight - top - (this.mode === "stills" ? 0 : CURVE_PX) - 12;
+      const room = window.innerHeight - top - BELOW_PX[this.mode] - 12;
       views.style.setProperty("--viewer-height", `${Math.max(200, Math.floor(room / rows) - 8)}px`);
     });
     this.sized.observe(this.tools);
@@ -337,6 +346,19 @@ export class Study {
     this.curveHost = document.createElement("div");
     this.curveHost.className = "curve";
     this.left.append(this.tools, views, this.curveHost);
+    this.slices = undefined;
+    if (this.mode === "stacks") {
+      const sliceHost = document.createElement("div");
+      const surfaceHost = document.createElement("div");
+      surfaceHost.className = "surface";
+      const below = document.createElement("div");
+      below.className = "below";
+      below.append(this.curveHost, surfaceHost);
+      this.left.append(sliceHost, below);
+      this.slices = new Slices(sliceHost, visible, (slice) => this.#goToSlice(slice));
+      this.surface = new Surface(surfaceHost);
+      this.surface.show(visible);
+    }
     this.side = document.createElement("div");
     this.side.className = "side";
     this.desk.append(this.left, this.side);
@@ -372,7 +394,7 @@ export class Study {
       return;
     }
     const isStack = this.mode === "stacks";
-    const curves = this.visible.map((viewer) => {
+    const all = this.visible.map((viewer) => {
       const { opened } = viewer;
       const rows = this.report.frames.filter((/** @type {any} */ row) => row.image_id === opened.image);
       const beats = this.report.beats[opened.image] ?? [];
@@ -384,14 +406,19 @@ export class Study {
         ed: [...new Set(beats.map((/** @type {any} */ beat) => beat.ed_index))],
         es: [...new Set(beats.map((/** @type {any} */ beat) => beat.es_index))],
       };
-    }).filter((curve) => curve.areas.some((/** @type {number | null} */ area) => area !== null));
-    this.curve = areaCurve(this.curveHost, curves, (at) => (isStack ? this.#goToSlice(Math.round(at) - 1) : this.#goTo(at)), isStack ? "slice" : undefined);
+    });
+    const curves = all.filter((curve) => curve.areas.some((/** @type {number | null} */ area) => area !== null));
+    const go = (/** @type {number} */ at) => (isStack ? this.#goToSlice(Math.round(at) - 1) : this.#goTo(at));
+    const drawn = this.visible.filter((_, k) => all[k].areas.some((/** @type {number | null} */ area) => area !== null));
+    const move = (/** @type {number} */ k, /** @type {"ed" | "es"} */ phase, /** @type {number} */ frame) => void this.setPhase(phase === "ed" ? "ed_frame" : "es_frame", drawn[k], frame);
+    this.curve = areaCurve(this.curveHost, curves, go, isStack ? "slice" : undefined, isStack ? undefined : move);
   }
 
   /** Show the same slice of all stacks. @param {number} slice from 0 */
   #goToSlice(slice) {
     for (const viewer of this.visible) if (slice >= 0 && slice < viewer.opened.frames) viewer.show(slice);
     this.curve?.at(slice + 1);
+    this.slices?.at(slice);
     this.render();
   }
 
