@@ -294,6 +294,31 @@ def test_axe_finds_nothing_serious(browser: Any, server: Server, path: str) -> N
             assert not [rule for rule, impact in found if impact in ("serious", "critical")], found
 
 
+def test_a_repeat_reading_is_blind_and_changes_nothing(browser: Any, server: Server) -> None:
+    image = "phantom01_2CH_ES"
+    with opened(browser) as tab:
+        page = tab.page
+        page.goto(f"{server.url}/")
+        page.evaluate("localStorage.setItem('cardiolabel:annotator', 'ada')")
+        study(tab, server, "phantom01", image)
+        drag(tab, 3, 5, (14, 10))
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector("text=version 1 is saved")
+        versions = server.get(f"/cardiac/labels/{image}/versions").json()
+        page.click("text=Read this patient again, blind")
+        page.wait_for_selector("text=Repeat reading: reading 2")
+        assert "EF" not in tab.text(".side").replace("EFs", "")
+        tab.until("cardiolabelStudy.visible.every((viewer) => viewer.frames.ready === viewer.opened.frames)")
+        assert page.evaluate("cardiolabelStudy.viewers.every((viewer) => viewer.opened.source === 'model')")
+        page.click("text=Submit the reading")
+        page.wait_for_url("**/agreement")
+        page.wait_for_selector("h2:has-text('ada and ada (reading 2)')")
+        assert not tab.problems
+    later = server.get(f"/cardiac/labels/{image}/versions").json()
+    assert [row["current"] for row in later] == [True, False]
+    assert later[0] == versions[0] and later[1]["origin"] == "repeat"
+
+
 def test_a_frame_is_made_ed_and_a_report_prints_on_one_page(tab: Watched, server: Server) -> None:
     study(tab, server, "phantom02", "phantom02_2CH_cine")
     page = tab.page
@@ -369,7 +394,8 @@ def test_ed_is_dragged_along_the_curve(tab: Watched, server: Server) -> None:
     (beat,) = page.evaluate(f"cardiolabelStudy.report.beats['{cine}']")
     place = """(frame) => { const {plot, curves: [curve]} = cardiolabelStudy.curve;
         const {left, top} = plot.over.getBoundingClientRect();
-        return [left + plot.valToPos(curve.times[frame], 'x'), top + plot.valToPos(curve.areas[frame], 'y')]; }"""
+        const [x, y] = [plot.valToPos(curve.times[frame], 'x'), plot.valToPos(curve.areas[frame], 'y')];
+        return [left + x, top + y]; }"""
     start, end = (page.evaluate(place, frame) for frame in (beat["es_index"], beat["es_index"] + 3))
     page.mouse.move(*start)
     page.mouse.down()

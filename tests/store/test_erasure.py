@@ -23,10 +23,12 @@ from cardiolabel.store.rebuild import rebuild
 from cardiolabel.store.store import Store
 from cardiolabel.store.writer import Save
 
+from .folders import Folder, image_ids, save
+
 GONE, OTHER = "phantom01", "phantom02"
 
 
-class Folder:
+class Sample:
     """A studies folder with versions, notes, scores, a replaced image and a training set."""
 
     def __init__(self, path: Path) -> None:
@@ -68,8 +70,8 @@ class Folder:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path / "studies")
+def sample(tmp_path: Path) -> Sample:
+    return Sample(tmp_path / "studies")
 
 
 def tells(path: Path, name: str) -> list[str]:
@@ -87,78 +89,92 @@ def state(path: Path, patient: str) -> dict[str, str]:
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def test_nothing_tells_the_patient_any_more(folder: Folder) -> None:
-    assert len(tells(folder.path, GONE)) > 20
-    others = state(folder.path, OTHER)
-    records = folder.of(GONE)
-    erased = folder.erasure.erase(records)
+def test_nothing_tells_the_patient_any_more(sample: Sample) -> None:
+    assert len(tells(sample.path, GONE)) > 20
+    others = state(sample.path, OTHER)
+    records = sample.of(GONE)
+    erased = sample.erasure.erase(records)
     assert (erased.images, erased.versions, erased.left) == (len(records), 3 * len(records), ())
     assert erased.files >= 6 * len(records)
-    assert not tells(folder.path, GONE)
-    assert state(folder.path, OTHER) == others
-    assert folder.store.image_ids() == [record.image_id for record in folder.of(OTHER)]
-    assert len(folder.store.history(f"{OTHER}_4CH_ED", FINAL)) == 2
-    assert {row.patient for row in manifest.read(folder.path)} == {OTHER}
+    assert not tells(sample.path, GONE)
+    assert state(sample.path, OTHER) == others
+    assert sample.store.image_ids() == [record.image_id for record in sample.of(OTHER)]
+    assert len(sample.store.history(f"{OTHER}_4CH_ED", FINAL)) == 2
+    assert {row.patient for row in manifest.read(sample.path)} == {OTHER}
 
 
-def test_a_rebuild_brings_nothing_back(folder: Folder) -> None:
-    folder.erasure.erase(folder.of(GONE))
-    folder.store.close()
-    rebuilt = rebuild(folder.path, StudiesFolder(folder.path).by_id())
-    assert rebuilt.labels == 2 * len(folder.of(OTHER))
-    assert not [name for name in tells(folder.path, GONE) if "before-rebuild" not in name]
+def test_rows_of_either_database_are_deleted(folder: Folder) -> None:
+    store = folder.open()
+    gone, other = image_ids(8)[0], image_ids(8)[7]
+    for image_id in (gone, other):
+        save(store, image_id, "mine", "ann")
+    before = store.revision()
+    studies = StudiesFolder(folder.path)
+    of_patient = [record for record in studies.records() if record.image_id.startswith("p0000")]
+    erased = Erasure(studies, store, ImageFiles(studies, store)).erase(of_patient)
+    assert (erased.images, erased.versions) == (4, 1)
+    assert store.counted() == (4, {"final": 1}) and store.revision() != before
+    assert not store.history(gone, FINAL) and len(store.history(other, FINAL)) == 1
+
+
+def test_a_rebuild_brings_nothing_back(sample: Sample) -> None:
+    sample.erasure.erase(sample.of(GONE))
+    sample.store.close()
+    rebuilt = rebuild(sample.path, StudiesFolder(sample.path).by_id())
+    assert rebuilt.labels == 2 * len(sample.of(OTHER))
+    assert not [name for name in tells(sample.path, GONE) if "before-rebuild" not in name]
 
 
 @pytest.mark.parametrize("step", ["_leave_out_rows", "_erase_records", "_registers"])
 def test_an_erasure_that_was_killed_is_ended_by_the_next_start(
-    folder: Folder, step: str, monkeypatch: pytest.MonkeyPatch
+    sample: Sample, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    records = folder.of(GONE)
+    records = sample.of(GONE)
     with monkeypatch.context() as patch:
         patch.setattr(module.Erasure, step, killed)
         with pytest.raises(KeyboardInterrupt):
-            folder.erasure.erase(records)
-    folder.store.close()
-    studies = StudiesFolder(folder.path)
-    store = Store(folder.path, records=studies.by_id, watch=False)
+            sample.erasure.erase(records)
+    sample.store.close()
+    studies = StudiesFolder(sample.path)
+    store = Store(sample.path, records=studies.by_id, watch=False)
     again = Erasure(studies, store, ImageFiles(studies, store))
     erased = again.finish()
     assert erased is not None and erased.left == ()
     assert again.finish() is None
-    assert not tells(folder.path, GONE)
+    assert not tells(sample.path, GONE)
 
 
-def test_files_that_people_made_are_named_not_removed(folder: Folder) -> None:
-    notes = folder.path / "my notes.txt"
+def test_files_that_people_made_are_named_not_removed(sample: Sample) -> None:
+    notes = sample.path / "my notes.txt"
     notes.write_text(f"{GONE} looks odd")
-    figure = folder.path / "figures" / f"{GONE}_biplane.png"
+    figure = sample.path / "figures" / f"{GONE}_biplane.png"
     figure.parent.mkdir()
     figure.write_bytes(b"png")
-    other = folder.path / "other site"
+    other = sample.path / "other site"
     write_sample(other, patients=1, seed=1)
-    erased = folder.erasure.erase(folder.of(GONE))
+    erased = sample.erasure.erase(sample.of(GONE))
     assert set(erased.left) == {"my notes.txt", f"figures/{GONE}_biplane.png"}
     assert notes.is_file() and figure.is_file()
     assert (other / f"{GONE}_4CH_ED.nii.gz").is_file()  # another studies folder within it
 
 
 def test_a_patient_whose_name_begins_alike_stays(tmp_path: Path) -> None:
-    folder = Folder(tmp_path / "studies")
-    rows = manifest.read(folder.path)
-    manifest.write(rows, folder.path)
-    longer = folder.path / f"{GONE}0_4CH_ED.nii.gz"
-    longer.write_bytes((folder.path / f"{OTHER}_4CH_ED.nii.gz").read_bytes())
-    folder.erasure.erase(folder.of(GONE))
-    assert longer.is_file() and f"{GONE}0_4CH_ED" in folder.store.image_ids()
+    sample = Sample(tmp_path / "studies")
+    rows = manifest.read(sample.path)
+    manifest.write(rows, sample.path)
+    longer = sample.path / f"{GONE}0_4CH_ED.nii.gz"
+    longer.write_bytes((sample.path / f"{OTHER}_4CH_ED.nii.gz").read_bytes())
+    sample.erasure.erase(sample.of(GONE))
+    assert longer.is_file() and f"{GONE}0_4CH_ED" in sample.store.image_ids()
 
 
-def test_a_link_is_removed_and_its_target_named(folder: Folder, tmp_path: Path) -> None:
-    image = folder.path / f"{GONE}_4CH_ED.nii.gz"
+def test_a_link_is_removed_and_its_target_named(sample: Sample, tmp_path: Path) -> None:
+    image = sample.path / f"{GONE}_4CH_ED.nii.gz"
     target = tmp_path / "archive.nii.gz"
     image.rename(target)
     image.symlink_to(target)
-    (left,) = folder.erasure.erase(folder.of(GONE)).left
+    (left,) = sample.erasure.erase(sample.of(GONE)).left
     assert str(target) in left and target.is_file() and not image.is_symlink()

@@ -49,6 +49,23 @@ def test_every_version_is_kept(folder: Folder) -> None:
     assert folder.hidden() == []
 
 
+def test_a_repeat_reading_is_kept_beside_the_label(folder: Folder) -> None:
+    store = folder.open()
+    first = save(store, ONE, "first", "ann")
+    again = save(store, ONE, "again", "ann", reading="reading 2", base=99)  # no conflict either
+    assert (again.number, again.origin, again.info) == (2, Origin.REPEAT, {"reading": "reading 2"})
+    assert store.label(ONE, "final") == first and text_of(folder.label(ONE)) == "first"
+    assert texts(store, ONE) == ["first", "again"] and folder.hidden() == []
+    save(store, ONE, "better", "ann", reading="reading 2")
+    read = [
+        (version.author, version.info.get("reading"), text_of(path)) for version, path in store.readings()
+    ]
+    assert sorted(read, key=str) == [("ann", "reading 2", "better"), ("ann", None, "first")]
+    assert save(store, ONE, "next", "ann", base=1).number == 4
+    save(store, OTHER, "alone", "ann", reading="reading 2")
+    assert is_open(store, OTHER) and store.label(OTHER, "final") is None
+
+
 def test_labels_of_other_tags_leave_the_image_open(folder: Folder) -> None:
     store = folder.open()
     save(store, ONE, "guess", tag="original")

@@ -167,7 +167,7 @@ class Store:
         return version, self._files.of_version(version)
 
     def readings(self) -> list[tuple[Version, Path]]:
-        """Return the last mask that each named author saved of each image, with its archived file."""
+        """Return the last mask of each image by each named author and repeat reading, with its file."""
         with self._current() as connection:
             readings = versions.readings(connection)
         present = []

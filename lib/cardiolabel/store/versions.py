@@ -27,6 +27,8 @@ class Origin(StrEnum):
     SAVED = "saved"
     CONFLICT = "conflict"
     """Kept, but not current: the label changed since its author opened it."""
+    REPEAT = "repeat"
+    """Kept, but not current: a repeat reading, drawn without sight of the label."""
     ROLLBACK = "rollback"
     FOLDER = "folder"
     """Written into ``labels/`` by another program."""
@@ -186,19 +188,19 @@ def find(connection: Connection, image_id: str, tag: str, number: int) -> Versio
 
 
 def readings(connection: Connection) -> list[Version]:
-    """Return the last version that each named author saved of each image, predictions excluded."""
+    """Return the last version of each image by each named author and repeat reading, predictions excluded."""
     rows = connection.execute(
         select(versions)
         .where(
             versions.c.tag != ORIGINAL,
             versions.c.author != "",
             versions.c.origin.in_(
-                [str(origin) for origin in (Origin.SAVED, Origin.CONFLICT, Origin.IMPORTED)]
+                [str(origin) for origin in (Origin.SAVED, Origin.CONFLICT, Origin.REPEAT, Origin.IMPORTED)]
             ),
         )
         .order_by(versions.c.sequence)
     )
-    last = {(row.image_id, row.author): _version(row) for row in rows}
+    last = {(row.image_id, row.author, row.info.get("reading")): _version(row) for row in rows}
     return list(last.values())
 
 

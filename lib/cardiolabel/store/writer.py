@@ -34,7 +34,8 @@ class Save:
     """Data of a save.
 
     ``base`` is the version that the author had opened (0: none). Where the client does not state it, the
-    version that the author was last handed counts.
+    version that the author was last handed counts. ``reading`` names a repeat reading, which is kept as a
+    version, conflicts with nothing and is never the current one.
     """
 
     author: str = ""
@@ -42,6 +43,7 @@ class Save:
     model: dict[str, Any] | None = None
     ef_before: list[dict[str, Any]] | None = None
     info: dict[str, Any] = field(default_factory=dict)
+    reading: str = ""
 
 
 class LabelWriter:
@@ -67,7 +69,9 @@ class LabelWriter:
         DiskFullError, StoreError
             Nothing is stored.
         """
-        return self._put(image_id, tag, write, save, Origin.SAVED)
+        if save.reading:
+            save = replace(save, info={**save.info, "reading": storable(save.reading)})
+        return self._put(image_id, tag, write, save, Origin.REPEAT if save.reading else Origin.SAVED)
 
     def roll_back(self, image_id: str, tag: str, number: int, save: Save) -> Version:
         """Make an earlier version the current one again, as a new version; errors as `save`.
@@ -136,9 +140,12 @@ class LabelWriter:
                 version, current = self._record(draft, save, origin)
         except OSError as error:
             raise file_failure("the label was not stored", error) from error
-        if version.origin is Origin.CONFLICT:
+        if version.origin in (Origin.CONFLICT, Origin.REPEAT):
             self._files.unstage(tag, draft.key)
+        if version.origin is Origin.CONFLICT:
             raise _conflict(version, current)
+        if version.origin is Origin.REPEAT:
+            return version
         self._publish(version)
         return version
 
@@ -151,7 +158,9 @@ class LabelWriter:
             base = None if save.base is None else min(save.base, _MOST)
             if base is None and tag == FINAL and origin is Origin.SAVED:
                 base = leases.opened(connection, image_id, save.author)
-            conflict = base is not None and base != (current.number if current else 0)
+            is_repeat = origin is Origin.REPEAT
+            conflict = not is_repeat and base is not None and base != (current.number if current else 0)
+            beside = conflict or is_repeat
             version = Version(
                 image_id,
                 tag,
@@ -166,14 +175,14 @@ class LabelWriter:
                 ef_before=save.ef_before,
                 info=save.info,
             )
-            if current and not conflict:
+            if current and not beside:
                 self._keep(connection, current)
             while versions.has_state(connection, image_id, tag, draft.state):
                 self._files.restamp(draft)
             version = replace(version, modified_ns=draft.state[0])
-            version = versions.add(connection, version, make_current=not conflict)
-            self._files.journal.note_version(connection, version, current=not conflict, synced=True)
-            if tag == FINAL and not conflict:
+            version = versions.add(connection, version, make_current=not beside)
+            self._files.journal.note_version(connection, version, current=not beside, synced=True)
+            if tag == FINAL and not beside:
                 leases.note_opened(connection, image_id, save.author, version.number)
             draft.may_be_recorded = True
         return version, current

@@ -16,7 +16,7 @@ from cardiolabel.io import nifti
 from cardiolabel.records.layout import FINAL
 from cardiolabel.reporting.result import best_ef
 from cardiolabel.store.store import Store
-from cardiolabel.store.versions import Version
+from cardiolabel.store.versions import Origin, Version
 from cardiolabel.store.writer import Save
 from cardiolabel.studies.patient_reports import PatientReports, measured_json
 from cardiolabel.studies.reading import Reading
@@ -117,9 +117,9 @@ class Corrections:
         return self._measured(self._store.writer.roll_back(image_id, tag, number, before), record.patient)
 
     def readings(self) -> list[Reading]:
-        """Return the last mask that each named annotator saved of each image."""
+        """Return the last mask of each image by each named annotator and each repeat reading of theirs."""
         return [
-            Reading(version.image_id, version.author, file, version.saved_at, version.sequence)
+            Reading(version.image_id, _reader(version), file, version.saved_at, version.sequence)
             for version, file in self._store.readings()
         ]
 
@@ -143,6 +143,8 @@ class Corrections:
             return None
 
     def _measured(self, version: Version, patient: str) -> Correction:
+        if version.origin is Origin.REPEAT:
+            return Correction(version, {"reason": "a repeat reading does not change the patient's numbers"})
         try:
             measured = self._reports.measure(patient)
             measurement = measured_json(measured, geometry=False)
@@ -156,6 +158,11 @@ class Corrections:
             logger.debug("measuring failed", exc_info=True)
             reason = f"the measurement failed ({type(error).__name__}); the server's log says more"
             return Correction(version, {"reason": reason})
+
+
+def _reader(version: Version) -> str:
+    reading = version.info.get("reading")
+    return f"{version.author} ({reading})" if reading else version.author
 
 
 def _axes(shape: tuple[int, ...]) -> str:

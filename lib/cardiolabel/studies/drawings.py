@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiolabel.domain import Record
-from cardiolabel.errors import ImageContentError, InputError, MeasurementError
+from cardiolabel.errors import ImageContentError, InputError, MeasurementError, ModelError
 from cardiolabel.geometry.lofted_surface import lofted_surface
 from cardiolabel.measurements.outlines import CAVITY, Outlines, fill_outlines, trace_outlines
 from cardiolabel.measurements.records import MaskedImage
@@ -19,6 +19,7 @@ from cardiolabel.records.layout import FINAL
 from cardiolabel.reporting.result import study_json
 from cardiolabel.store.store import Store
 from cardiolabel.studies.patient_reports import PatientReports
+from cardiolabel.studies.predicted import masked_image
 
 __all__ = ["Drawing", "Drawings", "OpenedImage"]
 
@@ -102,7 +103,7 @@ class Drawings:
     def __init__(self, reports: PatientReports, store: Store) -> None:
         self._reports, self._studies, self._store = reports, reports.studies, store
 
-    def opened(self, image_id: str, masks_file: Path | None = None) -> OpenedImage:
+    def opened(self, image_id: str, masks_file: Path | None = None, *, is_blind: bool = False) -> OpenedImage:
         """Return an image with its best masks, which the model predicts where none are stored.
 
         Parameters
@@ -110,6 +111,8 @@ class Drawings:
         image_id : str
         masks_file : Path, optional
             Masks to show in place of the best ones.
+        is_blind : bool
+            Show the model's masks whatever people drew, for a repeat reading.
 
         Raises
         ------
@@ -126,6 +129,8 @@ class Drawings:
             current = self._store.label(image_id, FINAL)
             if masks_file:
                 image, source = self._studies.masked(record, masks_file), FINAL
+            elif is_blind:
+                return OpenedImage(record, self._predicted(record), "model", shape, 0)
             else:
                 image, source = self._studies.best_masks(record)
             return OpenedImage(record, image, source, shape, current.number if current else 0)
@@ -170,8 +175,10 @@ class Drawings:
         record = self._studies.record(image_id)
         return record.mm_per_pixel is not None or self._studies.image(record).clip.spacing is not None
 
-    def masks(self, drawing: Drawing) -> tuple[NDArray[np.uint8], int]:
+    def masks(self, drawing: Drawing, *, is_blind: bool = False) -> tuple[NDArray[np.uint8], int]:
         """Return the masks ``(T, H, W)`` with a drawing in them, and how many pixels it changes.
+
+        Frames that were not drawn are as `opened` gives them.
 
         Raises
         ------
@@ -182,7 +189,7 @@ class Drawings:
         """
         record = self._studies.record(drawing.image_id)
         with self._studies.memory(record):
-            before = self._before(record)
+            before = self._predicted(record) if is_blind else self._before(record)
             after = _drawn(before, drawing)
             return after, int(np.count_nonzero(after != before.masks))
 
@@ -225,6 +232,14 @@ class Drawings:
             for image_id in drawn
         }
         return json.dumps({**shown, "areas": areas})
+
+    def _predicted(self, record: Record) -> MaskedImage:
+        """Return the model's masks; empty ones where no model is for the view."""
+        try:
+            predicted = self._studies.predict(record.image_id)
+        except (InputError, ModelError):
+            return self._studies.without_masks(record)
+        return masked_image(record, predicted.masks, self._studies.image(record).grid, record.labels)
 
     def _before(self, record: Record) -> MaskedImage:
         image, _ = self._studies.best_masks(record)

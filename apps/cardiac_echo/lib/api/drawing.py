@@ -27,15 +27,19 @@ Annotator = Annotated[User, needs(Role.ANNOTATOR)]
 
 @router.get("/cardiac/images/{image}", summary="One image: size, times, and its masks as outlines")
 def opened(
-    image: str, user: Reader, version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
+    image: str,
+    user: Reader,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    blind: bool = False,
 ) -> Response:
     """Return what a person corrects: the final label, else the stored prediction, else a prediction.
 
-    ``version`` is that of the final label, 0 where there is none: saving states it as ``base_version``.
+    ``version`` is that of the final label, 0 where there is none: saving states it as ``base_version``. With
+    ``blind`` the model's masks are returned whatever people drew, for a repeat reading.
     """
     engine: Engine = app_instance().engine
     file = engine.store.version(image, FINAL, version)[1] if version else None
-    return Response(engine.drawings.opened(image, file).json(), media_type="application/json")
+    return Response(engine.drawings.opened(image, file, is_blind=blind).json(), media_type="application/json")
 
 
 @router.get("/cardiac/images/{image}/frames/{frame}.png", summary="One frame as a grey PNG file")
@@ -71,17 +75,25 @@ def save(image: str, drawn: DrawnFrames, user: Annotator, response: Response) ->
     """Save drawn outlines as the final label; frames that were not drawn keep their masks.
 
     If the label changed since it was opened, saving returns 409 Conflict and keeps both masks. The time spent
-    and the number of changed pixels are kept with the version.
+    and the number of changed pixels are kept with the version. ``reading`` names a repeat reading: it is kept
+    as a version and never the current one.
     """
     app = app_instance()
-    masks, changed_px = app.engine.drawings.masks(_drawing(image, drawn.frames))
+    drawing = _drawing(image, drawn.frames)
+    masks, changed_px = app.engine.drawings.masks(drawing, is_blind=bool(drawn.reading))
     info = {
         "client_id": drawn.client_id,
         "allow_empty": drawn.allow_empty,
         "edit": {"seconds": drawn.seconds, "drags": drawn.drags, "changed_px": changed_px},
     }
     saved = app.datastore().save_frames(
-        image, masks, FINAL, info=info, author=author(user), base=drawn.base_version
+        image,
+        masks,
+        FINAL,
+        info=info,
+        author=author(user),
+        base=drawn.base_version,
+        reading=drawn.reading,
     )
     return answer_saved(saved, response)
 

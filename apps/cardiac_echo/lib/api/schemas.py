@@ -175,6 +175,7 @@ class DrawnFrames(BaseModel):
     allow_empty: bool = False
     seconds: float = Field(default=0.0, ge=0, le=1e6)
     drags: int = Field(default=0, ge=0, le=10**6)
+    reading: str = Field(default="", max_length=40)
 
 
 class DrawnImage(BaseModel):

@@ -23,7 +23,16 @@ IMAGE_FIELDS = frozenset(
 LABEL_FIELDS = frozenset(
     {
         *("id", "image", "label", "tag", "name", "ext", "path", "ts", "version", "origin", "author"),
-        *("saved_at", "model", "ef_before", "ef_after", "measurement", "current", "rolled_back_to"),
+        *(
+            "saved_at",
+            "model",
+            "ef_before",
+            "ef_after",
+            "measurement",
+            "current",
+            "rolled_back_to",
+            "reading",
+        ),
     }
 )
 """The server's own fields of an image and of a label, which are dropped from clients' notes."""

@@ -235,8 +235,12 @@ class StudiesDatastore(Datastore):
         author: str = "",
         base: int | None = None,
         model: dict[str, Any] | None = None,
+        reading: str = "",
     ) -> Correction:
-        """Store masks ``(T, H, W)`` of an image and measure; parameters and errors as `save`."""
+        """Store masks ``(T, H, W)`` of an image and measure; parameters and errors as `save`.
+
+        ``reading`` names a repeat reading, which is stored beside the label.
+        """
         self.images.allow_change(Role.ANNOTATOR)
         record = self._studies.record(image_id)
         writable_tag(tag)
@@ -245,7 +249,8 @@ class StudiesDatastore(Datastore):
             allow_empty = notes.pop("allow_empty", False) is True
             base_version = label_fields.base_version(notes.pop("base_version", None))
             author = sender_name() or author or str(notes.get("client_id") or "")[:200]
-            save = Save(author=author, base=base_version if base is None else base, model=model, info=notes)
+            base = base_version if base is None else base
+            save = Save(author=author, base=base, model=model, info=notes, reading=reading)
             corrections = self._engine.corrections
             return corrections.save(image_id, frames, tag=tag, save=save, allow_empty=allow_empty)
 

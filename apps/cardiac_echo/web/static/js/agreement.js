@@ -27,12 +27,12 @@ function Agreement() {
   }, []);
   if (!content) return html`<p class="quiet">Loading …</p>`;
   return html`<div class="stack">
-    <section class="card"><h2>Annotators</h2>${content.annotators.length ? html`<table><thead><tr><th>Name</th><th class="number">Images corrected</th><th class="number">Also by others</th></tr></thead><tbody>
+    <section class="card"><h2>Annotators</h2>${content.annotators.length ? html`<table><thead><tr><th>Name</th><th class="number">Images corrected</th><th class="number">Also by others, or again</th></tr></thead><tbody>
       ${content.annotators.map((/** @type {any} */ row) => html`<tr><td>${row.annotator}</td><td class="number">${row.images}</td><td class="number">${row.shared_images}</td></tr>`)}</tbody></table>` : html`<p>Nobody has saved a correction under a name yet. Enter yours above before you correct.</p>`}</section>
     ${content.costs.length ? html`<section class="card"><h2>Cost of corrections on the page</h2><table><thead><tr><th>Name</th><th class="number">Corrections</th><th class="number">Median time s</th><th class="number">Median drags</th><th class="number">Median pixels changed</th><th class="number">Median EF moved, points</th></tr></thead><tbody>
       ${content.costs.map((/** @type {any} */ row) => html`<tr><td>${row.annotator}</td><td class="number">${row.corrections}</td><td class="number">${number(row.seconds, 0)}</td><td class="number">${number(row.drags, 0)}</td><td class="number">${number(row.changed_px, 0)}</td><td class="number">${number(row.ef_moved_points, 1)}</td></tr>`)}</tbody></table></section>` : ""}
     ${content.pairs.map((/** @type {any} */ pair) => html`<${Pair} pair=${pair} />`)}
-    ${content.pairs.length ? html`<section class="card"><h2>Bland–Altman</h2><img alt="Bland–Altman plots of EF between annotators" src=${address("/cardiac/agreement/figure.png")} style=${{ maxWidth: "100%" }} /></section>` : html`<p class="quiet">Agreement needs two annotators who corrected the same image.</p>`}</div>`;
+    ${content.pairs.length ? html`<section class="card"><h2>Bland–Altman</h2><img alt="Bland–Altman plots of EF between annotators" src=${address("/cardiac/agreement/figure.png")} style=${{ maxWidth: "100%" }} /></section>` : html`<p class="quiet">Agreement needs two annotators who corrected the same image, or one who read it again (on the study's page).</p>`}</div>`;
 }
 
 showWho();

@@ -17,9 +17,10 @@ export class Edits {
    * @param {Record<string, import("./spline.js").Point[][]>[]} outlines of the stored masks, by frame
    * @param {number} version of the final label that is corrected, 0 for none
    * @param {(frame: number) => Landmarks} landmarksOf
+   * @param {string} [reading] name of a repeat reading, kept apart from other unsaved work
    */
-  constructor(image, outlines, version, landmarksOf) {
-    this.image = image;
+  constructor(image, outlines, version, landmarksOf, reading = "") {
+    this.image = reading ? `${image} (${reading})` : image;
     this.outlines = outlines;
     this.version = version;
     this.landmarksOf = landmarksOf;

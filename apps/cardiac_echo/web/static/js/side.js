@@ -8,6 +8,10 @@ import { flagWords, interval, methodWords, number, stateWords, time } from "./wo
 /** @param {{study: import("./study.js").Study}} props */
 export function Side({ study }) {
   const { shown, report, dirty, active } = study;
+  if (study.reading) return html`<section class="card"><div class="quiet">${study.patient}</div><h2>Repeat reading: ${study.reading}</h2>
+    <p>Correct the model's contours as if for the first time. Earlier contours and all numbers are hidden. Submitting keeps this reading beside the masks, which stay as they are.</p>
+    <div class="bar annotators"><button class="main" disabled=${study.isSaving} onClick=${() => study.save()}>${study.isSaving ? "Saving …" : "Submit the reading"}</button>
+      <a class="button" href=${address("/study", { patient: study.patient })}>Leave</a></div></section>`;
   const best = bestRow(shown);
   const stored = bestRow(report);
   const moved = dirty.length && best && stored && best.ef_pct !== null && stored.ef_pct !== null ? best.ef_pct - stored.ef_pct : null;
@@ -62,8 +66,10 @@ function Frame({ study }) {
 function Versions({ study }) {
   const ef = (/** @type {any[] | null} */ rows) => number(rows?.find((row) => row.convention === "guideline")?.ef_pct ?? rows?.[0]?.ef_pct, 0);
   if (!study.versions.length) return html`<div class="quiet">Nobody has corrected it yet.</div>`;
-  return html`<table><thead><tr><th>Version</th><th>Who, when</th><th class="number">EF %</th><th></th></tr></thead><tbody>
-    ${[...study.versions].reverse().map((version) => html`<tr><td>${version.version}${version.current ? " (now)" : ""}</td>
+  const reading = `reading ${2 + new Set(study.versions.map((version) => version.info?.reading).filter(Boolean)).size}`;
+  return html`<p class="annotators"><a href=${address("/study", { patient: study.patient, image: study.active?.opened.image, reading })}>Read this patient again, blind</a></p>
+    <table><thead><tr><th>Version</th><th>Who, when</th><th class="number">EF %</th><th></th></tr></thead><tbody>
+    ${[...study.versions].reverse().map((version) => html`<tr><td>${version.version}${version.current ? " (now)" : version.info?.reading ? ` (${version.info.reading})` : ""}</td>
       <td>${version.author || "somebody"}<br /><span class="quiet">${time(version.saved_at)}${version.info?.edit ? `, ${Math.round(version.info.edit.seconds)} s` : ""}</span></td>
       <td class="number">${ef(version.ef_before)} → ${ef(version.ef_after)}</td>
       <td>${version.current ? "" : html`<button class="annotators" onClick=${() => study.rollBack(version.version)}>Use</button>`}</td></tr>`)}</tbody></table>`;

@@ -26,6 +26,8 @@ export class Study {
   /** @param {string} patient */
   constructor(patient) {
     this.patient = patient;
+    /** Name of a repeat reading: contours and numbers of other readings are hidden. */
+    this.reading = parameters.get("reading") ?? "";
     /** @type {any} */
     this.report = null;
     /** What the numbers are of: the stored masks, or unsaved contours. @type {any} */
@@ -82,14 +84,14 @@ export class Study {
 
   /** @param {string} image @param {number} [version] */
   #openImage(image, version) {
-    return get(address(`/cardiac/images/${encodeURIComponent(image)}`, { version }));
+    return get(address(`/cardiac/images/${encodeURIComponent(image)}`, { version, blind: this.reading ? true : undefined }));
   }
 
   /** @param {any} report */
   #take(report) {
     this.report = report;
     this.shown = report;
-    this.measuredFrames = new Map(report.frames.map((/** @type {any} */ row) => [`${row.image_id}/${row.frame}`, row]));
+    this.measuredFrames = new Map(this.reading ? [] : report.frames.map((/** @type {any} */ row) => [`${row.image_id}/${row.frame}`, row]));
   }
 
   /** @param {any} opened */
@@ -109,10 +111,10 @@ export class Study {
     const outlines = opened.outlines.map((/** @type {any} */ structures) => Object.fromEntries(
       Object.entries(structures).map(([name, polygons]) => [name, polygons.map((/** @type {number[][]} */ polygon) => polygon.map(([row, col]) => [col, row]))])));
     return new Edits(opened.image, outlines, opened.version, (frame) => {
-      const row = opened.is_stack ? null : this.measuredFrames.get(`${opened.image}/${frame}`);
+      const row = opened.is_stack || this.reading ? null : this.measuredFrames.get(`${opened.image}/${frame}`);
       const flip = (/** @type {number[]} */ [y, x]) => /** @type {[number, number]} */ ([x, y]);
       return { annulus: row?.annulus?.map(flip) ?? null, apex: row?.apex ? flip(row.apex) : null };
-    });
+    }, this.reading);
   }
 
   get visible() {
@@ -173,7 +175,7 @@ export class Study {
 
   /** Measure unsaved contours. */
   measure() {
-    const dirty = this.dirty;
+    const dirty = this.reading ? [] : this.dirty;
     if (!dirty.length) {
       this.liveFrames = null;
       this.shown = this.report;
@@ -199,7 +201,7 @@ export class Study {
   }
 
   /** Save the corrections of an image, or of all. @param {Viewer[]} [viewers] */
-  async save(viewers = this.dirty) {
+  async save(viewers = this.reading ? this.viewers : this.dirty) {
     if (this.isSaving || !viewers.length) return;
     this.isSaving = true;
     this.render();
@@ -207,9 +209,10 @@ export class Study {
       const { edits, opened } = viewer;
       try {
         const saved = await request("PUT", address(`/cardiac/images/${encodeURIComponent(opened.image)}/outlines`), {
-          frames: edits.drawn(), base_version: edits.version, client_id: annotator(), seconds: Math.round(edits.spent), drags: edits.drags,
+          frames: edits.drawn(), base_version: edits.version, client_id: annotator(), seconds: Math.round(edits.spent), drags: edits.drags, reading: this.reading,
         });
         edits.forget();
+        if (this.reading) continue;
         say(`${opened.view} ${opened.phase}: version ${saved.version} is saved.`, "good");
         await this.#reopen(viewer);
       } catch (error) {
@@ -221,6 +224,10 @@ export class Study {
     }
     this.isSaving = false;
     this.render();
+    if (this.reading) {
+      if (!this.dirty.length) location.assign(address("/agreement"));
+      return;
+    }
     await this.#refresh(true);
     this.#loadVersions();
   }
@@ -257,6 +264,7 @@ export class Study {
 
   /** Follow what others saved. @param {boolean} [isOwn] */
   async #refresh(isOwn = false) {
+    if (this.reading) return;
     const report = await telling(() => get(address(`/cardiac/patients/${encodeURIComponent(this.patient)}`)));
     if (!report) return;
     this.#take(report);
@@ -389,7 +397,7 @@ export class Study {
   #drawCurve() {
     this.curve?.destroy();
     this.curve = undefined;
-    if (!this.curveHost || this.mode === "stills") {
+    if (!this.curveHost || this.mode === "stills" || this.reading) {
       this.curveHost?.replaceChildren();
       return;
     }
