@@ -18,6 +18,7 @@ USER, ANNOTATOR, ADMIN, ANYBODY = "USER", "ANNOTATOR", "ADMIN", None
 CONTRACT = {
     ("GET", "/"): ANYBODY,
     ("GET", "/docs"): ANYBODY,
+    ("GET", "/redoc"): ANYBODY,
     ("GET", "/openapi.json"): ANYBODY,
     ("GET", "/favicon.ico"): ANYBODY,
     ("GET", "/auth/"): ANYBODY,
@@ -114,6 +115,7 @@ CONTRACT = {
     ("DELETE", "/cardiac/patients/{patient}"): ADMIN,
     ("PUT", "/cardiac/patients/{patient}/consent"): ANNOTATOR,
     ("GET", "/cardiac/images/{image}/surface"): USER,
+    ("GET", "/cardiac/models/{model}/versions/{version}/curve.png"): USER,
     ("GET", "/people"): ANYBODY,
     ("GET", "/help"): ANYBODY,
     ("GET", "/login"): ANYBODY,

@@ -39,7 +39,7 @@ ADMIN, REVIEWER, ANNOTATOR, USER = (
 )
 STILL = "phantom01_4CH_ED"
 REFRESH = "again"
-PAGES = ("/", "/docs", "/study", "/upload", "/models", "/agreement", "/people", "/help", "/login")
+PAGES = ("/", "/docs", "/redoc", "/study", "/upload", "/models", "/agreement", "/people", "/help", "/login")
 PUBLIC = {
     *PAGES,
     *("/openapi.json", "/favicon.ico", "/web/{version}/{path:path}"),

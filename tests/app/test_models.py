@@ -18,6 +18,8 @@ from monailabel.client import MONAILabelClient
 from cardiolabel.datasets.phantom import write_sample
 from cardiolabel.domain import ACDC_LABELS, CAMUS_LABELS
 from cardiolabel.io import nifti
+from cardiolabel.models.model_folders import ModelFolders
+from cardiolabel.models.versions import Versions
 from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout
 
@@ -279,6 +281,24 @@ def test_served_models_are_listed_with_their_cards(server: Server) -> None:
     assert by_name["camus"]["loaded"] and by_name["sunnybrook"]["views"] == ["SAX"]
     assert by_name["landmarks"]["card"] is None and "landmarks" in by_name["landmarks"]["reason"]
     assert server.get("/model/info/acdc").json()["card"]["name"] == "sunnybrook"
+
+
+def test_the_curve_of_a_versions_training_is_kept(server: Server, tmp_path: Path) -> None:
+    assert server.get("/cardiac/models/camus/versions/0/curve.png").status_code == 404
+    published, made = StudiesLayout(server.studies).models, tmp_path / "made"
+    made.mkdir()
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(server.studies.parent / "app" / "model" / f"camus{suffix}", made)
+    note = {"why": "retrained", "curve": [[8, 0.9, None], [16, 0.5, 0.81], [24, 0.4, 0.84]]}
+    versions = Versions(ModelFolders(server.studies.parent / "app" / "model", published))
+    number = versions.publish("camus", made, note=note).number
+    try:
+        answer = server.get(f"/cardiac/models/camus/versions/{number}/curve.png")
+        assert answer.status_code == 200 and answer.content[:4] == b"\x89PNG"
+        refusal(server.get("/cardiac/models/camus/versions/99/curve.png"), 404, "no_task")
+        refusal(server.get("/cardiac/models/nothing/versions/0/curve.png"), 404, "no_task")
+    finally:
+        assert server.post("/cardiac/models/camus/rollback?version=0").ok
 
 
 def test_a_model_may_get_weights_of_its_own(server: Server, client: MONAILabelClient) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cardiolabel.datasets.phantom import make_study
+from cardiolabel.datasets.phantom import make_study, write_sample
 from cardiolabel.datasets.phantom_short_axis import short_axis
-from cardiolabel.domain import Spacing
+from cardiolabel.domain import Clip, Spacing
 from cardiolabel.io import nifti
 from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout
@@ -294,6 +294,14 @@ def test_axe_finds_nothing_serious(browser: Any, server: Server, path: str) -> N
             assert not [rule for rule, impact in found if impact in ("serious", "critical")], found
 
 
+def test_redoc_shows_the_routes_without_another_machine(browser: Any, server: Server) -> None:
+    with opened(browser) as tab:
+        tab.page.goto(f"{server.url}/redoc")
+        tab.page.wait_for_selector("text=One patient's volumes and EF", state="attached")
+        # Its own logo is on another machine, and the page's policy does not let it ask there.
+        assert all("cdn.redoc.ly" in problem and "blocked" in problem for problem in tab.problems)
+
+
 def test_a_repeat_reading_is_blind_and_changes_nothing(browser: Any, server: Server) -> None:
     image = "phantom01_2CH_ES"
     with opened(browser) as tab:
@@ -407,6 +415,57 @@ def test_ed_is_dragged_along_the_curve(tab: Watched, server: Server) -> None:
     assert (row.ed_frame, row.es_frame) == (beat["ed_index"] + 1, beat["es_index"] + 4)
     found = {"ed_frame": None, "es_frame": None}
     assert server.put(f"/cardiac/images/{cine}/description", json=found).ok
+
+
+def test_a_finger_drags_a_point(browser: Any, server: Server) -> None:
+    with opened(browser, size=(820, 1180), has_touch=True) as tab:
+        study(tab, server, "phantom01")
+        before = tab.page.evaluate("cardiolabelStudy.active.edits.shape(0).curves.lv_cavity.points[4]")
+        box = tab.page.locator(".viewer").nth(0).locator('circle[data-index="4"]').bounding_box()
+        x, y = box["x"] + box["width"] / 2 + 6, box["y"] + box["height"] / 2  # a finger is not precise
+        touch = tab.page.context.new_cdp_session(tab.page)
+
+        def finger(kind: str, *places: tuple[float, float]) -> None:
+            points = [{"x": place[0], "y": place[1]} for place in places]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        finger("touchStart", (x, y))
+        for step in range(1, 6):
+            finger("touchMove", (x - 4 * step, y))
+        finger("touchEnd")
+        settle(tab)
+        after = tab.page.evaluate("cardiolabelStudy.active.edits.shape(0).curves.lv_cavity.points[4]")
+        assert after[0] < before[0] - 5 and abs(after[1] - before[1]) < 3
+        assert tab.page.evaluate("scrollY") == 0
+        assert not tab.problems
+
+
+@pytest.mark.long
+def test_two_cines_of_100_frames_play_smoothly(
+    browser: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """At half of the 50 pictures a second that a machine of its own shows, as tests share theirs."""
+    studies = tmp_path_factory.mktemp("cines") / "studies"
+    write_sample(studies, patients=2, seed=1)
+    for view in ("2CH", "4CH"):
+        image = studies / f"phantom02_{view}_cine.nii.gz"
+        clip = nifti.read(image).clip
+        frames = np.arange(100) % len(clip.pixels)
+        scale = (512 / clip.pixels.shape[1], 512 / clip.pixels.shape[2])
+        rows, cols = ((np.arange(512) / each).astype(int) for each in scale)
+        pixels = clip.pixels[frames][:, rows][:, :, cols]
+        nifti.write_clip(Clip(pixels, Spacing(0.3, 0.3), frame_rate_hz=50.0), image)
+    with running(start_server_command(APP, studies), studies) as server, opened(browser) as tab:
+        tab.page.goto(f"{server.url}/study?patient=phantom02&image=phantom02_4CH_cine")
+        tab.page.wait_for_selector("#ef", timeout=180_000)
+        ready = "cardiolabelStudy.visible.every((viewer) => viewer.frames.ready === 100)"
+        tab.until(ready, at_most_s=120)
+        tab.page.keyboard.press("Space")
+        shown = """() => new Promise((resolve) => { let count = 0; const begun = performance.now();
+            const tick = () => { count += 1; const passed = performance.now() - begun;
+                if (passed < 4000) requestAnimationFrame(tick); else resolve(1000 * count / passed); };
+            requestAnimationFrame(tick); })"""
+        assert tab.page.evaluate(shown) > 25
 
 
 def test_an_unreadable_image_is_left_out_with_its_reason(browser: Any, server: Server) -> None:

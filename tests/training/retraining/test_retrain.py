@@ -123,7 +123,12 @@ def test_better_is_published_and_worse_is_refused(studies: Path, weights: Path) 
     assert read_status("camus", weights) == result
     (new, old) = Versions(weights).listed("camus")
     assert new.served and new.card and new.card.version.startswith("1.0+") and old.number == 0
-    assert new.note["instead_of"] == 0 and new.note["training_patients"] == 24 and len(new.note["data"]) == 16
+    assert (
+        new.note["instead_of"] == 0
+        and new.note["training_patients"] == 24
+        and len(new.note["data"]) == 16
+        and new.note["curve"]
+    )
     frozen = (studies / HOME / "validation.json").read_bytes()
 
     # Again, from the published one: judged by the same patients.

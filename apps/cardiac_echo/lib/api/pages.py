@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from monailabel.config import settings
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from lib.security.addresses import OPEN_PAGES, PAGES, START
+from lib.security.addresses import OPEN_PAGES, PAGES, REDOC, START
 from lib.security.local_accounts import uses_accounts
 from lib.security.roles import STRANGER, sender
 from lib.server.errors import refused
@@ -34,6 +34,9 @@ _POLICY = (
     " connect-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 )
 
+_OF_REDOC = "; style-src-elem 'self' 'unsafe-inline'; style-src-attr 'unsafe-inline'; worker-src blob:"
+"""ReDoc writes its styles itself, and searches in a worker; its page shows the API's description only."""
+
 
 def page(request: Request) -> Response:
     """Return the page at an address of `PAGES`, or lead those who must log in to the login."""
@@ -46,7 +49,7 @@ def page(request: Request) -> Response:
     return Response(
         _html(name, root),
         media_type="text/html",
-        headers={"Content-Security-Policy": _policy(root), "Cache-Control": "no-cache"},
+        headers={"Content-Security-Policy": _policy(root, path), "Cache-Control": "no-cache"},
     )
 
 
@@ -119,6 +122,6 @@ def _imports(root: str) -> str:
 
 
 @cache
-def _policy(root: str) -> str:
+def _policy(root: str, path: str) -> str:
     digest = base64.b64encode(hashlib.sha256(_imports(root).encode()).digest()).decode()
-    return _POLICY.format(scripts=digest)
+    return _POLICY.format(scripts=digest) + (_OF_REDOC if path == REDOC else "")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from starlette.types import Scope
 
-START, REFERENCE, OHIF = "/", "/docs", "/ohif/"
+START, REFERENCE, REDOC, OHIF = "/", "/docs", "/redoc", "/ohif/"
 LOGIN_END = "/auth/callback"
 """Where the realm sends a browser back to."""
 
-PAGES = (START, REFERENCE, "/study", "/upload", "/models", "/agreement", "/people", "/help", "/login")
+PAGES = (START, REFERENCE, REDOC, "/study", "/upload", "/models", "/agreement", "/people", "/help", "/login")
 """Addresses of this app's own pages."""
 
-OPEN_PAGES = (REFERENCE, "/help", "/login")
+OPEN_PAGES = (REFERENCE, REDOC, "/help", "/login")
 """Pages that are shown without a login."""
 
 

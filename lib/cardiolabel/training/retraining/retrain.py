@@ -173,6 +173,7 @@ class _Run:
                 "data": fingerprint,
                 "studies": readable_text(self._studies.resolve().name),
                 "training_patients": self.status.training_patients,
+                "curve": self.status.curve,
                 **verdict.as_dict(),
             }
             made = versions.publish(self._model, candidates[verdict.candidate], note=note, instead_of=served)

@@ -10,6 +10,9 @@ const AGAIN_MS = 3000;
 /** @param {Record<string, any>} metrics of one evaluation */
 const figures = (metrics) => Object.entries(metrics).filter(([name, value]) => typeof value === "number" && /^(dice_lv|ef_mae|ef_r|patients|images)/.test(name));
 
+/** A figure of the version before and of this one. @param {any} difference @param {number} digits */
+const change = (difference, digits) => (difference ? `${number(difference.published, digits)} → ${number(difference.candidate, digits)}` : "");
+
 /** @param {{model: any, training: any, changed: () => void}} props */
 function Model({ model, training, changed }) {
   const busy = training && BUSY.includes(training.state);
@@ -37,9 +40,10 @@ function Model({ model, training, changed }) {
       ${training.verdict ? html`<table><thead><tr><th>Judged on validation patients</th><th class="number">Published</th><th class="number">Candidate</th></tr></thead><tbody>
         ${["dice", "ef_error_pct"].filter((name) => training.verdict[name]).map((name) => html`<tr><td>${name === "dice" ? "mean Dice" : "EF error in points"}</td><td class="number">${number(training.verdict[name].published, 3)}</td><td class="number">${number(training.verdict[name].candidate, 3)}</td></tr>`)}</tbody></table>` : ""}
       ${training.curve?.length ? html`<img alt=${`Loss and Dice of the last retraining of ${model.name}`} src=${address(`/cardiac/training/${model.name}/curve.png`, { at: training.changed_at })} style=${{ maxWidth: "100%" }} />` : ""}` : ""}
-    ${model.versions.length > 1 ? html`<h3>Versions</h3><table><thead><tr><th>Version</th><th>Published</th><th>Why</th><th></th></tr></thead><tbody>
+    ${model.versions.length > 1 ? html`<h3>Versions</h3><table><thead><tr><th>Version</th><th>Published</th><th>Why</th><th class="number">Mean Dice, before → after</th><th class="number">EF error in points</th><th></th></tr></thead><tbody>
       ${[...model.versions].reverse().map((version) => html`<tr><td>${version.number}${version.served ? " (served)" : ""}</td><td>${time(version.note?.published_at)}</td><td>${version.note?.why ?? "shipped"}</td>
-        <td>${version.served ? "" : html`<button class="administrators" onClick=${() => act("POST", address(`/cardiac/models/${model.name}/rollback`, { version: version.number }), `Version ${version.number} is served.`)}>Serve</button>`}</td></tr>`)}</tbody></table>` : ""}
+        <td class="number">${change(version.note?.dice, 3)}</td><td class="number">${change(version.note?.ef_error_pct, 1)}</td>
+        <td>${version.note?.curve?.length ? html`<a href=${address(`/cardiac/models/${model.name}/versions/${version.number}/curve.png`)} target="_blank" rel="noopener">Curve</a> ` : ""}${version.served ? "" : html`<button class="administrators" onClick=${() => act("POST", address(`/cardiac/models/${model.name}/rollback`, { version: version.number }), `Version ${version.number} is served.`)}>Serve</button>`}</td></tr>`)}</tbody></table>` : ""}
   </section>`;
 }
 
