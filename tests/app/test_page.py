@@ -400,7 +400,7 @@ def test_ed_is_dragged_along_the_curve(tab: Watched, server: Server) -> None:
     study(tab, server, "phantom02", "phantom02_4CH_cine")
     page, cine = tab.page, "phantom02_4CH_cine"
     (beat,) = page.evaluate(f"cardiolabelStudy.report.beats['{cine}']")
-    place = """(frame) => { const {plot, curves: [curve]} = cardiolabelStudy.curve;
+    place = """(frame) => { const {plot, curves: [curve]} = cardiolabelStudy.timeline.curve;
         const {left, top} = plot.over.getBoundingClientRect();
         const [x, y] = [plot.valToPos(curve.times[frame], 'x'), plot.valToPos(curve.areas[frame], 'y')];
         return [left + x, top + y]; }"""

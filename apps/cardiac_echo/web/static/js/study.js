@@ -1,17 +1,17 @@
 // One patient: images beside each other, EF that follows the hand, versions, and submitting.
 
 import { address, annotator, showWho, get, onChange, request, say, ServerError, telling } from "./api.js";
-import { areaCurve } from "./curve.js";
 import { Edits } from "./edits.js";
 import { Frames } from "./frames.js";
 import { html, render } from "../vendor/htm-preact.js";
+import { listenToKeys } from "./keys.js";
 import { Newest } from "./live.js";
-import { tinykeys } from "../vendor/tinykeys.js";
 import { Viewer } from "./viewer.js";
 import { Side } from "./side.js";
 import { Slices } from "./slices.js";
-import { modeOf, TOOLS } from "./study_parts.js";
+import { modeOf } from "./study_parts.js";
 import { Surface } from "./surface.js";
+import { Timeline } from "./timeline.js";
 import { Tools } from "./tools.js";
 
 /** Height of what is shown below the images. */
@@ -40,10 +40,6 @@ export class Study {
     this.versions = [];
     this.newest = new Newest();
     this.mode = "stills";
-    this.playing = false;
-    this.speed = 1;
-    this.loop = false;
-    this.clock = 0;
     this.selected = "";
     /** @type {any} */
     this.conflict = null;
@@ -51,6 +47,7 @@ export class Study {
     this.isNamed = false;
     /** @type {Map<string, any>} */
     this.measuredFrames = new Map();
+    this.timeline = new Timeline(this);
     this.settings = {
       tool: "points", structure: "lv_cavity", radius: 14, contours: true, discs: false, ghosts: false, level: 50, width: 100,
     };
@@ -71,15 +68,14 @@ export class Study {
     this.mode = wanted ? modeOf(wanted.opened) : this.viewers.some((viewer) => modeOf(viewer.opened) === "stills") ? "stills" : modeOf(this.viewers[0].opened);
     this.#layout();
     this.activate(wanted ?? this.visible[0]);
-    this.#showPhases();
+    this.timeline.showPhases();
     if (this.dirty.length) {
       say("Unsaved work of this patient was restored.");
       this.measure();
     }
-    this.#keys();
+    listenToKeys(this);
     onChange(() => this.#refresh());
     window.addEventListener("beforeunload", () => this.viewers.forEach((viewer) => viewer.edits.isDirty && viewer.edits.keep()));
-    requestAnimationFrame((now) => this.#tick(now));
   }
 
   /** @param {string} image @param {number} [version] */
@@ -155,9 +151,7 @@ export class Study {
 
   /** After the wheel led to another frame. @param {Viewer} viewer */
   scrolled(viewer) {
-    this.playing = false;
-    if (this.mode === "stacks") this.#goToSlice(viewer.frame);
-    else this.curve?.at(this.#timeOf(viewer, viewer.frame));
+    this.timeline.scrolled(viewer);
     this.render();
   }
 
@@ -280,7 +274,7 @@ export class Study {
     for (const viewer of this.visible) viewer.draw();
     this.slices?.draw();
     if (this.mode === "stacks") this.surface?.show(this.visible);
-    this.#drawCurve();
+    this.timeline.draw();
   }
 
   /** @param {number} version */
@@ -321,10 +315,10 @@ export class Study {
   /** @param {string} mode */
   setMode(mode) {
     this.mode = mode;
-    this.playing = false;
+    this.timeline.playing = false;
     this.#layout();
     this.activate(this.visible[0]);
-    this.#showPhases();
+    this.timeline.showPhases();
     this.render();
   }
 
@@ -363,7 +357,7 @@ export class Study {
       below.className = "below";
       below.append(this.curveHost, surfaceHost);
       this.left.append(sliceHost, below);
-      this.slices = new Slices(sliceHost, visible, (slice) => this.#goToSlice(slice));
+      this.slices = new Slices(sliceHost, visible, (slice) => this.timeline.goToSlice(slice));
       this.surface = new Surface(surfaceHost);
       this.surface.show(visible);
     }
@@ -371,109 +365,7 @@ export class Study {
     this.side.className = "side";
     this.desk.append(this.left, this.side);
     for (const viewer of visible) viewer.frames.load(viewer.frame);
-    this.#drawCurve();
-  }
-
-  /** Show cines at ED, stacks in their middle. */
-  #showPhases() {
-    for (const viewer of this.visible) {
-      const { opened } = viewer;
-      const beat = this.report.beats[opened.image]?.[0];
-      if (opened.is_stack) {
-        viewer.show(Math.floor(opened.frames / 2));
-        viewer.zoomToContours();
-      }
-      else if (beat) viewer.show(beat.ed_index);
-      viewer.draw();
-    }
-    this.clock = this.#timeOf(this.visible[0], this.visible[0]?.frame ?? 0);
-  }
-
-  /** @param {Viewer | undefined} viewer @param {number} frame */
-  #timeOf(viewer, frame) {
-    return frame / (viewer?.opened.frame_rate_hz ?? 25);
-  }
-
-  #drawCurve() {
-    this.curve?.destroy();
-    this.curve = undefined;
-    if (!this.curveHost || this.mode === "stills" || this.reading) {
-      this.curveHost?.replaceChildren();
-      return;
-    }
-    const isStack = this.mode === "stacks";
-    const all = this.visible.map((viewer) => {
-      const { opened } = viewer;
-      const rows = this.report.frames.filter((/** @type {any} */ row) => row.image_id === opened.image);
-      const beats = this.report.beats[opened.image] ?? [];
-      return {
-        name: isStack ? opened.phase : opened.view,
-        times: rows.map((/** @type {any} */ row) => (isStack ? row.frame + 1 : this.#timeOf(viewer, row.frame))),
-        areas: rows.map((/** @type {any} */ row) => (row.lv_area_mm2 === null ? row.area_px : row.lv_area_mm2 / 100)),
-        unit: rows.some((/** @type {any} */ row) => row.lv_area_mm2 !== null) ? "cm²" : "pixels",
-        ed: [...new Set(beats.map((/** @type {any} */ beat) => beat.ed_index))],
-        es: [...new Set(beats.map((/** @type {any} */ beat) => beat.es_index))],
-      };
-    });
-    const curves = all.filter((curve) => curve.areas.some((/** @type {number | null} */ area) => area !== null));
-    const go = (/** @type {number} */ at) => (isStack ? this.#goToSlice(Math.round(at) - 1) : this.#goTo(at));
-    const drawn = this.visible.filter((_, k) => all[k].areas.some((/** @type {number | null} */ area) => area !== null));
-    const move = (/** @type {number} */ k, /** @type {"ed" | "es"} */ phase, /** @type {number} */ frame) => void this.setPhase(phase === "ed" ? "ed_frame" : "es_frame", drawn[k], frame);
-    this.curve = areaCurve(this.curveHost, curves, go, isStack ? "slice" : undefined, isStack ? undefined : move);
-  }
-
-  /** Show the same slice of all stacks. @param {number} slice from 0 */
-  #goToSlice(slice) {
-    for (const viewer of this.visible) if (slice >= 0 && slice < viewer.opened.frames) viewer.show(slice);
-    this.curve?.at(slice + 1);
-    this.slices?.at(slice);
-    this.render();
-  }
-
-  /** Show all cines at a time. @param {number} at in s */
-  #goTo(at) {
-    this.clock = at;
-    for (const viewer of this.visible) {
-      const { opened } = viewer;
-      const rate = opened.frame_rate_hz ?? 25;
-      const beat = this.loop ? this.report.beats[opened.image]?.[0] : undefined;
-      if (beat) {
-        const first = Math.min(beat.ed_index, beat.es_index);
-        const length = 2 * Math.abs(beat.es_index - beat.ed_index) + 1;
-        viewer.show(Math.min(opened.frames - 1, first + (Math.floor(at * rate) % length)));
-      } else {
-        viewer.show(Math.floor(at * rate + 1e-6) % opened.frames);
-      }
-    }
-    this.curve?.at(at % Math.max(...this.visible.map((viewer) => this.#timeOf(viewer, viewer.opened.frames)), 1e-3));
-  }
-
-  /** @param {number} now in ms */
-  #tick(now) {
-    const passed = Math.min(0.25, (now - (this.before ?? now)) / 1000);
-    this.before = now;
-    if (this.playing && this.mode === "cines") this.#goTo(this.clock + passed * this.speed);
-    requestAnimationFrame((next) => this.#tick(next));
-  }
-
-  play() {
-    this.playing = !this.playing;
-    this.render();
-  }
-
-  /** @param {number} by */
-  step(by) {
-    this.playing = false;
-    const viewer = this.active;
-    if (!viewer || viewer.opened.frames < 2) return;
-    viewer.show(viewer.frame + by);
-    if (this.mode === "stacks") {
-      this.#goToSlice(viewer.frame);
-      return;
-    }
-    this.clock = this.#timeOf(viewer, viewer.frame);
-    this.curve?.at(this.clock);
-    this.render();
+    this.timeline.draw();
   }
 
   undo() {
@@ -514,58 +406,14 @@ export class Study {
     });
   }
 
-  #keys() {
-    /** @param {(event: KeyboardEvent) => void} action */
-    const key = (action) => (/** @type {KeyboardEvent} */ event) => {
-      const target = /** @type {HTMLElement} */ (event.target);
-      if (target.closest("input, select, textarea, dialog")) return;
-      event.preventDefault();
-      action(event);
-    };
-    const arrow = (/** @type {number} */ x, /** @type {number} */ y) => key(() => this.active?.nudge(x, y) || (x && this.step(x)));
-    const structure = (/** @type {number} */ index) => key(() => {
-      const name = this.active?.structures[index];
-      if (name) this.set({ structure: name });
-    });
-    tinykeys(window, {
-      "$mod+z": key(() => this.undo()), "$mod+Shift+z": key(() => this.redo()), "$mod+y": key(() => this.redo()),
-      "$mod+Enter": key(() => this.save()), "$mod+s": key(() => this.save()),
-      ArrowLeft: arrow(-1, 0), ArrowRight: arrow(1, 0), ArrowUp: arrow(0, -1), ArrowDown: arrow(0, 1),
-      ",": key(() => this.step(-1)), ".": key(() => this.step(1)),
-      Tab: (event) => {
-        if (document.activeElement !== this.active?.host || this.settings.tool !== "points") return;
-        const n = this.active.edits.shape(this.active.frame).curves[this.settings.structure]?.points.length ?? 0;
-        if (this.active.chosen === n - 1) {
-          this.active.chosen = -1;
-          return;
-        }
-        event.preventDefault();
-        this.active.choose(1);
-      },
-      Escape: key(() => this.set({})), Delete: key(() => this.active?.remove()), Backspace: key(() => this.active?.remove()),
-      Space: (event) => {
-        if (!/** @type {HTMLElement} */ (event.target).closest("button, input, select, a")) key(() => this.play())(event);
-      },
-      1: structure(0), 2: structure(1), 3: structure(2), s: key(() => this.active?.smooth()),
-      c: key(() => this.active && this.active.copyFrom(this.active.frame - 1)), d: key(() => this.set({ discs: !this.settings.discs })),
-      g: key(() => this.set({ ghosts: !this.settings.ghosts })), h: key(() => this.set({ contours: !this.settings.contours })),
-      n: key(() => this.next()), 0: key(() => this.active?.fitAll()), l: key(() => {
-        this.loop = !this.loop;
-        this.render();
-      }),
-      "[": key(() => this.set({ radius: Math.max(2, this.settings.radius - 2) })), "]": key(() => this.set({ radius: this.settings.radius + 2 })),
-      ...Object.fromEntries(TOOLS.map(([name, , letter]) => [letter, key(() => this.set({ tool: name }))])),
-    });
-  }
-
   /** Show where a number comes from. @param {string} method */
   async showSource(method) {
     this.selected = method;
     const views = method.includes("A2C") ? ["A2C"] : method.includes("A4C") ? ["A4C"] : method === "slice-summation" ? ["SAX"] : ["A4C", "A2C"];
     const mode = this.viewers.find((viewer) => views.includes(viewer.opened.view));
     if (mode && !this.visible.some((viewer) => views.includes(viewer.opened.view))) this.setMode(modeOf(mode.opened));
-    this.playing = false;
-    this.#showPhases();
+    this.timeline.playing = false;
+    this.timeline.showPhases();
     this.set({ discs: true, contours: true });
   }
 

@@ -22,10 +22,10 @@ export function Tools({ study }) {
       ${active && active.opened.frames > 1 ? does("Copy previous", () => active.copyFrom(active.frame - 1), "c", active.frame === 0) : ""}</span>
     <span class="group">${press("Contours", () => study.set({ contours: !settings.contours }), settings.contours, "h")}${press("Discs", () => study.set({ discs: !settings.discs }), settings.discs, "d")}
       ${active && active.opened.frames > 1 ? press("Neighbours", () => study.set({ ghosts: !settings.ghosts }), settings.ghosts, "g") : ""}${does("Fit", () => active?.fitAll(), "0")}</span>
-    ${study.mode === "cines" ? html`<span class="group">${press(study.playing ? "Pause" : "Play", () => study.play(), study.playing, "space")}
-      ${does("‹", () => study.step(-1), "frame back (,)")}${does("›", () => study.step(1), "frame on (.)")}${does("Set ED", () => study.setPhase("ed_frame"), "The shown frame is ED")}${does("Set ES", () => study.setPhase("es_frame"), "The shown frame is ES")}${press("One beat", () => { study.loop = !study.loop; study.render(); }, study.loop, "l")}
-      <select aria-label="Speed" value=${study.speed} onChange=${(/** @type {any} */ event) => { study.speed = Number(event.target.value); study.render(); }}>${SPEEDS.map((speed) => html`<option value=${speed}>${speed} ×</option>`)}</select></span>` : ""}
-    ${study.mode === "stacks" && active ? html`<span class="group">${does("‹", () => study.step(-1), "slice back (,)")}${does("›", () => study.step(1), "slice on (.)")}</span>` : ""}
+    ${study.mode === "cines" ? html`<span class="group">${press(study.timeline.playing ? "Pause" : "Play", () => study.timeline.play(), study.timeline.playing, "space")}
+      ${does("‹", () => study.timeline.step(-1), "frame back (,)")}${does("›", () => study.timeline.step(1), "frame on (.)")}${does("Set ED", () => study.setPhase("ed_frame"), "The shown frame is ED")}${does("Set ES", () => study.setPhase("es_frame"), "The shown frame is ES")}${press("One beat", () => { study.timeline.loop = !study.timeline.loop; study.render(); }, study.timeline.loop, "l")}
+      <select aria-label="Speed" value=${study.timeline.speed} onChange=${(/** @type {any} */ event) => { study.timeline.speed = Number(event.target.value); study.render(); }}>${SPEEDS.map((speed) => html`<option value=${speed}>${speed} ×</option>`)}</select></span>` : ""}
+    ${study.mode === "stacks" && active ? html`<span class="group">${does("‹", () => study.timeline.step(-1), "slice back (,)")}${does("›", () => study.timeline.step(1), "slice on (.)")}</span>` : ""}
     <label title="Or drag with Alt held">Level <input type="range" min="5" max="150" value=${settings.level} onInput=${(/** @type {any} */ event) => study.set({ level: Number(event.target.value) })} /></label>
     <label>Window <input type="range" min="10" max="250" value=${settings.width} onInput=${(/** @type {any} */ event) => study.set({ width: Number(event.target.value) })} /></label>`;
 }
