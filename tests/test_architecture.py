@@ -21,6 +21,7 @@ LEVELS = (
     ("active_learning",),
     ("evaluation",),
     ("training", "pipeline"),
+    ("dicom_results",),
     ("experiments",),
     ("cli",),
     ("__main__",),

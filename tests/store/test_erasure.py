@@ -50,7 +50,7 @@ class Sample:
         for patient in (GONE, OTHER):
             self.store.put_score(patient, "state", {"patient": patient})
         self.replace(f"{GONE}_4CH_ED")
-        sides = {"validation": [GONE], "training": [OTHER]}
+        sides = {"validation": [GONE, "p3"], "training": [OTHER]}
         (self.layout.home / "validation.json").write_text(json.dumps(sides))
 
     @staticmethod
@@ -101,6 +101,8 @@ def test_nothing_tells_the_patient_any_more(sample: Sample) -> None:
     assert sample.store.image_ids() == [record.image_id for record in sample.of(OTHER)]
     assert len(sample.store.history(f"{OTHER}_4CH_ED", FINAL)) == 2
     assert {row.patient for row in manifest.read(sample.path)} == {OTHER}
+    sides = json.loads((sample.layout.home / "validation.json").read_text())
+    assert sides == {"validation": ["p3"], "training": [OTHER]}
 
 
 def test_rows_of_either_database_are_deleted(folder: Folder) -> None:

@@ -10,6 +10,7 @@ from cardiolabel.cli import (
     bench,
     data,
     deidentification,
+    dicom_results,
     learning,
     masks,
     models,
@@ -50,6 +51,7 @@ for command in (
 ):
     app.command()(command)
 export.command("datastore")(data.export_datastore)
+export.command("dicom")(dicom_results.export_dicom)
 app.add_typer(export, name="export")
 app.add_typer(versions.app, name="models")
 app.add_typer(store.app, name="store")

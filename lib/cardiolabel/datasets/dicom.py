@@ -293,4 +293,7 @@ def _stack_entry(series: _Series, cine: CineSeries, phase: Phase, index: int) ->
         sex=series.sex,
         age_years=series.age_years,
     )
-    return Entry(record, partial(cine.stack, index), files=tuple(cine.places()))
+    slices = tuple(
+        (paths[index], frames[index]) for paths, frames in zip(cine.files, cine.frames, strict=True)
+    )
+    return Entry(record, partial(cine.stack, index), files=tuple(cine.places()), slices=slices)

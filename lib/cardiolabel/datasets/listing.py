@@ -29,6 +29,8 @@ class Entry:
         The reference masks: such a file, or what makes them as uint8 of the image's shape.
     files : tuple of Path
         All files that the image comes from, where they are more than the record's ``path``.
+    slices : tuple of (Path, int or None)
+        File of each slice of a DICOM stack, and its frame (from 0) where a file holds several.
 
     Notes
     -----
@@ -39,6 +41,7 @@ class Entry:
     image: Path | Callable[[], Clip | Stack]
     masks: Path | Callable[[Shape], NDArray[np.uint8]] | None = None
     files: tuple[Path, ...] = ()
+    slices: tuple[tuple[Path, int | None], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,7 @@ def write_short_axis(stacks: Sequence[Stack], folder: Path, identity: Identity, 
             dataset = _dataset(identity, MRImageStorage, number)
             dataset.Modality, dataset.ImageType = "MR", ["ORIGINAL", "PRIMARY", "M"]
             dataset.SeriesDescription = "cine SAX"
+            dataset.FrameOfReferenceUID = identity.uid("frame of reference")
             corner = _LPS_FROM_RAS * (stack.affine @ (0, 0, index, 1))[:3]
             dataset.ImagePositionPatient = [f"{value:.4f}" for value in corner]
             dataset.ImageOrientationPatient = [f"{value:.6f}" for value in directions[:, :2].T.ravel()]
@@ -154,7 +155,7 @@ def _dataset(identity: Identity, kind: UID, number: int) -> Dataset:
     dataset.SOPInstanceUID = identity.uid("instance", number)
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = identity.uid("study"), identity.uid("series")
-    dataset.PatientID, dataset.PatientName = identity.patient, identity.patient
+    dataset.PatientID, dataset.PatientName = identity.patient, f"{identity.patient}^"
     dataset.InstanceNumber = number
     return dataset
 

@@ -10,29 +10,23 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from pathlib import Path
 
 from cardiolabel.datasets import dicom, folder
 from cardiolabel.datasets.listing import Entry, Listing
 from cardiolabel.datasets.prepare import Prepared, place
-from cardiolabel.errors import DatasetError, ImageContentError, ModelError
-from cardiolabel.inference.predictor import Predictor
+from cardiolabel.errors import DatasetError
 from cardiolabel.io import nifti
-from cardiolabel.io.dicom_cine import CineSeries
 from cardiolabel.io.files import atomic
 from cardiolabel.io.images import read_image_grid
 from cardiolabel.models.model_folders import ModelFolders
-from cardiolabel.models.models import load
 from cardiolabel.pipeline.recognised_views import recognise_views
-from cardiolabel.pipeline.short_axis_phases import ed_and_es
+from cardiolabel.pipeline.short_axis_phases import phase_choice
 from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.records.pseudonyms import pseudonym_key
 
 __all__ = ["ImportOptions", "files_state", "import_dicom", "import_folder", "is_imported", "needs_import"]
-
-_SHORT_AXIS_MODEL = "sunnybrook"
 
 
 @dataclass(frozen=True)
@@ -218,17 +212,7 @@ def _listings(
 
 
 def _dicom_listing(source: Path, options: ImportOptions) -> Listing:
-    @cache
-    def predictor() -> Predictor:
-        return load(_SHORT_AXIS_MODEL, options.models)
-
-    def phases(cine: CineSeries) -> tuple[int, int]:
-        try:
-            return ed_and_es(cine, predictor())
-        except ModelError as error:
-            raise ImageContentError(f"its ED and ES cannot be found: {error}") from error
-
-    key = pseudonym_key()
+    key, phases = pseudonym_key(), phase_choice(options.models)
     return dicom.listing(source, key=key, choose_phases=phases, keep_names=options.keep_names)
 
 

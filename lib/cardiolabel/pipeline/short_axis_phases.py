@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
+from cardiolabel.datasets.dicom import PhaseChoice
 from cardiolabel.domain import Clip
-from cardiolabel.errors import ImageContentError
+from cardiolabel.errors import ImageContentError, ModelError
 from cardiolabel.inference.predictor import Predictor
 from cardiolabel.io.dicom_cine import CineSeries
+from cardiolabel.models.model_folders import ModelFolders
+from cardiolabel.models.models import load
 
-__all__ = ["ed_and_es"]
+__all__ = ["ed_and_es", "phase_choice"]
 
 _CAVITY = "lv_cavity"
+_MODEL = "sunnybrook"
+
+
+def phase_choice(models: ModelFolders) -> PhaseChoice:
+    """Return what finds ED and ES of short-axis cines, by a model that is read once it is needed.
+
+    It raises ImageContentError where they cannot be told, also as the model cannot be used.
+    """
+
+    @cache
+    def predictor() -> Predictor:
+        return load(_MODEL, models)
+
+    def phases(cine: CineSeries) -> tuple[int, int]:
+        try:
+            return ed_and_es(cine, predictor())
+        except ModelError as error:
+            raise ImageContentError(f"its ED and ES cannot be found: {error}") from error
+
+    return phases
 
 
 def ed_and_es(cine: CineSeries, predictor: Predictor) -> tuple[int, int]:

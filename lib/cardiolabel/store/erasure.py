@@ -234,17 +234,21 @@ def _without(content: Any, names: Collection[str]) -> Any:
     {'ids': ['b'], 'notes': [], 'files': {'d': 2}}
     """
     if isinstance(content, dict):
-        kept = {key: value for key, value in content.items() if key not in names}
-        return {key: _without(value, names) for key, value in kept.items() if not _is_named(value, names)}
+        return {
+            key: _without(value, names)
+            for key, value in content.items()
+            if key not in names and not (isinstance(value, str) and value in names)
+        }
     if isinstance(content, list):
-        return [_without(item, names) for item in content if not _is_named(item, names)]
+        return [_without(item, names) for item in content if _name_of(item) not in names]
     return content
 
 
-def _is_named(item: Any, names: Collection[str]) -> bool:
+def _name_of(item: Any) -> str:
+    """Return the name that an item of a list is, or that it begins with, as what is said of an image does."""
     if isinstance(item, list) and len(item) == 2 and all(isinstance(part, str) for part in item):
-        item = item[0]  # a name with what is said of it
-    return isinstance(item, str) and item in names
+        item = item[0]
+    return item if isinstance(item, str) else ""
 
 
 def _remove(path: Path) -> int:

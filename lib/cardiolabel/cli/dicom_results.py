@@ -1,0 +1,47 @@
+"""The command that writes results as DICOM."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cardiolabel.cli.options import Existing, Out, Quiet, Weights, model_folders
+from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
+
+
+def export_dicom(
+    studies: Existing,
+    out: Out,
+    originals: Annotated[
+        Path | None,
+        typer.Option("--originals", help="DICOM files that the images come from; else those in STUDIES."),
+    ] = None,
+    patient: Annotated[
+        list[str] | None, typer.Option("--patient", help="A patient to export; repeatable, by default all.")
+    ] = None,
+    stored: Annotated[bool, typer.Option("--stored", help="Use stored masks only; predict none.")] = False,
+    weights: Weights = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write results as DICOM: a report, segmentations and the figure, as new series of each study."""
+    from cardiolabel.dicom_results.export_folder import export_folder
+    from cardiolabel.store.database import URL_VARIABLE
+
+    with clear_errors(), bar("exporting", quiet) as progress:
+        exported = export_folder(
+            studies,
+            originals or studies,
+            out,
+            models=model_folders(studies, weights),
+            patients=patient or (),
+            predict=not stored,
+            database_url=os.environ.get(URL_VARIABLE),
+            progress=progress,
+        )
+    list_problems(exported.notes, quiet)
+    say(f"{exported.objects} DICOM objects of {exported.patients} patients in {out}", quiet)
+    if not exported.patients:
+        raise typer.Exit(1)
