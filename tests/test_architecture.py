@@ -21,7 +21,7 @@ LEVELS = (
     ("active_learning",),
     ("evaluation",),
     ("training", "pipeline"),
-    ("dicom_results",),
+    ("dicom_results", "pacs"),
     ("experiments",),
     ("cli",),
     ("__main__",),

@@ -15,6 +15,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "dicomanonymizer": "dicom-anonymizer",
+    "dicomweb_client": "dicomweb-client",
     "jwt": "pyjwt",
     "skimage": "scikit-image",
     "python_multipart": "python-multipart",
@@ -45,7 +46,7 @@ def imported(path: Path, *, at_import: bool) -> set[str]:
 
 LIBRARY = sorted((ROOT / "lib" / "cardiolabel").rglob("*.py"))
 APP = sorted((ROOT / "apps" / "cardiac_echo").rglob("*.py"))
-SERVER_ONLY = {"annotator.py", "datastore.py", "monailabel_command.py"}
+SERVER_ONLY = {"annotator.py", "datastore.py", "dicomweb.py", "monailabel_command.py"}
 """Modules that are imported only where a server is."""
 
 

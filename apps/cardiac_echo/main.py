@@ -13,9 +13,13 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
+from monailabel.interfaces.utils.app import apps
 
 from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.models.models import Models
+from cardiolabel.pacs.dicomweb import is_address
+from cardiolabel.pacs.mirror import mirror_of
+from cardiolabel.pipeline.import_folder import ImportOptions
 from cardiolabel.records.layout import ORIGINAL
 from cardiolabel.store.database import URL_VARIABLE
 from cardiolabel.store.store import LEASE_S
@@ -62,12 +66,12 @@ class CardiacEchoApp(MONAILabelApp):
 
     def _open(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         _settle()
-        choose_login()
-        if studies.startswith(("http://", "https://")):
-            raise refused(
-                422, "unsupported_studies", f"{studies}: expected a folder; DICOMweb is not served yet"
-            )
         weights = Path(app_dir) / "model"
+        if is_address(studies):
+            studies = settings.MONAI_LABEL_STUDIES = _fetched(studies, weights)
+            # MONAI Label finds its app by the folders in the settings.
+            apps[f"{settings.MONAI_LABEL_APP_DIR}{studies}"] = self
+        choose_login()
         self.configs = {name: CONFIGS[name] for name in _served_models(conf, weights)}
         self.lease_s = 60 * _minutes(conf.get("lease_minutes", str(LEASE_S / 60)))
         self._models = ModelFolders.of_studies(Path(studies), weights)
@@ -249,6 +253,13 @@ def _settle() -> None:
         if name not in settings.model_fields_set:
             setattr(settings, name, value)
             os.environ[name] = str(value)  # for the processes that train and batch start
+
+
+def _fetched(url: str, weights: Path) -> str:
+    """Return the studies folder that follows a PACS, with what is there now, in place of the address."""
+    mirror = mirror_of(url)
+    mirror.take(ImportOptions(ModelFolders.of_studies(mirror.folder, weights)))
+    return str(mirror.folder)
 
 
 def _served_models(conf: dict[str, str], weights: Path) -> list[str]:

@@ -18,6 +18,7 @@
     │   └── LeasedError              another annotator is working on it
     ├── MeasurementError             a quantity cannot be measured; the message is the reason
     ├── ClusterError                 workers cannot be reached, or fail
+    ├── PacsError                    a PACS does not answer, or refuses
     ├── BusyError                    another process is doing the same work
     ├── OverloadedError              memory is taken at present; try again later
     ├── StoreError                   the records of a studies folder cannot be read or written
@@ -99,6 +100,10 @@ class ConflictError(InputError):
 
 class LeasedError(InputError):
     """Another annotator is working on the image."""
+
+
+class PacsError(CardiolabelError):
+    """A PACS does not answer, refuses the login, or answers what is no DICOMweb."""
 
 
 class ClusterError(CardiolabelError):

@@ -10,6 +10,7 @@ import typer
 
 from cardiolabel.cli.options import Existing, Out, Quiet, Weights, model_folders
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
+from cardiolabel.system.installation import check_server
 
 
 def export_dicom(
@@ -23,6 +24,9 @@ def export_dicom(
         list[str] | None, typer.Option("--patient", help="A patient to export; repeatable, by default all.")
     ] = None,
     stored: Annotated[bool, typer.Option("--stored", help="Use stored masks only; predict none.")] = False,
+    store: Annotated[
+        str, typer.Option("--store", metavar="URL", help="Store the objects in the PACS at this address.")
+    ] = "",
     weights: Weights = None,
     quiet: Quiet = False,
 ) -> None:
@@ -41,6 +45,11 @@ def export_dicom(
             database_url=os.environ.get(URL_VARIABLE),
             progress=progress,
         )
+        if store:
+            check_server()
+            from cardiolabel.pacs.stored import store_folder
+
+            store_folder(out, store)
     list_problems(exported.notes, quiet)
     say(f"{exported.objects} DICOM objects of {exported.patients} patients in {out}", quiet)
     if not exported.patients:

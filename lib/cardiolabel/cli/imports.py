@@ -7,9 +7,11 @@ from pathlib import Path
 from cardiolabel.cli.options import MODELS, model_folders
 from cardiolabel.cli.terminal import bar, list_problems
 from cardiolabel.domain import View
+from cardiolabel.errors import InputError
 from cardiolabel.records.studies_folder import StudiesFolder
+from cardiolabel.system.installation import check_server
 
-__all__ = ["views_of", "with_imports"]
+__all__ = ["local_studies", "views_of", "with_imports"]
 
 
 def views_of(studies: Path, quiet: bool) -> dict[str, View]:
@@ -28,6 +30,34 @@ def views_of(studies: Path, quiet: bool) -> dict[str, View]:
     views, notes = recognised_views(records, MODELS)
     list_problems(tuple(notes), quiet)
     return views
+
+
+def local_studies(
+    studies: str, query: str, *, keep_names: bool, mm_per_pixel: float | None, quiet: bool
+) -> Path:
+    """Return a studies folder: the given one, or one with the images of the PACS at an address.
+
+    Raises
+    ------
+    PacsError
+        The PACS fails, and no image of it is here yet.
+    InputError, OSError
+        As `cardiolabel.pacs.mirror.Mirror.take`.
+    """
+    if not studies.startswith(("http://", "https://")):
+        if query:
+            raise InputError("--query is for a PACS; give its DICOMweb address as STUDIES")
+        return Path(studies)
+    check_server()
+    from cardiolabel.pacs.mirror import mirror_of
+    from cardiolabel.pipeline.import_folder import ImportOptions
+
+    mirror = mirror_of(studies, query)
+    options = ImportOptions(model_folders(mirror.folder, None), keep_names, mm_per_pixel)
+    with bar("fetching", quiet) as progress:
+        prepared = mirror.take(options, progress=progress)
+    list_problems((*prepared.skipped, *prepared.notes), quiet)
+    return mirror.folder
 
 
 def with_imports(

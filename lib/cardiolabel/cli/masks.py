@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cardiolabel.cli.imports import views_of, with_imports
+from cardiolabel.cli.imports import local_studies, views_of, with_imports
 from cardiolabel.cli.left_out import left_out_labels_named
 from cardiolabel.cli.options import (
     Existing,
+    ExistingOrPacs,
     KeepNames,
     MmPerPixel,
     Out,
     Patients,
+    Query,
     Quiet,
     Weights,
     model_folders,
@@ -36,7 +38,7 @@ Cluster = Annotated[
 
 
 def infer(
-    studies: Existing,
+    source: ExistingOrPacs,
     out: Out,
     model: Annotated[str, typer.Option(help="Name of the model.")] = "camus",
     weights: Weights = None,
@@ -54,13 +56,15 @@ def infer(
     workers: Annotated[
         int | None, typer.Option(min=1, help="With --cluster: how many workers; all cores if not given.")
     ] = None,
+    query: Query = "",
     keep_names: KeepNames = False,
     mm_per_pixel: MmPerPixel = None,
     quiet: Quiet = False,
 ) -> None:
     """Predict every image, measure every patient: labels/, and tables as .csv and .parquet.
 
-    Images of STUDIES that are not NIfTI are first converted into OUT/images.
+    Images of STUDIES that are not NIfTI are first converted into OUT/images. Those of a PACS are fetched into
+    a studies folder of this machine.
     """
     from cardiolabel.models.models import load
     from cardiolabel.pipeline.infer_folder import infer_folder
@@ -68,6 +72,7 @@ def infer(
     if workers and not cluster:
         raise typer.BadParameter("only with --cluster", param_hint="--workers")
     with clear_errors():
+        studies = local_studies(source, query, keep_names=keep_names, mm_per_pixel=mm_per_pixel, quiet=quiet)
         folders = model_folders(studies, weights)
         predictor = load(model, folders)
         images = with_imports(

@@ -25,6 +25,12 @@ MmPerPixel = Annotated[
     typer.Option(min=0.02, max=5.0, help="Side of a pixel in mm, for files that state no size, as videos."),
 ]
 Existing = Annotated[Path, typer.Argument(help="A studies folder.")]
+ExistingOrPacs = Annotated[
+    str, typer.Argument(metavar="STUDIES", help="A studies folder, or the DICOMweb address of a PACS.")
+]
+Query = Annotated[
+    str, typer.Option("--query", help='Studies of a PACS, such as "StudyDate=20260101-20261231"; else all.')
+]
 Weights = Annotated[
     Path | None,
     typer.Option(

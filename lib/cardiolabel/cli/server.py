@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 
 from cardiolabel.accounts.accounts import Accounts
-from cardiolabel.cli.imports import with_imports
+from cardiolabel.cli.imports import local_studies, with_imports
 from cardiolabel.cli.left_out import name_left_out_labels
-from cardiolabel.cli.options import APP, Existing, KeepNames, MmPerPixel, Quiet
+from cardiolabel.cli.options import APP, ExistingOrPacs, KeepNames, MmPerPixel, Query, Quiet
 from cardiolabel.cli.terminal import clear_errors, say
 from cardiolabel.errors import DatasetError
 from cardiolabel.records.studies_folder import StudiesFolder
@@ -25,7 +25,7 @@ _TAKEN = (errno.EADDRINUSE, errno.EACCES)
 
 
 def serve(
-    studies: Existing,
+    source: ExistingOrPacs,
     models: Annotated[
         str, typer.Option(help="Models to serve, comma-separated, the preferred first; else all.")
     ] = "",
@@ -53,16 +53,19 @@ def serve(
     ssl_keyfile: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Key of the TLS certificate (PEM).")
     ] = None,
+    query: Query = "",
     keep_names: KeepNames = False,
     mm_per_pixel: MmPerPixel = None,
     quiet: Quiet = False,
 ) -> None:
     """Start the MONAI Label server on a studies folder; docs/reference/settings.md lists all settings.
 
-    Images of STUDIES that are not NIfTI are first converted beside the others.
+    Images of STUDIES that are not NIfTI are first converted beside the others. Those of a PACS are first
+    fetched into a studies folder of this machine, and new ones while the server runs.
     """
     with clear_errors():
         check_server()
+        studies = local_studies(source, query, keep_names=keep_names, mm_per_pixel=mm_per_pixel, quiet=quiet)
         if (ssl_certfile is None) != (ssl_keyfile is None):
             raise DatasetError("TLS needs both --ssl-certfile and --ssl-keyfile")
         conf = {"lease_minutes": f"{lease_minutes:g}", "scoring": scoring, **_bases(base or [])}

@@ -1,14 +1,16 @@
-"""Import of DICOM files, videos and pictures in the studies folder, and recognition of unknown views."""
+"""Import of new files, and of new images of a PACS, into the studies folder; recognition of views."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from pathlib import Path
 
 from cardiolabel.domain import View
-from cardiolabel.errors import CardiolabelError
+from cardiolabel.errors import CardiolabelError, PacsError
 from cardiolabel.models.model_folders import ModelFolders
+from cardiolabel.pacs.mirror import mirrored
 from cardiolabel.pipeline.import_folder import ImportOptions, files_state, import_folder, needs_import
 from cardiolabel.records.studies_folder import StudiesFolder
 from lib.datastore.study_images import StudyImages
@@ -16,6 +18,8 @@ from lib.datastore.study_images import StudyImages
 logger = logging.getLogger(__name__)
 
 _LOOKED_EVERY_S = 10.0
+_ASKED_EVERY_S = 60.0
+"""Seconds between looks at the folder, and between searches of the PACS that it follows."""
 
 
 class Imports:
@@ -33,11 +37,13 @@ class Imports:
     def __init__(self, studies: StudiesFolder, models: ModelFolders, images: StudyImages) -> None:
         self._studies, self._models, self._images = studies, models, images
         self._turn = threading.Lock()
+        self._fetched_at = time.monotonic()
         self._looked_at: set[tuple[str, Path]] = set()
 
     def take(self) -> None:
         """Convert new or changed files and recognise unknown views; on failure the server goes on."""
         with self._turn:
+            self._fetch()
             try:
                 self._convert(self._studies.folder)
                 self._recognise()
@@ -48,6 +54,18 @@ class Imports:
     def watch(self) -> None:
         """Take in files that come while the server runs, each once its copying has ended."""
         threading.Thread(target=self._watch, name="imports", daemon=True).start()
+
+    def _fetch(self) -> None:
+        """Fetch new images of the PACS that the folder follows, if any; they are imported as others are."""
+        mirror = mirrored(self._studies.folder)
+        if mirror is None:
+            return
+        self._fetched_at = time.monotonic()
+        try:
+            mirror.fetch()
+        except (PacsError, OSError) as error:
+            logger.warning("the PACS could not be asked for new images")
+            logger.debug("%s", error)
 
     def _convert(self, folder: Path) -> None:
         if not folder.is_dir() or not needs_import(folder):
@@ -72,6 +90,8 @@ class Imports:
         pause = threading.Event()
         while True:
             pause.wait(_LOOKED_EVERY_S)
+            if time.monotonic() - self._fetched_at > _ASKED_EVERY_S:
+                self._fetch()
             state = self._state()
             is_still_copied = state != previous_state
             if not is_still_copied and state != imported_state:
