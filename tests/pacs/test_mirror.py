@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -85,6 +86,7 @@ def test_images_are_fetched_once_and_imported(pacs: Orthanc) -> None:
     mirror = mirror_of(pacs.url)
     assert mirror.take(OPTIONS).images == 4
     assert mirrored(mirror.folder) == mirror
+    assert stat.S_IMODE(mirror.folder.stat().st_mode) == 0o700
     records = Studies(mirror.folder).records()
     assert sorted(record.view for record in records) == [View.A2C, View.A2C, View.A4C, View.A4C]
     assert not any("phantom" in record.patient for record in records)  # pseudonyms

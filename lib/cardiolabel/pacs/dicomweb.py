@@ -103,6 +103,7 @@ class Pacs:
         self.url = url.rstrip("/")
         self._name = urlsplit(url).netloc.rpartition("@")[2]
         self._client = DICOMwebClient(self.url, session=_session())
+        self._client.set_http_retry_params(retry=False)  # the session tries again, within seconds
 
     def instances(self, query: Mapping[str, str] | None = None) -> Iterator[Instance]:
         """Yield the ultrasound and MR images of the studies that match a query; errors as `file`.

@@ -57,6 +57,7 @@ class Mirror:
         """
         home = StudiesLayout(self.folder).home
         home.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)  # the files name patients
         with FileLock(home / _LOCK):
             with atomic(home / _SOURCE) as draft:
                 draft.write_text(json.dumps({"url": self.url, "query": self.query}), encoding="utf-8")
