@@ -39,7 +39,7 @@ class Credentials(BaseModel):
 
 
 class NewPassword(BaseModel):
-    """The present password, and the one in its place."""
+    """A change of password: the present one, and the new one."""
 
     model_config = ConfigDict(extra="forbid")
 

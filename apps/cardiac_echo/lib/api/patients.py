@@ -39,11 +39,13 @@ def patient(patient: str) -> JSONResponse:
 
 
 @router.put("/cardiac/patients/{patient}/consent", tags=["Cardiac"], summary="Consent to training use")
-def consent(patient: str, given: Consent, user: Annotator) -> dict[str, Any]:
+def note_consent(patient: str, consent: Consent, user: Annotator) -> dict[str, Any]:
     """Note in the manifest whether models may learn from a patient's images; trainings that run go on."""
-    images = app_instance().datastore().images.note_consent(patient, training_consent=given.training_consent)
-    note_event("consent to training " + ("given" if given.training_consent else "revoked"), patient)
-    return {"patient": patient, "training_consent": given.training_consent, "images": images}
+    images = (
+        app_instance().datastore().images.note_consent(patient, training_consent=consent.training_consent)
+    )
+    note_event("consent to training " + ("given" if consent.training_consent else "revoked"), patient)
+    return {"patient": patient, "training_consent": consent.training_consent, "images": images}
 
 
 @router.delete("/cardiac/patients/{patient}", tags=["Cardiac"], summary="Delete a patient for good")

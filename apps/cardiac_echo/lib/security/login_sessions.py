@@ -1,4 +1,4 @@
-"""Logins: what a random token stands for, kept in memory, so that a restart ends all of them."""
+"""People who are logged in, by the token of their login; a restart of the server ends all logins."""
 
 from __future__ import annotations
 

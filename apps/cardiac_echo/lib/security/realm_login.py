@@ -33,7 +33,7 @@ _LONGEST_S, _MOST = 600.0, 1000
 
 
 @dataclass(frozen=True)
-class Begun:
+class PendingLogin:
     """A login under way: where it came from, and the secret that proves it at the end."""
 
     next_page: str
@@ -82,7 +82,7 @@ class RealmLogins:
     """Logins under way by their state."""
 
     def __init__(self) -> None:
-        self._begun: OrderedDict[str, Begun] = OrderedDict()
+        self._pending: OrderedDict[str, PendingLogin] = OrderedDict()
 
     async def begin(self, next_page: str, redirect_uri: str) -> tuple[str, str]:
         """Return the address of the realm's own page, and the state of the login.
@@ -94,9 +94,9 @@ class RealmLogins:
         """
         verifier = generate_token(64)
         address, state = await _asked(_authorization, redirect_uri, verifier)
-        self._begun[state] = Begun(next_page, redirect_uri, verifier, time.monotonic())
-        while len(self._begun) > _MOST:
-            self._begun.popitem(last=False)
+        self._pending[state] = PendingLogin(next_page, redirect_uri, verifier, time.monotonic())
+        while len(self._pending) > _MOST:
+            self._pending.popitem(last=False)
         return address, state
 
     async def end(self, state: str, code: str) -> tuple[RealmIdentity, str]:
@@ -107,17 +107,17 @@ class RealmLogins:
         HTTPException
             401: the code is not accepted, or the login took too long. 503: the realm does not answer.
         """
-        begun = self._begun.pop(state, None)
-        if begun is None or time.monotonic() - begun.begun_s > _LONGEST_S:
+        pending = self._pending.pop(state, None)
+        if pending is None or time.monotonic() - pending.begun_s > _LONGEST_S:
             raise not_logged_in("the login took too long, or was not begun here; log in again")
-        tokens = await _asked(_tokens, begun, code)
+        tokens = await _asked(_tokens, pending, code)
         try:
             user = await user_of(str(tokens["access_token"]))
         except ExpiredError:
             raise not_logged_in(
                 "the realm's clock and this server's differ; tell your administrator"
             ) from None
-        return RealmIdentity(str(user.username), tokens), begun.next_page
+        return RealmIdentity(str(user.username), tokens), pending.next_page
 
 
 async def _asked(question: Any, *arguments: Any) -> Any:
@@ -157,10 +157,10 @@ def _authorization(redirect_uri: str, verifier: str) -> tuple[str, str]:
     return answer
 
 
-def _tokens(begun: Begun, code: str) -> dict[str, Any]:
+def _tokens(pending: PendingLogin, code: str) -> dict[str, Any]:
     address = realm_answers.endpoint(realm().uri, "token_endpoint")
-    with _client(begun.redirect_uri) as client:
-        return _usable(client.fetch_token(address, code=code, code_verifier=begun.verifier))
+    with _client(pending.redirect_uri) as client:
+        return _usable(client.fetch_token(address, code=code, code_verifier=pending.verifier))
 
 
 def _renewed(tokens: dict[str, Any]) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Engine:
         self.store.sync.refresh()
 
     def forget(self, patients: Collection[str]) -> None:
-        """Drop what is kept in memory of patients who are gone."""
+        """Clear the caches after patients were deleted."""
         self.studies.forget()
         self._scores.forget(patients)
         self._agreement.clear()
