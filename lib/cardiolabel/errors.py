@@ -14,6 +14,7 @@
     │   ├── UnknownImageError        no image of that id
     │   ├── UnknownLabelError        no such label, or no such version
     │   ├── UnknownPatientError      no image of that patient
+    │   ├── UnknownStudyError        no study of a PACS by that identifier
     │   ├── ConflictError            another user changed it in the meantime
     │   └── LeasedError              another annotator is working on it
     ├── MeasurementError             a quantity cannot be measured; the message is the reason
@@ -88,6 +89,10 @@ class UnknownLabelError(InputError):
 
 class UnknownPatientError(InputError):
     """No image belongs to this patient."""
+
+
+class UnknownStudyError(InputError):
+    """There is no such study of a PACS here."""
 
 
 class ConflictError(InputError):

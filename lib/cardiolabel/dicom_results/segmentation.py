@@ -31,11 +31,7 @@ SERIES_NUMBER = 9002
 
 def whole_masks(image: MaskedImage, original: Original) -> NDArray[np.uint8]:
     """Return the masks ``(T, H, W)`` on the whole pictures that the image was cropped from."""
-    header = original.instances[0]
-    whole = np.zeros((len(image.masks), int(header.Rows), int(header.Columns)), np.uint8)
-    _, rows, cols = image.masks.shape
-    whole[:, original.top : original.top + rows, original.left : original.left + cols] = image.masks
-    return whole
+    return np.stack([original.to_picture(mask) for mask in image.masks])
 
 
 def segmentation(image: MaskedImage, original: Original, used: UsedModel | None) -> seg.Segmentation:

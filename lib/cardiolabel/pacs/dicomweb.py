@@ -31,7 +31,7 @@ from cardiolabel.errors import PacsError
 # It would log the identifiers of all that is fetched.
 logging.getLogger("dicomweb_client").setLevel(logging.WARNING)
 
-__all__ = ["MODALITIES", "Instance", "Pacs", "is_address", "parsed_query"]
+__all__ = ["MODALITIES", "Answer", "Instance", "Pacs", "is_address", "parsed_query"]
 
 MODALITIES = ("US", "MR")
 USER, PASSWORD, TOKEN = ("CARDIOLABEL_PACS_USER", "CARDIOLABEL_PACS_PASSWORD", "CARDIOLABEL_PACS_TOKEN")
@@ -52,6 +52,15 @@ class Instance:
     study_uid: str
     series_uid: str
     sop_uid: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as it comes: status, media type, and its content piece by piece."""
+
+    status: int
+    media_type: str
+    pieces: Iterator[bytes]
 
 
 def is_address(text: str) -> bool:
@@ -102,7 +111,7 @@ class Pacs:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._name = urlsplit(url).netloc.rpartition("@")[2]
-        self._client = DICOMwebClient(self.url, session=_session())
+        self._client = DICOMwebClient(self.url, session=_session(_BoundedSession))
         self._client.set_http_retry_params(retry=False)  # the session tries again, within seconds
 
     def instances(self, query: Mapping[str, str] | None = None) -> Iterator[Instance]:
@@ -137,6 +146,32 @@ class Pacs:
                 instance.sop_uid,
                 media_types=(("application/dicom", "*"),),
             )
+
+    def passed(self, path: str, parameters: Sequence[tuple[str, str]], accept: str) -> Answer:
+        """Ask for something below the address, and return the answer as it comes; errors as `file`.
+
+        Parameters
+        ----------
+        path : str
+        parameters : sequence of (str, str)
+        accept : str
+            Media types.
+        """
+        with self._asked("a viewer"):
+            response = _session(_StreamedSession).get(
+                f"{self.url}/{path}", params=list(parameters), headers={"Accept": accept or "*/*"}
+            )
+            if response.status_code in (401, 403):
+                response.raise_for_status()
+        return Answer(
+            response.status_code,
+            response.headers.get("Content-Type", "application/octet-stream"),
+            self._pieces(response),
+        )
+
+    def _pieces(self, response: requests.Response) -> Iterator[bytes]:
+        with self._asked("a viewer"), response:
+            yield from _bounded(response)
 
     def store(self, datasets: Sequence[Dataset]) -> None:
         """Store objects; those that are there already stay. Errors as `file`."""
@@ -186,8 +221,8 @@ def _uid(found: Mapping[str, Any], tag: str) -> str:
     return value
 
 
-def _session() -> requests.Session:
-    session = _BoundedSession()
+def _session(kind: type[_StreamedSession]) -> requests.Session:
+    session = kind()
     user, password, token = (os.environ.get(name, "") for name in (USER, PASSWORD, TOKEN))
     if token and (user or password):
         raise PacsError(f"set {USER} and {PASSWORD}, or {TOKEN}, not both")
@@ -206,22 +241,34 @@ class _UnusableAnswerError(requests.RequestException):
     """The answer is not taken; the message says why."""
 
 
-class _BoundedSession(requests.Session):
-    """Reads answers up to a length and a time."""
+class _StreamedSession(requests.Session):
+    """Leaves answers to be read as they come."""
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        """Send a request; raises `_UnusableAnswerError` for long, slow and redirecting answers."""
+        """Send a request; raises `_UnusableAnswerError` for redirecting answers."""
         options |= {"timeout": (_CONNECT_S, _SILENT_S), "stream": True, "allow_redirects": False}
         response = super().send(request, **options)
         if response.is_redirect:
             response.close()
             raise _UnusableAnswerError("by sending elsewhere; give the address that it sends to")
-        end_s, pieces, length = time.monotonic() + _LONGEST_S, [], 0
-        with response:
-            for piece in response.iter_content(_PIECE):
-                pieces.append(piece)
-                length += len(piece)
-                if length > _MAX_BYTES or time.monotonic() > end_s:
-                    raise _UnusableAnswerError("with more than is accepted, or too slowly")
-        response._content = b"".join(pieces)
         return response
+
+
+class _BoundedSession(_StreamedSession):
+    """Reads answers up to a length and a time."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Send a request; raises `_UnusableAnswerError` for long, slow and redirecting answers."""
+        response = super().send(request, **options)
+        with response:
+            response._content = b"".join(_bounded(response))
+        return response
+
+
+def _bounded(response: requests.Response) -> Iterator[bytes]:
+    end_s, length = time.monotonic() + _LONGEST_S, 0
+    for piece in response.iter_content(_PIECE):
+        length += len(piece)
+        if length > _MAX_BYTES or time.monotonic() > end_s:
+            raise _UnusableAnswerError("with more than is accepted, or too slowly")
+        yield piece

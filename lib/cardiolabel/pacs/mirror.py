@@ -42,6 +42,11 @@ class Mirror:
     url: str
     query: str = ""
 
+    @property
+    def files(self) -> Path:
+        """Folder of the PACS's files, with a folder for each study and series."""
+        return self.folder / _FILES
+
     def fetch(self, *, progress: Callable[[int, int], None] | None = None, most_gb: float = _MOST_GB) -> int:
         """Fetch the images that are not here yet; returns how many.
 
@@ -66,7 +71,7 @@ class Mirror:
             pacs = Pacs(self.url)
             listed = list(pacs.instances(parsed_query(self.query)))
             missing = [instance for instance in listed if _digest(instance) not in fetched]
-            size = sum(path.stat().st_size for path in (self.folder / _FILES).rglob("*.dcm"))
+            size = sum(path.stat().st_size for path in self.files.rglob("*.dcm"))
             for done, instance in enumerate(missing, start=1):
                 if size > most_gb * 1e9:
                     raise PacsError(f"the images take more than {most_gb:g} GB; ask for fewer by a query")
@@ -105,7 +110,7 @@ class Mirror:
         return prepared
 
     def _path(self, instance: Instance) -> Path:
-        return self.folder / _FILES / instance.study_uid / instance.series_uid / f"{instance.sop_uid}.dcm"
+        return self.files / instance.study_uid / instance.series_uid / f"{instance.sop_uid}.dcm"
 
 
 def mirror_of(url: str, query: str = "") -> Mirror:

@@ -26,7 +26,19 @@ from cardiolabel.records import manifest
 from cardiolabel.records.layout import StudiesLayout
 from cardiolabel.records.pseudonyms import pseudonym_key
 
-__all__ = ["ImportOptions", "files_state", "import_dicom", "import_folder", "is_imported", "needs_import"]
+__all__ = [
+    "ImportOptions",
+    "files_state",
+    "import_dicom",
+    "import_folder",
+    "imported_files",
+    "is_imported",
+    "needs_import",
+]
+
+
+Slices = tuple[tuple[Path, int | None], ...]
+"""File of an ultrasound image, or of each slice of a stack with its frame (from 0) in a file of several."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,23 @@ def is_imported(folder_path: Path, options: ImportOptions) -> bool:
     """Return whether a folder was imported into itself and has not changed since."""
     earlier = _Earlier.read(folder_path)
     return earlier is not None and earlier.is_same(files_state(folder_path), options)
+
+
+def imported_files(folder_path: Path) -> dict[str, Slices]:
+    """Return the DICOM files within a studies folder that its images come from, by image id.
+
+    Raises
+    ------
+    DatasetError
+        The folder's note of them is damaged.
+    """
+    earlier = _Earlier.read(folder_path)
+    if earlier is None:
+        return {}
+    return {
+        image_id: tuple((folder_path / name, frame) for name, frame in slices)
+        for image_id, slices in earlier.slices.items()
+    }
 
 
 def import_dicom(
@@ -154,10 +183,17 @@ def import_folder(
         for listing, has_own_ids in listings
         for entry in (listing.entries if has_own_ids else ())
     }
-    earlier_sources = earlier.sources if earlier else {}
-    _Earlier(
-        state, options.keep_names, options.mm_per_pixel, new_ids, result, {**earlier_sources, **sources}
-    ).write(dest)
+    slices = {
+        entry.record.image_id: [
+            (path.relative_to(source).as_posix(), frame)
+            for path, frame in entry.slices or ((entry.record.path, None),)
+        ]
+        for listing, has_own_ids in listings
+        for entry in (listing.entries if has_own_ids and source.resolve() == dest.resolve() else ())
+    }
+    if earlier is not None:
+        sources, slices = {**earlier.sources, **sources}, {**earlier.slices, **slices}
+    _Earlier(state, options.keep_names, options.mm_per_pixel, new_ids, result, sources, slices).write(dest)
     return result
 
 
@@ -242,6 +278,7 @@ class _Earlier:
     ids: frozenset[str]
     result: Prepared
     sources: dict[str, list[str]] = field(default_factory=dict)
+    slices: dict[str, list[tuple[str, int | None]]] = field(default_factory=dict)
 
     def is_same(self, state: str, options: ImportOptions) -> bool:
         return self.state == state and options.mm_per_pixel in (None, self.mm_per_pixel)
@@ -262,13 +299,18 @@ class _Earlier:
                 tuple((str(place), str(reason)) for place, reason in content[name])
                 for name in ("skipped", "notes")
             ]
+            # A note without slices is of an earlier version: the files are looked at once more.
             return cls(
-                str(content["state"]),
+                str(content["state"]) if "slices" in content else "",
                 bool(content["keep_names"]),
                 content["mm_per_pixel"],
                 frozenset(map(str, content["ids"])),
                 Prepared(int(content["images"]), int(content["labels"]), pairs[0], pairs[1]),
                 {str(key): list(map(str, paths)) for key, paths in content.get("sources", {}).items()},
+                {
+                    str(key): [(str(name), None if frame is None else int(frame)) for name, frame in slices]
+                    for key, slices in content.get("slices", {}).items()
+                },
             )
         except FileNotFoundError:
             return None
@@ -282,6 +324,7 @@ class _Earlier:
             "mm_per_pixel": self.mm_per_pixel,
             "ids": sorted(self.ids),
             "sources": self.sources,
+            "slices": self.slices,
             **asdict(self.result),
         }
         with atomic(StudiesLayout(dest).imported) as draft:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -85,10 +85,20 @@ class OpenedImage:
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """What a person drew of an image: frames from 0 to their changed outlines."""
+    """What a person drew of an image.
+
+    Parameters
+    ----------
+    image_id : str
+    frames : mapping of int to Outlines
+        Changed outlines by frame from 0.
+    painted : mapping of int to ndarray of uint8, shape (H, W)
+        Whole masks of frames that were painted.
+    """
 
     image_id: str
     frames: Mapping[int, Outlines]
+    painted: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
 
 
 class Drawings:
@@ -225,7 +235,9 @@ class Drawings:
             }
             measured = self._studies.measure_drawn(patient, drawn, source=DRAWN)
             study = self._reports.with_intervals(measured, self._studies.of_patient(patient)).study
-        frames = {(drawing.image_id, frame) for drawing in drawings for frame in drawing.frames}
+        frames = {
+            (drawing.image_id, frame) for drawing in drawings for frame in (*drawing.frames, *drawing.painted)
+        }
         shown = study_json(study, sources=measured.sources, model=None, only=frames)
         areas = {
             image_id: [row.lv_area_mm2 for row in study.frames if row.image_id == image_id]
@@ -248,8 +260,11 @@ class Drawings:
 
 def _drawn(before: MaskedImage, drawing: Drawing) -> NDArray[np.uint8]:
     masks = before.masks.copy()
-    for frame, outlines in drawing.frames.items():
+    for frame in (*drawing.painted, *drawing.frames):
         if not 0 <= frame < len(masks):
             raise ImageContentError(f"{before.image_id} has no frame {frame}; expected 0 to {len(masks) - 1}")
+    for frame, mask in drawing.painted.items():
+        masks[frame] = mask
+    for frame, outlines in drawing.frames.items():
         masks[frame] = fill_outlines(masks[frame], outlines, before.labels)
     return masks

@@ -14,7 +14,7 @@ from cardiolabel.records.layout import FINAL
 from cardiolabel.reporting.shown_frames import frame_png
 from cardiolabel.studies.drawings import Drawing
 from lib.api.labels import answer_saved, author
-from lib.api.schemas import DrawnFrames, DrawnImages, Frames
+from lib.api.schemas import DrawnFrames, DrawnImages, Frames, PaintedByFrame, PaintedFrames
 from lib.security.roles import Role, needs
 from lib.server.engine import Engine
 from lib.server.errors import refused
@@ -60,11 +60,11 @@ def surface(image: str, user: Reader) -> Response:
     return Response(app_instance().engine.drawings.surface_json(image), media_type="application/json")
 
 
-@router.post("/cardiac/measure", summary="Measure a patient with outlines that are not saved")
+@router.post("/cardiac/measure", summary="Measure a patient with outlines and masks that are not saved")
 def measure(drawn: DrawnImages, user: Reader) -> Response:
-    """Measure the patient with the drawn outlines in place of the images' masks; nothing is stored."""
+    """Measure the patient with what was drawn and painted in place of the stored masks; nothing is stored."""
     engine: Engine = app_instance().engine
-    drawings = [_drawing(image.image, image.frames) for image in drawn.images]
+    drawings = [_drawing(image.image, image.frames, image.painted) for image in drawn.images]
     return Response(engine.drawings.measured_json(drawings), media_type="application/json")
 
 
@@ -98,7 +98,40 @@ def save(image: str, drawn: DrawnFrames, user: Annotator, response: Response) ->
     return answer_saved(saved, response)
 
 
-def _drawing(image: str, frames: Frames) -> Drawing:
+@router.get("/cardiac/images/{image}/labelmap", summary="One image's masks as label values of each pixel")
+def labelmap(image: str, user: Reader, blind: bool = False) -> Response:
+    """Return the masks of `opened` as runs of label values: value, first pixel and length, along the rows.
+
+    They lie on the picture that viewers of the PACS show, else on the image itself. Saving states ``version``
+    as ``base_version``. With ``blind`` the model's masks are returned whatever people drew.
+    """
+    engine: Engine = app_instance().engine
+    return Response(
+        engine.pictures.opened_json(engine.drawings.opened(image, is_blind=blind)),
+        media_type="application/json",
+    )
+
+
+@router.put("/cardiac/images/{image}/labelmap", summary="Save painted masks, and measure their patient")
+def save_painted(image: str, painted: PaintedFrames, user: Annotator, response: Response) -> dict[str, Any]:
+    """Save painted masks as the final label; frames that were not painted keep their masks.
+
+    If the label changed since it was opened, saving returns 409 Conflict and keeps both masks.
+    """
+    app = app_instance()
+    masks, changed_px = app.engine.drawings.masks(_drawing(image, {}, painted.frames))
+    info = {
+        "client_id": painted.client_id,
+        "allow_empty": painted.allow_empty,
+        "edit": {"seconds": painted.seconds, "drags": painted.strokes, "changed_px": changed_px},
+    }
+    saved = app.datastore().save_frames(
+        image, masks, FINAL, info=info, author=author(user), base=painted.base_version
+    )
+    return answer_saved(saved, response)
+
+
+def _drawing(image: str, frames: Frames, painted: PaintedByFrame | None = None) -> Drawing:
     outlines_of = {
         number: {
             name: [np.asarray(outline, dtype=np.float64) for outline in outlines]
@@ -106,4 +139,4 @@ def _drawing(image: str, frames: Frames) -> Drawing:
         }
         for number, structures in frames.items()
     }
-    return Drawing(image, outlines_of)
+    return Drawing(image, outlines_of, app_instance().engine.pictures.masks(image, painted or {}))

@@ -20,6 +20,7 @@ from lib.api import (
     browser_login,
     dataset,
     description,
+    dicom,
     drawing,
     events,
     images,
@@ -40,7 +41,7 @@ from lib.api import (
     worklist,
 )
 from lib.api import logs as log_routes
-from lib.security.addresses import LOGIN_END, PAGES
+from lib.security.addresses import LOGIN_END, OHIF, PAGES
 from lib.security.answer_headers import AnswerHeaders
 from lib.security.audit import Audit, begin
 from lib.security.front import bound_connections
@@ -60,7 +61,7 @@ ROUTERS = (
     *(log_routes.router, dataset.router, reload.router),
     *(patients.router, agreement.router, images.router, labels.router, samples.router),
     *(worklist.router, drawing.router, events.router, uploads.router, pages.router),
-    *(accounts.router, audit.router),
+    *(accounts.router, audit.router, dicom.router),
 )
 """Routers in order of precedence."""
 
@@ -72,6 +73,7 @@ PUBLIC = frozenset(
         *("/auth/", "/auth/token", "/auth/session", "/auth/login", LOGIN_END),
         "/openapi.json",
         "/web/{version}/{path:path}",
+        OHIF + "{path:path}",
         *PAGES,
     }
 )

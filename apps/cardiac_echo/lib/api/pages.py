@@ -106,11 +106,16 @@ def _templates() -> Environment:
 def _html(name: str, root: str) -> str:
     template = _templates().get_template(f"{name}.html")
     return template.render(
-        page=name, root=root, login=_login(), files=f"{root}/web/{_version()}", imports=_imports(root)
+        page=name, root=root, login=page_login(), files=page_files(root), imports=_imports(root)
     )
 
 
-def _login() -> str:
+def page_files(root: str) -> str:
+    """Return where the files are that pages load; it changes with their content."""
+    return f"{root}/web/{_version()}"
+
+
+def page_login() -> str:
     """Return how people log in, as the pages know it."""
     if not settings.MONAI_LABEL_AUTH_ENABLE:
         return "none"
@@ -118,7 +123,7 @@ def _login() -> str:
 
 
 def _imports(root: str) -> str:
-    return IMPORTS.replace("./vendor", f"{root}/web/{_version()}/vendor")
+    return IMPORTS.replace("./vendor", f"{page_files(root)}/vendor")
 
 
 @cache

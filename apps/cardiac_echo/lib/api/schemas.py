@@ -178,17 +178,40 @@ class DrawnFrames(BaseModel):
     reading: str = Field(default="", max_length=40)
 
 
+Runs = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(max_length=300_000)]
+"""Value, first pixel and length of each run of label values."""
+
+PaintedByFrame = Annotated[
+    dict[Annotated[int, Field(ge=0, lt=10**6)], Runs],
+    Field(max_length=10_000),
+]
+
+
+class PaintedFrames(BaseModel):
+    """Masks that a person painted: runs by frame from 0, on the picture that viewers show."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    frames: PaintedByFrame
+    base_version: int | None = Field(default=None, ge=0, lt=2**31)
+    client_id: str = Field(default="", max_length=200)
+    allow_empty: bool = False
+    seconds: float = Field(default=0.0, ge=0, le=1e6)
+    strokes: int = Field(default=0, ge=0, le=10**6)
+
+
 class DrawnImage(BaseModel):
-    """Outlines of one image, as in `DrawnFrames`."""
+    """Outlines of one image, as in `DrawnFrames`, and masks, as in `PaintedFrames`."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     image: Name
-    frames: Frames
+    frames: Frames = Field(default_factory=dict)
+    painted: PaintedByFrame = Field(default_factory=dict)
 
 
 class DrawnImages(BaseModel):
-    """Outlines of images of one patient."""
+    """What was drawn and painted in images of one patient."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from starlette.types import Scope
 
 START, REFERENCE, REDOC, OHIF = "/", "/docs", "/redoc", "/ohif/"
+DICOM_WEB = "/dicom-web"
+"""Where viewers find the images of the PACS."""
+
 LOGIN_END = "/auth/callback"
 """Where the realm sends a browser back to."""
 

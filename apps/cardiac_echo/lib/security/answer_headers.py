@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from lib.security.addresses import OHIF, path_of
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -21,12 +21,11 @@ _WITHIN = "base-uri 'self'; object-src 'none'; frame-ancestors 'self'; form-acti
 DATA = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 """Policy for JSON, images and files: nothing in them runs or loads."""
 
-VIEWER = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:;"
-    " style-src 'self' 'unsafe-inline' https://fonts.googleapis.com; connect-src 'self' blob: data:;"
-    " font-src 'self' data: https://fonts.gstatic.com; img-src 'self' data: blob:; " + _WITHIN
+_VIEWER = (
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' blob:{scripts}; worker-src 'self' blob:;"
+    " style-src 'self' 'unsafe-inline'; connect-src 'self' blob: data:;"
+    " font-src 'self' data:; img-src 'self' data: blob:; " + _WITHIN
 )
-"""Policy for OHIF, which compiles its decoders in the browser."""
 
 
 class AnswerHeaders:
@@ -43,26 +42,34 @@ class AnswerHeaders:
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _mark(MutableHeaders(scope=message), path_of(scope))
+                _mark(MutableHeaders(scope=message))
             await send(message)
 
         await self.app(scope, receive, marked)
 
 
-def content_policy(path: str) -> str:
-    """Return the content security policy of the answer at a path.
+WORKER = "default-src 'none'; script-src 'self' 'unsafe-eval' blob:; connect-src 'self' blob: data:"
+"""Policy for OHIF's workers, whose decoders of images write code."""
+
+
+def viewer_policy(digests: Sequence[str]) -> str:
+    """Return the policy for OHIF's page, which compiles decoders and writes styles in the browser.
+
+    Parameters
+    ----------
+    digests : sequence of str
+        SHA-256 in base64 of each script within its page.
 
     Examples
     --------
-    >>> content_policy("/cardiac/patients")
-    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    >>> viewer_policy(("abc=",)).split("; ")[1]
+    "script-src 'self' 'wasm-unsafe-eval' blob: 'sha256-abc='"
     """
-    return VIEWER if path.startswith(OHIF) else DATA
+    return _VIEWER.format(scripts="".join(f" 'sha256-{digest}'" for digest in digests))
 
 
-def _mark(headers: MutableHeaders, path: str) -> None:
+def _mark(headers: MutableHeaders) -> None:
     headers.update(HEADERS)
-    policy = content_policy(path)
-    headers.setdefault("Content-Security-Policy", policy)
-    if policy == DATA:
+    if "Content-Security-Policy" not in headers:
+        headers["Content-Security-Policy"] = DATA
         headers.setdefault("Cache-Control", "no-store")

@@ -34,6 +34,7 @@ class Environment(BaseSettings):
     login_idle_minutes: float = Field(default=120, gt=0)
     leases_per_annotator: int = Field(default=10, gt=0)
     show_paths: bool = False
+    ohif: str = ""
     audit_log: str = ""
     audit_max_mb: int = Field(default=16, gt=0)
     audit_files: int = Field(default=20, gt=0)

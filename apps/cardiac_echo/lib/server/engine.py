@@ -16,6 +16,7 @@ from cardiolabel.errors import CardiolabelError
 from cardiolabel.evaluation.annotators.agreement import agreement_json
 from cardiolabel.inference.engines.threads import leave_cores_to
 from cardiolabel.models.models import Models
+from cardiolabel.pacs.pacs_studies import PacsStudies
 from cardiolabel.store.store import Store
 from cardiolabel.studies.corrections import Corrections
 from cardiolabel.studies.drawings import Drawings
@@ -26,6 +27,7 @@ from cardiolabel.studies.score_reader import ScoreReader
 from cardiolabel.studies.studies import Studies
 from cardiolabel.system.file_cache import BoundedCache
 from cardiolabel.system.memory_budget import budget
+from lib.files.pictures import Pictures
 from lib.files.viewer_images import ViewerImages
 
 logger = logging.getLogger(__name__)
@@ -63,6 +65,8 @@ class Engine:
         self.worklist = Worklist(self.patients, self.store, scores)
         self.corrections = Corrections(self.patients, self.store)
         self.drawings = Drawings(self.patients, self.store)
+        self.pacs = PacsStudies(self.studies)
+        self.pictures = Pictures(self.studies, self.pacs)
         self._agreement: BoundedCache[dict[str, Any]] = BoundedCache(1, size_of=lambda _: 1)
 
     def state(self) -> Hashable:

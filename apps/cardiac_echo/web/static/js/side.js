@@ -2,6 +2,7 @@
 
 import { address } from "./api.js";
 import { PatientData } from "./patient.js";
+import { bestRow } from "./report.js";
 import { html } from "../vendor/htm-preact.js";
 import { flagWords, interval, methodWords, number, stateWords, time } from "./words.js";
 
@@ -83,9 +84,6 @@ function Conflict({ study }) {
     <p>Both are kept as versions. The picture shows yours; which one shall be current?</p>
     <div class="bar"><button class="main" onClick=${() => study.settle(true)}>Mine</button><button onClick=${() => study.settle(false)}>Theirs (version ${theirs.version})</button></div></section>`;
 }
-
-/** @param {any} report */
-const bestRow = (report) => report.patient.find((/** @type {any} */ row) => row.ef_pct !== null && row.convention === "guideline") ?? report.patient.find((/** @type {any} */ row) => row.ef_pct !== null);
 
 /** @param {any} report */
 function foreshortening(report) {

@@ -1,6 +1,7 @@
 // Time of a study: cines in step, slices in step, and the area curve that leads through them.
 
 import { areaCurve } from "./curve.js";
+import { areasOf } from "./report.js";
 
 /** Which frame, or which slice, each image shows. */
 export class Timeline {
@@ -53,19 +54,7 @@ export class Timeline {
       return;
     }
     const isStack = this.study.mode === "stacks";
-    const all = this.study.visible.map((viewer) => {
-      const { opened } = viewer;
-      const rows = this.study.report.frames.filter((/** @type {any} */ row) => row.image_id === opened.image);
-      const beats = this.study.report.beats[opened.image] ?? [];
-      return {
-        name: isStack ? opened.phase : opened.view,
-        times: rows.map((/** @type {any} */ row) => (isStack ? row.frame + 1 : this.#timeOf(viewer, row.frame))),
-        areas: rows.map((/** @type {any} */ row) => (row.lv_area_mm2 === null ? row.area_px : row.lv_area_mm2 / 100)),
-        unit: rows.some((/** @type {any} */ row) => row.lv_area_mm2 !== null) ? "cm²" : "pixels",
-        ed: [...new Set(beats.map((/** @type {any} */ beat) => beat.ed_index))],
-        es: [...new Set(beats.map((/** @type {any} */ beat) => beat.es_index))],
-      };
-    });
+    const all = this.study.visible.map((viewer) => areasOf(this.study.report, viewer.opened));
     const curves = all.filter((curve) => curve.areas.some((/** @type {number | null} */ area) => area !== null));
     const go = (/** @type {number} */ at) => (isStack ? this.goToSlice(Math.round(at) - 1) : this.goTo(at));
     const drawn = this.study.visible.filter((_, k) => all[k].areas.some((/** @type {number | null} */ area) => area !== null));

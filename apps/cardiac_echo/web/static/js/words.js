@@ -39,6 +39,9 @@ const METHODS = {
 /** @type {Record<string, string>} */
 const STRUCTURES = { lv_cavity: "endocardium", myocardium: "epicardium", left_atrium: "left atrium", right_ventricle: "right ventricle" };
 
+/** @type {Record<string, string>} */
+const REGIONS = { lv_cavity: "LV cavity", myocardium: "myocardium", left_atrium: "left atrium", right_ventricle: "right ventricle" };
+
 /** @param {string} flag */
 export const flagWords = (flag) => FLAGS[flag] ?? flag.replaceAll("_", " ");
 /** @param {string} source */
@@ -47,6 +50,9 @@ export const stateWords = (source) => STATES[source] ?? source;
 export const methodWords = (method) => METHODS[method] ?? method;
 /** @param {string} structure */
 export const structureWords = (structure) => STRUCTURES[structure] ?? structure.replaceAll("_", " ");
+
+/** @param {string} structure */
+export const regionWords = (structure) => REGIONS[structure] ?? structure.replaceAll("_", " ");
 
 /**
  * A number with its digits after the point, or a dash.
