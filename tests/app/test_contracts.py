@@ -13,7 +13,7 @@ from fastapi import APIRouter
 
 from .conftest import APP, ROOT
 
-USER, ANNOTATOR, ADMIN, ANYBODY = "USER", "ANNOTATOR", "ADMIN", None
+USER, ANNOTATOR, REVIEWER, ADMIN, ANYBODY = "USER", "ANNOTATOR", "REVIEWER", "ADMIN", None
 
 CONTRACT = {
     ("GET", "/"): ANYBODY,
@@ -36,7 +36,7 @@ CONTRACT = {
     ("DELETE", "/cardiac/accounts/{name}"): ADMIN,
     ("GET", "/cardiac/audit"): ADMIN,
     ("GET", "/info/"): USER,
-    ("GET", "/ohif/{path:path}"): USER,
+    ("GET", "/ohif/{path:path}"): ANYBODY,
     ("GET", "/proxy/dicom/{path:path}"): USER,
     ("POST", "/proxy/dicom/{path:path}"): USER,
     ("POST", "/infer/wsi/{model}"): USER,
@@ -101,6 +101,13 @@ CONTRACT = {
     ("GET", "/cardiac/images/{image}"): USER,
     ("GET", "/cardiac/images/{image}/frames/{frame}.png"): USER,
     ("PUT", "/cardiac/images/{image}/outlines"): ANNOTATOR,
+    ("GET", "/cardiac/images/{image}/labelmap"): USER,
+    ("PUT", "/cardiac/images/{image}/labelmap"): ANNOTATOR,
+    ("GET", "/cardiac/dicom/studies"): USER,
+    ("GET", "/cardiac/dicom/studies/{study}"): USER,
+    ("GET", "/dicom-web/{path:path}"): USER,
+    ("GET", "/cardiac/patients/{patient}/dicom.zip"): USER,
+    ("POST", "/cardiac/patients/{patient}/dicom"): REVIEWER,
     ("PUT", "/cardiac/images/{image}/description"): ANNOTATOR,
     ("POST", "/cardiac/measure"): USER,
     ("GET", "/cardiac/events"): USER,

@@ -505,12 +505,6 @@ def test_what_is_not_there(
     refusal(ask(server, method, target), status, code)
 
 
-def test_the_viewer_is_served_and_its_own_addresses_lead_to_it(server: Server) -> None:
-    for path in ("/ohif/", "/ohif/viewer", "/ohif/assets"):
-        response = server.get(path)
-        assert (response.status_code, response.headers["content-type"][:9]) == (200, "text/html")
-
-
 def test_the_log_is_plain_text_of_bounded_length(server: Server) -> None:
     response = server.get("/logs/?lines=5")
     assert response.headers["content-type"].startswith("text/plain")

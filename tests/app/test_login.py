@@ -42,7 +42,7 @@ REFRESH = "again"
 PAGES = ("/", "/docs", "/redoc", "/study", "/upload", "/models", "/agreement", "/people", "/help", "/login")
 PUBLIC = {
     *PAGES,
-    *("/openapi.json", "/favicon.ico", "/web/{version}/{path:path}"),
+    *("/openapi.json", "/favicon.ico", "/web/{version}/{path:path}", "/ohif/{path:path}"),
     *("/auth/", "/auth/token", "/auth/token/valid"),
     *("/auth/session", "/auth/password", "/auth/login", "/auth/callback"),
 }
@@ -55,6 +55,8 @@ NEEDED = {
     ("DELETE", "/cardiac/accounts/{name}"): ADMIN,
     ("DELETE", "/cardiac/patients/{patient}"): ADMIN,
     ("PUT", "/cardiac/patients/{patient}/consent"): ANNOTATOR,
+    ("POST", "/cardiac/patients/{patient}/dicom"): REVIEWER,
+    ("PUT", "/cardiac/images/{image}/labelmap"): ANNOTATOR,
     ("GET", "/logs/"): ADMIN,
     ("GET", "/logs/gpu"): ADMIN,
     ("POST", "/reload"): ADMIN,

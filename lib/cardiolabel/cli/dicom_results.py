@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -31,17 +32,49 @@ def export_dicom(
     quiet: Quiet = False,
 ) -> None:
     """Write results as DICOM: a report, segmentations and the figure, as new series of each study."""
+    exported = export_results(
+        studies,
+        originals or studies,
+        out,
+        weights=weights,
+        store=store,
+        quiet=quiet,
+        patients=patient or (),
+        predict=not stored,
+    )
+    if not exported:
+        raise typer.Exit(1)
+
+
+def export_results(
+    studies: Path,
+    originals: Path,
+    out: Path,
+    *,
+    weights: Path | None,
+    store: str,
+    quiet: bool,
+    patients: Collection[str] = (),
+    predict: bool = True,
+) -> int:
+    """Write results of patients as DICOM, and store them in the PACS at the address ``store``, if any.
+
+    Returns
+    -------
+    int
+        How many patients have results; what is missing of the others is printed.
+    """
     from cardiolabel.dicom_results.export_folder import export_folder
     from cardiolabel.store.database import URL_VARIABLE
 
     with clear_errors(), bar("exporting", quiet) as progress:
         exported = export_folder(
             studies,
-            originals or studies,
+            originals,
             out,
             models=model_folders(studies, weights),
-            patients=patient or (),
-            predict=not stored,
+            patients=patients,
+            predict=predict,
             database_url=os.environ.get(URL_VARIABLE),
             progress=progress,
         )
@@ -51,6 +84,6 @@ def export_dicom(
 
             store_folder(out, store)
     list_problems(exported.notes, quiet)
-    say(f"{exported.objects} DICOM objects of {exported.patients} patients in {out}", quiet)
-    if not exported.patients:
-        raise typer.Exit(1)
+    place = f"in {out}" + (" and in the PACS" if store else "")
+    say(f"{exported.objects} DICOM objects of {exported.patients} patients {place}", quiet)
+    return exported.patients

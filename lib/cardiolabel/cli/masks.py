@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cardiolabel.cli.dicom_results import export_results
 from cardiolabel.cli.imports import local_studies, views_of, with_imports
 from cardiolabel.cli.left_out import left_out_labels_named
 from cardiolabel.cli.options import (
@@ -57,6 +58,10 @@ def infer(
         int | None, typer.Option(min=1, help="With --cluster: how many workers; all cores if not given.")
     ] = None,
     query: Query = "",
+    store: Annotated[
+        bool,
+        typer.Option("--store", help="Store reports, segmentations and figures in the PACS afterwards."),
+    ] = False,
     keep_names: KeepNames = False,
     mm_per_pixel: MmPerPixel = None,
     quiet: Quiet = False,
@@ -71,6 +76,8 @@ def infer(
 
     if workers and not cluster:
         raise typer.BadParameter("only with --cluster", param_hint="--workers")
+    if store and not source.startswith(("http://", "https://")):
+        raise typer.BadParameter("only where STUDIES is the address of a PACS", param_hint="--store")
     with clear_errors():
         studies = local_studies(source, query, keep_names=keep_names, mm_per_pixel=mm_per_pixel, quiet=quiet)
         folders = model_folders(studies, weights)
@@ -103,6 +110,8 @@ def infer(
         f"tables in {out}",
         quiet,
     )
+    if store:
+        export_results(studies, studies, out / "dicom", weights=weights, store=source, quiet=quiet)
     if strict and done.problems:
         raise typer.Exit(1)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardiolabel.dicom_results.export import results, write_results
-from cardiolabel.dicom_results.originals import originals
+from cardiolabel.dicom_results.originals import imported_originals, originals
 from cardiolabel.errors import CardiolabelError, DatasetError
 from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.models.models import SOURCES, Models
@@ -48,7 +48,8 @@ def export_folder(
     folder : Path
         The studies folder.
     dicom : Path
-        The DICOM files that its images were imported from, in any subfolders.
+        The DICOM files that its images were imported from, in any subfolders; the studies folder itself where
+        they were imported in place.
     out : Path
         Gets a folder for each patient; objects that are there already stay.
     models : ModelFolders
@@ -74,7 +75,10 @@ def export_folder(
     if missing := set(chosen) - studies.by_patient().keys():
         raise DatasetError(f"{folder}: no patient {', '.join(sorted(missing))}")
     images = [record.image_id for patient in chosen for record in studies.of_patient(patient)]
-    found = originals(dicom, images, key=pseudonym_key(), choose_phases=phase_choice(models))
+    if dicom.resolve() == folder.resolve():
+        found = imported_originals(folder, images)
+    else:
+        found = originals(dicom, images, key=pseudonym_key(), choose_phases=phase_choice(models))
     notes: list[tuple[str, str]] = []
     exported = objects = 0
     for done, patient in enumerate(chosen, start=1):

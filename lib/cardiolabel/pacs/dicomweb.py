@@ -157,20 +157,22 @@ class Pacs:
         accept : str
             Media types.
         """
-        with self._asked("a viewer"):
-            response = _session(_StreamedSession).get(
-                f"{self.url}/{path}", params=list(parameters), headers={"Accept": accept or "*/*"}
-            )
-            if response.status_code in (401, 403):
-                response.raise_for_status()
-        return Answer(
-            response.status_code,
-            response.headers.get("Content-Type", "application/octet-stream"),
-            self._pieces(response),
-        )
+        session = _session(_StreamedSession)
+        try:
+            with self._asked("a viewer"):
+                response = session.get(
+                    f"{self.url}/{path}", params=list(parameters), headers={"Accept": accept or "*/*"}
+                )
+                if response.status_code in (401, 403):
+                    response.raise_for_status()
+        except PacsError:
+            session.close()
+            raise
+        kind = response.headers.get("Content-Type", "application/octet-stream")
+        return Answer(response.status_code, kind, self._pieces(session, response))
 
-    def _pieces(self, response: requests.Response) -> Iterator[bytes]:
-        with self._asked("a viewer"), response:
+    def _pieces(self, session: requests.Session, response: requests.Response) -> Iterator[bytes]:
+        with self._asked("a viewer"), session, response:
             yield from _bounded(response)
 
     def store(self, datasets: Sequence[Dataset]) -> None:

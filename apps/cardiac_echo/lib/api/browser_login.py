@@ -12,7 +12,7 @@ from monailabel.config import settings
 from monailabel.endpoints.user.auth import User
 from pydantic import BaseModel, ConfigDict
 
-from lib.security.addresses import PAGES, START
+from lib.security.addresses import OHIF, PAGES, START
 from lib.security.audit_entry import note_event
 from lib.security.cookies import BROWSER, LOGIN, clear_cookie, cookie, set_cookie
 from lib.security.local_accounts import accounts, uses_accounts
@@ -145,7 +145,8 @@ def _own_page(address: str) -> str:
         parts = urlsplit(address)
     except ValueError:
         return START
-    is_own = not parts.scheme and not parts.netloc and parts.path in PAGES and "\\" not in address
+    is_page = parts.path in PAGES or parts.path.startswith(OHIF)
+    is_own = not parts.scheme and not parts.netloc and is_page and "\\" not in address
     return address if is_own else START
 
 

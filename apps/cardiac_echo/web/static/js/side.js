@@ -1,6 +1,7 @@
 // Numbers, quality, methods and versions beside the images.
 
 import { address } from "./api.js";
+import { Dicom } from "./dicom.js";
 import { PatientData } from "./patient.js";
 import { bestRow } from "./report.js";
 import { html } from "../vendor/htm-preact.js";
@@ -44,7 +45,7 @@ export function Side({ study }) {
     <p class="noprint"><button onClick=${() => window.print()}>Print a report</button> <label><input type="checkbox" checked=${study.isNamed} onChange=${(/** @type {any} */ event) => { study.isNamed = event.target.checked; study.render(); }} /> with the patient's id</label></p>
     <section class="report"><h2>Left-ventricular function</h2><p>Patient: ${study.isNamed ? study.patient : "______________________"} · ${new Date().toLocaleDateString()}</p>
       <p>Masks: ${Object.entries(shown.sources).map(([image, source]) => `${viewWords(study, image)} ${stateWords(/** @type {string} */ (source))}`).join(", ")}.${shown.model ? ` Model: ${shown.model.name} ${shown.model.version}.` : ""} Research software, not a medical device.</p></section>
-    <${PatientData} study=${study} />
+    <${Dicom} study=${study} /><${PatientData} study=${study} />
     <p class="noprint"><a href=${address(`/cardiac/patients/${encodeURIComponent(study.patient)}/figure.png`)} target="_blank" rel="noopener">Figure (PNG)</a></p>`;
 }
 

@@ -1,6 +1,7 @@
 // One patient: images beside each other, EF that follows the hand, versions, and submitting.
 
 import { address, annotator, showWho, get, onChange, request, say, ServerError, telling } from "./api.js";
+import { dicomStudies } from "./dicom.js";
 import { Edits } from "./edits.js";
 import { Frames } from "./frames.js";
 import { html, render } from "../vendor/htm-preact.js";
@@ -73,6 +74,10 @@ export class Study {
       say("Unsaved work of this patient was restored.");
       this.measure();
     }
+    dicomStudies().then((studies) => {
+      this.dicom = studies;
+      this.render();
+    });
     listenToKeys(this);
     onChange(() => this.#refresh());
     window.addEventListener("beforeunload", () => this.viewers.forEach((viewer) => viewer.edits.isDirty && viewer.edits.keep()));

@@ -1,6 +1,7 @@
 // The worklist: patients with EF, flags and label state, live; and the next image worth correcting.
 
 import { address, annotator, showWho, get, onChange, request, say, telling } from "./api.js";
+import { dicomStudies, ohifAddress } from "./dicom.js";
 import { html, render, useEffect, useMemo, useState } from "../vendor/htm-preact.js";
 import { flagWords, interval, number, stateWords } from "./words.js";
 
@@ -64,6 +65,7 @@ function Worklist() {
   const [strategy, setStrategy] = useState("hybrid");
   const [shown, setShown] = useState(SHOWN);
   const [scoring, setScoring] = useState(/** @type {any} */ (null));
+  const [dicom, setDicom] = useState(/** @type {Awaited<ReturnType<typeof dicomStudies>> | null} */ (null));
 
   useEffect(() => {
     let running = false;
@@ -86,6 +88,7 @@ function Worklist() {
       }
     };
     load();
+    dicomStudies().then(setDicom);
     const events = onChange(load);
     return () => events.close();
   }, []);
@@ -114,6 +117,10 @@ function Worklist() {
     return undefined;
   });
 
+  const inOhif = (/** @type {string} */ patient) => {
+    const own = dicom?.hasOhif ? dicom.studies.get(patient) : undefined;
+    return own ? html` <a class="quiet" href=${ohifAddress(own)} aria-label=${`${patient} in OHIF`}>OHIF</a>` : "";
+  };
   const head = (/** @type {string} */ by, /** @type {string} */ words, numeric = false) => html`
     <th class=${numeric ? "number" : ""} aria-sort=${sort.by === by ? (sort.down ? "descending" : "ascending") : "none"}>
       <button onClick=${() => setSort({ by, down: sort.by === by ? !sort.down : by !== "patient" })}>
@@ -137,7 +144,7 @@ function Worklist() {
       <thead><tr>${head("patient", "Patient")}${head("ef", "EF %", true)}<th class="number">90 % interval</th>
         ${head("spread", "EF uncertainty", true)}${head("flags", "Flags")}${head("state", "Masks")}<th>Model</th><th>Open by</th></tr></thead>
       <tbody>${listed.slice(0, shown).map((patient) => html`<tr key=${patient.patient}>
-        <td><a href=${studyAddress(patient.patient)}>${patient.patient}</a></td>
+        <td><a href=${studyAddress(patient.patient)}>${patient.patient}</a>${inOhif(patient.patient)}</td>
         <td class="number">${number(patient.ef, 0)}</td>
         <td class="number">${interval(patient.low, patient.high)}</td>
         <td class="number">${patient.spread === null ? "" : `± ${number(patient.spread, 1)}`}</td>

@@ -47,6 +47,18 @@ export default {
 
   getHangingProtocolModule: () => [{ name: layout.id, protocol: layout }],
 
+  getCustomizationModule: () => [{
+    name: "global",
+    value: {
+      // Statistics of frames that were not loaded yet fail in OHIF; this server measures.
+      "panelSegmentation.disableUpdateSegmentationStats": { $set: true },
+      // Each picture tells its view and phase, where OHIF has the series' description, which ED and ES share.
+      "viewportOverlay.topLeft": {
+        $set: [{ id: "view", inheritsFrom: "ohif.overlayItem", label: "", title: "View", contentF: (/** @type {any} */ { displaySet }) => displaySet?.SeriesDescription ?? "" }],
+      },
+    },
+  }],
+
   onModeEnter: () => masks?.open(),
   onModeExit: () => masks?.close(),
 };

@@ -1,6 +1,7 @@
 // Masks of the open study in OHIF's own segmentations: shown, watched, measured and submitted.
 
 import { address, annotator, get, onChange, request, say, ServerError, telling } from "../api.js";
+import { dicomStudies, ohifAddress } from "../dicom.js";
 import { Newest } from "../live.js";
 import { regionWords } from "../words.js";
 import { opened, place, placeOf } from "./images.js";
@@ -11,7 +12,16 @@ const COLOURS = {
   lv_cavity: [230, 180, 30, 255], myocardium: [42, 165, 138, 255], left_atrium: [91, 141, 239, 255], right_ventricle: [217, 74, 106, 255],
 };
 
+/** Colours by label value. @param {import("./images.js").StudyImage} image */
+function coloursOf(image) {
+  const colours = Array.from({ length: 256 }, () => [200, 200, 200, 255]);
+  colours[0] = [0, 0, 0, 0];
+  for (const [name, value] of Object.entries(image.structures)) colours[value] = COLOURS[name] ?? colours[value];
+  return colours;
+}
+
 const PAUSE_MS = 300;
+const DRAWN_AGAIN_MS = [200, 1000];
 
 /** Masks of one image. */
 class ImageMask {
@@ -69,6 +79,8 @@ export class Masks {
     this.conflict = null;
     this.isSaving = false;
     this.isFilling = false;
+    /** Ends when the masks of all viewports are shown. @type {Promise<any> | undefined} */
+    this.showing = undefined;
     this.changes = new Newest();
     /** Called when something is to be shown anew. */
     this.render = () => {};
@@ -105,7 +117,10 @@ export class Masks {
     const watch = (/** @type {any} */ service, /** @type {string} */ event, /** @type {(detail: any) => void} */ then) =>
       this.endings.push(service.subscribe(service.EVENTS[event], then).unsubscribe);
     this.endings.push(() => events.close());
-    watch(viewports, "VIEWPORT_DATA_CHANGED", ({ viewportId }) => void telling(() => this.#show(viewportId)));
+    // One after the other, as a mask that is added twice at a time is drawn wrongly.
+    watch(viewports, "VIEWPORT_DATA_CHANGED", ({ viewportId }) => {
+      this.showing = (this.showing ?? Promise.resolve()).then(() => telling(() => this.#show(viewportId)));
+    });
     watch(grid, "ACTIVE_VIEWPORT_ID_CHANGED", () => this.#activate());
     watch(segmentations, "SEGMENTATION_DATA_MODIFIED", ({ segmentationId }) => this.#painted(segmentationId));
   }
@@ -135,12 +150,24 @@ export class Masks {
     if (!mask || this.#setIn(viewport) !== displaySet) return;
     const segmentations = this.services.segmentationService;
     if (!segmentations.getSegmentationRepresentations(viewport, { segmentationId: mask.segmentation }).length) {
-      await segmentations.addSegmentationRepresentation(viewport, { segmentationId: mask.segmentation });
-      for (const [name, value] of Object.entries(image.structures)) {
-        segmentations.setSegmentColor(viewport, mask.segmentation, value, COLOURS[name] ?? [200, 200, 200, 255]);
-      }
+      await this.goTo(image.image, this.#first(image));
+      await segmentations.addSegmentationRepresentation(viewport, { segmentationId: mask.segmentation, config: { colorLUTOrIndex: coloursOf(image) } });
+      this.#drawAgain(viewport, mask);
     }
     this.#activate();
+  }
+
+  /** Draw a mask once more: where several come at a time, OHIF may leave one without its colours. @param {string} viewport @param {ImageMask} mask */
+  #drawAgain(viewport, mask) {
+    const { triggerSegmentationRepresentationModified: draw } = this.libraries.cornerstoneTools.segmentation.triggerSegmentationEvents;
+    for (const after of DRAWN_AGAIN_MS) {
+      setTimeout(() => this.#setIn(viewport)?.cardiolabelImage === mask.image.image && draw(viewport, mask.segmentation, "Labelmap"), after);
+    }
+  }
+
+  /** What of an image is shown first: ED of a cine, the middle of a stack. @param {import("./images.js").StudyImage} image */
+  #first(image) {
+    return image.is_stack ? Math.floor(image.pictures.length / 2) : (this.report?.beats[image.image]?.[0]?.ed_index ?? 0);
   }
 
   /** @param {import("./images.js").StudyImage} image @param {any} displaySet */
@@ -154,7 +181,7 @@ export class Masks {
     await this.services.segmentationService.createLabelmapForDisplaySet(displaySet, {
       segmentationId: mask.segmentation,
       label: mask.name,
-      segments: Object.fromEntries(Object.entries(image.structures).map(([name, value], k) => [value, { label: regionWords(name), segmentIndex: value, active: k === 0 }])),
+      segments: Object.fromEntries(Object.entries(image.structures).map(([name, value]) => [value, { label: regionWords(name), segmentIndex: value, active: name === "lv_cavity" }])),
     });
     this.images.set(image.image, mask);
     this.#fill(mask, mask.labelmap.frames);
@@ -342,12 +369,12 @@ export class Masks {
   }
 
   /** Show a frame of an image, wherever it is shown. @param {string} image @param {number} frame of the server */
-  goTo(image, frame) {
+  async goTo(image, frame) {
     const { viewportGridService: grid, cornerstoneViewportService: viewports } = this.services;
     const mask = this.images.get(image);
     for (const [viewport] of grid.getState().viewports) {
       if (mask && this.#setIn(viewport)?.cardiolabelImage === image) {
-        viewports.getCornerstoneViewport(viewport)?.setImageIdIndex(mask.frameOf.indexOf(frame));
+        await viewports.getCornerstoneViewport(viewport)?.setImageIdIndex(mask.frameOf.indexOf(frame));
       }
     }
   }
@@ -376,18 +403,9 @@ export class Masks {
       const sample = await request("POST", address("/activelearning/hybrid"), { client_id: annotator() });
       if (!sample.id) return say("Nothing is left to correct.");
       sessionStorage.setItem("cardiolabel:why", `${sample.id}\n${sample.why ?? ""}`);
-      const { studies } = await get(address("/cardiac/dicom/studies"));
-      const study = studies.find((/** @type {any} */ each) => each.patient === sample.patient)?.study;
-      location.assign(study ? address("/ohif/cardiology", { StudyInstanceUIDs: study }) : address("/study", { patient: sample.patient, image: sample.id }));
+      const study = (await dicomStudies()).studies.get(sample.patient);
+      location.assign(study ? ohifAddress(study) : address("/study", { patient: sample.patient, image: sample.id }));
       return undefined;
-    });
-  }
-
-  /** Store the results in the PACS. */
-  async store() {
-    await telling(async () => {
-      const stored = await request("POST", address(`/cardiac/patients/${encodeURIComponent(this.patient)}/dicom`));
-      say(`${stored.objects.length} objects are in the PACS: ${stored.objects.map((/** @type {any} */ each) => each.modality).join(", ")}.`, "good");
     });
   }
 }

@@ -2,6 +2,7 @@
 
 import { address } from "../api.js";
 import { areaCurve } from "../curve.js";
+import { storeResults } from "../dicom.js";
 import { areasOf, bestRow } from "../report.js";
 import { flagWords, interval, methodWords, number, stateWords, time } from "../words.js";
 import { opened } from "./images.js";
@@ -69,18 +70,19 @@ function Work({ masks }) {
   const why = sessionStorage.getItem("cardiolabel:why")?.split("\n") ?? [];
   const isCine = active && !active.image.is_stack && active.frameOf.length > 1;
   return html`
-    ${conflict ? html`<section role="alertdialog" aria-label="Two masks"><h3 class="bad">Two masks of ${conflict.mask.name}</h3><p>${conflict.message}</p>
+    <div>${conflict ? html`<section role="alertdialog" aria-label="Two masks"><h3 class="bad">Two masks of ${conflict.mask.name}</h3><p>${conflict.message}</p>
       <p>Both are kept as versions. The picture shows yours; which one shall be current?</p>
-      <button class="main" onClick=${() => masks.settle(true)}>Mine</button><button onClick=${() => masks.settle(false)}>Theirs (version ${conflict.theirs.version})</button></section>` : ""}
-    ${active ? html`<h3>${active.name}: ${active.changed.size ? "being corrected" : stateWords(active.labelmap.source)}</h3>` : html`<p class="quiet">Choose a viewport.</p>`}
-    ${active && why[0] === active.image.image && why[1] ? html`<p>Why this image: ${why[1]}</p>` : ""}
-    ${dirty.length ? html`<p>Unsaved: ${dirty.map((mask) => `${mask.name} (${mask.changed.size} ${mask.image.is_stack ? "slices" : "frames"})`).join(", ")}</p>` : html`<p class="quiet">Correct masks with the brush at the right. The EF follows.</p>`}
+      <div class="bar"><button class="main" onClick=${() => masks.settle(true)}>Mine</button><button onClick=${() => masks.settle(false)}>Theirs (version ${conflict.theirs.version})</button></div></section>` : ""}</div>
+    <div>${active ? html`<h3>${active.name}: ${active.changed.size ? "being corrected" : stateWords(active.labelmap.source)}</h3>` : html`<p class="quiet">Choose a viewport.</p>`}
+      ${active && why[0] === active.image.image && why[1] ? html`<p>Why this image: ${why[1]}</p>` : ""}</div>
+    <div>${dirty.length ? html`<p>Unsaved: ${dirty.map((mask) => `${mask.name} (${mask.changed.size} ${mask.image.is_stack ? "slices" : "frames"})`).join(", ")}</p>` : html`<p class="quiet">Correct masks with the brush at the right. The EF follows.</p>`}</div>
     <div class="bar"><button id="predict" disabled=${!active} title="The model's masks in place of those shown" onClick=${() => masks.predict()}>Predict</button>
       <button id="submit" class="main" disabled=${!dirty.length || masks.isSaving} onClick=${() => masks.submit()}>${masks.isSaving ? "Saving …" : "Submit"}</button>
       <button disabled=${!dirty.length} onClick=${() => masks.giveUp()}>Give up</button></div>
-    ${isCine ? html`<div class="bar"><button onClick=${() => masks.setPhase("ed_frame")}>This frame is ED</button><button onClick=${() => masks.setPhase("es_frame")}>This frame is ES</button></div>` : ""}
-    <div class="bar"><button onClick=${() => masks.next()}>Next image</button><button title="Report, segmentations and figure as new series of the study" onClick=${() => masks.store()}>Store results in the PACS</button></div>
-    <${Versions} masks=${masks} /><${Links} masks=${masks} />`;
+    <div class="bar" hidden=${!isCine}><button onClick=${() => masks.setPhase("ed_frame")}>This frame is ED</button><button onClick=${() => masks.setPhase("es_frame")}>This frame is ES</button></div>
+    <div class="bar"><button onClick=${() => masks.next()}>Next image</button><button title="Report, segmentations and figure as new series of the study" onClick=${() => storeResults(masks.patient)}>Store results in the PACS</button></div>
+    <div><${Versions} masks=${masks} /></div>
+    <div><${Links} masks=${masks} /></div>`;
 }
 
 /** @param {{masks: import("./masks.js").Masks}} props */
