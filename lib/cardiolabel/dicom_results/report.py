@@ -90,7 +90,8 @@ def report(reported: Reported) -> sr.ComprehensiveSR:
     content = sr.MeasurementReport(
         observation_context=_observers(reported.authors),
         procedure_reported=codes.SCT.CardiacMRI if is_mr else codes.SCT.Echocardiography,
-        imaging_measurements=[*_volumes(reported, digest), *_regions(reported, digest)],
+        # Viewers such as OHIF show the first group, which needs a picture for that.
+        imaging_measurements=[*_regions(reported, digest), *_volumes(reported, digest)],
         title=codes.DCM.ImagingMeasurementReport,
     )
     made = sr.ComprehensiveSR(

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 from highdicom import seg
+from highdicom.color import CIELabColor
 from highdicom.content import AlgorithmIdentificationSequence
 from numpy.typing import NDArray
+from PIL import ImageColor
 from pydicom.sr.codedict import codes
 
 from cardiolabel.dicom_results import codes as own_codes
@@ -23,6 +25,7 @@ from cardiolabel.dicom_results.uids import content_uid
 from cardiolabel.errors import MeasurementError
 from cardiolabel.inference.predictor import UsedModel
 from cardiolabel.measurements.records import MaskedImage
+from cardiolabel.reporting.theme import STRUCTURE_COLORS
 
 __all__ = ["segmentation", "whole_masks"]
 
@@ -103,4 +106,5 @@ def _described(number: int, name: str, used: UsedModel | None) -> seg.SegmentDes
         segmented_property_type=own_codes.STRUCTURES[name],
         algorithm_type=kind.MANUAL if used is None else kind.AUTOMATIC,
         algorithm_identification=algorithm,
+        display_color=CIELabColor.from_rgb(*ImageColor.getrgb(STRUCTURE_COLORS[name])[:3]),
     )

@@ -14,7 +14,7 @@ from cardiolabel.records.layout import FINAL
 from cardiolabel.reporting.shown_frames import frame_png
 from cardiolabel.studies.drawings import Drawing
 from lib.api.labels import answer_saved, author
-from lib.api.schemas import DrawnFrames, DrawnImages, Frames, PaintedByFrame, PaintedFrames
+from lib.api.schemas import DrawnFrames, DrawnImages, Frames, PaintedByFrame, PaintedFrames, Place
 from lib.security.roles import Role, needs
 from lib.server.engine import Engine
 from lib.server.errors import refused
@@ -64,7 +64,7 @@ def surface(image: str, user: Reader) -> Response:
 def measure(drawn: DrawnImages, user: Reader) -> Response:
     """Measure the patient with what was drawn and painted in place of the stored masks; nothing is stored."""
     engine: Engine = app_instance().engine
-    drawings = [_drawing(image.image, image.frames, image.painted) for image in drawn.images]
+    drawings = [_drawing(image.image, image.frames, image.painted, image.on) for image in drawn.images]
     return Response(engine.drawings.measured_json(drawings), media_type="application/json")
 
 
@@ -99,16 +99,23 @@ def save(image: str, drawn: DrawnFrames, user: Annotator, response: Response) ->
 
 
 @router.get("/cardiac/images/{image}/labelmap", summary="One image's masks as label values of each pixel")
-def labelmap(image: str, user: Reader, blind: bool = False) -> Response:
+def labelmap(
+    image: str,
+    user: Reader,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    blind: bool = False,
+    on: Place = "picture",
+) -> Response:
     """Return the masks of `opened` as runs of label values: value, first pixel and length, along the rows.
 
-    They lie on the picture that viewers of the PACS show, else on the image itself. Saving states ``version``
-    as ``base_version``. With ``blind`` the model's masks are returned whatever people drew.
+    They lie on the PACS's picture where there is one, or ``on=image``. Saving states ``version`` as
+    ``base_version``. With ``blind`` the model's masks are returned whatever people drew.
     """
     engine: Engine = app_instance().engine
+    file = engine.store.version(image, FINAL, version)[1] if version else None
+    opened = engine.drawings.opened(image, file, is_blind=blind)
     return Response(
-        engine.pictures.opened_json(engine.drawings.opened(image, is_blind=blind)),
-        media_type="application/json",
+        engine.pictures.opened_json(opened, on_image=on == "image"), media_type="application/json"
     )
 
 
@@ -119,7 +126,7 @@ def save_painted(image: str, painted: PaintedFrames, user: Annotator, response: 
     If the label changed since it was opened, saving returns 409 Conflict and keeps both masks.
     """
     app = app_instance()
-    masks, changed_px = app.engine.drawings.masks(_drawing(image, {}, painted.frames))
+    masks, changed_px = app.engine.drawings.masks(_drawing(image, {}, painted.frames, painted.on))
     info = {
         "client_id": painted.client_id,
         "allow_empty": painted.allow_empty,
@@ -131,7 +138,9 @@ def save_painted(image: str, painted: PaintedFrames, user: Annotator, response: 
     return answer_saved(saved, response)
 
 
-def _drawing(image: str, frames: Frames, painted: PaintedByFrame | None = None) -> Drawing:
+def _drawing(
+    image: str, frames: Frames, painted: PaintedByFrame | None = None, on: Place = "picture"
+) -> Drawing:
     outlines_of = {
         number: {
             name: [np.asarray(outline, dtype=np.float64) for outline in outlines]
@@ -139,4 +148,6 @@ def _drawing(image: str, frames: Frames, painted: PaintedByFrame | None = None) 
         }
         for number, structures in frames.items()
     }
-    return Drawing(image, outlines_of, app_instance().engine.pictures.masks(image, painted or {}))
+    return Drawing(
+        image, outlines_of, app_instance().engine.pictures.masks(image, painted or {}, on_image=on == "image")
+    )

@@ -187,8 +187,16 @@ PaintedByFrame = Annotated[
 ]
 
 
+Place = Annotated[
+    Literal["picture", "image"],
+    Field(
+        description="Where masks lie: on the PACS's picture, of which an image may be a part, or on the image."
+    ),
+]
+
+
 class PaintedFrames(BaseModel):
-    """Masks that a person painted: runs by frame from 0, on the picture that viewers show."""
+    """Masks that a person painted: runs by frame from 0."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -198,6 +206,7 @@ class PaintedFrames(BaseModel):
     allow_empty: bool = False
     seconds: float = Field(default=0.0, ge=0, le=1e6)
     strokes: int = Field(default=0, ge=0, le=10**6)
+    on: Place = "picture"
 
 
 class DrawnImage(BaseModel):
@@ -208,6 +217,7 @@ class DrawnImage(BaseModel):
     image: Name
     frames: Frames = Field(default_factory=dict)
     painted: PaintedByFrame = Field(default_factory=dict)
+    on: Place = "picture"
 
 
 class DrawnImages(BaseModel):

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse
 
 from lib.api.pages import page_files, page_login
 from lib.security.addresses import OHIF
-from lib.security.answer_headers import WORKER, viewer_policy
+from lib.security.answer_headers import viewer_policy
 from lib.security.environment import environment
 from lib.security.roles import STRANGER, Role, needs, sender
 from lib.server.errors import refused
@@ -58,7 +58,7 @@ def ohif(path: str, request: Request) -> Response:
             "Content-Encoding": "gzip",
             "Vary": "Accept-Encoding",
             "Cache-Control": keep,
-            "Content-Security-Policy": WORKER,
+            "Content-Security-Policy": viewer_policy(()),  # of workers
         },
     )
 

@@ -38,10 +38,10 @@ class Pictures:
         state = self._studies.record(image_id).path.stat().st_mtime_ns
         return self._originals.get((image_id, state), lambda: self._pacs.original(image_id))
 
-    def opened_json(self, opened: OpenedImage) -> str:
-        """Return an opened image's masks on its pictures as JSON."""
+    def opened_json(self, opened: OpenedImage, *, on_image: bool = False) -> str:
+        """Return an opened image's masks as JSON, on its pictures or on the image itself."""
         record, masks = opened.record, opened.image.masks
-        original = self.original(record.image_id)
+        original = None if on_image else self.original(record.image_id)
         _, rows, cols = opened.shape
         fields = {
             "image": record.image_id,
@@ -56,8 +56,10 @@ class Pictures:
         }
         return json.dumps(fields, separators=(",", ":"))
 
-    def masks(self, image_id: str, frames: Mapping[int, Sequence[int]]) -> dict[int, NDArray[np.uint8]]:
-        """Return painted frames as masks of the image.
+    def masks(
+        self, image_id: str, frames: Mapping[int, Sequence[int]], *, on_image: bool = False
+    ) -> dict[int, NDArray[np.uint8]]:
+        """Return frames that were painted, on its pictures or on the image itself, as masks of the image.
 
         Raises
         ------
@@ -70,7 +72,7 @@ class Pictures:
             return {}
         record = self._studies.record(image_id)
         count, rows, cols = self._studies.image(record).grid.frames_shape
-        original, values = self.original(image_id), record.labels.all_values - {0}
+        original, values = None if on_image else self.original(image_id), record.labels.all_values - {0}
         if len(frames) > count:
             raise ImageContentError(f"{image_id} has {count} frames, fewer than were painted")
         if original is None:

@@ -22,7 +22,7 @@ DATA = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors
 """Policy for JSON, images and files: nothing in them runs or loads."""
 
 _VIEWER = (
-    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' blob:{scripts}; worker-src 'self' blob:;"
+    "default-src 'self'; script-src 'self' 'unsafe-eval' blob:{scripts}; worker-src 'self' blob:;"
     " style-src 'self' 'unsafe-inline'; connect-src 'self' blob: data:;"
     " font-src 'self' data:; img-src 'self' data: blob:; " + _WITHIN
 )
@@ -48,12 +48,8 @@ class AnswerHeaders:
         await self.app(scope, receive, marked)
 
 
-WORKER = "default-src 'none'; script-src 'self' 'unsafe-eval' blob:; connect-src 'self' blob: data:"
-"""Policy for OHIF's workers, whose decoders of images write code."""
-
-
 def viewer_policy(digests: Sequence[str]) -> str:
-    """Return the policy for OHIF's page, which compiles decoders and writes styles in the browser.
+    """Return the policy for OHIF, whose readers of images and segmentations write code and styles.
 
     Parameters
     ----------
@@ -63,7 +59,7 @@ def viewer_policy(digests: Sequence[str]) -> str:
     Examples
     --------
     >>> viewer_policy(("abc=",)).split("; ")[1]
-    "script-src 'self' 'wasm-unsafe-eval' blob: 'sha256-abc='"
+    "script-src 'self' 'unsafe-eval' blob: 'sha256-abc='"
     """
     return _VIEWER.format(scripts="".join(f" 'sha256-{digest}'" for digest in digests))
 

@@ -3,6 +3,7 @@
 (() => {
   const content = (/** @type {string} */ name) => document.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? "";
   const [root, files] = [content("root"), content("files")];
+  const reports = "@ohif/extension-cornerstone-dicom-sr";
   const hidden = ["basic", "longitudinal", "tmtv", "basic-test-mode", "preclinical-4d", "microscopy", "ultrasound-pleura-bline", "basic-dev-mode"];
   Object.assign(window, {
     config: {
@@ -27,14 +28,17 @@
           routeName: { $set: "cardiology" },
           // Of several, even of one, OHIF takes the layout that the images fill.
           hangingProtocol: { $set: ["cardiolabel"] },
-          sopClassHandlers: { $unshift: ["cardiolabel.sopClassHandlerModule.heart"] },
+          sopClassHandlers: { $unshift: ["cardiolabel.sopClassHandlerModule.heart"], $push: [`${reports}.sopClassHandlerModule.dicom-sr`] },
           routes: {
             0: {
               init: { $set: async (/** @type {any} */ context) => (await import(`${files}/js/ohif/extension.js`)).begin(context.studyInstanceUIDs) },
               layoutInstance: {
                 props: {
                   leftPanels: { $unshift: ["cardiolabel.panelModule.heart"] },
-                  viewports: { 0: { displaySetsToDisplay: { $push: ["cardiolabel.sopClassHandlerModule.heart"] } } },
+                  viewports: {
+                    0: { displaySetsToDisplay: { $push: ["cardiolabel.sopClassHandlerModule.heart"] } },
+                    $push: [{ namespace: `${reports}.viewportModule.dicom-sr`, displaySetsToDisplay: [`${reports}.sopClassHandlerModule.dicom-sr`] }],
+                  },
                 },
               },
             },

@@ -27,6 +27,19 @@ export async function begin(studies) {
   await masks?.refresh();
 }
 
+/** What OHIF shows the contours of a stored report with; its mode for segmentation lacks it. @param {any} toolGroups @param {any} extensions */
+function addReportTools(toolGroups, extensions) {
+  const { toolNames: ofReports } = extensions.getModuleEntry("@ohif/extension-cornerstone-dicom-sr.utilityModule.tools").exports;
+  const { toolNames, Enums } = extensions.getModuleEntry("@ohif/extension-cornerstone.utilityModule.tools").exports;
+  const { Primary, Auxiliary, Secondary, Wheel } = Enums.MouseBindings;
+  const bound = (/** @type {string} */ toolName, /** @type {number} */ mouseButton) => ({ toolName, bindings: [{ mouseButton }] });
+  toolGroups.createToolGroupAndAddTools("SRToolGroup", {
+    active: [bound(toolNames.WindowLevel, Primary), bound(toolNames.Pan, Auxiliary), bound(toolNames.Zoom, Secondary), bound(toolNames.StackScroll, Wheel)],
+    passive: [{ toolName: ofReports.SRPlanarFreehandROI }],
+    enabled: [{ toolName: ofReports.DICOMSRDisplay }],
+  });
+}
+
 export default {
   id: "cardiolabel",
 
@@ -50,6 +63,8 @@ export default {
   getCustomizationModule: () => [{
     name: "global",
     value: {
+      // OHIF expects coordinates in every measurement of a report, also in those of several images, such as an EF.
+      onBeforeSRAddMeasurement: { $set: (/** @type {any} */ { measurement }) => (measurement.coords?.length ? measurement : { ...measurement, coords: [{}] }) },
       // Statistics of frames that were not loaded yet fail in OHIF; this server measures.
       "panelSegmentation.disableUpdateSegmentationStats": { $set: true },
       // Each picture tells its view and phase, where OHIF has the series' description, which ED and ES share.
@@ -59,6 +74,10 @@ export default {
     },
   }],
 
-  onModeEnter: () => masks?.open(),
+  /** @param {any} managers */
+  onModeEnter: ({ servicesManager, extensionManager }) => {
+    addReportTools(servicesManager.services.toolGroupService, extensionManager);
+    masks?.open();
+  },
   onModeExit: () => masks?.close(),
 };

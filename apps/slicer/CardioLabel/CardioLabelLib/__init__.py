@@ -1,0 +1,1 @@
+"""What the module CardioLabel does, without Qt; see docs/tutorials/slicer-module.md."""
