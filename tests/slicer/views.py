@@ -47,11 +47,13 @@ def draw(image: Path, mask: Path, names: list[str], number: int, picture: Path) 
     slices = vtk.vtkCollection()
     slices.AddItem(logic)
     extension.APPLICATION.SetSliceLogics(slices)
-    _render(logic, node, picture)
+    render(logic, node, picture)
 
 
-def _render(logic: slicer.vtkMRMLSliceLogic, node: slicer.vtkMRMLSliceNode, picture: Path) -> None:
-    """Draw the resliced volume, and the segments by Slicer's own displayable manager."""
+def render(
+    logic: slicer.vtkMRMLSliceLogic, node: slicer.vtkMRMLSliceNode, picture: Path, *, markups: bool = False
+) -> None:
+    """Draw the resliced volume, and segments and markups by Slicer's own displayable managers."""
     window, renderer = vtk.vtkRenderWindow(), vtk.vtkRenderer()
     window.SetOffScreenRendering(1)
     window.SetSize(SIZE, SIZE)
@@ -68,6 +70,10 @@ def _render(logic: slicer.vtkMRMLSliceLogic, node: slicer.vtkMRMLSliceNode, pict
     segments = slicer.vtkMRMLSegmentationsDisplayableManager2D()
     segments.SetMRMLApplicationLogic(extension.APPLICATION)
     group.AddDisplayableManager(segments)
+    if markups:
+        lines = slicer.vtkMRMLMarkupsDisplayableManager()
+        lines.SetMRMLApplicationLogic(extension.APPLICATION)
+        group.AddDisplayableManager(lines)
     group.SetMRMLDisplayableNode(node)
     window.Render()
     group.RequestRender()

@@ -189,9 +189,7 @@ PaintedByFrame = Annotated[
 
 Place = Annotated[
     Literal["picture", "image"],
-    Field(
-        description="Where masks lie: on the PACS's picture, of which an image may be a part, or on the image."
-    ),
+    Field(description="Where masks lie: on the PACS's picture, or on the image, a part of it."),
 ]
 
 

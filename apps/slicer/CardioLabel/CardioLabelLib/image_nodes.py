@@ -50,6 +50,7 @@ class ImageNodes:
         self.shape: tuple[int, int, int] = pixels.shape
         self.is_cine = not self.is_stack and len(pixels) > 1
         self.browser: Any = None
+        self.view_id = ""
         if self.is_cine:
             self._make_sequences(pixels)
         else:
@@ -85,6 +86,22 @@ class ImageNodes:
     def frame(self) -> int:
         """The frame that a cine shows, from 0."""
         return self.browser.GetSelectedItemNumber() if self.is_cine else 0
+
+    def show_in(self, view: str) -> None:
+        """Show picture and masks in one slice view only, as those of other views lie at the same place.
+
+        Parameters
+        ----------
+        view : str
+            Id of a slice node, such as ``vtkMRMLSliceNodeRed``.
+        """
+        for node in (self.volume, self.segmentation):
+            if node.GetDisplayNode() is None:
+                node.CreateDefaultDisplayNodes()
+        display = self.segmentation.GetDisplayNode()
+        display.RemoveAllViewNodeIDs()
+        display.AddViewNodeID(view)
+        self.view_id = view
 
     def show(self, frame: int) -> None:
         """Show a frame of a cine."""

@@ -100,7 +100,7 @@ class Logic:
 
     def train(self, model: str) -> None:
         """Start a training on the final labels; raises `ServerError`."""
-        self._connected.send("POST", f"/train/{model}?run_sync=false", {})
+        self._connected.send("POST", f"/train/{model}", {}, run_sync=False)
 
     def training(self) -> dict[str, Any]:
         """Return the state of the last training of each model; raises `ServerError`."""

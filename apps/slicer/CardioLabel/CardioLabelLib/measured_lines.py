@@ -32,7 +32,7 @@ class MeasuredLines:
             lines.append(("long axis", np.array([annulus.mean(axis=0), row["apex"]])))
         lines += [("disc", np.array(disc)) for disc in row.get("discs") or ()]
         for name, points in lines:
-            self._draw(name, nodes.points(points, frame))
+            self._draw(name, nodes.points(points, frame), nodes.view_id)
         return len(lines)
 
     def clear(self) -> None:
@@ -41,7 +41,7 @@ class MeasuredLines:
             slicer.mrmlScene.RemoveNode(node)
         self._nodes.clear()
 
-    def _draw(self, name: str, points: np.ndarray) -> None:
+    def _draw(self, name: str, points: np.ndarray, view: str) -> None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", name)
         node.CreateDefaultDisplayNodes()
         for point in points:
@@ -52,4 +52,6 @@ class MeasuredLines:
         display.SetPropertiesLabelVisibility(False)
         display.SetPointLabelsVisibility(False)
         display.SetGlyphScale(0.5)
+        if view:
+            display.AddViewNodeID(view)
         self._nodes.append(node)

@@ -57,9 +57,9 @@ class Server:
         """Return the JSON of a route; raises `ServerError`."""
         return self._send("GET", path, params=parameters).json()
 
-    def send(self, method: str, path: str, content: Any) -> Any:
+    def send(self, method: str, path: str, content: Any, **parameters: Any) -> Any:
         """Send JSON, and return the answer's; raises `ServerError`."""
-        return self._send(method, path, json=content).json()
+        return self._send(method, path, json=content, params=parameters).json()
 
     def image_file(self, image: str) -> bytes:
         """Return an image as NIfTI in the geometry in which viewers show it; raises `ServerError`."""

@@ -33,6 +33,8 @@ class Work:
         Frames that a person corrected; others may be shapes between them.
     proposed : dict of int to ndarray
         What was in frames before shapes were proposed in them.
+    seen : ndarray or None
+        Masks as they were when they were last looked at.
     """
 
     nodes: ImageNodes
@@ -40,6 +42,11 @@ class Work:
     began_s: float | None = None
     corrected: set[int] = field(default_factory=set)
     proposed: dict[int, np.ndarray] = field(default_factory=dict)
+    seen: np.ndarray | None = None
+
+    def remember(self) -> None:
+        """Take the masks as they are now for known, so that only what a person draws is noticed."""
+        self.seen = self.nodes.masks()
 
 
 class ConflictError(Exception):
@@ -102,14 +109,24 @@ class Study:
         beats = self.report["beats"].get(image) or []
         return (beats[0]["ed_index"], beats[0]["es_index"]) if beats else (None, None)
 
-    def edited(self, image: str, frame: int | None = None) -> None:
-        """Note a stroke in an image, by default in the frame that is shown."""
+    def notice(self, image: str) -> bool:
+        """Look for what was drawn since the last look, and note it; returns whether something was."""
         work = self.images[image]
+        masks = work.nodes.masks()
+        before = work.nodes.stored if work.seen is None else work.seen
+        frames = [int(frame) for frame in np.flatnonzero((masks != before).any(axis=(1, 2)))]
+        work.seen = masks
+        if frames:
+            self._edited(work, frames)
+        return bool(frames)
+
+    @staticmethod
+    def _edited(work: Work, frames: list[int]) -> None:
         work.edits += 1
         work.began_s = work.began_s or time.monotonic()
-        shown = work.nodes.frame if frame is None else frame
-        work.corrected.add(shown)
-        work.proposed.pop(shown, None)
+        work.corrected.update(frames)
+        for frame in frames:
+            work.proposed.pop(frame, None)
 
     @property
     def unsaved(self) -> dict[str, dict[int, np.ndarray]]:
@@ -175,6 +192,7 @@ class Study:
         work.nodes.take(conflict.theirs)
         work.nodes.set_masks(own)
         work.proposed.clear()
+        work.remember()
         return self.submit(conflict.image)
 
     def give_up(self, image: str) -> None:
@@ -192,6 +210,7 @@ class Study:
         stored, version, source = nodes.stored, nodes.version, nodes.source
         nodes.take(predicted)
         nodes.stored, nodes.version, nodes.source = stored, version, source
+        self.images[image].remember()
 
     def versions(self, image: str) -> list[dict[str, Any]]:
         """Return the versions of an image's label, oldest first; raises `ServerError`."""
@@ -199,7 +218,7 @@ class Study:
 
     def roll_back(self, image: str, version: int) -> None:
         """Make an earlier version current, as a new version; raises `ServerError`."""
-        self.server.send("POST", f"/cardiac/labels/{image}/rollback?version={version}", {})
+        self.server.send("POST", f"/cardiac/labels/{image}/rollback", {}, version=version)
         self._reopen(image)
         self.refresh()
 
@@ -219,7 +238,8 @@ class Study:
             raise ValueError(f"{nodes.name} has no next frame")
         nodes.set_mask(frame + 1, nodes.masks()[frame])
         nodes.show(frame + 1)
-        self.edited(image, frame + 1)
+        self._edited(self.images[image], [frame + 1])
+        self.images[image].remember()
         return frame + 1
 
     def propose_between(self, image: str) -> list[int]:
@@ -247,6 +267,7 @@ class Study:
                 nodes.set_mask(frame, between(masks[first], masks[last], share))
         if not work.proposed:
             raise ValueError(f"{nodes.name}: correct two frames that have others between them first")
+        work.remember()
         return sorted(work.proposed)
 
     def accept(self, image: str) -> None:
@@ -262,6 +283,7 @@ class Study:
         for frame, mask in work.proposed.items():
             work.nodes.set_mask(frame, mask)
         work.proposed.clear()
+        work.remember()
 
     def refresh(self) -> None:
         """Ask for the numbers of the stored masks; raises `ServerError`."""
@@ -293,6 +315,7 @@ class Study:
         work.edits, work.began_s = 0, None
         work.corrected.clear()
         work.proposed.clear()
+        work.remember()
 
 
 def _painted(frames: dict[int, np.ndarray]) -> dict[str, list[int]]:
