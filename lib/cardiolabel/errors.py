@@ -111,6 +111,10 @@ class PacsError(CardiolabelError):
     """A PACS does not answer, refuses the login, or answers what is no DICOMweb."""
 
 
+class GoneFromPacsError(PacsError):
+    """The PACS lists an image and does not give it."""
+
+
 class ClusterError(CardiolabelError):
     """Workers on this or workers cannot be reached, or fail."""
 

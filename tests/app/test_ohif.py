@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from PIL import Image
 from pydicom import dcmread
 
@@ -244,6 +245,10 @@ def test_painted_masks_are_measured_and_checked(server: Server) -> None:
     ):
         refused = server.request("PUT", f"/cardiac/images/{image}/labelmap", json={"frames": {"0": runs}})
         assert refused.status_code == 422 and words in refused.json()["message"]
+    on_image = server.get(f"/cardiac/images/{image}/labelmap", params={"on": "image"}).json()
+    assert on_image["rows"] < stored["rows"]  # the picture has margins
+    own = {"images": [{"image": image, "painted": {"0": on_image["frames"][0]}, "on": "image"}]}
+    assert server.request("POST", "/cardiac/measure", json=own).json()["frames"] == same["frames"]
     refused = server.request("PUT", f"/cardiac/images/{image}/labelmap", json={"frames": {"99": []}})
     assert refused.status_code == 422 and "no frame 99" in refused.json()["message"]
 
@@ -290,6 +295,23 @@ def test_the_images_are_those_of_this_servers_studies(server: Server, pacs: Orth
     finally:
         pacs.start()
     assert server.get(f"/dicom-web/studies/{study}/metadata").status_code == 200
+
+
+def test_a_study_that_is_deleted_on_the_pacs_can_still_be_submitted(server: Server, pacs: Orthanc) -> None:
+    study = known(server, "A4C still", "A2C still")
+    image = study.images["A4C still"]
+    before = labelmap(server, image)
+    root = pacs.url.removesuffix("/dicom-web")
+    query = {"Level": "Study", "Query": {"StudyInstanceUID": study.study}}
+    (found,) = requests.post(f"{root}/tools/find", json=query, timeout=30).json()
+    requests.delete(f"{root}/studies/{found}", timeout=30).raise_for_status()
+    assert server.get(f"/dicom-web/studies/{study.study}/metadata").status_code == 404
+    saved = server.request(
+        "PUT",
+        f"/cardiac/images/{image}/labelmap",
+        json={"frames": {"0": before["frames"][0]}, "base_version": before["version"]},
+    )
+    assert saved.status_code == 200 and labelmap(server, image)["frames"] == before["frames"]
 
 
 def test_what_the_viewer_may_load(server: Server) -> None:

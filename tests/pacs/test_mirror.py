@@ -25,8 +25,9 @@ from cardiolabel.io import nifti
 from cardiolabel.io.dicom_writer import Identity, write_ultrasound
 from cardiolabel.models.model_folders import ModelFolders
 from cardiolabel.pacs import dicomweb
-from cardiolabel.pacs.dicomweb import Pacs
+from cardiolabel.pacs.dicomweb import Instance, Pacs
 from cardiolabel.pacs.mirror import Mirror, mirror_of, mirrored
+from cardiolabel.pacs.pacs_studies import PacsStudies
 from cardiolabel.pacs.stored import store_folder
 from cardiolabel.pipeline.import_folder import ImportOptions
 from cardiolabel.records.layout import StudiesLayout
@@ -152,6 +153,42 @@ def test_a_patient_deleted_for_good_is_not_fetched_again(pacs: Orthanc, tmp_path
     assert erased.left == () and len(files(mirror.folder)) == 2
     assert mirror.fetch() == 0 and mirror.take(OPTIONS).images == 2
     assert gone not in Studies(mirror.folder).by_patient()
+
+
+def test_instances_that_share_an_identifier_stay_apart(tmp_path: Path, sample: Path) -> None:
+    """Two scanners, or a copy that was changed: the same SOP Instance UID in two studies."""
+    orthanc = Orthanc(tmp_path / "orthanc").start()
+    try:
+        first = dcmread(sample / "dicom" / "phantom02" / "A4C.dcm")
+        other = dcmread(sample / "dicom" / "phantom03" / "A4C.dcm")
+        other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = first.SOPInstanceUID
+        Pacs(orthanc.url).store([first])
+        Pacs(orthanc.url).store([other])
+        mirror = Mirror(tmp_path / "studies", orthanc.url)
+        taken = mirror.take(OPTIONS)
+        assert taken.images == 2 and not taken.skipped and mirror.fetch() == 0
+        studies = PacsStudies(Studies(mirror.folder))
+        assert studies.records().keys() == {first.StudyInstanceUID, other.StudyInstanceUID}
+        for study, records in studies.records().items():
+            original = studies.original(records[0].image_id)
+            assert original is not None and original.instances[0].StudyInstanceUID == study
+    finally:
+        orthanc.kill()
+
+
+def test_an_image_that_is_listed_and_not_given_is_left_out(
+    pacs: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = Pacs.instances
+
+    def with_another(self: Pacs, query: object = None) -> Iterator[Instance]:
+        yield Instance("1.2.3", "1.2.3.4", "1.2.3.4.5")
+        yield from listed(self)
+
+    monkeypatch.setattr(Pacs, "instances", with_another)
+    taken = Mirror(tmp_path / "studies", pacs.url).take(OPTIONS)
+    ((identifier, reason),) = taken.skipped
+    assert taken.images == 4 and identifier == "1.2.3.4.5" and "answered 404" in reason
 
 
 def test_logins(tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from pydicom import Dataset
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from cardiolabel.errors import PacsError
+from cardiolabel.errors import GoneFromPacsError, PacsError
 
 # It would log the identifiers of all that is fetched.
 logging.getLogger("dicomweb_client").setLevel(logging.WARNING)
@@ -111,7 +112,9 @@ class Pacs:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._name = urlsplit(url).netloc.rpartition("@")[2]
-        self._client = DICOMwebClient(self.url, session=_session(_BoundedSession))
+        session = _session(_BoundedSession)
+        weakref.finalize(self, session.close)
+        self._client = DICOMwebClient(self.url, session=session)
         self._client.set_http_retry_params(retry=False)  # the session tries again, within seconds
 
     def instances(self, query: Mapping[str, str] | None = None) -> Iterator[Instance]:
@@ -136,16 +139,23 @@ class Pacs:
 
         Raises
         ------
+        GoneFromPacsError
+            The PACS has no such image.
         PacsError
-            The PACS does not answer, refuses the login, has no such image, or sends too much.
+            The PACS does not answer, refuses the login, or sends too much.
         """
-        with self._asked(f"image {instance.sop_uid}"):
-            return self._client.retrieve_instance(
-                instance.study_uid,
-                instance.series_uid,
-                instance.sop_uid,
-                media_types=(("application/dicom", "*"),),
-            )
+        place, types = (instance.study_uid, instance.series_uid), (("application/dicom", "*"),)
+        try:
+            with self._asked(f"image {instance.sop_uid}"):
+                return self._client.retrieve_instance(*place, instance.sop_uid, media_types=types)
+        except GoneFromPacsError:
+            # Where two images share an identifier, Orthanc gives them with their series only.
+            with self._asked(f"image {instance.sop_uid}"):
+                series = self._client.retrieve_series(*place, media_types=types)
+            for dataset in series:
+                if dataset.SOPInstanceUID == instance.sop_uid:
+                    return dataset
+            raise
 
     def passed(self, path: str, parameters: Sequence[tuple[str, str]], accept: str) -> Answer:
         """Ask for something below the address, and return the answer as it comes; errors as `file`.
@@ -164,7 +174,8 @@ class Pacs:
                     f"{self.url}/{path}", params=list(parameters), headers={"Accept": accept or "*/*"}
                 )
                 if response.status_code in (401, 403):
-                    response.raise_for_status()
+                    with response:
+                        response.raise_for_status()
         except PacsError:
             session.close()
             raise
@@ -204,7 +215,8 @@ class Pacs:
                 raise PacsError(
                     f"{self._name} refuses the login ({status}); set {USER} and {PASSWORD}, or {TOKEN}"
                 ) from None
-            raise PacsError(f"{self._name} answered {status} to {what}") from None
+            kind = GoneFromPacsError if status in (404, 410) else PacsError
+            raise kind(f"{self._name} answered {status} to {what}") from None
         except _UnusableAnswerError as error:
             raise PacsError(f"{self._name} answered {what} {error}") from None
         except requests.RequestException as error:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock
 from pydicom import dcmwrite
 
 from cardiolabel.datasets.prepare import Prepared
-from cardiolabel.errors import DatasetError, PacsError
+from cardiolabel.errors import DatasetError, GoneFromPacsError, PacsError
 from cardiolabel.io.files import atomic
 from cardiolabel.pacs.dicomweb import Instance, Pacs, parsed_query
 from cardiolabel.pipeline.import_folder import ImportOptions, import_folder, needs_import
@@ -48,10 +48,11 @@ class Mirror:
         return self.folder / _FILES
 
     def fetch(self, *, progress: Callable[[int, int], None] | None = None, most_gb: float = _MOST_GB) -> int:
-        """Fetch the images that are not here yet; returns how many.
+        """Fetch the images that are not here yet; returns how many of them came.
 
         Each file is there whole or not at all. What was fetched once and is gone was removed here, and is not
-        fetched again.
+        fetched again. What the PACS lists and does not give, such as one of two instances of one identifier,
+        is left out, and asked for again the next time.
 
         Raises
         ------
@@ -60,7 +61,15 @@ class Mirror:
         OSError
             The folder cannot be written to.
         """
+        missing, refused = self._fetch(progress, most_gb)
+        return missing - len(refused)
+
+    def _fetch(
+        self, progress: Callable[[int, int], None] | None, most_gb: float = _MOST_GB
+    ) -> tuple[int, list[tuple[str, str]]]:
+        """Fetch; returns how many images were missing, and which of them the PACS does not give."""
         home = StudiesLayout(self.folder).home
+        refused: list[tuple[str, str]] = []
         home.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)  # the files name patients
         with FileLock(home / _LOCK):
@@ -77,7 +86,11 @@ class Mirror:
                     raise PacsError(f"the images take more than {most_gb:g} GB; ask for fewer by a query")
                 path = self._path(instance)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                dataset = pacs.file(instance)
+                try:
+                    dataset = pacs.file(instance)
+                except GoneFromPacsError as error:
+                    refused.append((instance.sop_uid, str(error)))
+                    continue
                 with atomic(path) as draft:
                     dcmwrite(draft, dataset, enforce_file_format=True)
                 with record.open("a", encoding="ascii") as lines:
@@ -85,7 +98,7 @@ class Mirror:
                 size += path.stat().st_size
                 if progress is not None:
                     progress(done, len(missing))
-            return len(missing)
+            return len(missing), refused
 
     def take(self, options: ImportOptions, *, progress: Callable[[int, int], None] | None = None) -> Prepared:
         """Fetch what is missing and import it.
@@ -97,8 +110,9 @@ class Mirror:
         PacsError, OSError
             As `fetch`; what is here already is imported first.
         """
+        refused: list[tuple[str, str]] = []
         try:
-            self.fetch(progress=progress)
+            refused = self._fetch(progress)[1]
         finally:
             if needs_import(self.folder):
                 prepared = import_folder(self.folder, self.folder, options)
@@ -107,7 +121,7 @@ class Mirror:
         if not prepared.images:
             reason = f": {prepared.skipped[0][1]}" if prepared.skipped else ""
             raise DatasetError(f"{self.url}: no ultrasound or short-axis MR image for this query{reason}")
-        return prepared
+        return replace(prepared, skipped=(*prepared.skipped, *refused))
 
     def _path(self, instance: Instance) -> Path:
         return self.files / instance.study_uid / instance.series_uid / f"{instance.sop_uid}.dcm"

@@ -245,8 +245,6 @@ class Study:
     def propose_between(self, image: str) -> list[int]:
         """Propose shapes in the frames between each two neighbours that were corrected.
 
-        They are shown, and neither measured nor submitted until they are accepted.
-
         Returns
         -------
         list of int
@@ -258,17 +256,32 @@ class Study:
             Fewer than two frames were corrected, or none lies between them.
         """
         work = self.images[image]
-        nodes, corrected = work.nodes, sorted(work.corrected)
-        masks = nodes.masks()
-        for first, last in pairwise(corrected):
-            for frame in range(first + 1, last):
-                work.proposed.setdefault(frame, masks[frame])
-                share = (frame - first) / (last - first)
-                nodes.set_mask(frame, between(masks[first], masks[last], share))
-        if not work.proposed:
-            raise ValueError(f"{nodes.name}: correct two frames that have others between them first")
+        masks, corrected = work.nodes.masks(), sorted(work.corrected)
+        shapes = {
+            frame: between(masks[first], masks[last], (frame - first) / (last - first))
+            for first, last in pairwise(corrected)
+            for frame in range(first + 1, last)
+        }
+        if not shapes:
+            raise ValueError(f"{work.nodes.name}: correct two frames that have others between them first")
+        self.propose(image, shapes)
+        return sorted(shapes)
+
+    def propose(self, image: str, shapes: dict[int, np.ndarray]) -> None:
+        """Show masks that something else drew; they are neither measured nor submitted until accepted.
+
+        Parameters
+        ----------
+        image : str
+        shapes : dict of int to ndarray of uint8, shape (H, W)
+            By frame.
+        """
+        work = self.images[image]
+        masks = work.nodes.masks()
+        for frame, shape in shapes.items():
+            work.proposed.setdefault(frame, masks[frame])
+            work.nodes.set_mask(frame, shape)
         work.remember()
-        return sorted(work.proposed)
 
     def accept(self, image: str) -> None:
         """Take the proposed shapes as corrections."""
