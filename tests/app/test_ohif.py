@@ -16,16 +16,21 @@ import requests
 from PIL import Image
 from pydicom import dcmread
 
+from cardiolabel.accounts.accounts import AccountRole, Accounts
 from cardiolabel.datasets.phantom import SampleFormat, write_sample
 from cardiolabel.domain import View
 from cardiolabel.io import nifti
 from cardiolabel.io.dicom_writer import Identity, write_ultrasound
 from cardiolabel.pacs.dicomweb import Pacs
+from cardiolabel.pacs.mirror import mirror_of
 from cardiolabel.pacs.stored import store_folder
 
 from ..pacs.orthanc import Orthanc, needs_orthanc
+from . import conftest
 from .browser import Watched, chromium, needs_chromium, opened
 from .conftest import APP, ROOT, Server, needs_weights, running, start_server_command
+from .test_login import wait_until_ready
+from .test_people import PASSWORD
 
 OHIF = ROOT / ".venv" / "share" / "cardiolabel" / "ohif"
 US_DICOM = ROOT.parent / "shared" / "data" / "us_dicom"
@@ -95,10 +100,10 @@ def tab(browser: Any) -> Iterator[Watched]:
         assert not [line for line in watched.problems if "409" not in line]
 
 
-def known(server: Server, *names: str) -> Known:
+def known(server: Server, *names: str, headers: dict[str, str] | None = None) -> Known:
     """The study that has images of these views and phases."""
-    for each in server.get("/cardiac/dicom/studies").json()["studies"]:
-        answer = server.get(f"/cardiac/dicom/studies/{each['study']}").json()
+    for each in server.get("/cardiac/dicom/studies", headers=headers).json()["studies"]:
+        answer = server.get(f"/cardiac/dicom/studies/{each['study']}", headers=headers).json()
         images = {f"{image['view']} {image['phase']}": image["image"] for image in answer["images"]}
         stills = {
             f"{image['view']} still": image["image"]
@@ -351,3 +356,50 @@ def test_a_scanners_cine_is_painted_where_it_is_shown(tab: Watched, server: Serv
     after = labelmap(server, image)
     differing = [k for k, (a, b) in enumerate(zip(before["frames"], after["frames"], strict=True)) if a != b]
     assert len(differing) == 1 and after["version"] == 1
+
+
+@needs_chromium
+@pytest.mark.long
+def test_with_login_a_reader_sees_and_a_reviewer_stores(
+    browser: Any, pacs: Orthanc, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """OHIF leads strangers to the login and back; what a role may not do is refused with a sentence."""
+    home = tmp_path_factory.mktemp("login")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CARDIOLABEL_STATE", str(home / "state"))
+        patch.setenv("CARDIOLABEL_OHIF", str(OHIF))
+        patch.setattr(conftest, "_wait_until_ready", wait_until_ready)
+        mirror = mirror_of(pacs.url)
+        mirror.fetch()
+        accounts = Accounts(mirror.folder)
+        for name, role in (
+            ("ada", AccountRole.ADMINISTRATOR),
+            ("rita", AccountRole.REVIEWER),
+            ("uma", AccountRole.READER),
+        ):
+            accounts.add(name, role, PASSWORD)
+        command = start_server_command(APP, home / "unused")
+        command[command.index(str(home / "unused"))] = pacs.url
+        with running(command, home / "unused", warm=False) as server, opened(browser) as tab:
+            rita = requests.post(
+                f"{server.url}/auth/token", data={"username": "rita", "password": PASSWORD}, timeout=30
+            ).json()["access_token"]
+            headers = {"Authorization": f"Bearer {rita}"}
+            study = known(server, "SAX ED", "SAX ES", headers=headers)
+            assert server.get(f"/dicom-web/studies/{study.study}/metadata").status_code == 401
+            tab.page.goto(f"{server.url}/ohif/cardiology?StudyInstanceUIDs={study.study}")
+            tab.page.fill('input[name="username"]', "uma")
+            tab.page.fill('input[name="password"]', PASSWORD)
+            tab.page.keyboard.press("Enter")
+            tab.page.wait_for_url("**/ohif/cardiology?*")
+            tab.until(
+                "Boolean(window.cardiolabelMasks?.images.size > 1 && cardiolabelMasks.shown)",
+                at_most_s=OPEN_S,
+            )
+            paint(tab, at=(0.46, 0.56))
+            submit(tab)
+            assert "role" in tab.text(".cardiolabel #messages") and tab.page.evaluate(
+                "cardiolabelMasks.dirty.length"
+            )
+            address = f"/cardiac/patients/{study.patient}/dicom"
+            assert server.post(address, headers=headers).status_code == 200

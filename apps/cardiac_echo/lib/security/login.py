@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lib.security.addresses import PAGES, path_of
+from lib.security.addresses import OHIF, PAGES, path_of
 from lib.security.audit_entry import note_login
 from lib.security.cookies import LOGIN, cookie
 from lib.security.local_accounts import uses_accounts
@@ -19,7 +19,7 @@ from lib.security.sites import check_own_page
 from lib.server.errors import refused
 
 PUBLIC = frozenset({*PAGES, "/openapi.json", "/favicon.ico", "/auth"})
-PUBLIC_FOLDERS = ("/auth/", "/web/")
+PUBLIC_FOLDERS = ("/auth/", "/web/", OHIF)
 """Paths that are answered without a login; all others need one."""
 
 
