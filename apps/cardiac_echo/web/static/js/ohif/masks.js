@@ -79,6 +79,8 @@ export class Masks {
     this.conflict = null;
     this.isSaving = false;
     this.isFilling = false;
+    /** Masks with strokes that were not looked at yet. @type {Set<ImageMask>} */
+    this.painted = new Set();
     /** Ends when the masks of all viewports are shown. @type {Promise<any> | undefined} */
     this.showing = undefined;
     this.changes = new Newest();
@@ -228,9 +230,11 @@ export class Masks {
     if (!mask || this.isFilling) return;
     mask.strokes += 1;
     mask.began ||= Date.now();
+    this.painted.add(mask);
     clearTimeout(this.pause);
     this.pause = setTimeout(() => {
-      this.#compare(mask);
+      for (const each of this.painted) this.#compare(each);
+      this.painted.clear();
       this.measure();
     }, PAUSE_MS);
   }
