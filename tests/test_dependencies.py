@@ -16,6 +16,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "dicomanonymizer": "dicom-anonymizer",
     "dicomweb_client": "dicomweb-client",
+    "fhir": "fhir.resources",
     "jwt": "pyjwt",
     "skimage": "scikit-image",
     "python_multipart": "python-multipart",

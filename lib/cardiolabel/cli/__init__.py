@@ -52,6 +52,7 @@ for command in (
     app.command()(command)
 export.command("datastore")(data.export_datastore)
 export.command("dicom")(dicom_results.export_dicom)
+export.command("fhir")(dicom_results.export_fhir)
 app.add_typer(export, name="export")
 app.add_typer(versions.app, name="models")
 app.add_typer(store.app, name="store")

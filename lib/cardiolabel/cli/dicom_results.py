@@ -1,4 +1,4 @@
-"""The command that writes results as DICOM."""
+"""Commands that write results as DICOM and as FHIR."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from cardiolabel.cli.options import Existing, Out, Quiet, Weights, model_folders
 from cardiolabel.cli.terminal import bar, clear_errors, list_problems, say
+from cardiolabel.records.file_names import clean_id
 from cardiolabel.system.installation import check_server
 
 
@@ -44,6 +45,36 @@ def export_dicom(
     )
     if not exported:
         raise typer.Exit(1)
+
+
+def export_fhir(
+    studies: Existing,
+    out: Out,
+    patient: Annotated[
+        list[str] | None, typer.Option("--patient", help="A patient to export; repeatable, by default all.")
+    ] = None,
+    stored: Annotated[bool, typer.Option("--stored", help="Use stored masks only; predict none.")] = False,
+    weights: Weights = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write each patient's volumes and EF as a FHIR DiagnosticReport: OUT/PATIENT.json."""
+    from cardiolabel.dicom_results.fhir import diagnostic_report
+    from cardiolabel.io.files import atomic
+    from cardiolabel.models.models import SOURCES, Models
+    from cardiolabel.studies.patient_reports import PatientReports
+    from cardiolabel.studies.studies import Studies
+
+    with clear_errors(), bar("exporting", quiet) as progress:
+        models = Models(SOURCES.values(), model_folders(studies, weights))
+        reports = PatientReports(Studies(studies, models=models))
+        chosen = patient or list(reports.studies.by_patient())
+        out.mkdir(parents=True, exist_ok=True)
+        for number, each in enumerate(chosen, start=1):
+            measured = reports.measure(each, predict=not stored)
+            with atomic(out / f"{clean_id(each)}.json") as draft:
+                draft.write_text(diagnostic_report(measured.study, measured.sources), encoding="utf-8")
+            progress(number, len(chosen))
+    say(f"{len(chosen)} reports in {out}", quiet)
 
 
 def export_results(
