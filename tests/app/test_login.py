@@ -308,7 +308,7 @@ def test_what_needs_more_than_the_role_of_a_user(
     server: Server, realm: Realm, routes: list[tuple[str, str]]
 ) -> None:
     assert NEEDED.keys() <= set(routes)
-    below = {ADMIN: REVIEWER, ANNOTATOR: USER}
+    below = {ADMIN: REVIEWER, REVIEWER: ANNOTATOR, ANNOTATOR: USER}
     for (method, path), role in NEEDED.items():
         small, enough = realm.token(below[role]), realm.token(role)
         response = send(server, method, path, small)

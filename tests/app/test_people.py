@@ -100,7 +100,7 @@ def test_every_route_needs_a_login(server: Server, routes: list[tuple[str, str]]
 
 
 def test_roles_on_every_route(server: Server, tokens: dict[str, str], routes: list[tuple[str, str]]) -> None:
-    below = {ADMIN: REVIEWER, ANNOTATOR: USER}
+    below = {ADMIN: REVIEWER, REVIEWER: ANNOTATOR, ANNOTATOR: USER}
     for (method, path), role in NEEDED.items():
         assert (method, path) in routes
         response = send(server, method, path, tokens[below[role]])
