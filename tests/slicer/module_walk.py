@@ -75,6 +75,7 @@ class Walk:
             "conflict": self.conflict(),
             "lost": self.lost(),
             "stacks": self.stacks(),
+            "session": self.session(),
             "training": self.training(),
             "left": self.closed(),
         }
@@ -223,6 +224,23 @@ class Walk:
             "version": version,
             "segments": self._segments(nodes),
         }
+
+    def session(self) -> dict[str, Any]:
+        """A volume that only the scene has."""
+        study = self.logic.open("phantom01")
+        nodes = next(iter(study.images.values())).nodes
+        alone = slicer.vtkMRMLScalarVolumeNode()
+        alone.Copy(nodes.volume)
+        alone.SetName("alone")
+        slicer.mrmlScene.AddNode(alone)
+        segmentation, report = self.logic.predict_volume(alone, "camus")
+        image = slicer.vtkOrientedImageData()
+        segmentation.GetBinaryLabelmapRepresentation("lv_cavity", image)
+        pixels = int((vtk_to_numpy(image.GetPointData().GetScalars()) > 0).sum())
+        stored = int((nodes.stored == nodes.structures["lv_cavity"]).sum())
+        for node in (alone, segmentation):
+            slicer.mrmlScene.RemoveNode(node)
+        return {"pixels": pixels, "stored": stored, "area_mm2": report["frames"][0]["lv_area_mm2"]}
 
     def training(self) -> dict[str, Any]:
         refused = self._refused(lambda: self.logic.train("nothing"))

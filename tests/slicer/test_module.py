@@ -131,6 +131,12 @@ def test_a_stack_is_a_volume_of_its_slices(walk: dict[str, Any]) -> None:
     assert stacks["spacing"][2] > 5
 
 
+def test_a_volume_of_the_scene_is_predicted_in_a_session(walk: dict[str, Any]) -> None:
+    session = walk["session"]
+    assert abs(session["pixels"] - session["stored"]) < 0.05 * session["stored"]
+    assert session["area_mm2"] > 500
+
+
 def test_a_training_ends_with_a_reason(walk: dict[str, Any]) -> None:
     training = walk["training"]
     assert "no model 'nothing'" in training["refused"]

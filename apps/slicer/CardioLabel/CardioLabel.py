@@ -105,6 +105,7 @@ class CardioLabelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             ("esButton", lambda: self.onPhase("es")),
             ("useVersionButton", self.onUseVersion),
             ("trainButton", self.onTrain),
+            ("volumeButton", self.onPredictVolume),
         ):
             getattr(self.ui, button).connect("clicked(bool)", lambda _=False, action=action: action())
         self.ui.worklistTable.connect("cellDoubleClicked(int,int)", self.onPatientChosen)
@@ -154,7 +155,7 @@ class CardioLabelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             qt.QSettings().setValue("CardioLabel/user", user)
             self.ui.passwordEdit.setText("")
             self.ui.modelBox.clear()
-            self.ui.modelBox.addItems(sorted(info["trainers"]))
+            self.ui.modelBox.addItems(sorted(info["models"]))
             self.showWorklist()
             self._say(f"connected to {info['name']}")
 
@@ -374,6 +375,18 @@ class CardioLabelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._corrected(lambda study, image: study.roll_back(image, int(version)))
             self.showVersions()
 
+    # A volume that is in the scene only
+
+    def onPredictVolume(self) -> None:
+        volume = self.ui.volumeBox.currentNode()
+        if volume is None:
+            self._say("Choose a volume first.")
+            return
+        with self._told():
+            _, report = self.logic.predict_volume(volume, self.ui.modelBox.currentText)
+            lines = words.table(report) or [words.headline(report, report)]
+            self.ui.volumeLabel.setText("\n".join([*lines, words.flags(report)]))
+
     # Training
 
     def onTrain(self) -> None:
@@ -433,6 +446,7 @@ class CardioLabelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             ("useVersionButton", work is not None),
             ("nextButton", self.logic.server is not None),
             ("trainButton", self.logic.server is not None),
+            ("volumeButton", self.logic.server is not None),
         ):
             getattr(self.ui, name).setEnabled(enabled)
 

@@ -46,7 +46,7 @@ class ImageNodes:
         self.rate_hz: float = opened.get("frame_rate_hz") or DEFAULT_RATE_HZ
         self.structures: dict[str, int] = labelmap["structures"]
         self._sequences = sequences
-        pixels, self._to_world = _read(content)
+        pixels, self._to_world = read_nifti(content)
         self.shape: tuple[int, int, int] = pixels.shape
         self.is_cine = not self.is_stack and len(pixels) > 1
         self.browser: Any = None
@@ -123,7 +123,7 @@ class ImageNodes:
     def set_masks(self, masks: np.ndarray) -> None:
         """Show masks of shape (T, H, W) or (Z, H, W)."""
         if not self.is_cine:
-            self._write(self._segmentation, masks)
+            write_masks(self._segmentation, masks, self.structures, self._to_world)
             return
         for frame in range(self.shape[0]):
             self.set_mask(frame, masks[frame])
@@ -133,9 +133,10 @@ class ImageNodes:
         if not self.is_cine:
             masks = self.masks()
             masks[frame] = mask
-            self._write(self._segmentation, masks)
+            write_masks(self._segmentation, masks, self.structures, self._to_world)
             return
-        self._write(self._segmentations.GetNthDataNode(frame), mask[None])
+        node = self._segmentations.GetNthDataNode(frame)
+        write_masks(node, mask[None], self.structures, self._to_world)
         if frame == self.frame:
             self._sequences.UpdateProxyNodesFromSequences(self.browser)
 
@@ -180,21 +181,6 @@ class ImageNodes:
         node.SetIndexUnit("s")
         return node
 
-    def _write(self, node: Any, masks: np.ndarray) -> None:
-        """Put masks of shape (slices, H, W) into a segmentation, structure by structure."""
-        segmentation = node.GetSegmentation()
-        segmentation.SetSourceRepresentationName("Binary labelmap")
-        segmentation.RemoveAllSegments()
-        for structure, value in self.structures.items():
-            name, colour, _ = STRUCTURES[structure]
-            segment = slicer.vtkSegment()
-            segment.SetName(name)
-            segment.SetColor(*colour)
-            segment.SetLabelValue(1)
-            segment.SetTag("TerminologyEntry", terminology(structure))
-            segment.AddRepresentation("Binary labelmap", _labelmap(masks == value, self._to_world))
-            segmentation.AddSegment(segment, structure)
-
     def _values(self, node: Any, shape: tuple[int, ...]) -> np.ndarray:
         """Return a segmentation's masks as label values; later structures lie over earlier ones."""
         masks = np.zeros(shape, dtype=np.uint8)
@@ -207,8 +193,40 @@ class ImageNodes:
         return masks
 
 
-def _read(content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Return pixels (T, H, W) and the matrix from (col, row, slice) to RAS in mm of a NIfTI file."""
+def write_masks(node: Any, masks: np.ndarray, structures: dict[str, int], to_world: np.ndarray) -> None:
+    """Put masks of shape (slices, H, W) into a segmentation, structure by structure.
+
+    Parameters
+    ----------
+    node : vtkMRMLSegmentationNode
+    masks : ndarray of uint8
+    structures : dict of str to int
+        Label values.
+    to_world : ndarray, shape (4, 4)
+        From (col, row, slice) to RAS in mm.
+    """
+    segmentation = node.GetSegmentation()
+    segmentation.SetSourceRepresentationName("Binary labelmap")
+    segmentation.RemoveAllSegments()
+    for structure, value in structures.items():
+        name, colour, _ = STRUCTURES[structure]
+        segment = slicer.vtkSegment()
+        segment.SetName(name)
+        segment.SetColor(*colour)
+        segment.SetLabelValue(1)
+        segment.SetTag("TerminologyEntry", terminology(structure))
+        segment.AddRepresentation("Binary labelmap", _labelmap(masks == value, to_world))
+        segmentation.AddSegment(segment, structure)
+
+
+def read_nifti(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixels (T, H, W) and the matrix from (col, row, slice) to RAS in mm of a NIfTI file.
+
+    Raises
+    ------
+    ValueError
+        It cannot be read.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.nii.gz"
         path.write_bytes(content)

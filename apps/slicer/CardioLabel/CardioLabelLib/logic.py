@@ -6,6 +6,7 @@ from typing import Any
 
 from .curve import AreaCurve
 from .measured_lines import MeasuredLines
+from .scene_volume import predict_volume
 from .server import Server, ServerError
 from .study import Study
 
@@ -97,6 +98,10 @@ class Logic:
         shown = self.study.measure()
         self.curve.update(self.study)
         return shown
+
+    def predict_volume(self, volume: Any, model: str) -> tuple[Any, dict[str, Any]]:
+        """Predict and measure a volume that is in the scene only; as `scene_volume.predict_volume`."""
+        return predict_volume(self._connected, volume, model)
 
     def train(self, model: str) -> None:
         """Start a training on the final labels; raises `ServerError`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -64,6 +66,22 @@ class Server:
     def image_file(self, image: str) -> bytes:
         """Return an image as NIfTI in the geometry in which viewers show it; raises `ServerError`."""
         return self._send("GET", "/datastore/image", params={"image": image}).content
+
+    def open_session(self, path: Path) -> str:
+        """Send an image for a while; returns the session's id; raises `ServerError`."""
+        with path.open("rb") as file:
+            return str(self._send("PUT", "/session/", files={"files": file}).json()["session_id"])
+
+    def infer(self, model: str, session: str, *, output: str) -> requests.Response:
+        """Predict the image of a session: ``output`` is ``image`` or ``json``; raises `ServerError`."""
+        form = {"params": json.dumps({"result_extension": ".nii.gz"})}
+        return self._send(
+            "POST", f"/infer/{model}", params={"session_id": session, "output": output}, data=form
+        )
+
+    def close_session(self, session: str) -> None:
+        """Remove a session and its image; raises `ServerError`."""
+        self._send("DELETE", f"/session/{session}")
 
     def _send(self, method: str, path: str, **options: Any) -> requests.Response:
         try:
