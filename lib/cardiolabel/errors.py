@@ -20,6 +20,7 @@
     ├── MeasurementError             a quantity cannot be measured; the message is the reason
     ├── ClusterError                 workers cannot be reached, or fail
     ├── PacsError                    a PACS does not answer, or refuses
+    │   └── GoneFromPacsError        it lists an image and does not give it
     ├── BusyError                    another process is doing the same work
     ├── OverloadedError              memory is taken at present; try again later
     ├── StoreError                   the records of a studies folder cannot be read or written
