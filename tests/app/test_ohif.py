@@ -27,7 +27,7 @@ from cardiolabel.pacs.stored import store_folder
 
 from ..pacs.orthanc import Orthanc, needs_orthanc
 from . import conftest
-from .browser import Watched, chromium, needs_chromium, opened
+from .browser import Watched, needs_chromium, opened
 from .conftest import APP, ROOT, Server, needs_weights, running, start_server_command
 from .test_login import wait_until_ready
 from .test_people import PASSWORD
@@ -84,12 +84,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, pacs: Orthanc) -> Iterator[
         command[command.index(str(home / "unused"))] = pacs.url
         with running(command, home / "unused", warm=False) as server:
             yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -292,9 +292,7 @@ class CardioLabelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.versionBox.clear()
         with self._told():
             for version in reversed(self.logic.study.versions(self._image)):
-                now = ", now" if version["current"] else ""
-                text = f"{version['version']}: {version['author'] or 'somebody'}, {version['saved_at'][:16]}{now}"
-                self.ui.versionBox.addItem(text, version["version"])
+                self.ui.versionBox.addItem(words.version_line(version), version["version"])
 
     def onPlotSelected(self, series: Any, points: Any) -> None:
         """Show the moment that was chosen in the area curve."""

@@ -76,15 +76,16 @@ def export_folder(
         raise DatasetError(f"{folder}: no patient {', '.join(sorted(missing))}")
     images = [record.image_id for patient in chosen for record in studies.of_patient(patient)]
     if dicom.resolve() == folder.resolve():
-        found = imported_originals(folder, images)
+        dicom_images = imported_originals(folder, images)
     else:
-        found = originals(dicom, images, key=pseudonym_key(), choose_phases=phase_choice(models))
+        key, phases = pseudonym_key(), phase_choice(models)
+        dicom_images = originals(dicom, images, key=key, choose_phases=phases)
     notes: list[tuple[str, str]] = []
     exported = objects = 0
     for done, patient in enumerate(chosen, start=1):
         try:
             authors = _authors(studies, patient, database_url)
-            made = results(reports, patient, found, authors=authors, predict=predict)
+            made = results(reports, patient, dicom_images, authors=authors, predict=predict)
             objects += len(write_results(made.objects, out / patient))
             notes += made.notes
             exported += 1

@@ -28,12 +28,12 @@ class Relay:
     ----------
     url : str
         Where the PACS's DICOMweb is.
-    known : callable
-        Gives the identifiers of the studies that may be seen.
+    served_studies : callable
+        Returns the Study Instance UIDs that viewers may see.
     """
 
-    def __init__(self, url: str, known: Callable[[], Collection[str]]) -> None:
-        self._url, self._known = url.rstrip("/"), known
+    def __init__(self, url: str, served_studies: Callable[[], Collection[str]]) -> None:
+        self._url, self._served_studies = url.rstrip("/"), served_studies
 
     def get(self, path: str, parameters: Sequence[tuple[str, str]], *, accept: str, own_url: str) -> Answer:
         """Ask the PACS.
@@ -59,7 +59,7 @@ class Relay:
         if path == "studies":
             return self._search(passed, own_url)
         match = _STUDY.fullmatch(path)
-        if match is None or match[1] not in self._known():
+        if match is None or match[1] not in self._served_studies():
             raise UnknownStudyError(f"{path[:80]}: no study of this server")
         answer = Pacs(self._url).passed(path, passed, accept)
         if "json" not in answer.media_type:
@@ -69,10 +69,10 @@ class Relay:
 
     def _search(self, parameters: Sequence[tuple[str, str]], own_url: str) -> Answer:
         answer = Pacs(self._url).passed("studies", parameters, "application/dicom+json")
-        content, known = _whole(answer.pieces), self._known()
+        content, served = _whole(answer.pieces), self._served_studies()
         try:
             rows = json.loads(content) if content else []
-            own = [row for row in rows if row["0020000D"]["Value"][0] in known]
+            own = [row for row in rows if row["0020000D"]["Value"][0] in served]
         except (ValueError, KeyError, TypeError, IndexError):
             raise PacsError("the PACS answered the search in a form that is no DICOMweb") from None
         text = json.dumps(own).replace(self._url, own_url)

@@ -43,7 +43,7 @@ class Server:
         self._session = requests.Session()
 
     def log_in(self, username: str, password: str) -> None:
-        """Log in; the token is kept in memory only.
+        """Log in; the token is never written to the disk.
 
         Raises
         ------

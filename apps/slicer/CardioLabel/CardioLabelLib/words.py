@@ -48,6 +48,13 @@ def flags(report: dict[str, Any]) -> str:
     return ", ".join(flag.replace("_", " ") for flag in report["quality"]) or "nothing to look at again"
 
 
+def version_line(version: dict[str, Any]) -> str:
+    """Return a label version's number, annotator and time (UTC), and whether it is the current one."""
+    annotator, minute = version["author"] or "somebody", version["saved_at"][:16]
+    ending = ", now" if version["current"] else ""
+    return f"{version['version']}: {annotator}, {minute}{ending}"
+
+
 def training(status: dict[str, Any]) -> str:
     """Return where a training is, or how it ended and why."""
     name, state = status["model"], status["state"]
